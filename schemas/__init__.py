@@ -1,0 +1,1 @@
+"""What crosses a wire: event schemas, the error catalogue, the registry."""

@@ -1,0 +1,1 @@
+"""The ledger: one library that every process shares."""

@@ -1,0 +1,147 @@
+"""What happened. Each payload class mirrors the fields of its Avro schema (a test holds them together)."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ledger.core.postings import Posting
+
+
+@dataclass(frozen=True)
+class Payload:
+    """The fields of one event type."""
+
+    event_type: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class WalletOpened(Payload):
+    event_type = "wallet.opened"
+    currency: str
+    exponent: int
+
+
+@dataclass(frozen=True)
+class Deposited(Payload):
+    event_type = "wallet.credit.deposit"
+    currency: str
+    exponent: int
+    amount_minor: int
+    reference: str
+    actor: str
+
+
+@dataclass(frozen=True)
+class Withdrawn(Payload):
+    event_type = "wallet.debit.withdrawal"
+    currency: str
+    exponent: int
+    amount_minor: int
+    reference: str
+    actor: str
+
+
+@dataclass(frozen=True)
+class SessionStarted(Payload):
+    event_type = "session.started"
+    session_id: str
+    currency: str
+    mode: str
+    game_id: str
+    locale: str | None
+    expires_at: int
+    """Microseconds since the epoch, UTC."""
+
+
+@dataclass(frozen=True)
+class SessionEnded(Payload):
+    event_type = "session.ended"
+    session_id: str
+    currency: str
+    mode: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class BetAuthorized(Payload):
+    event_type = "bet.authorized"
+    bet_id: str
+    hold_id: str
+    round_id: str
+    session_id: str
+    game_id: str
+    currency: str
+    exponent: int
+    stake_minor: int
+    stake_cash_minor: int
+    stake_bonus_minor: int
+    capture: str
+    mode: str
+
+
+@dataclass(frozen=True)
+class BetSettled(Payload):
+    event_type = "bet.settled"
+    settlement_id: str
+    bet_id: str
+    round_id: str
+    game_id: str
+    currency: str
+    exponent: int
+    stake_minor: int
+    win_minor: int
+    in_bonus: bool
+    freespins_left: int | None
+    mode: str
+
+
+@dataclass(frozen=True)
+class BetRolledBack(Payload):
+    event_type = "bet.rolled_back"
+    rollback_id: str
+    bet_id: str
+    round_id: str
+    game_id: str
+    currency: str
+    exponent: int
+    stake_minor: int
+    win_reversed_minor: int
+    undoes: str | None
+    reason: str
+    mode: str
+
+
+@dataclass(frozen=True)
+class BetTombstoned(Payload):
+    event_type = "bet.tombstoned"
+    rollback_id: str
+    bet_id: str
+    round_id: str | None
+    reason: str
+
+
+PAYLOADS: dict[str, type[Payload]] = {
+    payload.event_type: payload
+    for payload in (WalletOpened, Deposited, Withdrawn, SessionStarted, SessionEnded, BetAuthorized, BetSettled, BetRolledBack, BetTombstoned)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A fact with its journal entry, as `decide` makes it and `evolve` folds it. Its place in the stream comes when it is recorded."""
+
+    payload: Payload
+    tenant_id: str
+    player_id: str | None
+    integration_id: str | None
+    postings: tuple[Posting, ...] = ()
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "Event":
+        """The event that a decoded envelope (see schemas/avro/envelope.avsc) carries."""
+        return cls(
+            PAYLOADS[record["event_type"]](**record["payload"]),
+            record["tenant_id"],
+            record["player_id"],
+            record["integration_id"],
+            tuple([Posting(p["account"], p["amount_minor"], p["currency"]) for p in record["postings"]]),
+        )

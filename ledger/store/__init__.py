@@ -1,0 +1,1 @@
+"""The ledger's PostgreSQL: one file per table with all its SQL, and the migrations."""

@@ -1,0 +1,73 @@
+"""The unit of work: what one caller asks at once, and what it is told."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ledger.core.commands import Command, Policy
+from ledger.core.decide import Accepted, Refusal
+from ledger.core.state import Wallet
+
+_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class Balances(NamedTuple):
+    """A wallet's accounts at the moment of a decision, in minor units of `currency` at `exponent` decimals."""
+
+    currency: str
+    exponent: int
+    cash_minor: int
+    bonus_minor: int
+    held_minor: int
+    receivable_minor: int
+
+    @classmethod
+    def of(cls, wallet: Wallet) -> "Balances":
+        return cls(wallet.currency, wallet.exponent, wallet.cash_minor, wallet.bonus_minor, wallet.held_minor, wallet.receivable_minor)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command came to. Exactly one of `refusal_code` and `result` speaks; `answer` is the exact text that the caller was or will be sent."""
+
+    kind: str
+    refusal_code: str | None = None
+    details: Mapping[str, str | int] = field(default_factory=dict)
+    result: Mapping[str, str] = field(default_factory=dict)
+    balances: Balances | None = None
+    answer: bytes | None = None
+    replayed: bool = False
+
+    @classmethod
+    def of(cls, command: Command, decision: Accepted | Refusal, balances: Balances | None) -> "Outcome":
+        if isinstance(decision, Refusal):
+            return cls(command.kind, decision.code, decision.details, balances=balances)
+        return cls(command.kind, result=decision.result, balances=balances)
+
+    def to_json(self) -> str:
+        """What `commands.outcome` keeps."""
+        content: dict[str, object] = {"balances": self.balances}
+        if self.refusal_code:
+            content |= {"refusal": self.refusal_code, "details": self.details}
+        else:
+            content["result"] = self.result
+        return _json(content)
+
+    @classmethod
+    def from_json(cls, kind: str, text: str, answer: bytes | None) -> "Outcome":
+        content = json.loads(text)
+        balances = Balances(*content["balances"]) if content["balances"] else None
+        return cls(kind, content.get("refusal"), content.get("details", {}), content.get("result", {}), balances, answer, replayed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """One or more commands, in order, that become true together or not at all.
+
+    `render` makes the exact answer of a command's outcome at the moment of the decision; it is stored under the command's key and told to every repeat.
+    """
+
+    commands: tuple[Command, ...]
+    policy: Policy = Policy()
+    render: Callable[[Outcome], bytes] | None = None

@@ -1,0 +1,32 @@
+"""What a transaction locks, before anything is written: 64-bit advisory keys, taken sorted.
+
+Locks before xid: a transaction gets its xid with its first write. Whoever holds a stream's lock therefore has a higher xid than the one who held
+it before, and the order (xid, position), in which the relay reads, is the order of every stream.
+"""
+
+from collections.abc import Iterable
+from hashlib import blake2b
+
+from ledger.core.commands import Command
+from ledger.core.state import Bet, Currency
+from ledger.recording import StreamKey
+from ledger.store.commands import key_of
+
+TAKE = """
+select count(pg_advisory_xact_lock(key)::text), pg_current_xact_id_if_assigned() is null
+from unnest(%b::bigint[]) key
+"""
+"""The keys are taken in the array's order. The second column proves that nothing was written before them."""
+
+
+def lock_keys(command: Command, stream: StreamKey) -> Iterable[int]:
+    """The stream, the idempotency key, and what else other streams may ask for: a bet's reference, a tenant's currency."""
+    yield _hash("stream", *stream)
+    yield _hash("command", *key_of(command))
+    for entity, *names in command.needs:
+        if entity is Bet or entity is Currency:
+            yield _hash(entity.__name__, *map(str, names))
+
+
+def _hash(*parts: str) -> int:
+    return int.from_bytes(blake2b("\0".join(parts).encode(), digest_size=8).digest(), signed=True)

@@ -1,0 +1,109 @@
+"""From a decided event to the bytes of the event log: envelope, version, hash chain."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from uuid_utils import uuid7
+
+from ledger.core.chain import GENESIS, hash_of
+from ledger.core.commands import Origin
+from ledger.core.events import Event
+from ledger.core.state import wallet_id
+from schemas.events import EVENTS
+
+PLAYER, INTEGRATION = "player", "integration"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class StreamKey(NamedTuple):
+    """What is ordered, versioned and chained."""
+
+    tenant_id: str
+    stream_type: str
+    stream_id: str
+
+
+def player_stream(tenant_id: str, player_id: str) -> StreamKey:
+    return StreamKey(tenant_id, PLAYER, player_id)
+
+
+def stream_of(event: Event) -> StreamKey:
+    """The player's stream; the integration's where no player is known."""
+    if event.player_id is not None:
+        return player_stream(event.tenant_id, event.player_id)
+    assert event.integration_id, f"{event.payload.event_type} belongs to nobody"
+    return StreamKey(event.tenant_id, INTEGRATION, event.integration_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a stream ends. `recorded_at` is microseconds since the epoch."""
+
+    version: int = 0
+    hash: bytes = GENESIS
+    recorded_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One row of the event log."""
+
+    stream: StreamKey
+    version: int
+    recorded_at: int
+    event_type: str
+    event_id: str
+    schema_fingerprint: bytes
+    trace_id: str
+    traceparent: str | None
+    body: bytes
+
+    def head(self) -> Head:
+        return Head(self.version, hash_of(self.body), self.recorded_at)
+
+
+def record(event: Event, origin: Origin, head: Head, now: int) -> Recorded:
+    """Give `event` the next place after `head` and encode it. `now` is microseconds since the epoch; time in a stream never runs backwards."""
+    payload, stream = event.payload, stream_of(event)
+    schema = EVENTS[payload.event_type]
+    recorded_at = max(now, head.recorded_at)
+    event_id = str(uuid7())
+    currency = getattr(payload, "currency", None)
+    body = schema.encode(
+        {
+            "event_type": payload.event_type,
+            "schema_version": schema.schema_version,
+            "event_id": event_id,
+            "occurred_at": recorded_at,
+            "tenant_id": event.tenant_id,
+            "region": origin.region,
+            "player_id": event.player_id,
+            "trace_id": origin.trace_id,
+            "payload": vars(payload),
+            "idempotency_key": origin.idempotency_key,
+            "stream_type": stream.stream_type,
+            "stream_id": stream.stream_id,
+            "stream_version": head.version + 1,
+            "previous_hash": head.hash,
+            "wallet_id": wallet_id(event.tenant_id, event.player_id, currency) if event.player_id and currency else None,
+            "provider_id": origin.provider_id,
+            "postings": [{"account": p.account, "amount_minor": p.amount_minor, "currency": p.currency} for p in event.postings],
+            "integration_id": event.integration_id,
+            "provider_occurred_at": origin.provider_occurred_at,
+            "provider_transaction_id": origin.provider_transaction_id,
+        }
+    )
+    return Recorded(
+        stream, head.version + 1, recorded_at, payload.event_type, event_id, schema.fingerprint, origin.trace_id, origin.traceparent, body
+    )  # fmt: skip
+
+
+def to_datetime(time_us: int) -> datetime:
+    """Microseconds since the epoch as an aware UTC time, without passing through a float."""
+    return _EPOCH + timedelta(microseconds=time_us)
+
+
+def to_us(time: datetime) -> int:
+    """An aware time as microseconds since the epoch, without passing through a float."""
+    return (time - _EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,119 @@
+"""Tables `commands` and `refusals`: what was asked under which key, and what it came to. Kept forever."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from ledger.callback import Outcome
+from ledger.core.commands import Command
+from ledger.recording import StreamKey
+from ledger.store.arrays import Bytea, Int8, Text, Timestamptz, columns
+from ledger.store.statement import Statement
+
+LOAD = """
+select c.scope, c.operation, c.idempotency_key, c.kind, c.fingerprint, c.outcome::text, c.answer
+from unnest(%b::text[], %b::text[], %b::text[]) k(scope, operation, idempotency_key)
+join wagerledger.commands c using (scope, operation, idempotency_key)
+"""
+
+INSERT = """
+insert into wagerledger.commands (scope, operation, idempotency_key, command_id, kind, fingerprint, tenant_id, stream_type, stream_id,
+    first_version, last_version, outcome, answer, trace_id, decided_at)
+select scope, operation, idempotency_key, command_id::uuid, kind, fingerprint, tenant_id, stream_type, stream_id,
+    first_version, last_version, outcome::json, answer, trace_id, decided_at
+from unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::bytea[], %b::text[], %b::text[], %b::text[], %b::bigint[], %b::bigint[],
+    %b::text[], %b::bytea[], %b::text[], %b::timestamptz[])
+    n(scope, operation, idempotency_key, command_id, kind, fingerprint, tenant_id, stream_type, stream_id, first_version, last_version,
+    outcome, answer, trace_id, decided_at)
+"""
+
+INSERT_REFUSALS = """
+insert into wagerledger.refusals (scope, operation, idempotency_key, command_id, kind, tenant_id, code, details, trace_id, refused_at)
+select scope, operation, idempotency_key, command_id::uuid, kind, tenant_id, code, details::json, trace_id, refused_at
+from unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::timestamptz[])
+    n(scope, operation, idempotency_key, command_id, kind, tenant_id, code, details, trace_id, refused_at)
+"""
+
+
+class CommandKey(NamedTuple):
+    """One key, one effect."""
+
+    scope: str
+    operation: str
+    idempotency_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a key already stands for. `fingerprint` is None where the asked content is unknown (restored from the topics)."""
+
+    fingerprint: bytes | None
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A command with what it came to, as it is kept."""
+
+    command: Command
+    fingerprint: bytes
+    stream: StreamKey
+    versions: tuple[int, int] | None
+    """First and last version of its events; None where it made none."""
+    outcome: Outcome
+    decided_at: datetime
+
+
+def key_of(command: Command) -> CommandKey:
+    origin = command.origin
+    return CommandKey(origin.scope, origin.operation, origin.idempotency_key)
+
+
+_COMMAND = (*[Text] * 5, Bytea, Text, Text, Text, Int8, Int8, Text, Bytea, Text, Timestamptz)
+_REFUSAL = (*[Text] * 9, Timestamptz)
+
+_NOT_ASKED = {"origin", "command_id", "received_at", "expires_at"}
+"""Fields that we add: a repeat has other values there and still asks the same."""
+
+
+def fingerprint(command: Command) -> bytes:
+    """SHA-256 of what was asked. A field at its default is left out, so that a field added later does not change old fingerprints."""
+    asked = [
+        f"{field.name}={value!r}"
+        for field in fields(command)
+        if field.name not in _NOT_ASKED and (value := getattr(command, field.name)) != field.default
+    ]
+    return sha256("\n".join([command.kind, *asked]).encode()).digest()
+
+
+def load(keys: Iterable[CommandKey]) -> Statement:
+    return Statement(LOAD, columns((Text, Text, Text), keys))
+
+
+def remembered(row: Sequence[Any]) -> tuple[CommandKey, Remembered]:
+    scope, operation, key, kind, known_fingerprint, outcome, answer = row
+    return CommandKey(scope, operation, key), Remembered(known_fingerprint, Outcome.from_json(kind, outcome, answer))
+
+
+def insert(decided: Sequence[Decided]) -> Statement:
+    rows = [
+        (
+            *key_of(d.command), d.command.command_id, d.command.kind, d.fingerprint, *d.stream, *(d.versions or (None, None)),
+            d.outcome.to_json(), d.outcome.answer, d.command.origin.trace_id, d.decided_at,
+        )
+        for d in decided
+    ]  # fmt: skip
+    return Statement(INSERT, columns(_COMMAND, rows), len(rows))
+
+
+def insert_refusals(decided: Sequence[Decided]) -> Statement:
+    rows = [
+        (
+            *key_of(d.command), d.command.command_id, d.command.kind, d.command.origin.tenant_id, d.outcome.refusal_code,
+            d.outcome.to_json(), d.command.origin.trace_id, d.decided_at,
+        )
+        for d in decided
+    ]  # fmt: skip
+    return Statement(INSERT_REFUSALS, columns(_REFUSAL, rows), len(rows))

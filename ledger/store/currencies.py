@@ -1,0 +1,34 @@
+"""Table `currencies`: the decimals of each currency of a tenant."""
+
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import Any
+
+from ledger.core.state import Currency, Key
+from ledger.store.arrays import Int8, Text, columns
+from ledger.store.statement import Statement
+
+LOAD = """
+select c.tenant_id, c.currency, c.exponent
+from unnest(%b::text[], %b::text[]) k(tenant_id, currency)
+join wagerledger.currencies c using (tenant_id, currency)
+"""
+
+INSERT = """
+insert into wagerledger.currencies (tenant_id, currency, exponent)
+select * from unnest(%b::text[], %b::text[], %b::bigint[])
+"""
+
+_inserted = attrgetter("tenant_id", "currency", "exponent")
+
+
+def load(keys: Iterable[Key]) -> Statement:
+    return Statement(LOAD, columns((Text, Text), (key[1:] for key in keys)))
+
+
+def entity(row: Sequence[Any]) -> Currency:
+    return Currency(*row)
+
+
+def insert(currencies: Sequence[Currency]) -> Statement:
+    return Statement(INSERT, columns((Text, Text, Int8), map(_inserted, currencies)), len(currencies))

@@ -1,0 +1,44 @@
+"""Table `sessions`."""
+
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import Any
+
+from ledger.core.state import Key, Session
+from ledger.store.arrays import Bool, Int8, Text, columns
+from ledger.store.statement import Statement
+
+LOAD = """
+select session_id, integration_id, tenant_id, player_id, currency, mode, game_id, expires_at, ended
+from wagerledger.sessions where session_id = any(%b::text[])
+"""
+
+INSERT = """
+insert into wagerledger.sessions (session_id, integration_id, tenant_id, player_id, currency, mode, game_id, expires_at, ended)
+select * from unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::bigint[], %b::boolean[])
+"""
+
+UPDATE = """
+update wagerledger.sessions s set ended = n.ended
+from unnest(%b::text[], %b::boolean[]) n(session_id, ended)
+where s.session_id = n.session_id
+"""
+
+_inserted = attrgetter("session_id", "integration_id", "tenant_id", "player_id", "currency", "mode", "game_id", "expires_at", "ended")
+_updated = attrgetter("session_id", "ended")
+
+
+def load(keys: Iterable[Key]) -> Statement:
+    return Statement(LOAD, [Text(key[1] for key in keys)])
+
+
+def entity(row: Sequence[Any]) -> Session:
+    return Session(*row)
+
+
+def insert(sessions: Sequence[Session]) -> Statement:
+    return Statement(INSERT, columns((Text, Text, Text, Text, Text, Text, Text, Int8, Bool), map(_inserted, sessions)), len(sessions))
+
+
+def update(sessions: Sequence[Session]) -> Statement:
+    return Statement(UPDATE, columns((Text, Bool), map(_updated, sessions)), len(sessions))

@@ -1,0 +1,12 @@
+"""The shape that every table's file gives its SQL."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+
+class Statement(NamedTuple):
+    """SQL with its parameters, ready to run. `rows` is how many rows it must touch, or None where any number is right."""
+
+    sql: str
+    params: Sequence[Any]
+    rows: int | None = None

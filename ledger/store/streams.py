@@ -1,0 +1,47 @@
+"""Table `streams`: where each stream ends. It moves by compare-and-set only."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ledger.recording import Head, StreamKey, to_datetime, to_us
+from ledger.store.arrays import Bytea, Int8, Text, Timestamptz, columns
+from ledger.store.statement import Statement
+
+LOAD = """
+select s.tenant_id, s.stream_type, s.stream_id, s.version, s.head_hash, s.recorded_at
+from unnest(%b::text[], %b::text[], %b::text[]) k(tenant_id, stream_type, stream_id)
+join wagerledger.streams s using (tenant_id, stream_type, stream_id)
+"""
+
+INSERT = """
+insert into wagerledger.streams (tenant_id, stream_type, stream_id, version, head_hash, recorded_at)
+select * from unnest(%b::text[], %b::text[], %b::text[], %b::bigint[], %b::bytea[], %b::timestamptz[])
+"""
+
+ADVANCE = """
+update wagerledger.streams s set version = n.version, head_hash = n.head_hash, recorded_at = n.recorded_at
+from unnest(%b::text[], %b::text[], %b::text[], %b::bigint[], %b::bytea[], %b::timestamptz[], %b::bigint[])
+    n(tenant_id, stream_type, stream_id, version, head_hash, recorded_at, expected_version)
+where s.tenant_id = n.tenant_id and s.stream_type = n.stream_type and s.stream_id = n.stream_id and s.version = n.expected_version
+"""
+
+
+_HEAD = Text, Text, Text, Int8, Bytea, Timestamptz
+
+
+def load(keys: Iterable[StreamKey]) -> Statement:
+    return Statement(LOAD, columns((Text, Text, Text), keys))
+
+
+def head(row: Sequence[Any]) -> tuple[StreamKey, Head]:
+    return StreamKey(*row[:3]), Head(row[3], row[4], to_us(row[5]))
+
+
+def save(loaded: Mapping[StreamKey, Head], heads: Mapping[StreamKey, Head]) -> Iterable[Statement]:
+    """Move the streams from where they were `loaded` to their new `heads`."""
+    rows = [(*key, head.version, head.hash, to_datetime(head.recorded_at)) for key, head in heads.items() if key not in loaded]
+    if rows:
+        yield Statement(INSERT, columns(_HEAD, rows), len(rows))
+    moved = [(*key, head.version, head.hash, to_datetime(head.recorded_at), loaded[key].version) for key, head in heads.items() if key in loaded]
+    if moved:
+        yield Statement(ADVANCE, columns((*_HEAD, Int8), moved), len(moved))

@@ -1,0 +1,45 @@
+# Everything a checkout needs. `make help` lists it.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+# The stamp's name carries the content it stands for: nothing changed, nothing to do.
+STAMP := .venv/setup-$(shell { pwd; cat requirements/dev.txt requirements/install.py pyproject.toml; } | cksum | tr -d ' ')
+
+UV_LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock"
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format lock clean
+
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make .venv with every pinned dependency and the wagerledger command.
+
+$(STAMP):
+	@test -n "$(PYTHON)" || { echo "setup: no Python >= 3.11 with the venv module found (tried python3, python3.11 to python3.14); install one or say make setup PYTHON=/path/to/python3" >&2; exit 2; }
+	@$(PYTHON) requirements/install.py
+	@rm -f .venv/setup-* && touch $@
+
+demo: setup ## Start the whole system, play real rounds, show every step, stop.
+	@.venv/bin/wagerledger demo
+
+test: setup ## Run all tests against real servers (embedded unless told otherwise).
+	@.venv/bin/python -m pytest $(ARGS)
+
+lint: setup ## Style, types and import contracts.
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-logo
+
+format: setup ## Rewrite the code the way `lint` wants it.
+	@.venv/bin/ruff check --fix --quiet . ; .venv/bin/ruff format .
+
+lock: ## Pin again: the requirements (needs uv on the path) and the jars of the embedded stack.
+	@$(UV_LOCK) pyproject.toml -o requirements/runtime.txt
+	@$(UV_LOCK) pyproject.toml --extra sandbox --extra dev -o requirements/dev.txt
+	@$(MAKE) --no-print-directory setup
+	@.venv/bin/python -m sandbox.artifacts
+
+clean: ## Remove what was built here (the download cache stays).
+	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,90 @@
+"""Fixtures for all tests: real servers, and databases and topics of one's own on them."""
+
+import secrets
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox.progress import Progress
+from tests.servers import Servers, ServersError, fresh_database, migrated_template, running_servers
+
+
+def pytest_sessionstart() -> None:
+    """A SIGTERM (from `timeout`, or a CI system) stops the servers and removes their data, as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
+    """All servers, started once per test run."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    manager = running_servers(progress := Progress())
+    try:
+        # The first start downloads the servers: show it to whoever waits.
+        with capture.global_and_fixture_disabled(), progress:
+            running = manager.__enter__()
+    except ServersError as error:
+        pytest.exit(str(error), returncode=2)
+    try:
+        yield running
+    finally:
+        manager.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def ledger_template(servers: Servers) -> Iterator[str]:
+    """URL of a migrated, empty ledger database to copy from with `fresh_database`. Never connect to it."""
+    with migrated_template(servers.database_url) as url:
+        yield url
+
+
+@pytest.fixture
+def ledger_database(servers: Servers, ledger_template: str) -> Iterator[str]:
+    """URL (as an administrator) of a fresh, migrated ledger database."""
+    with fresh_database(servers.database_url, template=ledger_template) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def ledger_database_of_module(servers: Servers, ledger_template: str) -> Iterator[str]:
+    """The same, shared by the tests of a module."""
+    with fresh_database(servers.database_url, template=ledger_template) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database(servers: Servers) -> Iterator[str]:
+    """URL of a fresh database of the ledger's instance, before any migration."""
+    with fresh_database(servers.database_url) as url:
+        yield url
+
+
+@pytest.fixture
+def bi_database(servers: Servers) -> Iterator[str]:
+    """URL of a fresh, empty database of the BI instance."""
+    with fresh_database(servers.bi_database_url) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def bi_database_of_module(servers: Servers) -> Iterator[str]:
+    """The same, shared by the tests of a module."""
+    with fresh_database(servers.bi_database_url) as url:
+        yield url
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """A prefix for topics and subjects that nobody else uses."""
+    return f"test-{secrets.token_hex(4)}."
+
+
+@pytest.fixture
+def kafka_bootstrap_servers(servers: Servers) -> str:
+    return servers.kafka_bootstrap_servers
+
+
+@pytest.fixture
+def schema_registry_url(servers: Servers) -> str:
+    return servers.schema_registry_url

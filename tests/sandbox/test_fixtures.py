@@ -1,0 +1,45 @@
+"""What the shared fixtures promise to every other test."""
+
+import psycopg
+import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from tests.servers import ServersError, running_servers
+
+
+def test_ledger_database_is_migrated_and_empty(ledger_database):
+    """A test gets the ledger's tables with nothing in them."""
+    with psycopg.connect(ledger_database) as connection:
+        assert connection.execute("SELECT count(*) FROM wagerledger.event_log").fetchone() == (0,)
+
+
+def test_databases_of_two_tests_differ(ledger_database, empty_database):
+    """What one test writes, no other test sees."""
+    assert ledger_database != empty_database
+    with psycopg.connect(empty_database) as connection:
+        assert connection.execute("SELECT to_regclass('wagerledger.event_log')").fetchone() == (None,)
+
+
+def test_bi_database_is_on_another_instance(ledger_database, bi_database):
+    """A writing transaction of a read model cannot hold up the relay."""
+    identities = []
+    for url in (ledger_database, bi_database):
+        with psycopg.connect(url) as connection:
+            identities.append(connection.execute("SELECT system_identifier FROM pg_control_system()").fetchone())
+    assert identities[0] != identities[1]
+
+
+def test_topic_prefix_makes_topics_possible(kafka_bootstrap_servers, topic_prefix):
+    """The prefix is a legal beginning of a topic's name."""
+    admin = AdminClient({"bootstrap.servers": kafka_bootstrap_servers})
+    created = admin.create_topics([NewTopic(f"{topic_prefix}x", 1, 1)])
+    created[f"{topic_prefix}x"].result(timeout=30)
+
+
+def test_half_configured_own_servers_are_refused(monkeypatch):
+    """With some of the four variables set, the error names the others."""
+    monkeypatch.delenv("WAGERLEDGER_TEST_SERVERS", raising=False)
+    monkeypatch.setenv("WAGERLEDGER_DATABASE_URL", "postgresql://127.0.0.1/x")
+    monkeypatch.delenv("WAGERLEDGER_SCHEMA_REGISTRY_URL", raising=False)
+    with pytest.raises(ServersError, match="WAGERLEDGER_SCHEMA_REGISTRY_URL"), running_servers():
+        pass

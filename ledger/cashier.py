@@ -28,23 +28,37 @@ class Cashier:
         await self._journal.__aenter__()
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await self._journal.__aexit__(kind, error, trace)
 
     async def open_wallet(self, player_id: str, currency: str, exponent: int, *, key: str | None = None) -> Outcome:
         """Open a player's wallet; its tenant's first one in a currency fixes the currency's `exponent`."""
         return await self._submit(OpenWallet(*self._base(key), player_id, currency, exponent))
 
-    async def deposit(self, player_id: str, currency: str, amount: Amount, reference: str, *, key: str | None = None) -> Outcome:
+    async def deposit(
+        self, player_id: str, currency: str, amount: Amount, reference: str, *, key: str | None = None
+    ) -> Outcome:
         return await self._submit(Deposit(*self._base(key), player_id, currency, amount, reference, self._actor))
 
-    async def withdraw(self, player_id: str, currency: str, amount: Amount, reference: str, *, key: str | None = None) -> Outcome:
+    async def withdraw(
+        self, player_id: str, currency: str, amount: Amount, reference: str, *, key: str | None = None
+    ) -> Outcome:
         return await self._submit(Withdraw(*self._base(key), player_id, currency, amount, reference, self._actor))
 
     def _base(self, key: str | None) -> tuple[Origin, str, int]:
         """Without a `key` each call is a new command."""
         command_id = str(uuid7())
-        origin = Origin(self._tenant_id, self._region, None, None, OPERATION, key or command_id, trace_id=command_id.replace("-", ""))
+        origin = Origin(
+            self._tenant_id,
+            self._region,
+            None,
+            None,
+            OPERATION,
+            key or command_id,
+            trace_id=command_id.replace("-", ""),
+        )
         return origin, command_id, time.time_ns() // 1000
 
     async def _submit(self, command: Command) -> Outcome:

@@ -1,6 +1,7 @@
 """Whose command is it? Many name a bet or a session, and the player must be known before the locks are taken."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from ledger.core.commands import Command
 from ledger.core.state import Bet, Entity, Key, Session
@@ -9,33 +10,56 @@ from ledger.recording import INTEGRATION, StreamKey, player_stream
 _CAPACITY = 200_000
 
 
+class Owner(NamedTuple):
+    """Of a bet or a session: the integration that may name it, and its player's stream."""
+
+    integration_id: str
+    stream: StreamKey
+
+
+def owner_of(entity: Entity | None) -> Owner | None:
+    """None where the entity has no player, as the tombstone of an unknown one's bet."""
+    if isinstance(entity, Bet | Session) and entity.player_id is not None:
+        return Owner(entity.integration_id, player_stream(entity.tenant_id, entity.player_id))
+    return None
+
+
+def stream_of(command: Command, owner: Callable[[Key], Owner | None]) -> StreamKey:
+    """The stream that `command` goes to, as far as `owner` knows: its player's, or its integration's where nothing names a player."""
+    origin = command.origin
+    if command.player_id is not None:
+        return player_stream(origin.tenant_id, command.player_id)
+    for key in command.needs:
+        found = owner(key)
+        if found and found.integration_id == origin.integration_id:
+            return found.stream
+    assert origin.integration_id, f"{command.kind} names no player"
+    return StreamKey(origin.tenant_id, INTEGRATION, origin.integration_id)
+
+
 class Directory:
-    """Remembers the players of bets and sessions. They never change, so what is found here is right; what is missing is looked up."""
+    """Remembers the players of bets and sessions, which never change. It only guesses what to lock; under the locks the state says who it is."""
 
     def __init__(self) -> None:
-        self._streams: dict[Key, tuple[str, StreamKey]] = {}
+        self._owners: dict[Key, Owner] = {}
 
     def stream_of(self, command: Command) -> StreamKey:
-        """The stream that `command` goes to: its player's, or its integration's where nothing names a player."""
-        origin = command.origin
-        if command.player_id is not None:
-            return player_stream(origin.tenant_id, command.player_id)
-        for key in command.needs:
-            integration_id, stream = self._streams.get(key, ("", None))
-            if stream and integration_id == origin.integration_id:
-                return stream
-        assert origin.integration_id, f"{command.kind} names no player"
-        return StreamKey(origin.tenant_id, INTEGRATION, origin.integration_id)
+        return stream_of(command, self._owners.get)
 
     def unknown(self, command: Command) -> tuple[Key, ...]:
         """Keys to look up before `stream_of` can be trusted."""
-        if command.player_id is not None or any(key in self._streams for key in command.needs):
+        if command.player_id is not None or any(key in self._owners for key in command.needs):
             return ()
         return tuple(key for key in command.needs if key[0] is Bet or key[0] is Session)
 
     def learn(self, entities: Iterable[Entity]) -> None:
         for entity in entities:
-            if isinstance(entity, Bet | Session) and entity.player_id is not None:
-                self._streams[entity.key] = entity.integration_id, player_stream(entity.tenant_id, entity.player_id)
-        while len(self._streams) > _CAPACITY:
-            del self._streams[next(iter(self._streams))]
+            if owner := owner_of(entity):
+                self._owners[entity.key] = owner
+        while len(self._owners) > _CAPACITY:
+            del self._owners[next(iter(self._owners))]
+
+    def forget(self, keys: Iterable[Key]) -> None:
+        """Drop what turned out to be gone, as after a failover that lost commits."""
+        for key in keys:
+            self._owners.pop(key, None)

@@ -25,6 +25,10 @@ def latest(settings: Settings, tenant_id: str, player_id: str, limit: int) -> li
 def _readable(record: dict[str, Any]) -> dict[str, Any]:
     times = {"occurred_at", "provider_occurred_at"}
     return {
-        name: to_datetime(value).isoformat() if name in times and value is not None else value.hex() if isinstance(value, bytes) else value
+        name: to_datetime(value).isoformat()
+        if name in times and value is not None
+        else value.hex()
+        if isinstance(value, bytes)
+        else value
         for name, value in record.items()
     }

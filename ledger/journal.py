@@ -19,13 +19,13 @@ from prometheus_client import Counter, Gauge, Histogram
 from psycopg import AsyncConnection, AsyncCursor
 
 from ledger import locks
-from ledger.batch import Batch
+from ledger.batch import Batch, NotLocked
 from ledger.callback import Callback, Outcome
-from ledger.core.state import Bet, Currency, Entity, Key, Session, Settlement, State, Wallet
+from ledger.core.state import Entity, Key, State
 from ledger.directory import Directory
 from ledger.recording import PLAYER, StreamKey
 from ledger.settings import Settings
-from ledger.store import arrays, bets, commands, currencies, event_log, sessions, settlements, streams, wallets
+from ledger.store import arrays, commands, entities, event_log, streams, wallets
 from ledger.store.statement import Statement
 
 log = structlog.get_logger("journal")
@@ -37,12 +37,6 @@ COMMIT_SECONDS = Histogram(
 DECISIONS = Counter("wagerledger_decisions_total", "Decided commands.", ("kind", "code"))
 WAITING = Gauge("wagerledger_journal_waiting_callbacks", "Callbacks that wait for a writer.")
 ALONE = Counter("wagerledger_journal_batches_split_total", "Batches that failed in the database and were retried one by one.")
-
-LOADERS: dict[object, Any] = {Bet: bets, Session: sessions, Currency: currencies, Settlement: settlements}
-"""Where the entities that a command needs come from. The player's wallets are always loaded."""
-
-TABLES: dict[type[Entity], Any] = {Wallet: wallets, Bet: bets, Session: sessions, Currency: currencies, Settlement: settlements}
-"""Where changed entities go."""
 
 _BACK_OFF_S = 0.2
 
@@ -192,8 +186,9 @@ class Journal:
             raise
         COMMIT_SECONDS.observe(time.monotonic() - started)
         BATCH_SIZE.observe(len(batch))
-        for waiting in again:
-            self._enqueue(waiting)
+        # To this writer whoever it is for: during a drain another one may have left already.
+        writer.waiting.extendleft(reversed(again))
+        self._waiting += len(again)
 
     async def _transact(self, connection: AsyncConnection[Any], waiting: list[_Waiting]) -> list[_Waiting]:
         """Lock, load, decide, write, commit, answer. Returns the callbacks whose player turned out to be another one than was locked."""
@@ -202,7 +197,7 @@ class Journal:
             one.streams = tuple([self._directory.stream_of(command) for command in one.callback.commands])
         batch = await self._load(connection, waiting)
         answers, again = self._decide(batch, waiting)
-        await _run(connection, _writes(batch))
+        await _run(connection, writes(batch))
         await connection.commit()
         self._directory.learn(batch.state.entities.values())
         tally: Tally[tuple[str, str]] = Tally()
@@ -223,7 +218,7 @@ class Journal:
             self._directory.learn(await self._entities(connection, unknown))
 
     async def _entities(self, connection: AsyncConnection[Any], keys: Iterable[Key]) -> list[Entity]:
-        statements = _loads(keys)
+        statements = entities.load(keys)
         cursors = await _run(connection, [statement for _, statement in statements])
         return [table.entity(row) for (table, _), cursor in zip(statements, cursors, strict=True) for row in await cursor.fetchall()]
 
@@ -232,7 +227,7 @@ class Journal:
         lock_keys = sorted({key for command, stream in pairs for key in locks.lock_keys(command, stream)})
         stream_keys = {stream for _, stream in pairs}
         players = [(tenant_id, stream_id) for tenant_id, stream_type, stream_id in stream_keys if stream_type == PLAYER]
-        tables = _loads({key for command, _ in pairs for key in command.needs})
+        tables = entities.load({key for command, _ in pairs for key in command.needs})
         if players:
             tables.append((wallets, wallets.load(players)))
         statements = [Statement(locks.TAKE, (arrays.Int8(lock_keys),)), streams.load(stream_keys), commands.load({commands.key_of(c) for c, _ in pairs})]
@@ -242,6 +237,7 @@ class Journal:
         for (table, _), cursor in zip(tables, loaded, strict=True):
             state.put(*map(table.entity, await cursor.fetchall()))
         return Batch(
+            stream_keys,
             state,
             dict(map(streams.head, await heads.fetchall())),
             dict(map(commands.remembered, await known.fetchall())),
@@ -250,18 +246,18 @@ class Journal:
 
     def _decide(self, batch: Batch, waiting: Iterable[_Waiting]) -> tuple[list[tuple[_Waiting, tuple[Outcome, ...] | Exception]], list[_Waiting]]:
         """Every callback on its own: one with a bug fails alone."""
-        self._directory.learn(batch.loaded.entities.values())
         answers: list[tuple[_Waiting, tuple[Outcome, ...] | Exception]] = []
         again = []
         for one in waiting:
-            if any(self._directory.stream_of(c) != stream for c, stream in zip(one.callback.commands, one.streams, strict=True)):
-                again.append(one)  # between the look-up and the lock a bet came to be: the next batch locks its player
-                continue
             try:
-                answers.append((one, batch.decide(one.callback, one.streams)))
+                answers.append((one, batch.decide(one.callback)))
+            except NotLocked:
+                again.append(one)
+                self._directory.forget(key for command in one.callback.commands for key in command.needs)
             except Exception as error:  # noqa: BLE001  # a bug in a rule must not cost the neighbours their answers; it is logged and raised to its caller
                 log.exception("decision failed", command=one.callback.commands[0].kind)
                 answers.append((one, error))
+        self._directory.learn(batch.loaded.entities.values())
         return answers, again
 
     async def _connect(self, writer: _Writer) -> AsyncConnection[Any]:
@@ -311,35 +307,13 @@ async def _run(connection: AsyncConnection[Any], statements: Iterable[Statement]
     return [cursor for _, cursor in cursors]
 
 
-def _loads(keys: Iterable[Key]) -> list[tuple[Any, Statement]]:
-    by_table: dict[object, list[Key]] = {}
-    for key in keys:
-        by_table.setdefault(key[0], []).append(key)
-    return [(LOADERS[entity], LOADERS[entity].load(found)) for entity, found in by_table.items()]
-
-
-def _writes(batch: Batch) -> Iterable[Statement]:
+def writes(batch: Batch) -> Iterable[Statement]:
     """The events first, then the state they lead to, then what was asked and answered."""
     if batch.events:
         yield event_log.append(batch.events)
         yield from streams.save(batch.loaded_heads, batch.heads)
-    yield from _changed_entities(batch)
+    yield from entities.save(batch.loaded, batch.state)
     if batch.commands:
         yield commands.insert(batch.commands)
     if batch.refusals:
         yield commands.insert_refusals(batch.refusals)
-
-
-def _changed_entities(batch: Batch) -> Iterable[Statement]:
-    inserted: dict[type[Entity], list[Entity]] = {}
-    updated: dict[type[Entity], list[Entity]] = {}
-    for key, entity in batch.state.entities.items():
-        before = batch.loaded.get(key)
-        if before is None:
-            inserted.setdefault(type(entity), []).append(entity)
-        elif before != entity:
-            updated.setdefault(type(entity), []).append(entity)
-    for kind, entities in inserted.items():
-        yield TABLES[kind].insert(entities)
-    for kind, entities in updated.items():
-        yield TABLES[kind].update(entities)

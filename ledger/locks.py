@@ -21,11 +21,15 @@ from unnest(%b::bigint[]) key
 
 def lock_keys(command: Command, stream: StreamKey) -> Iterable[int]:
     """The stream, the idempotency key, and what else other streams may ask for: a bet's reference, a tenant's currency."""
-    yield _hash("stream", *stream)
+    yield stream_lock(stream)
     yield _hash("command", *key_of(command))
     for entity, *names in command.needs:
         if entity is Bet or entity is Currency:
             yield _hash(entity.__name__, *map(str, names))
+
+
+def stream_lock(stream: StreamKey) -> int:
+    return _hash("stream", *stream)
 
 
 def _hash(*parts: str) -> int:

@@ -63,8 +63,11 @@ class Recorded:
         return Head(self.version, hash_of(self.body), self.recorded_at)
 
 
-def record(event: Event, origin: Origin, head: Head, now: int) -> Recorded:
-    """Give `event` the next place after `head` and encode it. `now` is microseconds since the epoch; time in a stream never runs backwards."""
+def record(event: Event, origin: Origin, head: Head, now: int, asked: bytes | None = None) -> Recorded:
+    """Give `event` the next place after `head` and encode it. `now` is microseconds since the epoch; time in a stream never runs backwards.
+
+    `asked` is the fingerprint of the command. With it the event carries all that a repeat of the command needs, should the commands ever be lost.
+    """
     payload, stream = event.payload, stream_of(event)
     schema = EVENTS[payload.event_type]
     recorded_at = max(now, head.recorded_at)
@@ -92,6 +95,8 @@ def record(event: Event, origin: Origin, head: Head, now: int) -> Recorded:
             "integration_id": event.integration_id,
             "provider_occurred_at": origin.provider_occurred_at,
             "provider_transaction_id": origin.provider_transaction_id,
+            "operation": origin.operation,
+            "command_fingerprint": asked,
         }
     )
     return Recorded(

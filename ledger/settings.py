@@ -1,4 +1,7 @@
-"""All settings, from environment variables `WAGERLEDGER_*`; a variable with `_FILE` appended names a file that holds the value."""
+"""All settings, from environment variables `WAGERLEDGER_*`; a variable with `_FILE` appended names a file that holds the value.
+
+`python -m ledger.settings` prints their page of the reference.
+"""
 
 import os
 from pathlib import Path
@@ -61,3 +64,27 @@ def load_settings() -> Settings:
             except OSError as error:
                 raise ValueError(f"{variable}: cannot read {path}: {error.strerror}") from error
     return Settings(**from_files)  # type: ignore[arg-type]  # pydantic reads the text
+
+
+def reference_page() -> str:
+    """docs/reference/settings.md."""
+    lines = [
+        "# Settings",
+        "",
+        "Environment variables, read once at start. With `_FILE` appended a variable names a file that holds the value, as secrets should be given.",
+        "`wagerledger doctor` tries them and names the one that is wrong.",
+        "",
+        "Made from `ledger/settings.py` by `python -m ledger.settings`.",
+        "",
+        "| variable | default | meaning |",
+        "|---|---|---|",
+    ]
+    for name, field in Settings.model_fields.items():
+        default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+        shown = "" if default in (None, "") else f"`{default}`"
+        lines.append(f"| `{PREFIX}{name.upper()}` | {shown} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(reference_page(), end="")

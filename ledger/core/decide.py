@@ -70,7 +70,7 @@ def _open_wallet(state: State, command: OpenWallet, _: Policy) -> Decision:
     known = state.currency(tenant_id, currency)
     if known and known.exponent != command.exponent:
         return Refusal("EXPONENT_FIXED", {"currency": currency, "exponent": known.exponent, "asked": command.exponent})
-    return _accept(command, command.player, (), WalletOpened(currency, command.exponent), status="opened")
+    return _accept(command, command.player, (), WalletOpened(currency, command.exponent))
 
 
 def _deposit(state: State, command: Deposit, _: Policy) -> Decision:
@@ -85,7 +85,7 @@ def _deposit(state: State, command: Deposit, _: Policy) -> Decision:
     if wallet.cash_minor + amount_minor > MAX_BALANCE_MINOR:
         return _too_rich(wallet)
     payload = Deposited(wallet.currency, wallet.exponent, amount_minor, command.reference, command.actor)
-    return _accept(command, command.player, postings.deposit(wallet.currency, amount_minor), payload, status="deposited")
+    return _accept(command, command.player, postings.deposit(wallet.currency, amount_minor), payload)
 
 
 def _withdraw(state: State, command: Withdraw, _: Policy) -> Decision:
@@ -100,7 +100,7 @@ def _withdraw(state: State, command: Withdraw, _: Policy) -> Decision:
     if amount_minor > wallet.cash_minor:
         return _too_poor(wallet, amount_minor, wallet.cash_minor)
     payload = Withdrawn(wallet.currency, wallet.exponent, amount_minor, command.reference, command.actor)
-    return _accept(command, command.player, postings.withdrawal(wallet.currency, amount_minor), payload, status="withdrawn")
+    return _accept(command, command.player, postings.withdrawal(wallet.currency, amount_minor), payload)
 
 
 def _start_session(state: State, command: StartSession, _: Policy) -> Decision:
@@ -108,7 +108,7 @@ def _start_session(state: State, command: StartSession, _: Policy) -> Decision:
         return _no_wallet(command.player, command.currency)
     session_id = command.named("s")
     payload = SessionStarted(session_id, command.currency, command.mode, command.game_id, command.locale, command.expires_at)
-    return _accept(command, command.player, (), payload, status="started", session_id=session_id, expires_at=str(command.expires_at))
+    return _accept(command, command.player, (), payload)
 
 
 def _end_session(state: State, command: EndSession, _: Policy) -> Decision:
@@ -118,7 +118,7 @@ def _end_session(state: State, command: EndSession, _: Policy) -> Decision:
     if session.ended:
         return Accepted((), {"status": "ended", "session_id": session.session_id})
     payload = SessionEnded(session.session_id, session.currency, session.mode, command.reason)
-    return _accept(command, session.player_id, (), payload, status="ended", session_id=session.session_id)
+    return _accept(command, session.player_id, (), payload)
 
 
 def _authorize(state: State, command: AuthorizeBet, policy: Policy) -> Decision:
@@ -142,6 +142,8 @@ def _authorize(state: State, command: AuthorizeBet, policy: Policy) -> Decision:
     if session.mode != DEMO:
         if stake_minor > wallet.available_minor:
             return _too_poor(wallet, stake_minor, wallet.available_minor)
+        if wallet.held_minor + stake_minor > MAX_BALANCE_MINOR:
+            return _too_rich(wallet)
         cash_minor = min(stake_minor, wallet.cash_minor)
         bonus_minor = stake_minor - cash_minor
     hold_id = command.named("h")
@@ -150,7 +152,7 @@ def _authorize(state: State, command: AuthorizeBet, policy: Policy) -> Decision:
         stake_minor, cash_minor, bonus_minor, policy.capture, session.mode,
     )  # fmt: skip
     moves = postings.stake(wallet.currency, cash_minor, bonus_minor, held=policy.capture == AT_SETTLEMENT)
-    return _accept(command, session.player_id, moves, payload, status="authorized", hold_id=hold_id)
+    return _accept(command, session.player_id, moves, payload)
 
 
 def _live_session(state: State, command: AuthorizeBet) -> Session | Refusal:
@@ -179,7 +181,7 @@ def _settle(state: State, command: SettleBet, _: Policy) -> Decision:
     win_minor = _minor(command.win, wallet)
     if isinstance(win_minor, Refusal):
         return win_minor
-    if wallet.cash_minor + win_minor > MAX_BALANCE_MINOR:
+    if bet.mode != DEMO and wallet.cash_minor + win_minor > MAX_BALANCE_MINOR:
         return _too_rich(wallet)
     settlement_id = command.named("st")
     payload = BetSettled(
@@ -189,7 +191,7 @@ def _settle(state: State, command: SettleBet, _: Policy) -> Decision:
     moves: tuple[Posting, ...] = ()
     if bet.mode != DEMO:
         moves = postings.settlement(wallet.currency, bet.held_minor, win_minor, wallet.receivable_minor)
-    return _accept(command, wallet.player_id, moves, payload, status="credited", settlement_id=settlement_id)
+    return _accept(command, wallet.player_id, moves, payload)
 
 
 def _rollback(state: State, command: RollbackBet, policy: Policy) -> Decision:
@@ -208,7 +210,7 @@ def _rollback(state: State, command: RollbackBet, policy: Policy) -> Decision:
         rollback_id, bet.bet_id, str(bet.round_id), str(bet.game_id), wallet.currency, wallet.exponent,
         bet.stake_minor, bet.win_minor, bet.settlement_id, command.reason, str(bet.mode),
     )  # fmt: skip
-    return _accept(command, wallet.player_id, _undo(bet, wallet), payload, status="rolled_back", rollback_id=rollback_id)
+    return _accept(command, wallet.player_id, _undo(bet, wallet), payload)
 
 
 def _undo(bet: Bet, wallet: Wallet) -> tuple[Posting, ...]:
@@ -224,7 +226,7 @@ def _tombstone(state: State, command: RollbackBet) -> Decision:
     known = session is not None and session.integration_id == command.origin.integration_id
     rollback_id = command.named("rb")
     payload = BetTombstoned(rollback_id, command.bet_id, command.round_id, command.reason)
-    return _accept(command, session.player_id if session and known else None, (), payload, status="tombstoned", rollback_id=rollback_id)
+    return _accept(command, session.player_id if session and known else None, (), payload)
 
 
 def _bet_and_wallet(state: State, command: SettleBet | RollbackBet) -> tuple[Bet | None, Wallet | None]:
@@ -258,9 +260,9 @@ def _too_rich(wallet: Wallet) -> Refusal:
     return Refusal("BALANCE_TOO_LARGE", {"maximum": format_minor(MAX_BALANCE_MINOR, wallet.exponent), "currency": wallet.currency})
 
 
-def _accept(command: Command, player_id: str | None, moves: tuple[Posting, ...], payload: Payload, **result: str) -> Accepted:
+def _accept(command: Command, player_id: str | None, moves: tuple[Posting, ...], payload: Payload) -> Accepted:
     event = Event(payload, command.origin.tenant_id, player_id, command.origin.integration_id, moves)
-    return Accepted((event,), result)
+    return Accepted((event,), payload.result)
 
 
 _RULES: dict[type[Command], Callable[..., Decision]] = {

@@ -11,38 +11,61 @@ class Payload:
     """The fields of one event type."""
 
     event_type: ClassVar[str]
+    command_kind: ClassVar[str]
+    """The command that it comes from."""
+
+    @property
+    def result(self) -> dict[str, str]:
+        """What the command's caller is told: the status and the ids that the event made. The log alone can repeat the answer."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class WalletOpened(Payload):
     event_type = "wallet.opened"
+    command_kind = "OpenWallet"
     currency: str
     exponent: int
+
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "opened"}
 
 
 @dataclass(frozen=True)
 class Deposited(Payload):
     event_type = "wallet.credit.deposit"
+    command_kind = "Deposit"
     currency: str
     exponent: int
     amount_minor: int
     reference: str
     actor: str
+
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "deposited"}
 
 
 @dataclass(frozen=True)
 class Withdrawn(Payload):
     event_type = "wallet.debit.withdrawal"
+    command_kind = "Withdraw"
     currency: str
     exponent: int
     amount_minor: int
     reference: str
     actor: str
 
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "withdrawn"}
+
 
 @dataclass(frozen=True)
 class SessionStarted(Payload):
     event_type = "session.started"
+    command_kind = "StartSession"
     session_id: str
     currency: str
     mode: str
@@ -51,19 +74,29 @@ class SessionStarted(Payload):
     expires_at: int
     """Microseconds since the epoch, UTC."""
 
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "started", "session_id": self.session_id, "expires_at": str(self.expires_at)}
+
 
 @dataclass(frozen=True)
 class SessionEnded(Payload):
     event_type = "session.ended"
+    command_kind = "EndSession"
     session_id: str
     currency: str
     mode: str
     reason: str
 
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "ended", "session_id": self.session_id}
+
 
 @dataclass(frozen=True)
 class BetAuthorized(Payload):
     event_type = "bet.authorized"
+    command_kind = "AuthorizeBet"
     bet_id: str
     hold_id: str
     round_id: str
@@ -77,10 +110,15 @@ class BetAuthorized(Payload):
     capture: str
     mode: str
 
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "authorized", "hold_id": self.hold_id}
+
 
 @dataclass(frozen=True)
 class BetSettled(Payload):
     event_type = "bet.settled"
+    command_kind = "SettleBet"
     settlement_id: str
     bet_id: str
     round_id: str
@@ -93,10 +131,15 @@ class BetSettled(Payload):
     freespins_left: int | None
     mode: str
 
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "credited", "settlement_id": self.settlement_id}
+
 
 @dataclass(frozen=True)
 class BetRolledBack(Payload):
     event_type = "bet.rolled_back"
+    command_kind = "RollbackBet"
     rollback_id: str
     bet_id: str
     round_id: str
@@ -109,14 +152,23 @@ class BetRolledBack(Payload):
     reason: str
     mode: str
 
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "rolled_back", "rollback_id": self.rollback_id}
+
 
 @dataclass(frozen=True)
 class BetTombstoned(Payload):
     event_type = "bet.tombstoned"
+    command_kind = "RollbackBet"
     rollback_id: str
     bet_id: str
     round_id: str | None
     reason: str
+
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "tombstoned", "rollback_id": self.rollback_id}
 
 
 PAYLOADS: dict[str, type[Payload]] = {

@@ -57,8 +57,12 @@ class Remembered:
 class Decided:
     """A command with what it came to, as it is kept."""
 
-    command: Command
-    fingerprint: bytes
+    key: CommandKey
+    command_id: str
+    kind: str
+    tenant_id: str
+    trace_id: str
+    fingerprint: bytes | None
     stream: StreamKey
     versions: tuple[int, int] | None
     """First and last version of its events; None where it made none."""
@@ -100,8 +104,8 @@ def remembered(row: Sequence[Any]) -> tuple[CommandKey, Remembered]:
 def insert(decided: Sequence[Decided]) -> Statement:
     rows = [
         (
-            *key_of(d.command), d.command.command_id, d.command.kind, d.fingerprint, *d.stream, *(d.versions or (None, None)),
-            d.outcome.to_json(), d.outcome.answer, d.command.origin.trace_id, d.decided_at,
+            *d.key, d.command_id, d.kind, d.fingerprint, *d.stream, *(d.versions or (None, None)),
+            d.outcome.to_json(), d.outcome.answer, d.trace_id, d.decided_at,
         )
         for d in decided
     ]  # fmt: skip
@@ -111,8 +115,7 @@ def insert(decided: Sequence[Decided]) -> Statement:
 def insert_refusals(decided: Sequence[Decided]) -> Statement:
     rows = [
         (
-            *key_of(d.command), d.command.command_id, d.command.kind, d.command.origin.tenant_id, d.outcome.refusal_code,
-            d.outcome.to_json(), d.command.origin.trace_id, d.decided_at,
+            *d.key, d.command_id, d.kind, d.tenant_id, d.outcome.refusal_code, d.outcome.to_json(), d.trace_id, d.decided_at,
         )
         for d in decided
     ]  # fmt: skip

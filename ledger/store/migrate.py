@@ -30,7 +30,12 @@ def upgrade(database_url: str) -> None:
 def current_and_head(connection: Connection) -> tuple[str | None, str | None]:
     """The database's revision, and the one that this code expects."""
     current = MigrationContext.configure(connection, opts={"version_table_schema": "public"}).get_current_revision()
-    return current, ScriptDirectory.from_config(_config()).get_current_head()
+    return current, head()
+
+
+def head() -> str | None:
+    """The revision that this code expects."""
+    return ScriptDirectory.from_config(_config()).get_current_head()
 
 
 def _config() -> Config:

@@ -216,6 +216,7 @@ revoke all on schema wagerledger from public;
 revoke execute on all functions in schema wagerledger from public;
 grant usage on schema wagerledger to wagerledger_app, wagerledger_reader;
 grant select on all tables in schema wagerledger to wagerledger_app, wagerledger_reader;
+grant select on public.alembic_version to wagerledger_app, wagerledger_reader; -- readiness compares it with the code
 revoke select on wagerledger.integration_keys from wagerledger_reader;
 grant insert on wagerledger.event_log, wagerledger.refusals, wagerledger.commands, wagerledger.currencies to wagerledger_app;
 grant insert, update on wagerledger.streams, wagerledger.wallets, wagerledger.sessions, wagerledger.bets, wagerledger.settlements,

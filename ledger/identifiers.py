@@ -1,0 +1,31 @@
+"""What a name from outside may look like."""
+
+import re
+
+ID = r"^[A-Za-z0-9_:.\-]{1,128}$"
+CURRENCY = r"^[A-Z][A-Z0-9_]{2,15}$"
+
+_id = re.compile(ID.removesuffix("$"))
+_currency = re.compile(CURRENCY.removesuffix("$"))
+# National or international, bare or grouped. A shorter bare number is somebody's account number.
+_phone = re.compile(r"(?:\+|00)?[0-9]+(?:[.\-][0-9]+)+|(?:\+|0)[0-9]+|[0-9]{10,15}")
+
+FORM = "must be 1 to 128 of the characters A-Z a-z 0-9 _ : . -"
+
+
+def is_id(text: str) -> bool:
+    return _id.fullmatch(text) is not None
+
+
+def is_currency(text: str) -> bool:
+    return _currency.fullmatch(text) is not None
+
+
+def player_id_fault(text: str) -> str | None:
+    """Why `text` cannot be a player's id, or None when it can. What looks like personal data is refused: it could never be erased from the log."""
+    if "@" in text:
+        return "looks like an e-mail address; send the operator's own opaque id"
+    digits = sum(character.isdigit() for character in text)
+    if 7 <= digits <= 15 and _phone.fullmatch(text):
+        return "looks like a phone number; send the operator's own opaque id, or put a letter before it"
+    return None if is_id(text) else FORM

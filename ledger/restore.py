@@ -1,0 +1,125 @@
+"""Putting events back that the log has lost but the topics still hold: acknowledged money after a restore to an earlier moment.
+
+The events come back with their own bytes, so the chain proves them; the state is folded from them by the same `evolve`; their commands are
+made again from what the events say of them, so that a late repeat of a callback still hears its old answer. What the topics never held (refusals,
+and repeats that changed nothing) is not known any more: asked again, it is decided again.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import psycopg
+
+from ledger.batch import Batch
+from ledger.callback import Balances, Outcome
+from ledger.core.chain import hash_of
+from ledger.core.events import Event, Payload, WalletOpened
+from ledger.core.evolve import evolve
+from ledger.core.state import Bet, Currency, Key, Session, State
+from ledger.journal import writes
+from ledger.locks import stream_lock
+from ledger.recording import PLAYER, Head, Recorded, StreamKey, stream_of, to_datetime
+from ledger.settings import Settings
+from ledger.store import arrays, entities, streams, wallets
+from ledger.store.commands import CommandKey, Decided
+from ledger.store.statement import Statement
+from schemas.registry import WireRecord
+
+CHUNK = 500
+
+TAKE = "select pg_advisory_xact_lock(key) from unnest(%b::bigint[]) key"
+
+
+class RestoreError(Exception):
+    """An event does not continue its stream: the topics and the log tell two stories, and people must decide."""
+
+
+def restore(settings: Settings, lost: Iterator[WireRecord]) -> int:
+    """Append the `lost` events, which come in stream order, with their state and commands; give their number. Safe to repeat after a break.
+
+    Raises RestoreError, with nothing of that chunk kept; psycopg.OperationalError.
+    """
+    count = 0
+    with psycopg.connect(
+        settings.database_url.get_secret_value(), connect_timeout=10, options="-c synchronous_commit=on"
+    ) as connection:
+        arrays.register(connection)
+        while chunk := list(islice(lost, CHUNK)):
+            with connection.transaction():
+                _append(connection, [_Lost(record) for record in chunk])
+            count += len(chunk)
+    return count
+
+
+class _Lost:
+    """A published event on its way back."""
+
+    def __init__(self, wire: WireRecord) -> None:
+        record = wire.record
+        self.record = record
+        self.event = Event.from_record(record)
+        self.stream = stream_of(self.event)
+        self.row = Recorded(
+            self.stream, record["stream_version"], record["occurred_at"], record["event_type"], record["event_id"],
+            wire.schema.fingerprint, record["trace_id"], None, wire.body,
+        )  # fmt: skip
+
+    @property
+    def needs(self) -> Iterable[Key]:
+        """What `evolve` looks at, besides the player's wallets."""
+        payload = self.event.payload
+        if hasattr(payload, "bet_id"):
+            yield (Bet, self.event.integration_id, payload.bet_id)
+        if hasattr(payload, "session_id"):
+            yield (Session, payload.session_id)
+        if isinstance(payload, WalletOpened):
+            yield (Currency, self.event.tenant_id, payload.currency)
+
+    def command(self, balances: Balances | None) -> Decided:
+        record, payload = self.record, self.event.payload
+        outcome = Outcome(payload.command_kind, result=payload.result, balances=balances)
+        return Decided(
+            CommandKey(record["integration_id"] or f"tenant:{record['tenant_id']}", record["operation"], record["idempotency_key"]),
+            record["event_id"], payload.command_kind, record["tenant_id"], record["trace_id"], record["command_fingerprint"], self.stream,
+            (self.row.version, self.row.version), outcome, to_datetime(record["occurred_at"]),
+        )  # fmt: skip
+
+
+def _append(connection: psycopg.Connection[Any], lost: Sequence[_Lost]) -> None:
+    batch = _load(connection, lost)
+    for one in lost:
+        head = batch.heads.get(one.stream) or batch.loaded_heads.get(one.stream) or Head()
+        if one.row.version != head.version + 1 or one.record["previous_hash"] != head.hash:
+            raise RestoreError(
+                f"version {one.row.version} of {'/'.join(one.stream)} does not follow version {head.version} of the log"
+            )
+        batch.state.put(*evolve(batch.state, one.event))
+        batch.heads[one.stream] = Head(one.row.version, hash_of(one.row.body), one.row.recorded_at)
+        batch.events.append(one.row)
+        batch.commands.append(one.command(_balances(batch.state, one.event, one.event.payload)))
+    for statement in writes(batch):
+        rows = connection.execute(statement.sql, statement.params).rowcount
+        assert statement.rows in (None, rows), f"{rows} rows instead of {statement.rows}: {statement.sql}"
+
+
+def _load(connection: psycopg.Connection[Any], lost: Sequence[_Lost]) -> Batch:
+    stream_keys = {one.stream for one in lost}
+    connection.execute(TAKE, [arrays.Int8(sorted(stream_lock(stream) for stream in stream_keys))])
+    state = State()
+    players = [(tenant_id, stream_id) for tenant_id, stream_type, stream_id in stream_keys if stream_type == PLAYER]
+    tables = entities.load({key for one in lost for key in one.needs})
+    for table, statement in [*tables, *([(wallets, wallets.load(players))] if players else [])]:
+        state.put(*map(table.entity, _rows(connection, statement)))
+    heads: dict[StreamKey, Head] = dict(map(streams.head, _rows(connection, streams.load(stream_keys))))
+    return Batch(stream_keys, state, heads, {}, 0)
+
+
+def _rows(connection: psycopg.Connection[Any], statement: Statement) -> list[Any]:
+    return connection.execute(statement.sql, statement.params, binary=True).fetchall()
+
+
+def _balances(state: State, event: Event, payload: Payload) -> Balances | None:
+    currency = getattr(payload, "currency", None)
+    wallet = state.wallet(event.tenant_id, event.player_id, currency) if event.player_id and currency else None
+    return Balances.of(wallet) if wallet else None

@@ -1,0 +1,36 @@
+"""Tables `integrations` and `integration_keys`: who may call, and with which keys."""
+
+LOAD = """
+select integration_id, tenant_id, region, provider_id, dialect, policy, enabled
+from wagerledger.integrations order by integration_id
+"""
+
+LOAD_KEYS = """
+select kid, integration_id, algorithm, material, not_before, not_after
+from wagerledger.integration_keys
+where not_after is null or not_after > now()
+order by not_before, kid
+"""
+
+HAS_KEY = """
+select 1 from wagerledger.integration_keys where kid = %s
+"""
+
+INSERT = """
+insert into wagerledger.integrations (integration_id, tenant_id, region, provider_id, dialect, policy)
+values (%s, %s, %s, %s, %s, %s)
+on conflict do nothing
+"""
+
+INSERT_KEY = """
+insert into wagerledger.integration_keys (kid, integration_id, algorithm, material) values (%s, %s, %s, %s)
+"""
+
+EXPIRE_OLDER_KEYS = """
+update wagerledger.integration_keys set not_after = now() + make_interval(secs => %s)
+where integration_id = %s and kid <> %s and (not_after is null or not_after > now() + make_interval(secs => %s))
+"""
+
+SET_ENABLED = """
+update wagerledger.integrations set enabled = %s where integration_id = %s
+"""

@@ -1,0 +1,260 @@
+"""The schema registry: registering as a deploy step, checking, and the wire format `0x00 | schema id (4 bytes) | Avro`.
+
+Every event is published twice. Its subject in `ledger.events` is the record's name, because many types share that
+topic; in its type topic it is `<topic>-value`, which sinks expect.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from struct import Struct
+from typing import Any, NamedTuple
+
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+from confluent_kafka.schema_registry.error import SchemaRegistryError
+from httpx2 import HTTPError
+
+from schemas.events import BY_FINGERPRINT, EVENTS, EventSchema
+from schemas.topics import Topics
+
+COMPATIBILITY = "FULL_TRANSITIVE"
+TIMEOUT_S = 5.0
+MAGIC = 0
+PREFIX = Struct(">BI")
+NOT_ANSWERED = frozenset({401, 403, 407, 408, 429})
+"""What another attempt may answer, once somebody mended the credentials or the load; like every 5xx."""
+
+_EVENT_TYPES = {schema.record_name: schema.event_type for schema in EVENTS.values()}
+_ENVELOPE_FIELDS = frozenset(field["name"] for field in next(iter(EVENTS.values())).schema["fields"])
+
+
+class RegistryUnavailableError(Exception):
+    """The schema registry does not answer. Try again."""
+
+
+class SchemaMismatchError(ValueError):
+    """The registry does not hold the schema of this code. The message says which, and what to do."""
+
+
+class UndecodableRecord(ValueError):  # noqa: N818, it names what is at fault
+    """These bytes can never be read as an event."""
+
+
+class Finding(NamedTuple):
+    """What is wrong with a subject."""
+
+    subject: str
+    problem: str
+
+
+class Registration(NamedTuple):
+    """A schema in its subject."""
+
+    subject: str
+    schema_id: int
+
+
+class WirePrefixes(NamedTuple):
+    """The five bytes before an event's body in each of its two topics."""
+
+    events: bytes
+    of_type: bytes
+
+
+class WireRecord(NamedTuple):
+    """A value from a topic, taken apart: `record` is the envelope as this code knows it; the hash covers `body`."""
+
+    schema: EventSchema
+    body: bytes
+    record: dict[str, Any]
+
+
+def connect(url: str) -> SchemaRegistryClient:
+    """A client that gives up soon: who calls it decides how often to try."""
+    return SchemaRegistryClient({"url": url, "timeout": TIMEOUT_S, "max.retries": 0})
+
+
+def subjects(schema: EventSchema, topics: Topics) -> tuple[str, str]:
+    """The subjects of an event: in `ledger.events`, and in its type topic."""
+    return schema.record_name, f"{topics.of_type(schema.event_type)}-value"
+
+
+def register(client: SchemaRegistryClient, topics: Topics) -> list[Registration]:
+    """Register the schemas of this code and demand FULL_TRANSITIVE compatibility of all to come. Safe to repeat.
+
+    Raises SchemaMismatchError where the registry refuses a schema, RegistryUnavailableError (retryable).
+    """
+    registrations = []
+    for schema in EVENTS.values():
+        for subject in subjects(schema, topics):
+            _demand_compatibility(client, subject)
+            registrations.append(Registration(subject, _register_one(client, subject, schema)))
+    return registrations
+
+
+def check(client: SchemaRegistryClient, topics: Topics) -> list[Finding]:
+    """Compare the registry with this code; no findings means that it holds every schema and guards every subject."""
+    findings = []
+    for schema in EVENTS.values():
+        for subject in subjects(schema, topics):
+            try:
+                _look_up(client, subject, schema)
+            except SchemaMismatchError as error:
+                findings.append(Finding(subject, str(error)))
+                continue
+            level = _compatibility(client, subject)
+            if level != COMPATIBILITY:
+                problem = f"its compatibility level is {level}, not {COMPATIBILITY}; run `wagerledger schemas register`"
+                findings.append(Finding(subject, problem))
+    return findings
+
+
+class WireIds:
+    """The registry's ids of the schemas that events were written with: looked up once each, never registered."""
+
+    def __init__(self, client: SchemaRegistryClient, topics: Topics) -> None:
+        self._client = client
+        self._topics = topics
+        self._known: dict[bytes, WirePrefixes] = {}
+
+    def of(self, fingerprint: bytes) -> WirePrefixes:
+        """The prefixes of what was written with a schema.
+
+        Raises SchemaMismatchError where this code or the registry lacks it, RegistryUnavailableError (retryable).
+        """
+        known = self._known.get(fingerprint)
+        if known is None:
+            known = self._known[fingerprint] = self._look_up(fingerprint)
+        return known
+
+    def _look_up(self, fingerprint: bytes) -> WirePrefixes:
+        schema = BY_FINGERPRINT.get(fingerprint)
+        if schema is None:
+            raise SchemaMismatchError(
+                f"the event log holds events of schema {fingerprint.hex()}, which this version does not know; "
+                "upgrade the relay before the gateways"
+            )
+        ids = [_look_up(self._client, subject, schema) for subject in subjects(schema, self._topics)]
+        return WirePrefixes(*(PREFIX.pack(MAGIC, schema_id) for schema_id in ids))
+
+
+class Reader:
+    """Reads values of the topics. The registry is asked once per schema id."""
+
+    def __init__(self, client: SchemaRegistryClient) -> None:
+        self._client = client
+        self._schemas: dict[int, tuple[EventSchema, EventSchema | None]] = {}
+
+    def read(self, value: bytes | None) -> WireRecord:
+        """Raises UndecodableRecord; RegistryUnavailableError (retryable)."""
+        if value is None or len(value) <= PREFIX.size:
+            raise UndecodableRecord(f"a value of {len(value or b'')} bytes is too short for an event")
+        magic, schema_id = PREFIX.unpack_from(value)
+        if magic != MAGIC:
+            raise UndecodableRecord(f"the value begins with byte {magic}, not with {MAGIC} and a schema id")
+        schema, writer = self._schemas.get(schema_id) or self._look_up(schema_id)
+        body = value[PREFIX.size :]
+        try:
+            return WireRecord(schema, body, schema.decode(body, writer))
+        except ValueError as error:
+            raise UndecodableRecord(str(error)) from error
+
+    def _look_up(self, schema_id: int) -> tuple[EventSchema, EventSchema | None]:
+        """The schema to read as, and the one that wrote where that is another one."""
+        try:
+            writer = _schema_of(self._client, schema_id)
+        except LookupError as error:
+            # Not remembered: it may be registered later, and the next reader of the record shall see it.
+            raise UndecodableRecord(f"the registry does not know schema id {schema_id}") from error
+        if not _ENVELOPE_FIELDS.issubset(field["name"] for field in writer.schema["fields"]):
+            raise UndecodableRecord(
+                f"schema id {schema_id} ({writer.record_name}) is no event's: it lacks envelope fields"
+            )
+        known = EVENTS.get(writer.event_type, writer)  # a type that we do not know yet is read as it was written
+        found = self._schemas[schema_id] = (known, None if known.fingerprint == writer.fingerprint else writer)
+        return found
+
+
+@contextmanager
+def _answering(subject: str) -> Iterator[None]:
+    try:
+        yield
+    except HTTPError as error:
+        raise RegistryUnavailableError(
+            f"the schema registry does not answer ({type(error).__name__}: {error}); "
+            "check WAGERLEDGER_SCHEMA_REGISTRY_URL"
+        ) from error
+    except SchemaRegistryError as error:
+        if error.http_status_code >= 500 or error.http_status_code in NOT_ANSWERED:
+            raise RegistryUnavailableError(f"the schema registry answers {error} for {subject}") from error
+        raise
+
+
+def _demand_compatibility(client: SchemaRegistryClient, subject: str) -> None:
+    with _answering(subject):
+        client.set_compatibility(subject, COMPATIBILITY)
+
+
+def _compatibility(client: SchemaRegistryClient, subject: str) -> str:
+    with _answering(subject):
+        try:
+            return str(client.get_compatibility(subject))
+        except SchemaRegistryError as error:
+            if error.http_status_code != 404:
+                raise
+        return str(client.get_compatibility())
+
+
+def _register_one(client: SchemaRegistryClient, subject: str, schema: EventSchema) -> int:
+    with _answering(subject):
+        try:
+            client.register_schema(subject, Schema(schema.text, "AVRO"))
+        except SchemaRegistryError as error:
+            if error.http_status_code not in {409, 422}:
+                raise
+            raise SchemaMismatchError(
+                f"the registry refuses {schema.event_type} {schema.schema_version} for {subject}: "
+                f"{error.error_message}; add fields with defaults only; a change of meaning is a new event type"
+            ) from error
+    return _look_up(client, subject, schema)
+
+
+def _look_up(client: SchemaRegistryClient, subject: str, schema: EventSchema) -> int:
+    """The id of the schema in the subject. What the id stands for is read back and must be the code's own schema."""
+    with _answering(subject):
+        try:
+            schema_id = client.lookup_schema(subject, Schema(schema.text, "AVRO")).schema_id
+        except SchemaRegistryError as error:
+            if error.http_status_code != 404:
+                raise
+            raise SchemaMismatchError(
+                f"the registry lacks {schema.event_type} {schema.schema_version} in subject {subject}; "
+                "run `wagerledger schemas register`"
+            ) from error
+    assert isinstance(schema_id, int)
+    client.clear_caches()  # type: ignore[no-untyped-call]  # else it answers with what it was just asked
+    held = _schema_of(client, schema_id)
+    if held.record_name != schema.record_name or held.fingerprint != schema.fingerprint:
+        raise SchemaMismatchError(
+            f"the registry's id {schema_id} in subject {subject} is {held.record_name} {held.fingerprint.hex()}, "
+            f"not {schema.record_name} {schema.fingerprint.hex()} as in this code; "
+            "run `wagerledger schemas register` against the right registry"
+        )
+    return schema_id
+
+
+def _schema_of(client: SchemaRegistryClient, schema_id: int) -> EventSchema:
+    """Raises LookupError where the registry has no such schema; UndecodableRecord where it is no Avro record."""
+    with _answering(f"schema id {schema_id}"):
+        try:
+            schema = client.get_schema(schema_id)
+        except SchemaRegistryError as error:
+            if error.http_status_code != 404:
+                raise
+            raise LookupError(f"the registry does not know schema id {schema_id}") from error
+    content = json.loads(schema.schema_str) if schema.schema_type == "AVRO" and schema.schema_str else None
+    if not isinstance(content, dict) or content.get("type") != "record":
+        raise UndecodableRecord(f"schema id {schema_id} is not an Avro record")
+    unnamed = EventSchema("", "", content)
+    return replace(unnamed, event_type=_EVENT_TYPES.get(unnamed.record_name, unnamed.record_name))

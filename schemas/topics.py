@@ -1,0 +1,133 @@
+"""The Kafka topics: their names, and the deploy step that makes them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+
+from schemas.events import EVENTS
+
+TIMEOUT_S = 30.0
+
+# Unlimited in time and size, never compacted: the topics are the second copy of the truth.
+KEPT_FOREVER = {
+    "cleanup.policy": "delete",
+    "retention.ms": "-1",
+    "retention.bytes": "-1",
+    "message.timestamp.type": "CreateTime",
+    "unclean.leader.election.enable": "false",
+}
+# Small segments, because only closed ones are compacted, and the relay reads the whole topic when it starts.
+COMPACTED = {
+    "cleanup.policy": "compact",
+    "segment.bytes": str(16 * 1024 * 1024),
+    "delete.retention.ms": str(10 * 60 * 1000),
+    "unclean.leader.election.enable": "false",
+}
+
+
+class TopicMismatchError(ValueError):
+    """Topics exist, but not as they must be. The message names each difference and what to do."""
+
+
+@dataclass(frozen=True)
+class Topics:
+    """The names, each with the configured prefix."""
+
+    prefix: str = ""
+
+    @property
+    def events(self) -> str:
+        """Every event of every type, in stream order."""
+        return f"{self.prefix}ledger.events"
+
+    @property
+    def relay_position(self) -> str:
+        """How far each shard of the relay has come; compacted."""
+        return f"{self.prefix}ledger.relay-position"
+
+    @property
+    def dead_letters(self) -> str:
+        """Records that a projector could not read, with the reason in their headers."""
+        return f"{self.prefix}ledger.dead-letters"
+
+    def of_type(self, event_type: str) -> str:
+        """The topic that holds this event type alone, under one schema."""
+        return f"{self.prefix}{event_type}"
+
+    @property
+    def of_types(self) -> list[str]:
+        return [self.of_type(event_type) for event_type in EVENTS]
+
+    @property
+    def all(self) -> list[str]:
+        return [self.events, *self.of_types, self.relay_position, self.dead_letters]
+
+
+def wanted(topics: Topics, *, partitions: int, replication: int) -> list[NewTopic]:
+    """Every topic as it must be."""
+    in_sync = {"min.insync.replicas": str(max(1, replication - 1))}
+    kept = KEPT_FOREVER | in_sync
+    events = [NewTopic(name, partitions, replication, config=kept) for name in (topics.events, *topics.of_types)]
+    position = NewTopic(topics.relay_position, 1, replication, config=COMPACTED | in_sync)
+    dead_letters = NewTopic(topics.dead_letters, 1, replication, config=kept)
+    return [*events, position, dead_letters]
+
+
+def apply(bootstrap_servers: str, topics: Topics, *, partitions: int, replication: int) -> list[str]:
+    """Create the topics that are missing and return their names. Nothing that exists is changed.
+
+    Raises TopicMismatchError, before anything is created, where a topic exists with another number of partitions or
+    another policy; KafkaException (retryable) where the brokers do not answer.
+    """
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    existing = admin.list_topics(timeout=TIMEOUT_S).topics
+    specifications = wanted(topics, partitions=partitions, replication=replication)
+    differences = [
+        difference
+        for topic, config in _configs(admin, [topic for topic in specifications if topic.topic in existing])
+        for difference in _differences(topic, len(existing[topic.topic].partitions), config)
+    ]
+    if differences:
+        raise TopicMismatchError("\n".join(differences))
+    return _create(admin, [topic for topic in specifications if topic.topic not in existing])
+
+
+def _configs(admin: AdminClient, specifications: list[NewTopic]) -> list[tuple[NewTopic, dict[str, Any]]]:
+    if not specifications:
+        return []
+    resources = {ConfigResource(ConfigResource.Type.TOPIC, topic.topic): topic for topic in specifications}
+    answers = admin.describe_configs(list(resources), request_timeout=TIMEOUT_S)
+    return [(resources[resource], answer.result(TIMEOUT_S)) for resource, answer in answers.items()]
+
+
+def _differences(topic: NewTopic, partitions: int, config: dict[str, Any]) -> list[str]:
+    found = []
+    if partitions != topic.num_partitions:
+        found.append(
+            f"topic {topic.topic} has {partitions} partitions, not {topic.num_partitions}: they are never changed "
+            "after the first use, because that breaks the order of keys; set WAGERLEDGER_TOPIC_PARTITIONS to that"
+        )
+    for name, value in (topic.config or {}).items():
+        if config[name].value != value:
+            found.append(
+                f"topic {topic.topic} has {name}={config[name].value}, not {value}: set it with kafka-configs, "
+                "or set WAGERLEDGER_TOPIC_REPLICATION to the replicas it has"
+            )
+    return found
+
+
+def _create(admin: AdminClient, missing: list[NewTopic]) -> list[str]:
+    if not missing:
+        return []
+    created = []
+    for name, answer in admin.create_topics(missing, operation_timeout=TIMEOUT_S).items():
+        try:
+            answer.result(TIMEOUT_S)
+        except KafkaException as error:
+            if error.args[0].name() != "TOPIC_ALREADY_EXISTS":  # two deploys at once
+                raise
+        else:
+            created.append(name)
+    return created

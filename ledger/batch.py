@@ -8,7 +8,7 @@ from ledger.core.commands import Command, Policy
 from ledger.core.decide import Accepted, Decision, Refusal, decide
 from ledger.core.events import Event
 from ledger.core.evolve import evolve
-from ledger.core.state import Bet, Key, Session, State, Wallet
+from ledger.core.state import Bet, Key, Session, State
 from ledger.directory import Owner, owner_of, stream_of
 from ledger.recording import Head, Recorded, StreamKey, record, to_datetime
 from ledger.store.commands import CommandKey, Decided, Remembered, fingerprint, key_of
@@ -145,7 +145,7 @@ class _Trial:
 
     def _balances(self, state: State, command: Command, stream: StreamKey) -> Balances | None:
         currency = getattr(command, "currency", None) or _currency_of_needed(state, command)
-        wallet: Wallet | None = currency and state.wallet(stream.tenant_id, stream.stream_id, currency)
+        wallet = state.wallet(stream.tenant_id, stream.stream_id, currency) if currency else None
         return Balances.of(wallet) if wallet else None
 
 

@@ -16,7 +16,9 @@ OPERATION = "cashier"
 
 
 class Cashier:
-    """Commands of one tenant in one region. `actor` says who asked and stands in the events. Use it as an async context manager."""
+    """Commands of one tenant in one region. `actor` says who asked and stands in the events. Use it as an async context
+    manager.
+    """
 
     def __init__(self, settings: Settings, *, tenant_id: str, region: str, actor: str) -> None:
         self._journal = Journal(settings.model_copy(update={"journal_writers": 1}))

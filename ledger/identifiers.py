@@ -22,7 +22,9 @@ def is_currency(text: str) -> bool:
 
 
 def player_id_fault(text: str) -> str | None:
-    """Why `text` cannot be a player's id, or None when it can. What looks like personal data is refused: it could never be erased from the log."""
+    """Why `text` cannot be a player's id, or None when it can. What looks like personal data is refused: it could never
+    be erased from the log.
+    """
     if "@" in text:
         return "looks like an e-mail address; send the operator's own opaque id"
     digits = sum(character.isdigit() for character in text)

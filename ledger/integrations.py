@@ -1,4 +1,6 @@
-"""Administration of integrations: one provider for one tenant and region, with its policy and keys. A gateway sees a change within seconds."""
+"""Administration of integrations: one provider for one tenant and region, with its policy and keys. A gateway sees a
+change within seconds.
+"""
 
 import secrets
 from dataclasses import asdict, dataclass, field
@@ -45,7 +47,9 @@ class Integration:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A new key, told once: the secret is nowhere else readable. It is None for an Ed25519 key, whose private half we never see."""
+    """A new key, told once: the secret is nowhere else readable. It is None for an Ed25519 key, whose private half we
+    never see.
+    """
 
     integration_id: str
     kid: str
@@ -62,7 +66,9 @@ def add(
     policy: Policy = Policy(),
     public_key: bytes | None = None,
 ) -> Issued:
-    """Open an integration with its first key: a secret of ours, or the provider's raw Ed25519 `public_key`. Raises IntegrationError."""
+    """Open an integration with its first key: a secret of ours, or the provider's raw Ed25519 `public_key`. Raises
+    IntegrationError.
+    """
     for name, value in (("brand", tenant_id), ("region", region), ("provider", provider_id)):
         if not is_id(value):
             raise IntegrationError(f"{name} {value!r} {FORM}")

@@ -138,7 +138,7 @@ class Journal:
 
     def _take(self, writer: _Writer) -> list[_Waiting]:
         oldest = time.monotonic() - self._settings.journal_deadline_ms / 1000
-        batch = []
+        batch: list[_Waiting] = []
         while writer.waiting and len(batch) < self._settings.journal_batch:
             waiting = writer.waiting.popleft()
             self._waiting -= 1

@@ -1,7 +1,10 @@
-"""Putting events back that the log has lost but the topics still hold: acknowledged money after a restore to an earlier moment.
+"""Putting events back that the log has lost but the topics still hold: acknowledged money after a restore to an earlier
+moment.
 
-The events come back with their own bytes, so the chain proves them; the state is folded from them by the same `evolve`; their commands are
-made again from what the events say of them, so that a late repeat of a callback still hears its old answer. What the topics never held (refusals,
+The events come back with their own bytes, so the chain proves them; the state is folded from them by the same `evolve`;
+their commands are
+made again from what the events say of them, so that a late repeat of a callback still hears its old answer. What the
+topics never held (refusals,
 and repeats that changed nothing) is not known any more: asked again, it is decided again.
 """
 
@@ -35,12 +38,12 @@ class RestoreError(Exception):
     """An event does not continue its stream: the topics and the log tell two stories, and people must decide."""
 
 
-def restore(settings: Settings, lost: Iterator[WireRecord]) -> int:
-    """Append the `lost` events, which come in stream order, with their state and commands; give their number. Safe to repeat after a break.
+def restore(settings: Settings, lost: Iterator[WireRecord]) -> None:
+    """Append the `lost` events, which come in stream order, with their state and commands. Safe to
+    repeat after a break.
 
     Raises RestoreError, with nothing of that chunk kept; psycopg.OperationalError.
     """
-    count = 0
     with psycopg.connect(
         settings.database_url.get_secret_value(), connect_timeout=10, options="-c synchronous_commit=on"
     ) as connection:
@@ -48,8 +51,6 @@ def restore(settings: Settings, lost: Iterator[WireRecord]) -> int:
         while chunk := list(islice(lost, CHUNK)):
             with connection.transaction():
                 _append(connection, [_Lost(record) for record in chunk])
-            count += len(chunk)
-    return count
 
 
 class _Lost:
@@ -79,11 +80,19 @@ class _Lost:
     def command(self, balances: Balances | None) -> Decided:
         record, payload = self.record, self.event.payload
         outcome = Outcome(payload.command_kind, result=payload.result, balances=balances)
+        scope = record["integration_id"] or f"tenant:{record['tenant_id']}"
         return Decided(
-            CommandKey(record["integration_id"] or f"tenant:{record['tenant_id']}", record["operation"], record["idempotency_key"]),
-            record["event_id"], payload.command_kind, record["tenant_id"], record["trace_id"], record["command_fingerprint"], self.stream,
-            (self.row.version, self.row.version), outcome, to_datetime(record["occurred_at"]),
-        )  # fmt: skip
+            key=CommandKey(scope, record["operation"], record["idempotency_key"]),
+            command_id=record["event_id"],
+            kind=payload.command_kind,
+            tenant_id=record["tenant_id"],
+            trace_id=record["trace_id"],
+            fingerprint=record["command_fingerprint"],
+            stream=self.stream,
+            versions=(self.row.version, self.row.version),
+            outcome=outcome,
+            decided_at=to_datetime(record["occurred_at"]),
+        )
 
 
 def _append(connection: psycopg.Connection[Any], lost: Sequence[_Lost]) -> None:

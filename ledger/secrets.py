@@ -1,4 +1,6 @@
-"""The integrations' secrets at rest: AES-256-GCM, bound to their key id, so that a secret cannot be moved to another key."""
+"""The integrations' secrets at rest: AES-256-GCM, bound to their key id, so that a secret cannot be moved to another
+key.
+"""
 
 import base64
 import binascii

@@ -1,4 +1,5 @@
-"""All settings, from environment variables `WAGERLEDGER_*`; a variable with `_FILE` appended names a file that holds the value.
+"""All settings, from environment variables `WAGERLEDGER_*`; a variable with `_FILE` appended names a file that holds
+the value.
 
 `python -m ledger.settings` prints their page of the reference.
 """
@@ -17,25 +18,38 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
 
-    database_url: SecretStr = Field(SecretStr("postgresql://wagerledger@127.0.0.1:5432/wagerledger"), description="The ledger's PostgreSQL.")
-    bi_database_url: SecretStr = Field(SecretStr("postgresql://wagerledger@127.0.0.1:5433/wagerledger_bi"), description="The read models' PostgreSQL: another instance.")
+    database_url: SecretStr = Field(
+        SecretStr("postgresql://wagerledger@127.0.0.1:5432/wagerledger"), description="The ledger's PostgreSQL."
+    )
+    bi_database_url: SecretStr = Field(
+        SecretStr("postgresql://wagerledger@127.0.0.1:5433/wagerledger_bi"),
+        description="The read models' PostgreSQL: another instance.",
+    )
     kafka_bootstrap_servers: str = Field("127.0.0.1:9092", description="Kafka brokers.")
-    schema_registry_url: SecretStr = Field(SecretStr("http://127.0.0.1:8081"), description="Confluent-compatible schema registry.")
+    schema_registry_url: SecretStr = Field(
+        SecretStr("http://127.0.0.1:8081"), description="Confluent-compatible schema registry."
+    )
     topic_prefix: str = Field("", description="Put before every topic's name.", pattern=r"[A-Za-z0-9._-]{0,64}")
     topic_partitions: PositiveInt = Field(6, description="Partitions of new topics; never changed after the first use.")
     topic_replication: PositiveInt = Field(1, description="Replicas of new topics; 3 in production.")
-    secrets_key: SecretStr | None = Field(None, description="32 bytes, base64: encrypts the integrations' secrets at rest.")
+    secrets_key: SecretStr | None = Field(
+        None, description="32 bytes, base64: encrypts the integrations' secrets at rest."
+    )
 
     gateway_host: str = Field("127.0.0.1", description="Address the gateway listens on.")
     gateway_port: int = Field(8080, description="Port the gateway listens on; 0 takes a free one.")
     metrics_host: str = Field("127.0.0.1", description="Internal address of /metrics.")
-    metrics_port: int | None = Field(None, description="Internal port of /metrics; 0 takes a free one, unset serves none.")
+    metrics_port: int | None = Field(
+        None, description="Internal port of /metrics; 0 takes a free one, unset serves none."
+    )
     body_limit_bytes: PositiveInt = Field(64 * 1024, description="Largest callback body.")
     signature_window_s: PositiveInt = Field(300, description="How far a signature's time may be from ours.")
     session_ttl_s: PositiveInt = Field(3600, description="How long a session takes bets.")
     rate_limit_per_s: int = Field(0, ge=0, description="Callbacks per second and integration; 0 is no limit.")
 
-    journal_writers: PositiveInt = Field(2, description="Writers per gateway process, each with one database connection.")
+    journal_writers: PositiveInt = Field(
+        2, description="Writers per gateway process, each with one database connection."
+    )
     journal_batch: PositiveInt = Field(128, description="Most callbacks of one database transaction.")
     journal_queue: PositiveInt = Field(4096, description="Most callbacks that wait; past it the answer is 503.")
     journal_deadline_ms: PositiveInt = Field(5000, description="Longest that a callback waits for its commit.")
@@ -43,7 +57,9 @@ class Settings(BaseSettings):
     relay_shard: int = Field(0, ge=0, description="Shard of this relay.")
     relay_shards: PositiveInt = Field(1, description="Shards in all; changing it is a stop-and-migrate.")
     relay_batch_rows: PositiveInt = Field(2000, description="Most events of one Kafka transaction.")
-    relay_batch_bytes: PositiveInt = Field(4 * 1024 * 1024, description="Most bytes of one Kafka transaction, per face.")
+    relay_batch_bytes: PositiveInt = Field(
+        4 * 1024 * 1024, description="Most bytes of one Kafka transaction, per face."
+    )
     relay_poll_ms: PositiveInt = Field(50, description="Longest pause between two polls of an idle log.")
 
     projector_group: str = Field("wagerledger-projector", description="Kafka consumer group of the projectors.")
@@ -54,7 +70,7 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Settings from the environment. Raises ValueError, naming the variable, for a bad value or an unreadable `_FILE`."""
+    """Settings from the environment. Raises ValueError, naming the variable: a bad value or an unreadable `_FILE`."""
     from_files = {}
     for name in Settings.model_fields:
         variable = f"{PREFIX}{name.upper()}_FILE"
@@ -71,8 +87,8 @@ def reference_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Environment variables, read once at start. With `_FILE` appended a variable names a file that holds the value, as secrets should be given.",
-        "`wagerledger doctor` tries them and names the one that is wrong.",
+        "Environment variables, read once at start. With `_FILE` appended a variable names a file that holds the",
+        "value, as secrets should be given. `wagerledger doctor` tries them and names the one that is wrong.",
         "",
         "Made from `ledger/settings.py` by `python -m ledger.settings`.",
         "",

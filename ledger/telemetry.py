@@ -14,7 +14,9 @@ from ledger.settings import Settings
 
 
 def configure_logging(settings: Settings, process: str) -> None:
-    """Send our log lines and those of the libraries to standard output, each with time, level and the process's name."""
+    """Send our log lines and those of the libraries to standard output, each with time, level and the process's
+    name.
+    """
 
     def name_process(_: Any, __: str, event: EventDict) -> EventDict:
         event["process"] = process
@@ -57,7 +59,9 @@ def announce(event: str, **fields: object) -> None:
 
 
 def serve_metrics(settings: Settings) -> str | None:
-    """Serve /metrics from a thread; gives its URL, or None where no port is set. Raises OSError when the port is taken."""
+    """Serve /metrics from a thread; gives its URL, or None where no port is set. Raises OSError when the port is
+    taken.
+    """
     if settings.metrics_port is None:
         return None
     server, _ = start_http_server(settings.metrics_port, settings.metrics_host)

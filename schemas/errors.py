@@ -1,4 +1,6 @@
-"""The error catalogue: what every code means to whoever gets it. `python -m schemas.errors` prints its page of the reference."""
+"""The error catalogue: what every code means to whoever gets it. `python -m schemas.errors` prints its page of the
+reference.
+"""
 
 import tomllib
 from collections.abc import Mapping

@@ -1,6 +1,7 @@
 """The Avro schemas of the events, and their codec.
 
-Each file `avro/<event type>.avsc` is a payload; `avro/envelope.avsc` is what surrounds it. Together they make the record schema that is registered.
+Each file `avro/<event type>.avsc` is a payload; `avro/envelope.avsc` is what surrounds it. Together they make the
+record schema that is registered.
 """
 
 import json
@@ -34,7 +35,9 @@ class EventSchema:
 
     @cached_property
     def fingerprint(self) -> bytes:
-        """CRC-64-AVRO of the parsing canonical form (Avro specification, schema fingerprints): 8 bytes, little-endian as fastavro prints it."""
+        """CRC-64-AVRO of the parsing canonical form (Avro specification, schema fingerprints): 8 bytes, little-endian
+        as fastavro prints it.
+        """
         return bytes.fromhex(fingerprint(to_parsing_canonical_form(self.schema), "CRC-64-AVRO"))
 
     @cached_property
@@ -44,7 +47,8 @@ class EventSchema:
 
     @cached_property
     def _codec_schema(self) -> Any:
-        # Logical types do not change the bytes; without them times stay the integers that they are, and both ways are faster.
+        # Logical types do not change the bytes; without them times stay the integers that they are, and both ways are
+        # faster.
         return parse_schema(_without_logical_types(deepcopy(self.schema)))
 
     def encode(self, record: dict[str, Any]) -> bytes:
@@ -54,7 +58,8 @@ class EventSchema:
         return out.getvalue()
 
     def decode(self, body: bytes, writer: "EventSchema | None" = None) -> dict[str, Any]:
-        """The envelope in `body`, written with `writer` (where that is another version of this schema) and read as this one.
+        """The envelope in `body`, written with `writer` (where that is another version of this schema) and read as this
+        one.
 
         Raises ValueError when the bytes are not exactly one record.
         """
@@ -64,7 +69,9 @@ class EventSchema:
         except (EOFError, IndexError, UnicodeDecodeError, OverflowError, MemoryError, SchemaResolutionError) as error:
             raise ValueError(f"not a {self.event_type} {self.schema_version} record: {error}") from error
         if source.tell() != len(body):
-            raise ValueError(f"{len(body) - source.tell()} bytes follow the {self.event_type} {self.schema_version} record")
+            raise ValueError(
+                f"{len(body) - source.tell()} bytes follow the {self.event_type} {self.schema_version} record"
+            )
         assert isinstance(record, dict)
         return record
 

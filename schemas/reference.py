@@ -7,19 +7,22 @@ from schemas.events import EVENTS
 
 HEAD = """# Events
 
-Every event is published twice in one Kafka transaction, with the same bytes: in `ledger.events`, which holds all types in
-stream order (schema subject: the record's name), and in the topic that is named like its type (subject: `<topic>-value`).
-A configured prefix comes before every topic's name. The value is Confluent's wire format: a zero byte, the schema id in
-four bytes, the Avro record. The key is `tenant_id/player_id`; where no player is known, the stream's id.
+Every event is published twice in one Kafka transaction, with the same bytes: in `ledger.events`, which holds all types
+in stream order (schema subject: the record's name), and in the topic that is named like its type (subject:
+`<topic>-value`). A configured prefix comes before every topic's name. The value is Confluent's wire format: a zero
+byte, the schema id in four bytes, the Avro record. The key is `tenant_id/player_id`; where no player is known, the
+stream's id.
 
-- **Order** exists within a stream (tenant_id, stream_type, stream_id): `stream_version` counts 1, 2, 3, ... without a hole.
-  Read `ledger.events` where order matters; across topics Kafka has none.
-- **Duplicates**: the goal is none. A reader drops what it knows: by `stream_version` in `ledger.events`, by `event_id` elsewhere.
-- **Chain**: the SHA-256 of an event's Avro bytes (without the five bytes before them) stands in the next event of its stream as
-  `previous_hash`. Anyone who reads `ledger.events` can verify it.
-- **Money** is in minor units: an amount is `..._minor` / 10^`exponent`. Postings sum to zero per currency in every event.
-- **Kafka headers**: CloudEvents in binary mode (`ce_id`, `ce_type`, `ce_source`, `ce_time`, `ce_specversion`, `content-type`), `X-Trace-Id`, and
-  `traceparent` where the callback had one.
+- **Order** exists within a stream (tenant_id, stream_type, stream_id): `stream_version` counts 1, 2, 3, ... without a
+  hole. Read `ledger.events` where order matters; across topics Kafka has none.
+- **Duplicates**: the goal is none. A reader drops what it knows: by `stream_version` in `ledger.events`, by `event_id`
+  elsewhere.
+- **Chain**: the SHA-256 of an event's Avro bytes (without the five bytes before them) stands in the next event of its
+  stream as `previous_hash`. Anyone who reads `ledger.events` can verify it.
+- **Money** is in minor units: an amount is `..._minor` / 10^`exponent`. Postings sum to zero per currency in every
+  event.
+- **Kafka headers**: CloudEvents in binary mode (`ce_id`, `ce_type`, `ce_source`, `ce_time`, `ce_specversion`,
+  `content-type`), `X-Trace-Id`, and `traceparent` where the callback had one.
 - **Compatibility** of every subject is FULL_TRANSITIVE: fields are only added, with defaults.
 
 Made from `schemas/avro/` by `python -m schemas.reference`; `wagerledger schemas show TYPE` prints a whole schema.

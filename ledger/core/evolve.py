@@ -1,4 +1,5 @@
-"""The fold. `evolve(state, event)` gives the entities that the event touched, as they are after it; the caller puts them where it keeps its state.
+"""The fold. `evolve(state, event)` gives the entities that the event touched, as they are after it; the caller puts
+them where it keeps its state.
 
 Gateway, auditor and tests run this one function: the stored rows are nothing but its result.
 """
@@ -20,13 +21,27 @@ from ledger.core.events import (
     WalletOpened,
     Withdrawn,
 )
-from ledger.core.state import OPEN, ROLLED_BACK, SETTLED, TOMBSTONED, Bet, Currency, Entity, Session, Settlement, State, Wallet
+from ledger.core.state import (
+    OPEN,
+    ROLLED_BACK,
+    SETTLED,
+    TOMBSTONED,
+    Bet,
+    Currency,
+    Entity,
+    Session,
+    Settlement,
+    State,
+    Wallet,
+)
 
 Touched = tuple[Entity, ...]
 
 
 def evolve(state: State, event: Event) -> Touched:
-    """The entities that `event` made or changed. Raises KeyError or AssertionError for an event that cannot follow `state`: the log is wrong then."""
+    """The entities that `event` made or changed. Raises KeyError or AssertionError for an event that cannot follow
+    `state`: the log is wrong then.
+    """
     return _FOLDS[type(event.payload)](state, event, event.payload)
 
 
@@ -55,8 +70,8 @@ def _session_ended(state: State, _: Event, payload: SessionEnded) -> Touched:
     assert session, f"session {payload.session_id} ends before it started"
     return (
         Session(
-            session.session_id, session.integration_id, session.tenant_id, session.player_id, session.currency, session.mode,
-            session.game_id, session.expires_at, ended=True,
+            session.session_id, session.integration_id, session.tenant_id, session.player_id, session.currency,
+            session.mode, session.game_id, session.expires_at, ended=True,
         ),
     )  # fmt: skip
 
@@ -82,7 +97,9 @@ def _bet_settled(state: State, event: Event, payload: BetSettled) -> Touched:
 
 def _bet_rolled_back(state: State, event: Event, payload: BetRolledBack) -> Touched:
     bet = _bet(state, event, payload.bet_id, SETTLED if payload.undoes else OPEN)
-    assert bet.settlement_id == payload.undoes, f"the rollback of bet {bet.bet_id} undoes {payload.undoes}, not {bet.settlement_id}"
+    assert bet.settlement_id == payload.undoes, (
+        f"the rollback of bet {bet.bet_id} undoes {payload.undoes}, not {bet.settlement_id}"
+    )
     ended = bet.ended(ROLLED_BACK, win_minor=0, settlement_id=None, rollback_id=payload.rollback_id)
     wallet = _moved(state, event, payload.currency)
     if payload.undoes is None:
@@ -94,7 +111,15 @@ def _bet_rolled_back(state: State, event: Event, payload: BetRolledBack) -> Touc
 def _bet_tombstoned(state: State, event: Event, payload: BetTombstoned) -> Touched:
     integration_id = _integration(event)
     assert state.bet(integration_id, payload.bet_id) is None, f"bet {payload.bet_id} is known and cannot be tombstoned"
-    bet = Bet(integration_id, payload.bet_id, event.tenant_id, event.player_id, TOMBSTONED, payload.round_id, rollback_id=payload.rollback_id)
+    bet = Bet(
+        integration_id,
+        payload.bet_id,
+        event.tenant_id,
+        event.player_id,
+        TOMBSTONED,
+        payload.round_id,
+        rollback_id=payload.rollback_id,
+    )
     return (bet,)
 
 
@@ -106,7 +131,8 @@ def _moved(state: State, event: Event, currency: str) -> Wallet:
 
 def _bet(state: State, event: Event, bet_id: str, status: str) -> Bet:
     bet = state.bet(_integration(event), bet_id)
-    assert bet and bet.status == status, f"{event.payload.event_type} of bet {bet_id}, which is {bet.status if bet else 'unknown'} and not {status}"
+    assert bet, f"{event.payload.event_type} of bet {bet_id}, which is unknown"
+    assert bet.status == status, f"{event.payload.event_type} of bet {bet_id}, which is {bet.status} and not {status}"
     return bet
 
 

@@ -11,8 +11,22 @@ MAX_BALANCE_MINOR = 10**17
 
 _DECIMAL = re.compile(r"(0|[1-9][0-9]{0,17})(?:\.([0-9]{1,18}))?")
 
-COMMON_EXPONENTS = {"BHD": 3, "BTC": 8, "ETH": 9, "JOD": 3, "JPY": 0, "KRW": 0, "KWD": 3, "OMR": 3, "TND": 3, "USDT": 6, "VND": 0}
-"""Decimals of the currencies that do not have two (ISO 4217, and the coins' own practice): only the proposal for a tenant's first wallet."""
+COMMON_EXPONENTS = {
+    "BHD": 3,
+    "BTC": 8,
+    "ETH": 9,
+    "JOD": 3,
+    "JPY": 0,
+    "KRW": 0,
+    "KWD": 3,
+    "OMR": 3,
+    "TND": 3,
+    "USDT": 6,
+    "VND": 0,
+}
+"""Decimals of the currencies that do not have two (ISO 4217, and the coins' own practice): only the proposal for a
+tenant's first wallet.
+"""
 
 
 class Amount(NamedTuple):
@@ -33,7 +47,8 @@ class Amount(NamedTuple):
 
 
 def parse_amount(text: str) -> Amount | None:
-    """Read a plain decimal: digits, optionally a point and more digits. No sign, exponent, blank or leading zero: those give None.
+    """Read a plain decimal: digits, optionally a point and more digits. No sign, exponent, blank or leading zero: those
+    give None.
 
     Trailing zeros carry no meaning (2.00 and 2 are one amount) and are dropped, so that equal amounts compare equal.
     """

@@ -1,6 +1,7 @@
 """Double entry: what each business fact moves between which accounts. Every function returns postings that sum to zero.
 
-An account's balance is the sum of its postings. `cash`, `bonus` and `held` of a wallet are what the tenant owes the player; a negative
+An account's balance is the sum of its postings. `cash`, `bonus` and `held` of a wallet are what the tenant owes the
+player; a negative
 `receivable` is what the player owes the tenant. `house` and `cashier` are the tenant's.
 """
 
@@ -39,7 +40,9 @@ def stake(currency: str, cash_minor: int, bonus_minor: int, *, held: bool) -> tu
 
 
 def settlement(currency: str, held_minor: int, win_minor: int, receivable_minor: int) -> tuple[Posting, ...]:
-    """The held stake goes to the house, the win to the player; a debt (a negative receivable) is netted before cash is paid."""
+    """The held stake goes to the house, the win to the player; a debt (a negative receivable) is netted before cash is
+    paid.
+    """
     netted = min(win_minor, -receivable_minor)
     return entry(currency, held=-held_minor, house=held_minor - win_minor, receivable=netted, cash=win_minor - netted)
 
@@ -50,11 +53,21 @@ def refund(currency: str, cash_minor: int, bonus_minor: int, held_minor: int) ->
     return entry(currency, held=-held_minor, house=held_minor - total, cash=cash_minor, bonus=bonus_minor)
 
 
-def reversal(currency: str, cash_minor: int, bonus_minor: int, win_minor: int, available_minor: int) -> tuple[Posting, ...]:
-    """A settled bet is undone: the stake returns, the win is taken back; what `available_minor` of cash does not cover becomes a receivable."""
+def reversal(
+    currency: str, cash_minor: int, bonus_minor: int, win_minor: int, available_minor: int
+) -> tuple[Posting, ...]:
+    """A settled bet is undone: the stake returns, the win is taken back; what `available_minor` of cash does not cover
+    becomes a receivable.
+    """
     taken = min(win_minor, available_minor + cash_minor)
     shortfall = win_minor - taken
-    return entry(currency, house=win_minor - cash_minor - bonus_minor, cash=cash_minor - taken, bonus=bonus_minor, receivable=-shortfall)
+    return entry(
+        currency,
+        house=win_minor - cash_minor - bonus_minor,
+        cash=cash_minor - taken,
+        bonus=bonus_minor,
+        receivable=-shortfall,
+    )
 
 
 def totals_by_currency(postings: Iterable[Posting]) -> dict[str, int]:

@@ -1,6 +1,8 @@
-"""What the rules look at: immutable entities, found by key. A `State` may lie over another one, so that a trial costs nothing to throw away."""
+"""What the rules look at: immutable entities, found by key. A `State` may lie over another one, so that a trial costs
+nothing to throw away.
+"""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 from ledger.core.postings import WALLET_ACCOUNTS, Posting
@@ -65,7 +67,9 @@ class Wallet:
                 bonus += amount
             else:
                 receivable += amount
-        assert cash >= 0 and bonus >= 0 and held >= 0 >= receivable, f"{self.wallet_id} would become {cash, bonus, held, receivable}"
+        assert min(cash, bonus, held, -receivable) >= 0, (
+            f"{self.wallet_id} would become {cash, bonus, held, receivable}"
+        )
         return Wallet(self.tenant_id, self.player_id, self.currency, self.exponent, cash, bonus, held, receivable)
 
 
@@ -115,8 +119,13 @@ class Bet:
     def key(self) -> Key:
         return (Bet, self.integration_id, self.bet_id)
 
-    def ended(self, status: str, **changes: object) -> "Bet":
-        return replace(self, status=status, held_minor=0, **changes)  # type: ignore[arg-type]  # the names are checked by `replace`
+    def ended(self, status: str, *, win_minor: int, settlement_id: str | None, rollback_id: str | None = None) -> "Bet":
+        """The bet at its end: nothing of it is held any more."""
+        return Bet(
+            self.integration_id, self.bet_id, self.tenant_id, self.player_id, status, self.round_id, self.session_id,
+            self.game_id, self.currency, self.mode, self.hold_id, self.stake_minor, self.stake_cash_minor,
+            self.stake_bonus_minor, 0, win_minor, settlement_id, rollback_id,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ledger.callback import Outcome
 from ledger.core.commands import Command
 from ledger.recording import StreamKey
-from ledger.store.arrays import Bytea, Int8, Text, Timestamptz, columns
+from ledger.store.arrays import Bytea, Column, Int8, Text, Timestamptz, columns
 from ledger.store.statement import Statement
 
 LOAD = """
@@ -75,8 +75,8 @@ def key_of(command: Command) -> CommandKey:
     return CommandKey(origin.scope, origin.operation, origin.idempotency_key)
 
 
-_COMMAND = (*[Text] * 5, Bytea, Text, Text, Text, Int8, Int8, Text, Bytea, Text, Timestamptz)
-_REFUSAL = (*[Text] * 9, Timestamptz)
+_COMMAND: tuple[type[Column], ...] = (*[Text] * 5, Bytea, Text, Text, Text, Int8, Int8, Text, Bytea, Text, Timestamptz)
+_REFUSAL: tuple[type[Column], ...] = (*[Text] * 9, Timestamptz)
 
 _NOT_ASKED = {"origin", "command_id", "received_at", "expires_at"}
 """Fields that we add: a repeat has other values there and still asks the same."""

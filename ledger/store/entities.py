@@ -1,4 +1,6 @@
-"""Entities as rows: which table each kind lives in, how to load what a command needs, how to save what an event changed."""
+"""Entities as rows: which table each kind lives in, how to load what a command needs, how to save what an event
+changed.
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -18,7 +20,9 @@ TABLES: dict[object, Any] = {
 
 
 def load(keys: Iterable[Key]) -> list[tuple[Any, Statement]]:
-    """For each table with some of `keys`: the table, whose `entity` reads the rows, and the query. Wallets are loaded per player, not by key."""
+    """For each table with some of `keys`: the table, whose `entity` reads the rows, and the query. Wallets are loaded
+    per player, not by key.
+    """
     by_kind: dict[object, list[Key]] = {}
     for key in keys:
         by_kind.setdefault(key[0], []).append(key)

@@ -1,0 +1,1 @@
+"""The `wagerledger` command: one file per noun."""

@@ -1,0 +1,246 @@
+"""`wagerledger doctor`: whether all that the processes need is there, tried with their very credentials."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import psycopg
+import typer
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource
+
+from cli.output import FINDING, Json, show, table
+from cli.settings import settings_or_fail
+from ledger.secrets import SecretsKeyError, Vault
+from ledger.settings import Settings
+
+TIMEOUT_S = 5
+LOCKS_PER_CALLBACK, GATEWAYS = 3, 4
+OLD_WRITER_S = 30
+
+
+MAY_CHANGE_EVENTS = """
+select bool_or(has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE')) from pg_class c
+where c.relnamespace = to_regnamespace('wagerledger') and c.relkind in ('r', 'p')
+  and c.relname ~ '^(event_log|refusals)'
+"""
+
+SETTINGS = "select name, setting from pg_settings where name = any(%s)"
+
+PARTITIONS = """
+select to_regclass('wagerledger.event_log_' || to_char(now() at time zone 'UTC' + interval '1 month', 'YYYY_MM'))
+           is not null,
+       exists (select from wagerledger.event_log_default)
+"""
+
+OLDEST_WRITER_S = """
+select coalesce(max(extract(epoch from now() - xact_start)), 0)::int
+from pg_stat_activity where backend_xid is not null and pid <> pg_backend_pid()
+"""
+
+
+class Check(NamedTuple):
+    """One thing that was looked at. `variable` names the setting to mend."""
+
+    name: str
+    ok: bool
+    variable: str
+    text: str
+
+
+def doctor(*, as_json: Json = False) -> None:
+    """Look at each dependency with the real credentials and name the variable that is wrong. Exit code 1 when something
+    is.
+    """
+    settings = settings_or_fail()
+    checks = [check for look in (_ledger, _bi, _kafka, _registry, _secrets) for check in look(settings)]
+    rows = (("ok" if check.ok else "WRONG", check.name, check.variable, check.text) for check in checks)
+    show([check._asdict() for check in checks], as_json=as_json, text=table(("", "what", "variable", "says"), rows))
+    raise typer.Exit(0 if all(check.ok for check in checks) else FINDING)
+
+
+def _ledger(settings: Settings) -> Iterator[Check]:
+    variable = "WAGERLEDGER_DATABASE_URL"
+    try:
+        with psycopg.connect(
+            settings.database_url.get_secret_value(), connect_timeout=TIMEOUT_S, autocommit=True
+        ) as connection:
+            yield Check(
+                "ledger database",
+                True,
+                variable,
+                f"PostgreSQL {connection.info.server_version // 10000} as {connection.info.user}",
+            )
+            yield from (look(connection, variable, settings) for look in _LEDGER_CHECKS)
+    except psycopg.Error as error:
+        yield Check("ledger database", False, variable, str(error).strip())
+
+
+def _migrations(connection: psycopg.Connection, variable: str, _: Settings) -> Check:
+    from ledger.store.migrate import head
+
+    known = connection.execute("select to_regclass('public.alembic_version')").fetchone()
+    current = connection.execute("select version_num from alembic_version").fetchone() if known and known[0] else None
+    ok = current is not None and current[0] == head()
+    return Check(
+        "migrations",
+        ok,
+        variable,
+        f"at {current[0] if current else 'nothing'}, wanted {head()}" + ("" if ok else ": run `wagerledger migrate`"),
+    )
+
+
+def _privileges(connection: psycopg.Connection, variable: str, _: Settings) -> Check:
+    row = connection.execute(MAY_CHANGE_EVENTS).fetchone()
+    if row and row[0]:
+        text = "this role may change recorded events: give the services a member of wagerledger_app instead"
+        return Check("least privilege", ok=False, variable=variable, text=text)
+    return Check("least privilege", ok=True, variable=variable, text="recorded events cannot be changed by this role")
+
+
+def _durability(connection: psycopg.Connection, variable: str, _: Settings) -> Check:
+    found = _pg_settings(connection, "fsync", "full_page_writes", "synchronous_commit", "synchronous_standby_names")
+    on = found["fsync"] == found["full_page_writes"] == "on" and found["synchronous_commit"] not in ("off", "local")
+    standby = "a synchronous standby confirms"
+    if not found["synchronous_standby_names"]:
+        standby = "no synchronous standby: a yes survives a crash, not the loss of this server"
+    text = f"fsync {found['fsync']}, synchronous_commit {found['synchronous_commit']}; {standby}"
+    return Check("durability", on, variable, text)
+
+
+def _locks(connection: psycopg.Connection, variable: str, settings: Settings) -> Check:
+    found = _pg_settings(connection, "max_locks_per_transaction", "max_connections")
+    room = int(found["max_locks_per_transaction"]) * int(found["max_connections"])
+    wanted = settings.journal_writers * settings.journal_batch * LOCKS_PER_CALLBACK * GATEWAYS
+    text = f"room for {room} locks; {GATEWAYS} gateways of these settings want {wanted} (max_locks_per_transaction)"
+    return Check("lock table", room >= wanted, variable, text)
+
+
+def _prepared(connection: psycopg.Connection, variable: str, _: Settings) -> Check:
+    ok = _pg_settings(connection, "max_prepared_transactions")["max_prepared_transactions"] == "0"
+    text = "off" if ok else "set max_prepared_transactions to 0: a forgotten one stops the relay"
+    return Check("prepared transactions", ok, variable, text)
+
+
+def _partitions(connection: psycopg.Connection, variable: str, _: Settings) -> Check:
+    row = connection.execute(PARTITIONS).fetchone()
+    assert row, "a query without a table has a row"
+    ahead, spilled = row
+    text = "next month's is there" if ahead else "next month's partition is missing: run `wagerledger migrate`"
+    if spilled:
+        text += "; rows are in the default partition"
+    return Check("event log partitions", ahead and not spilled, variable, text)
+
+
+def _horizon(connection: psycopg.Connection, variable: str, _: Settings) -> Check:
+    row = connection.execute(OLDEST_WRITER_S).fetchone()
+    age_s = row[0] if row else 0
+    text = f"{age_s} s old; it holds up the relay"
+    return Check("oldest writing transaction", age_s < OLD_WRITER_S, variable, text)
+
+
+def _pg_settings(connection: psycopg.Connection, *names: str) -> dict[str, str]:
+    return dict(connection.execute(SETTINGS, [list(names)]).fetchall())
+
+
+_LEDGER_CHECKS: tuple[Callable[[psycopg.Connection, str, Settings], Check], ...] = (
+    _migrations, _privileges, _durability, _locks, _prepared, _partitions, _horizon,
+)  # fmt: skip
+
+
+def _bi(settings: Settings) -> Iterator[Check]:
+    variable = "WAGERLEDGER_BI_DATABASE_URL"
+    try:
+        with psycopg.connect(
+            settings.bi_database_url.get_secret_value(), connect_timeout=TIMEOUT_S, autocommit=True
+        ) as connection:
+            yield Check(
+                "BI database",
+                True,
+                variable,
+                f"PostgreSQL {connection.info.server_version // 10000} as {connection.info.user}",
+            )
+            own = (connection.info.host, connection.info.port)
+        with psycopg.connect(settings.database_url.get_secret_value(), connect_timeout=TIMEOUT_S) as ledger:
+            apart = own != (ledger.info.host, ledger.info.port)
+            yield Check(
+                "BI apart",
+                apart,
+                variable,
+                "another instance" if apart else "the same instance as the ledger: its transactions hold up the relay",
+            )
+    except psycopg.Error as error:
+        yield Check("BI database", False, variable, str(error).strip())
+
+
+def _kafka(settings: Settings) -> Iterator[Check]:
+    from schemas.topics import Topics
+
+    variable = "WAGERLEDGER_KAFKA_BOOTSTRAP_SERVERS"
+    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers, "log_level": 0})
+    try:
+        metadata = admin.list_topics(timeout=TIMEOUT_S)
+    except KafkaException as error:
+        yield Check("Kafka", False, variable, f"{settings.kafka_bootstrap_servers}: {error.args[0].str()}")
+        return
+    yield Check("Kafka", True, variable, f"{len(metadata.brokers)} broker(s)")
+    missing = [name for name in Topics(settings.topic_prefix).all if name not in metadata.topics]
+    yield Check(
+        "topics",
+        not missing,
+        "WAGERLEDGER_TOPIC_PREFIX",
+        f"missing: {', '.join(missing)}: run `wagerledger topics apply`" if missing else "all there",
+    )
+    broker = next(iter(metadata.brokers))
+    config = admin.describe_configs([ConfigResource(ConfigResource.Type.BROKER, str(broker))])
+    values = {name: entry.value for name, entry in next(iter(config.values())).result(TIMEOUT_S).items()}
+    automatic = values.get("auto.create.topics.enable") == "true"
+    yield Check(
+        "topic creation",
+        not automatic,
+        variable,
+        "brokers make topics by themselves: set auto.create.topics.enable=false"
+        if automatic
+        else "by deploy step only",
+    )
+
+
+def _registry(settings: Settings) -> Iterator[Check]:
+    from schemas import registry
+    from schemas.topics import Topics
+
+    variable = "WAGERLEDGER_SCHEMA_REGISTRY_URL"
+    try:
+        findings = registry.check(
+            registry.connect(settings.schema_registry_url.get_secret_value()), Topics(settings.topic_prefix)
+        )
+    except registry.RegistryUnavailableError as error:
+        yield Check("schema registry", False, variable, str(error))
+        return
+    text = (
+        f"{len(findings)} differences: see `wagerledger schemas check`"
+        if findings
+        else "holds the schemas of this version"
+    )
+    yield Check("schema registry", not findings, variable, text)
+
+
+def _secrets(settings: Settings) -> Iterator[Check]:
+    variable = "WAGERLEDGER_SECRETS_KEY"
+    try:
+        vault = Vault(settings)
+        with psycopg.connect(settings.database_url.get_secret_value(), connect_timeout=TIMEOUT_S) as connection:
+            sealed = connection.execute(
+                "select kid, material from wagerledger.integration_keys where algorithm = 'hmac-sha256'"
+            ).fetchall()
+        for kid, material in sealed:
+            vault.open(kid, material)
+    except SecretsKeyError as error:
+        yield Check("secrets", False, variable, str(error))
+    except psycopg.Error:
+        yield Check("secrets", True, variable, "well formed; the keys could not be tried without the ledger database")
+    else:
+        yield Check("secrets", True, variable, f"opens all {len(sealed)} secrets")
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(doctor)

@@ -1,0 +1,44 @@
+"""The command and its nouns."""
+
+from typing import Annotated
+
+import typer
+
+from cli import audit, bench, doctor, integration, migrate, processes, sandbox, schemas, topics, wallet
+from ledger import __version__
+
+app = typer.Typer(
+    name="wagerledger",
+    help=(
+        "An event-sourced, double-entry wallet ledger on Kafka for online gaming.\n\nStart with `wagerledger demo`. "
+        "Exit codes: 0 done, 1 refused or a finding, 2 could not be tried."
+    ),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(asked: bool) -> None:  # typer's callback form
+    if asked:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    *,
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    pass
+
+
+sandbox.add_to(app)
+processes.add_to(app)
+migrate.add_to(app)
+doctor.add_to(app)
+app.add_typer(wallet.app, name="wallet")
+app.add_typer(integration.app, name="integration")
+app.add_typer(audit.app, name="audit")
+app.add_typer(topics.app, name="topics")
+app.add_typer(schemas.app, name="schemas")
+app.add_typer(bench.app, name="bench")

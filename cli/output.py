@@ -1,0 +1,41 @@
+"""What commands print and how they end: text for people, JSON with `--json`, exit codes for scripts."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+OK, FINDING, COULD_NOT = 0, 1, 2
+"""Done or in order; refused or something was found; could not be tried."""
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")]
+
+WIDTH_IN_PIPES = 160
+
+console = Console(width=None if sys.stdout.isatty() else WIDTH_IN_PIPES)
+errors = Console(stderr=True)
+
+
+def show(content: Any, *, as_json: bool, text: str | Table | None = None) -> None:
+    """Print `content` as JSON, or `text` (without one, `content` itself) for people."""
+    if as_json:
+        print(json.dumps(content, default=str))
+    else:
+        console.print(content if text is None else text, soft_wrap=True, highlight=False)
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> Table:
+    grid = Table(*headings, title=title, title_justify="left")
+    for row in rows:
+        grid.add_row(*("" if value is None else str(value) for value in row))
+    return grid
+
+
+def fail(message: str, code: int = COULD_NOT) -> NoReturn:
+    """End with a message on standard error."""
+    errors.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(code)

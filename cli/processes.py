@@ -1,0 +1,137 @@
+"""`wagerledger gateway | relay | project`: one process each, in the foreground, against the servers that the
+environment names.
+"""
+
+from typing import Annotated
+
+import typer
+
+from cli.output import FINDING, Json, errors, fail, show
+from cli.settings import settings_or_fail
+
+relay_app = typer.Typer(invoke_without_command=True)
+
+
+def gateway(
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; 0 takes a free one. Default: WAGERLEDGER_GATEWAY_PORT.")
+    ] = None,
+) -> None:
+    """Answer the providers' callbacks until SIGTERM or Ctrl-C; what was accepted by then is still answered."""
+    from gateway.app import run
+    from ledger.secrets import SecretsKeyError
+
+    settings = settings_or_fail()
+    try:
+        code = run(settings if port is None else settings.model_copy(update={"gateway_port": port}))
+    except SecretsKeyError as error:
+        fail(str(error))
+    except OSError as error:
+        fail(
+            f"WAGERLEDGER_GATEWAY_HOST, WAGERLEDGER_GATEWAY_PORT or WAGERLEDGER_METRICS_PORT: {error.strerror or error}"
+        )
+    raise typer.Exit(code)
+
+
+@relay_app.callback()
+def relay(context: typer.Context) -> None:
+    """Publish the event log to Kafka, each event exactly once, until SIGTERM or Ctrl-C. Exit code 1: another relay has
+    the shard; 2: the position cannot be proven, see `relay recover`.
+    """
+    if context.invoked_subcommand is None:
+        from ledger.telemetry import configure_logging
+        from outbox_relay.relay import run
+
+        settings = settings_or_fail()
+        configure_logging(settings, "relay")
+        try:
+            code = run(settings)
+        except OSError as error:
+            fail(f"WAGERLEDGER_METRICS_PORT: {error.strerror or error}")
+        raise typer.Exit(code)
+
+
+@relay_app.command()
+def recover(
+    *,
+    restore: Annotated[
+        bool,
+        typer.Option(
+            help="Put events back into the log that the topics hold and it has lost; else their streams are only named."
+        ),
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Find the relay's position again from what the topics hold, after the log or the position topic was restored or
+    lost.
+
+    Stop gateways and relays first. WAGERLEDGER_DATABASE_URL must name the gateway's role, because lost events are
+    written. Safe to repeat.
+    """
+    from ledger.restore import RestoreError
+    from ledger.restore import restore as put_back
+    from outbox_relay import recover as recovery
+    from outbox_relay.producer import FencedError
+    from outbox_relay.relay import RETRYABLE, RefusedError, WaitingError
+
+    settings = settings_or_fail()
+    try:
+        with errors.status("reading") as status:
+            found = recovery.recover(
+                settings,
+                restore=(lambda lost: put_back(settings, lost)) if restore else None,
+                report=lambda step, events: status.update(f"{step}: {events} events"),
+            )
+    except (recovery.UnrecoverableError, RestoreError) as error:
+        fail(str(error), FINDING)
+    except (WaitingError, FencedError, RefusedError, TimeoutError, *RETRYABLE) as error:
+        fail(str(error))
+    content = {
+        "published": found.published,
+        "duplicates": found.duplicates,
+        "restored": found.restored,
+        "completed": found.completed,
+    }
+    text = (
+        f"{found.published} events are published ({found.duplicates} records repeat one); "
+        f"{found.restored} were put back into the log, {found.completed} were published now. The relay can start."
+    )
+    show(content, as_json=as_json, text=text)
+
+
+def project(
+    *,
+    refold: Annotated[
+        bool,
+        typer.Option(
+            "--refold", help="First empty all read models; then they are folded again from the first event on."
+        ),
+    ] = False,
+) -> None:
+    """Fold `ledger.events` into the read models until SIGTERM or Ctrl-C. Exit code 2: they were made by other code or
+    from another topic, see `--refold`.
+    """
+    import psycopg
+
+    from ledger.telemetry import configure_logging
+    from projector import consumer
+
+    settings = settings_or_fail()
+    configure_logging(settings, "projector")
+    try:
+        if refold:
+            consumer.refold(settings)
+        code = consumer.run(settings)
+    except psycopg.errors.DependentObjectsStillExist as error:
+        fail(f"drop what stands on the read models first: {error}", FINDING)
+    except psycopg.OperationalError as error:
+        fail(f"WAGERLEDGER_BI_DATABASE_URL: {error}")
+    except OSError as error:
+        fail(f"WAGERLEDGER_METRICS_PORT: {error.strerror or error}")
+    raise typer.Exit(code)
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(gateway)
+    app.add_typer(relay_app, name="relay")
+    app.command()(project)

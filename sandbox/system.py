@@ -1,0 +1,222 @@
+"""The whole of Wagerledger in one folder: servers, schemas, topics, an integration with players, gateway, relay and
+projector.
+"""
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import psycopg
+from psycopg import sql
+
+from ledger import integrations
+from ledger.cashier import Cashier
+from ledger.core.money import parse_amount
+from ledger.secrets import Vault, new_secrets_key
+from ledger.settings import PREFIX, Settings
+from ledger.store.migrate import upgrade
+from sandbox.process import Report, StartError, silent
+from sandbox.service import GatewayService, Service
+from sandbox.stack import Stack
+from schemas import registry, topics
+from schemas.topics import Topics
+
+BRAND, REGION, PROVIDER = "brand-7", "EU", "studio"
+
+_RESTART_PAUSE_S = 1.0
+
+
+@dataclass(frozen=True)
+class Player:
+    player_id: str
+    currency: str
+    deposit: str
+
+
+PLAYERS = (
+    Player("p_demo_1", "EUR", "1000.00"),
+    Player("p_demo_2", "USD", "1000.00"),
+    Player("p_low_balance", "EUR", "1.00"),
+)
+"""The sandbox players of seed 001, as far as their rules exist."""
+
+
+class System:
+    """Use it in a `with` block. `root` keeps all data; a second run on it goes on where the first one ended, whatever
+    ended it.
+    """
+
+    def __init__(
+        self, root: Path, *, port: int | None = None, report: Report = silent, players: tuple[Player, ...] = PLAYERS
+    ) -> None:
+        self.stack = Stack(root, report=report)
+        self.root = self.stack.root
+        self.report = report
+        self.players = players
+        self.gateway = GatewayService(self.root, self._gateway_environment, port=port)
+        self.relay = Service("relay", self.root, ["relay"], self._environment)
+        self.projector = Service("projector", self.root, ["project"], self._environment)
+
+    def start(self) -> None:
+        """Start and prepare everything, then write `sandbox.json`. Raises StartError, with nothing left running."""
+        self.stack.start()
+        try:
+            self._prepare()
+            self.stack.add(self.gateway, self.relay, self.projector)
+            (self.root / "sandbox.json").write_text(json.dumps(self.description(), indent=2) + "\n", "utf-8")
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        (self.root / "sandbox.json").unlink(missing_ok=True)
+        self.stack.stop()
+
+    def supervise(self) -> None:
+        """Start again what has died. Call it now and then."""
+        for process in list(self.stack.processes):
+            if not process.running:
+                self.report(process.name, "died, starting again")
+                time.sleep(_RESTART_PAUSE_S)
+                with suppress(StartError):
+                    process.start()
+                    self.report(process.name, "ready")
+
+    def settings(self) -> Settings:
+        """The settings of our processes, for use in this one."""
+        names = {name.removeprefix(PREFIX).lower(): value for name, value in self._gateway_environment().items()}
+        return Settings(**names)  # type: ignore[arg-type]  # pydantic reads the text
+
+    def description(self) -> Mapping[str, Any]:
+        """What `sandbox.json` says: all that a client, a BI tool or a test needs to join in."""
+        return {
+            "gateway_url": self.gateway.url,
+            "integration": self._credentials(),
+            "database_url": self._login_url("app"),
+            "admin_database_url": self.stack.ledger_database.url,
+            "bi_database_url": self.stack.bi_database.url,
+            "kafka_bootstrap_servers": self.stack.kafka.bootstrap_servers,
+            "schema_registry_url": self.stack.registry.url,
+            "secrets_key": self._secret("secrets-key"),
+            "players": [
+                {"player_id": p.player_id, "currency": p.currency, "wallet_id": f"{BRAND}/{p.player_id}/{p.currency}"}
+                for p in self.players
+            ],
+        }
+
+    def _prepare(self) -> None:
+        self.report("schemas", "preparing")
+        upgrade(self.stack.ledger_database.url)
+        self._make_logins()
+        settings = self.settings()
+        names = Topics(settings.topic_prefix)
+        topics.apply(
+            settings.kafka_bootstrap_servers,
+            names,
+            partitions=settings.topic_partitions,
+            replication=settings.topic_replication,
+        )
+        with registry.connect(settings.schema_registry_url.get_secret_value()) as client:
+            registry.register(client, names)
+        self._open_integration()
+        asyncio.run(_open_players(settings, self.players))
+        self.report("schemas", "ready")
+
+    def _make_logins(self) -> None:
+        with psycopg.connect(self.stack.ledger_database.url, autocommit=True) as connection:
+            for login in ("app", "reader"):
+                role, password = (
+                    sql.Identifier(f"wagerledger_{login}_login"),
+                    sql.Literal(self._secret(f"{login}-password")),
+                )
+                known = connection.execute(
+                    "select 1 from pg_roles where rolname = %s", [f"wagerledger_{login}_login"]
+                ).fetchone()
+                verb = sql.SQL("alter" if known else "create")
+                connection.execute(sql.SQL("{} role {} login password {}").format(verb, role, password))
+                connection.execute(sql.SQL("grant {} to {}").format(sql.Identifier(f"wagerledger_{login}"), role))
+
+    def _login_url(self, login: str) -> str:
+        database = self.stack.ledger_database
+        return f"postgresql://wagerledger_{login}_login:{self._secret(f'{login}-password')}@127.0.0.1:{database.port}/{database.database}"
+
+    def _environment(self) -> dict[str, str]:
+        """What the relay and the projector get: no way to write to the ledger, no key to its secrets."""
+        return {
+            f"{PREFIX}DATABASE_URL": self._login_url("reader"),
+            f"{PREFIX}BI_DATABASE_URL": self.stack.bi_database.url,
+            f"{PREFIX}KAFKA_BOOTSTRAP_SERVERS": self.stack.kafka.bootstrap_servers,
+            f"{PREFIX}SCHEMA_REGISTRY_URL": self.stack.registry.url,
+        }
+
+    def _gateway_environment(self) -> dict[str, str]:
+        return {
+            **self._environment(),
+            f"{PREFIX}DATABASE_URL": self._login_url("app"),
+            f"{PREFIX}SECRETS_KEY": self._secret("secrets-key"),
+        }
+
+    def _secret(self, name: str) -> str:
+        """A secret of this folder, made at its first use."""
+        path = self.root / "secrets" / name
+        if not path.exists():
+            _write_secret(path, new_secrets_key() if name == "secrets-key" else secrets.token_urlsafe(24))
+        return path.read_text("utf-8")
+
+    def _credentials(self) -> Mapping[str, str]:
+        return dict(json.loads((self.root / "secrets" / "integration.json").read_text("utf-8")))
+
+    def _open_integration(self) -> None:
+        """The integration's secret is told once, so it is written down."""
+        path = self.root / "secrets" / "integration.json"
+        if path.exists():
+            return
+        vault = Vault(self.settings())
+        with psycopg.connect(self._login_url("app")) as connection:
+            try:
+                issued = integrations.add(connection, vault, tenant_id=BRAND, region=REGION, provider_id=PROVIDER)
+            except integrations.IntegrationError:
+                # A run died between opening it and writing its secret down: that secret is lost, so there is a new one.
+                issued = integrations.rotate(connection, vault, f"{BRAND}/{REGION}/{PROVIDER}", overlap_s=0)
+        content = {
+            "provider_id": PROVIDER,
+            "brand_id": BRAND,
+            "region": REGION,
+            "kid": issued.kid,
+            "secret": issued.secret,
+        }
+        _write_secret(path, json.dumps(content))
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+async def _open_players(settings: Settings, players: tuple[Player, ...]) -> None:
+    """Every step has its own key, so that a second run on the same folder repeats them without effect."""
+    async with Cashier(settings, tenant_id=BRAND, region=REGION, actor="sandbox") as cashier:
+        for player in players:
+            key, amount = f"sandbox:{player.player_id}", parse_amount(player.deposit)
+            assert amount, f"{player.deposit} is no amount"
+            opened = await cashier.open_wallet(player.player_id, player.currency, 2, key=f"{key}:open")
+            paid_in = await cashier.deposit(player.player_id, player.currency, amount, "sandbox", key=f"{key}:deposit")
+            assert opened.refusal_code is None, f"{player.player_id}: {opened}"
+            assert paid_in.refusal_code is None, f"{player.player_id}: {paid_in}"
+
+
+def _write_secret(path: Path, content: str) -> None:
+    """For its owner only, and whole or not at all."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.touch(mode=0o600)
+    unfinished.write_text(content, "utf-8")
+    unfinished.rename(path)

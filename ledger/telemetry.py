@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -18,16 +19,15 @@ def configure_logging(settings: Settings, process: str) -> None:
     name.
     """
 
-    def name_process(_: Any, __: str, event: EventDict) -> EventDict:
+    def stamp(_: Any, method: str, event: EventDict) -> EventDict:
+        # One function instead of three processors of the library: this runs for every callback.
+        event["level"] = "error" if method == "exception" else method
         event["process"] = process
+        event["ts"] = datetime.now(UTC).isoformat()
         return event
 
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    shared: list[Processor] = [
-        structlog.processors.add_log_level,
-        name_process,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
-    ]
+    shared: list[Processor] = [stamp]
     tail: list[Processor] = [structlog.dev.ConsoleRenderer()]
     if settings.log_format == "json":
         tail = [

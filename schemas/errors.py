@@ -34,7 +34,8 @@ def reference_page() -> str:
     lines = [
         "# Error codes",
         "",
-        "Every error is `{code, message, retryable, trace_id}`. *Retryable*: the same request, sent again unchanged, is safe and may fare better.",
+        "Every error is `{code, message, retryable, trace_id}`.",
+        "*Retryable*: the same request, sent again unchanged, is safe and may fare better.",
         "*Remembered*: a refusal by a rule; repeats of its idempotency key hear it again, byte for byte.",
         "Everything else leaves the key free, so the same key works once the reason is gone.",
         "",

@@ -1,0 +1,220 @@
+"""The gateway as an ASGI application, and as a process."""
+
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from gateway import openapi, reference_page
+from gateway.authentication import Authenticator
+from gateway.canonical import OPERATIONS
+from gateway.endpoints import ReadWallet, Services, Write, refuse
+from gateway.http_protocol import BoundedHeadProtocol
+from gateway.incoming import Receive, Scope, Send, head_of
+from gateway.keys import KeyRing
+from gateway.lookups import Lookups, Unmigrated
+from gateway.rate_limit import RateLimit
+from ledger.journal import Journal, Retryable
+from ledger.secrets import Vault
+from ledger.settings import Settings
+from ledger.store import migrate
+from ledger.telemetry import announce, configure_logging, serve_metrics
+
+log = structlog.get_logger("gateway")
+
+DRAIN_S = 25
+KEEP_ALIVE_S = 75
+BACKLOG = 4096
+
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+class Gateway(Starlette):
+    """Starlette, but a write whose path has no parameter goes straight to its endpoint: the way through middleware and
+    router costs 8 µs, a sixth of what a bet costs here.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST" and (write := self._writes.get(scope["path"])):
+            await write(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    @cached_property
+    def _writes(self) -> dict[str, Write]:
+        routes = (route for route in self.routes if isinstance(route, Route))
+        return {
+            route.path: route.app for route in routes if isinstance(route.app, Write) and not route.param_convertors
+        }
+
+
+def build_app(settings: Settings) -> Gateway:
+    """The application. Its lifespan opens the journal, the reads and the keys, and closes them in order; an unreachable
+    database only keeps it unready.
+    """
+    lookups = Lookups(settings)
+    keys = KeyRing(lookups, Vault(settings))
+    journal = Journal(settings)
+    authenticator = Authenticator(keys, RateLimit(settings.rate_limit_per_s), settings.signature_window_s)
+    services = Services(settings, authenticator, journal, lookups)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(lookups)
+            await stack.enter_async_context(keys)
+            await stack.enter_async_context(journal)
+            yield
+
+    app = Gateway(
+        routes=[
+            *(Route(operation.path, Write(services, operation), methods=["POST"]) for operation in OPERATIONS),
+            Route("/v1/players/{player_id}/wallets/{currency}", ReadWallet(services), methods=["GET"]),
+            Route("/health", _health, methods=["GET"]),
+            Route("/livez", _livez, methods=["GET"]),
+            Route("/readyz", _Readiness(keys, lookups), methods=["GET"]),
+            *_documentation(),
+        ],
+        exception_handlers={HTTPException: _http_error, Exception: _crash},
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+async def _health(request: Request) -> Response:
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _traced(request, JSONResponse({"status": "ok", "version": version("wagerledger"), "time": now}))
+
+
+async def _livez(request: Request) -> Response:
+    return _traced(request, JSONResponse({"status": "ok"}))
+
+
+class _Readiness:
+    """Whether callbacks can be answered now: the database reachable and at the schema that this code expects, the keys
+    loaded.
+    """
+
+    def __init__(self, keys: KeyRing, lookups: Lookups) -> None:
+        self._keys = keys
+        self._lookups = lookups
+        self._expected = migrate.head()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        missing = [] if self._keys.loaded else ["keys"]
+        try:
+            rows = await self._lookups.fetch("select version_num from public.alembic_version")
+        except Unmigrated:
+            missing.append("migrations")
+        except Retryable:
+            missing.append("database")
+        else:
+            if rows != [(self._expected,)]:
+                missing.append("migrations")
+        content = {"status": "unready" if missing else "ok", "missing": missing}
+        await _traced(Request(scope), JSONResponse(content, 503 if missing else 200))(scope, receive, send)
+
+
+def _documentation() -> list[Route]:
+    document = openapi.document()
+    html = reference_page.page(document)
+
+    async def as_json(_: Request) -> Response:
+        return JSONResponse(document)
+
+    async def as_html(_: Request) -> Response:
+        return HTMLResponse(html, headers=_PAGE_HEADERS)
+
+    async def style(_: Request) -> Response:
+        return Response(reference_page.STYLE, media_type="text/css", headers=_PAGE_HEADERS)
+
+    return [
+        Route("/openapi.json", as_json, methods=["GET"], include_in_schema=False),
+        Route("/docs", as_html, methods=["GET"], include_in_schema=False),
+        Route("/docs.css", style, methods=["GET"], include_in_schema=False),
+    ]
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    """What the router refuses, in our shape."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        return _error(request, "METHOD_NOT_ALLOWED", method=request.method, allow=(error.headers or {})["Allow"])
+    return _error(request, "NOT_FOUND")
+
+
+async def _crash(request: Request, error: Exception) -> Response:
+    log.error("request crashed", path=request.url.path, exc_info=error)
+    return _error(request, "INTERNAL")
+
+
+def _error(request: Request, code: str, **details: object) -> Response:
+    head = head_of(request.scope)
+    answer = refuse(head, code, **details)
+    response = Response(answer.body, answer.status, media_type="application/json")
+    response.headers.update({name.decode(): value.decode() for name, value in answer.headers})
+    response.headers["X-Trace-Id"] = head.trace.trace_id
+    return response
+
+
+def _traced(request: Request, response: Response) -> Response:
+    response.headers["X-Trace-Id"] = head_of(request.scope).trace.trace_id
+    return response
+
+
+class _Server(uvicorn.Server):
+    """Says where it listens, once it does."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and sockets:
+            host, port = sockets[0].getsockname()[:2]
+            announce("gateway ready", url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT, then answer what was accepted and stop. Gives the exit code."""
+    configure_logging(settings, "gateway")
+    listener = socket.create_server(
+        (settings.gateway_host, settings.gateway_port),
+        family=socket.AF_INET6 if ":" in settings.gateway_host else socket.AF_INET,
+        backlog=BACKLOG,
+    )
+    if metrics_url := serve_metrics(settings):
+        log.info("metrics served", url=metrics_url)
+    config = uvicorn.Config(
+        build_app(settings),
+        http=BoundedHeadProtocol,
+        loop="uvloop",
+        ws="none",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
+    server = _Server(config)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(
+            number, lambda *_: None
+        )  # uvicorn drains, then raises the signal again: by then it means nothing more
+    server.run(sockets=[listener])
+    return 0 if server.started else 1

@@ -1,0 +1,208 @@
+"""The canonical API's endpoints: plain ASGI applications, one per operation, because this is the money path."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import structlog
+import uuid_utils
+from pydantic import ValidationError
+from pydantic_core import to_json
+
+from gateway import canonical, metrics
+from gateway.authentication import Authenticator
+from gateway.canonical import Asked, Body, Operation
+from gateway.errors import Rejected, error_body, error_headers
+from gateway.incoming import Disconnected, Head, Receive, Scope, Send, head_of, read_body
+from gateway.keys import Integration
+from gateway.lookups import Lookups
+from gateway.strict_json import MalformedJsonError, parse_object
+from ledger.callback import Balances, Callback, Outcome
+from ledger.core.commands import Origin
+from ledger.identifiers import FORM, is_currency, is_id, player_id_fault
+from ledger.journal import Journal, Retryable
+from ledger.settings import Settings
+from ledger.store import wallets
+from schemas.errors import ERRORS
+
+log = structlog.get_logger("gateway")
+
+
+class Answer(NamedTuple):
+    """`outcome` is what metrics and logs call it: accepted, repeated, or a code of the catalogue."""
+
+    status: int
+    body: bytes
+    outcome: str
+    headers: list[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What endpoints work with."""
+
+    settings: Settings
+    authenticator: Authenticator
+    journal: Journal
+    lookups: Lookups
+
+
+async def serve(
+    operation: str,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    answer: Callable[[Head, dict[str, Any]], Awaitable[Answer]],
+) -> None:
+    """Run `answer` and send what it gives; whatever goes wrong becomes an answer too. One log line, one count."""
+    started = time.perf_counter()
+    head = head_of(scope)
+    facts: dict[str, Any] = {}
+    try:
+        answered = await answer(head, facts)
+    except Disconnected:
+        return
+    except Rejected as rejected:
+        answered = refuse(head, rejected.code, **rejected.details)
+    except Retryable as error:
+        answered = refuse(head, error.code)
+    except Exception:  # the last resort: the caller gets the one error shape, the log gets everything
+        log.exception("callback crashed", operation=operation, trace_id=head.trace.trace_id, **facts)
+        answered = refuse(head, "INTERNAL")
+    seconds = time.perf_counter() - started
+    # Counted and logged first: what a caller has heard of is never missing here.
+    metrics.count(operation, answered.outcome, seconds)
+    duration_ms = round(seconds * 1000, 2)
+    log.info(
+        "callback", operation=operation, outcome=answered.outcome, status=answered.status, duration_ms=duration_ms,
+        trace_id=head.trace.trace_id, **facts,
+    )  # fmt: skip
+    await respond(head, send, answered)
+
+
+async def respond(head: Head, send: Send, answer: Answer) -> None:
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(answer.body)),
+        (b"x-trace-id", head.trace.trace_id.encode()),
+        (b"cache-control", b"no-store"),
+        *answer.headers,
+    ]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+def refuse(head: Head, code: str, **details: object) -> Answer:
+    return Answer(
+        ERRORS[code].status, error_body(code, details, head.trace.trace_id), code, error_headers(code, details)
+    )
+
+
+class Write:
+    """The endpoint of one write of the canonical API."""
+
+    def __init__(self, services: Services, operation: Operation) -> None:
+        self._services = services
+        self._operation = operation
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def answer(head: Head, facts: dict[str, Any]) -> Answer:
+            return await self._answer(scope, receive, head, facts)
+
+        await serve(self._operation.name, scope, receive, send, answer)
+
+    async def _answer(self, scope: Scope, receive: Receive, head: Head, facts: dict[str, Any]) -> Answer:
+        services, operation = self._services, self._operation
+        raw = await read_body(head, receive, services.settings.body_limit_bytes)
+        integration = await services.authenticator.integration_of(head, raw)
+        facts["provider_id"] = integration.provider_id
+        facts["idempotency_key"] = key = _idempotency_key(head)
+        session_id = _path_id(scope, "session_id") if operation.names_session else None
+        body = self._body(head, raw)
+        if bet_id := getattr(body, "bet_id", None):
+            facts["bet_id"] = bet_id
+        command = operation.command(self._asked(head, integration, key, session_id), body)
+        trace_id = head.trace.trace_id
+
+        def render(outcome: Outcome) -> bytes:
+            return operation.tell(trace_id, body, outcome)
+
+        # Nothing cancels this: a caller that leaves now finds the outcome under its key.
+        (outcome,) = await services.journal.submit(Callback((command,), integration.policy, render))
+        assert outcome.answer is not None, "the journal keeps what `render` gave"
+        if code := outcome.refusal_code:
+            return Answer(ERRORS[code].status, outcome.answer, code, [])
+        return Answer(operation.status, outcome.answer, "repeated" if outcome.replayed else "accepted", [])
+
+    def _body(self, head: Head, raw: bytes) -> Body:
+        operation = self._operation
+        if not raw and not operation.body_required:
+            return operation.body()
+        if head.headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
+            raise Rejected("UNSUPPORTED_MEDIA_TYPE")
+        try:
+            return operation.body.model_validate(parse_object(raw))
+        except MalformedJsonError as error:
+            raise Rejected("MALFORMED_REQUEST", reason=f"the body is not one plain JSON object: {error}") from error
+        except ValidationError as error:
+            field, reason = canonical.field_fault(error)
+            raise Rejected("FIELD_INVALID", field=field, reason=reason) from error
+
+    def _asked(self, head: Head, integration: Integration, key: str, session_id: str | None) -> Asked:
+        now = time.time_ns() // 1000
+        origin = Origin(
+            integration.tenant_id, integration.region, integration.integration_id, integration.provider_id,
+            canonical.OPERATION_CLASS, key, head.trace.trace_id, head.trace.traceparent,
+        )  # fmt: skip
+        expires_at = (now // 1_000_000 + self._services.settings.session_ttl_s) * 1_000_000
+        return Asked(origin, str(uuid_utils.uuid7()), now, expires_at, session_id)
+
+
+class ReadWallet:
+    """The endpoint of a wallet's balances, GET /v1/players/{player_id}/wallets/{currency}."""
+
+    name = "read_wallet"
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def answer(head: Head, facts: dict[str, Any]) -> Answer:
+            return await self._answer(scope, head, facts)
+
+        await serve(self.name, scope, receive, send, answer)
+
+    async def _answer(self, scope: Scope, head: Head, facts: dict[str, Any]) -> Answer:
+        integration = await self._services.authenticator.integration_of(head, b"")
+        facts["provider_id"] = integration.provider_id
+        player_id, currency = scope["path_params"]["player_id"], scope["path_params"]["currency"]
+        if fault := player_id_fault(player_id):
+            raise Rejected("FIELD_INVALID", field="player_id", reason=fault)
+        if not is_currency(currency):
+            raise Rejected(
+                "FIELD_INVALID", field="currency", reason="must be 3 to 16 capital letters, digits or _, a letter first"
+            )
+        query = wallets.load([(integration.tenant_id, player_id)])
+        of_player = map(wallets.entity, await self._services.lookups.fetch(query.sql, query.params))
+        wallet = next((wallet for wallet in of_player if wallet.currency == currency), None)
+        if wallet is None:
+            raise Rejected("WALLET_NOT_FOUND", player_id=player_id, currency=currency)
+        balances = canonical.tell_balances(Balances.of(wallet))
+        return Answer(200, to_json({"player_id": player_id, "balances": balances}), "accepted", [])
+
+
+def _idempotency_key(head: Head) -> str:
+    key = head.headers.get(b"x-idempotency-key", b"").decode("latin-1")
+    if not key:
+        raise Rejected("IDEMPOTENCY_KEY_MISSING")
+    if not is_id(key):
+        raise Rejected("IDEMPOTENCY_KEY_INVALID")
+    return key
+
+
+def _path_id(scope: Scope, name: str) -> str:
+    value: str = scope["path_params"][name]
+    if not is_id(value):
+        raise Rejected("FIELD_INVALID", field=name, reason=FORM)
+    return value

@@ -1,0 +1,37 @@
+"""Error answers: the one shape `{code, message, retryable, trace_id}`, filled from the catalogue."""
+
+from collections.abc import Mapping
+
+from pydantic_core import to_json
+
+from schemas.errors import ERRORS
+
+RETRY_AFTER_S = 1
+
+
+class Rejected(Exception):  # noqa: N818  # the caller's fault, not an error of ours
+    """The request never becomes a command: its answer is this code of the catalogue."""
+
+    def __init__(self, code: str, **details: object) -> None:
+        super().__init__(code)
+        self.code = code
+        self.details = details
+
+
+def error_body(code: str, details: Mapping[str, object], trace_id: str) -> bytes:
+    error = ERRORS[code]
+    return to_json({"code": code, "message": error.text(details), "retryable": error.retryable, "trace_id": trace_id})
+
+
+def error_headers(code: str, details: Mapping[str, object]) -> list[tuple[bytes, bytes]]:
+    """What an error's answer says besides its body (RFC 9110: Retry-After, Allow; 413 ends the connection, since the
+    body stays unread).
+    """
+    status = ERRORS[code].status
+    if status in (429, 503):
+        return [(b"retry-after", b"%d" % RETRY_AFTER_S)]
+    if status == 405:
+        return [(b"allow", str(details["allow"]).encode())]
+    if status in (408, 413):
+        return [(b"connection", b"close")]
+    return []

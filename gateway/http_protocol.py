@@ -1,0 +1,45 @@
+"""HTTP/1.1 with a bounded head, and our shape of error for what is no HTTP."""
+
+import secrets
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway.errors import error_body
+
+MAX_HEAD_BYTES = 32 * 1024
+
+
+class BoundedHeadProtocol(HttpToolsProtocol):
+    """The parser itself takes heads of any size."""
+
+    _in_head = False
+    _head_bytes = 0
+
+    def on_message_begin(self) -> None:
+        self._in_head, self._head_bytes = True, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse(f"its head is larger than {MAX_HEAD_BYTES} bytes")
+
+    def send_400_response(self, msg: str) -> None:
+        """Called by the base class for whatever it cannot parse."""
+        self._refuse("it is not valid HTTP/1.1")
+
+    def _refuse(self, reason: str) -> None:
+        trace_id = secrets.token_hex(16)
+        body = error_body("MALFORMED_REQUEST", {"reason": reason}, trace_id)
+        head = (
+            f"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+            f"x-trace-id: {trace_id}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()

@@ -1,0 +1,75 @@
+"""The gateway's own reads: keys, balances, readiness. They have one connection of their own, so that none ever waits
+for a writer's.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from psycopg import AsyncConnection, InterfaceError, OperationalError
+from psycopg.errors import UndefinedTable
+
+from ledger.journal import DeadlineExceeded, Unavailable
+from ledger.settings import Settings
+
+
+class Unmigrated(Unavailable):
+    """The database is there, its tables are not."""
+
+
+class Lookups:
+    """Short reads, one after the other. Use as an async context manager."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._database_url = settings.database_url.get_secret_value()
+        self._timeout_s = settings.journal_deadline_ms / 1000
+        self._turn = asyncio.Lock()
+        self._connection: AsyncConnection[tuple[Any, ...]] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._disconnect()
+
+    async def fetch(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query. Raises Unavailable (Unmigrated where a table is missing) or DeadlineExceeded."""
+        try:
+            async with asyncio.timeout(self._timeout_s), self._turn:
+                return await self._fetch(sql, params)
+        except TimeoutError as error:
+            raise DeadlineExceeded from error
+
+    async def _fetch(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+        # An idle connection may have died long ago: that costs a second try, not an answer.
+        reused = self._connection is not None
+        try:
+            return await self._run(sql, params)
+        except (OperationalError, InterfaceError) as error:
+            await self._disconnect()
+            if not reused:
+                raise Unavailable from error
+        except UndefinedTable as error:
+            raise Unmigrated from error
+        except BaseException:
+            await self._disconnect()
+            raise
+        return await self._fetch(sql, params)
+
+    async def _run(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+        if self._connection is None:
+            self._connection = await AsyncConnection.connect(
+                self._database_url,
+                autocommit=True,
+                application_name="wagerledger gateway",
+                options=f"-c default_transaction_read_only=on -c statement_timeout={int(self._timeout_s * 1000)}",
+            )
+        return await (await self._connection.execute(sql, params, prepare=True)).fetchall()
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()

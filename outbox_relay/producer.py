@@ -1,0 +1,152 @@
+"""Kafka transactions: the events in both of their topics and the position, all or nothing."""
+
+import time
+from collections.abc import Sequence
+from typing import Self
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from ledger.recording import PLAYER
+from outbox_relay import metrics
+from outbox_relay.log import Row
+from outbox_relay.position import Position
+from schemas.registry import WireIds
+from schemas.topics import Topics
+
+TIMEOUT_S = 10.0
+TRANSACTION_TIMEOUT_MS = 30_000
+CONTENT_TYPE = b"application/avro"
+
+FENCED = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})  # noqa: SLF001, its name
+
+Headers = list[tuple[str, str | bytes | None]]
+
+
+class FencedError(Exception):
+    """Another relay has taken this shard over."""
+
+
+class Publisher:
+    """One shard's transactional producer. After any KafkaException it is of no further use: close it and open another.
+
+    That is the safe answer to every error: nobody knows what became of a commit that timed out, but the next producer's
+    `open` ends it either way, and then the position says which way.
+    """
+
+    def __init__(self, bootstrap_servers: str, topics: Topics, wire_ids: WireIds, shard: int) -> None:
+        self._topics = topics
+        self._wire_ids = wire_ids
+        self._shard = shard
+        self._failures: list[KafkaError] = []
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap_servers,
+                "transactional.id": transactional_id(topics, shard),
+                "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+                "acks": "all",
+                "enable.idempotence": True,
+                "compression.type": "lz4",
+                "linger.ms": 5,
+                "partitioner": "murmur2_random",
+                "queue.buffering.max.messages": 1_000_000,
+                "delivery.report.only.error": True,
+                "on_delivery": self._note_failure,
+            }
+        )
+
+    def open(self) -> None:
+        """Fence every earlier producer of this shard and end its transaction. Raises KafkaException (retryable)."""
+        self._producer.init_transactions(TIMEOUT_S)
+
+    def publish(self, rows: Sequence[Row], position: Position | None) -> None:
+        """Publish the rows and the position that they lead to (None leaves it as it is) in one Kafka transaction.
+
+        Raises FencedError; KafkaException, RegistryUnavailableError, SchemaMismatchError (retryable, a new producer).
+        """
+        fingerprints = {row.schema_fingerprint for row in rows}
+        prefixes = {fingerprint: self._wire_ids.of(fingerprint) for fingerprint in fingerprints}
+        try:
+            self._producer.begin_transaction()
+            for row in rows:
+                self._produce(row, *prefixes[row.schema_fingerprint])
+            if position is not None:
+                self._write_position(self._shard, position)
+            self._commit()
+        except KafkaException as error:
+            raise fenced_or(error) from error
+
+    def write_positions(self, positions: dict[int, Position | None]) -> None:
+        """Write the positions of shards (None forgets one) in one Kafka transaction. Raises as `publish` does."""
+        try:
+            self._producer.begin_transaction()
+            for shard, position in positions.items():
+                self._write_position(shard, position)
+            self._commit()
+        except KafkaException as error:
+            raise fenced_or(error) from error
+
+    def _produce(self, row: Row, events_prefix: bytes, of_type_prefix: bytes) -> None:
+        body, key, headers = row.body, key_of(row), headers_of(row)
+        assert body is not None, f"event {row.event_id} belongs to another shard"
+        self._producer.produce(self._topics.events, events_prefix + body, key, headers=headers)
+        self._producer.produce(self._topics.of_type(row.event_type), of_type_prefix + body, key, headers=headers)
+
+    def _write_position(self, shard: int, position: Position | None) -> None:
+        value = None if position is None else position.to_json()
+        self._producer.produce(self._topics.relay_position, value, str(shard))
+
+    def _commit(self) -> None:
+        started = time.monotonic()
+        self._producer.commit_transaction(TIMEOUT_S)
+        metrics.COMMIT_SECONDS.observe(time.monotonic() - started)
+        if self._failures:  # a commit without its records cannot be; if it could, nothing after it may be trusted
+            raise KafkaException(self._failures[0])
+
+    def _note_failure(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._failures.append(error)
+
+    def close(self) -> None:
+        self._producer.purge(blocking=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def transactional_id(topics: Topics, shard: int) -> str:
+    return f"wagerledger-relay-{topics.prefix}{shard}"
+
+
+def key_of(row: Row) -> str:
+    """What orders records: everything of one stream has one key."""
+    return f"{row.tenant_id}/{row.stream_id}" if row.stream_type == PLAYER else row.stream_id
+
+
+def headers_of(row: Row) -> Headers:
+    """CloudEvents attributes (binary content mode) and the trace of the callback."""
+    headers: Headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", row.event_id),
+        ("ce_type", row.event_type),
+        ("ce_source", f"/wagerledger/{row.tenant_id}"),
+        ("ce_time", row.recorded_at.isoformat(timespec="microseconds")),
+        ("content-type", CONTENT_TYPE),
+        ("X-Trace-Id", row.trace_id),
+    ]
+    if row.traceparent:
+        headers.append(("traceparent", row.traceparent))
+    return headers
+
+
+def fenced_or(error: KafkaException) -> Exception:
+    """The same error, or FencedError where it means that."""
+    cause = error.args[0]
+    if isinstance(cause, KafkaError) and cause.code() in FENCED:
+        return FencedError(
+            "another relay took this shard over, or a Kafka transaction was open for longer than "
+            f"{TRANSACTION_TIMEOUT_MS} ms ({cause.str()}); nothing is lost, whoever has the shard goes on"
+        )
+    return error

@@ -1,0 +1,288 @@
+"""Rebuilding the position from what was published: after a failover, a restore, a lost topic, or to change the shards.
+
+Thanks to the hash chain two facts per stream are enough: the last version in `ledger.events` and its hash. Where the
+event log has that version with that hash, everything before it is the same too.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import structlog
+
+from ledger.core.chain import GENESIS, hash_of
+from ledger.recording import StreamKey
+from ledger.settings import Settings
+from outbox_relay.log import EventLog, Row
+from outbox_relay.position import START, Position, offsets, read_to_end, read_values
+from outbox_relay.producer import Publisher, transactional_id
+from outbox_relay.relay import WaitingError, batches, prove_xids
+from schemas import registry
+from schemas.registry import Reader, UndecodableRecord, WireIds, WireRecord
+from schemas.topics import Topics
+
+READ_ROWS = 5000
+NAMED_STREAMS = 20
+REPORT_EVERY = 1000
+
+logger = structlog.get_logger()
+
+Report = Callable[[str, int], None]
+"""Hears `(step, events so far)`."""
+
+Restore = Callable[[Iterator[WireRecord]], None]
+"""Puts events back into the event log; they come in stream order."""
+
+
+class UnrecoverableError(Exception):
+    """The event log and the topics contradict each other, or the log lacks published events."""
+
+
+class Head(NamedTuple):
+    """Where a stream ends."""
+
+    version: int
+    hash: bytes
+
+
+NOTHING = Head(0, GENESIS)
+
+
+@dataclass
+class Recovery:
+    """What was found and done."""
+
+    published: int = 0
+    """Events in `ledger.events`."""
+    duplicates: int = 0
+    """Records in `ledger.events` that repeat an event."""
+    restored: int = 0
+    """Events that the log had lost and got back."""
+    completed: int = 0
+    """Events that were published now, because published ones follow them in the log."""
+    positions: dict[int, Position] = field(default_factory=dict)
+
+
+def recover(
+    settings: Settings, *, restore: Restore | None = None, report: Report = lambda step, events: None
+) -> Recovery:
+    """Rebuild the position of every shard, so that the relay goes on with nothing lost and nothing published twice.
+
+    Stop the relays first, and the gateways too where events are to be restored. Safe to repeat, even if it broke off.
+
+    Raises UnrecoverableError, naming the streams, where it must not go on; WaitingError while a relay holds a shard;
+    FencedError where one started meanwhile; RefusedError where the server counts transaction ids from too low;
+    TimeoutError where a writing transaction stays open; and `relay.RETRYABLE`.
+    """
+    return _Recovering(settings, report).run(restore)
+
+
+class _Recovering:
+    """One run, step by step."""
+
+    def __init__(self, settings: Settings, report: Report) -> None:
+        self._settings = settings
+        self._topics = Topics(settings.topic_prefix)
+        self._registry = registry.connect(settings.schema_registry_url.get_secret_value())
+        self._report = report
+        self._found = Recovery()
+
+    def run(self, restore: Restore | None) -> Recovery:
+        servers, shards = self._settings.kafka_bootstrap_servers, self._settings.relay_shards
+        old = set(read_values(servers, self._topics.relay_position))
+        with ExitStack() as stack:
+            stack.enter_context(self._registry)
+            publishers = self._fence(stack, max([shards, *(shard + 1 for shard in old)]))
+            log = stack.enter_context(self._log(0, 1))
+            prove_xids(log)
+            log.wait_for_horizon()
+            heads = self._heads()
+            self._refuse_half_emptied(heads)
+            self._bring_back(self._lost(heads, log), heads, log, restore)
+            for shard in range(shards):
+                self._found.positions[shard] = self._locate(shard, heads, publishers[shard])
+            forgotten = dict.fromkeys(old - set(range(shards)))
+            publishers[0].write_positions(self._found.positions | forgotten)
+        return self._found
+
+    def _log(self, shard: int, shards: int) -> EventLog:
+        return EventLog(self._settings.database_url.get_secret_value(), shard, shards)
+
+    def _fence(self, stack: ExitStack, shards: int) -> list[Publisher]:
+        """Take every shard, of the old number and the new one, so that nothing is published but by us."""
+        wire_ids = WireIds(self._registry, self._topics)
+        locks = stack.enter_context(self._log(0, 1))
+        publishers = []
+        for shard in range(shards):
+            if not locks.lock(transactional_id(self._topics, shard)):
+                raise WaitingError(f"a relay holds shard {shard}; stop every relay first")
+            publisher = Publisher(self._settings.kafka_bootstrap_servers, self._topics, wire_ids, shard)
+            publishers.append(stack.enter_context(publisher))
+            publisher.open()
+        return publishers
+
+    # What was published.
+
+    def _records(self) -> Iterator[WireRecord]:
+        reader = Reader(self._registry)
+        for message in read_to_end(self._settings.kafka_bootstrap_servers, self._topics.events):
+            try:
+                yield reader.read(message.value())
+            except UndecodableRecord as error:
+                raise UnrecoverableError(
+                    f"{self._topics.events}, partition {message.partition()}, offset {message.offset()}: {error}; "
+                    "what was published there cannot be told"
+                ) from error
+
+    def _heads(self) -> dict[StreamKey, Head]:
+        """The end of every stream in `ledger.events`."""
+        heads: dict[StreamKey, Head] = {}
+        for read, (_, body, record) in enumerate(self._records()):
+            stream, version, digest = stream_of(record), record["stream_version"], hash_of(body)
+            head = heads.get(stream, NOTHING)
+            if version == head.version + 1 and record["previous_hash"] == head.hash:
+                heads[stream] = Head(version, digest)
+                self._found.published += 1
+            elif version < head.version or (version == head.version and digest == head.hash):
+                self._found.duplicates += 1
+            else:
+                raise UnrecoverableError(
+                    f"{self._topics.events} holds version {version} of {named([stream])} after version {head.version}, "
+                    "and it does not continue it; nothing can be added there"
+                )
+            self._progress("topic", read)
+        return heads
+
+    def _refuse_half_emptied(self, heads: dict[StreamKey, Head]) -> None:
+        if heads:
+            return
+        for topic in self._topics.of_types:
+            if not all(span.empty for span in offsets(self._settings.kafka_bootstrap_servers, topic).values()):
+                raise UnrecoverableError(
+                    f"{self._topics.events} is empty but {topic} is not, which would get every event a second time; "
+                    "delete the topics of the event types too and run `wagerledger topics apply`"
+                )
+
+    # What the log lacks.
+
+    def _lost(self, heads: dict[StreamKey, Head], log: EventLog) -> dict[StreamKey, Head]:
+        """Where the log ends, for each stream of which it lacks published events. Refuses forks."""
+        unseen = dict(heads)
+        ends: dict[StreamKey, Head] = {}
+        forks = []
+        for read, row in enumerate(log.read_all(START, READ_ROWS)):
+            self._progress("log", read)
+            published = unseen.get(row.stream)
+            if published is None:
+                continue
+            ends[row.stream] = Head(row.stream_version, row.hash)
+            if row.stream_version == published.version:
+                if row.hash != published.hash:
+                    forks.append(row.stream)
+                del unseen[row.stream]
+        refuse_forks(forks)
+        return {stream: ends.get(stream, NOTHING) for stream in unseen}
+
+    def _bring_back(
+        self, lost: dict[StreamKey, Head], heads: dict[StreamKey, Head], log: EventLog, restore: Restore | None
+    ) -> None:
+        if not lost:
+            return
+        events = sum(heads[stream].version - end.version for stream, end in lost.items())
+        refuse_forks([stream for stream, continued in self._continued(lost).items() if not continued])
+        if restore is None:
+            raise UnrecoverableError(
+                f"the event log lacks {events} published events of {named(lost)}: acknowledged money; "
+                "stop the gateways and put them back with `wagerledger relay recover`"
+            )
+        logger.warning("relay_restores", events=events, streams=len(lost))
+        restore(self._lost_records(lost))
+        log.wait_for_horizon()
+        if still := self._lost(heads, log):
+            raise UnrecoverableError(f"the event log still lacks published events of {named(still)}")
+        self._found.restored = events
+
+    def _lost_records(self, ends: dict[StreamKey, Head]) -> Iterator[WireRecord]:
+        """What follows the log's ends in the topic, each event once, in stream order."""
+        versions = {stream: end.version for stream, end in ends.items()}
+        for wire in self._records():
+            stream, version = stream_of(wire.record), wire.record["stream_version"]
+            if stream in versions and version == versions[stream] + 1:
+                versions[stream] = version
+                yield wire
+
+    def _continued(self, ends: dict[StreamKey, Head]) -> dict[StreamKey, bool]:
+        """Whether the first lost event of each stream continues what the log has."""
+        continued: dict[StreamKey, bool] = {}
+        for wire in self._lost_records(ends):
+            stream = stream_of(wire.record)
+            continued.setdefault(stream, wire.record["previous_hash"] == ends[stream].hash)
+        return continued
+
+    # Where to go on.
+
+    def _locate(self, shard: int, heads: dict[StreamKey, Head], publisher: Publisher) -> Position:
+        """The last published event of the shard's log; what is unpublished before it is published now."""
+        shards = self._settings.relay_shards
+        with self._log(shard, shards) as log:
+            last: Row | None = None
+            rows_to_last = published = 0
+            for rows, row in enumerate(own(log), start=1):
+                if is_published(row, heads):
+                    last, rows_to_last, published = row, rows, published + 1
+                self._progress("log", rows)
+            if last is None:
+                return Position.start(log.epoch(), shards)
+            if published < rows_to_last:
+                self._complete(log, last, heads, publisher)
+            return Position(log.epoch(), shards, last.cursor, last.hash, rows_to_last)
+
+    def _complete(self, log: EventLog, last: Row, heads: dict[StreamKey, Head], publisher: Publisher) -> None:
+        """Publish what is missing before `last`. Safe to break off: the next run finds it published."""
+        missing: list[Row] = []
+        for row in own(log):
+            if row.cursor > last.cursor:
+                break
+            if not is_published(row, heads):
+                missing.append(row)
+            if len(missing) == self._settings.relay_batch_rows:
+                self._publish(missing, publisher)
+                missing = []
+        self._publish(missing, publisher)
+
+    def _publish(self, rows: list[Row], publisher: Publisher) -> None:
+        for batch in batches(rows, self._settings.relay_batch_bytes):
+            publisher.publish(batch, None)
+            self._found.completed += len(batch)
+            self._progress("publish", self._found.completed)
+
+    def _progress(self, step: str, events: int) -> None:
+        if events % REPORT_EVERY == 0:
+            self._report(step, events)
+
+
+def own(log: EventLog) -> Iterator[Row]:
+    """Every event of the log's shard."""
+    return (row for row in log.read_all(START, READ_ROWS) if row.body is not None)
+
+
+def is_published(row: Row, heads: dict[StreamKey, Head]) -> bool:
+    return row.stream_version <= heads.get(row.stream, NOTHING).version
+
+
+def stream_of(record: dict[str, Any]) -> StreamKey:
+    return StreamKey(record["tenant_id"], record["stream_type"], record["stream_id"])
+
+
+def named(streams: Collection[StreamKey]) -> str:
+    shown = ", ".join("/".join(stream) for stream in sorted(streams)[:NAMED_STREAMS])
+    return f"{len(streams)} streams ({shown}{', …' if len(streams) > NAMED_STREAMS else ''})"
+
+
+def refuse_forks(streams: Collection[StreamKey]) -> None:
+    if streams:
+        raise UnrecoverableError(
+            f"forked: the event log and the topics hold different events under the same version of {named(streams)}; "
+            "nothing was changed: compare them with `wagerledger audit verify` and decide by hand"
+        )

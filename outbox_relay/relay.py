@@ -1,0 +1,237 @@
+"""The relay's loop.
+
+It begins as Kafka Connect's exactly-once sources do (KIP-618): lock, fence, read the position, prove it.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import psycopg
+import structlog
+from confluent_kafka import KafkaException
+
+from ledger.settings import Settings
+from ledger.telemetry import serve_metrics
+from outbox_relay import metrics
+from outbox_relay.log import EventLog, Row
+from outbox_relay.position import Epoch, Position, PositionError, offsets, read_positions
+from outbox_relay.producer import FencedError, Publisher, transactional_id
+from schemas import registry
+from schemas.registry import RegistryUnavailableError, SchemaMismatchError, WireIds
+from schemas.topics import Topics
+
+STOPPED, FAILED, REFUSED = 0, 1, 2
+POLL_MIN_S = 0.001
+BACKOFF_MIN_S, BACKOFF_MAX_S = 0.1, 5.0
+STANDBY_S = 1.0
+
+RETRYABLE = (psycopg.OperationalError, KafkaException, RegistryUnavailableError, SchemaMismatchError)
+"""Somebody must mend something, perhaps by a deploy step; then it goes on by itself. Nothing is lost meanwhile."""
+
+logger = structlog.get_logger()
+
+
+class RefusedError(Exception):
+    """The relay cannot prove where it stopped, so going on could lose events or publish them twice."""
+
+
+class WaitingError(Exception):
+    """Another relay holds the shard, or has to make the first step."""
+
+
+def run(settings: Settings) -> int:
+    """Run one relay until SIGTERM or SIGINT. Gives the exit code: 0 stopped, 1 fenced, 2 refused to run."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    logger.info(
+        "relay_started", shard=settings.relay_shard, shards=settings.relay_shards, metrics=serve_metrics(settings)
+    )
+    return Relay(settings).run(stop)
+
+
+class Relay:
+    """One shard of the relay."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._shard, self._shards = settings.relay_shard, settings.relay_shards
+        self._topics = Topics(settings.topic_prefix)
+        self._registry = registry.connect(settings.schema_registry_url.get_secret_value())
+        self._wire_ids = WireIds(self._registry, self._topics)
+        self._lag = metrics.LagWatch(settings.database_url.get_secret_value(), self._shard, self._shards)
+
+    def run(self, stop: threading.Event) -> int:
+        """Publish until `stop` is set, whatever fails meanwhile. Gives the exit code as `run` of the module does."""
+        if self._shard >= self._shards:
+            return refuse(
+                f"WAGERLEDGER_RELAY_SHARD is {self._shard}; with {self._shards} shards they are 0 to {self._shards - 1}"
+            )
+        self._lag.start()
+        try:
+            self._run_with_retries(stop)
+        except RefusedError as error:
+            return refuse(str(error))
+        except FencedError as error:
+            metrics.FENCED.inc()
+            logger.error("relay_fenced", reason=str(error))
+            return FAILED
+        finally:
+            self._lag.stop()
+            self._registry.close()
+        logger.info("relay_stopped")
+        return STOPPED
+
+    def _run_with_retries(self, stop: threading.Event) -> None:
+        backoff_s = BACKOFF_MIN_S
+        while not stop.is_set():
+            started = time.monotonic()
+            try:
+                self._run_once(stop)
+            except WaitingError as error:
+                logger.info("relay_waits", reason=str(error))
+                stop.wait(STANDBY_S)
+            except RETRYABLE as error:
+                metrics.RESTARTS.labels(type(error).__name__).inc()
+                if time.monotonic() - started > BACKOFF_MAX_S:
+                    backoff_s = BACKOFF_MIN_S
+                logger.warning("relay_retries", error=type(error).__name__, reason=str(error), after_s=backoff_s)
+                stop.wait(backoff_s)
+                backoff_s = min(2 * backoff_s, BACKOFF_MAX_S)
+            finally:
+                metrics.PUBLISHING.set(0)
+
+    def _run_once(self, stop: threading.Event) -> None:
+        settings = self._settings
+        with EventLog(settings.database_url.get_secret_value(), self._shard, self._shards) as log:
+            if not log.lock(transactional_id(self._topics, self._shard)):
+                raise WaitingError(f"another relay holds shard {self._shard}")
+            prove_xids(log)
+            with Publisher(settings.kafka_bootstrap_servers, self._topics, self._wire_ids, self._shard) as publisher:
+                publisher.open()  # from here on no earlier relay can publish, so the position stands still
+                position = self._position(log, publisher)
+                logger.info("relay_publishes", shard=self._shard, cursor=position.cursor, published=position.published)
+                metrics.PUBLISHING.set(1)
+                self._publish(log, publisher, position, stop)
+
+    def _position(self, log: EventLog, publisher: Publisher) -> Position:
+        """Where to go on, proved. Raises RefusedError; WaitingError before the first step of shard 0."""
+        servers = self._settings.kafka_bootstrap_servers
+        try:
+            positions = read_positions(servers, self._topics.relay_position)
+        except PositionError as error:
+            raise RefusedError(f"{error}; run `wagerledger relay recover`") from error
+        topic_empty = all(span.empty for span in offsets(servers, self._topics.events).values())
+        if not positions and topic_empty:
+            return self._first_positions(log, publisher)
+        return proved(positions, self._shard, self._shards, log, topic_empty=topic_empty)
+
+    def _first_positions(self, log: EventLog, publisher: Publisher) -> Position:
+        """Nothing was ever published. Shard 0 makes all positions, so that a missing one always means a lost one."""
+        if self._shard != 0:
+            raise WaitingError("shard 0 has not made the first positions yet")
+        start = Position.start(log.epoch(), self._shards)
+        publisher.write_positions(dict.fromkeys(range(self._shards), start))
+        return start
+
+    def _publish(self, log: EventLog, publisher: Publisher, position: Position, stop: threading.Event) -> None:
+        cursor, pause_s = position.cursor, POLL_MIN_S
+        self._lag.cursor = cursor
+        while not stop.is_set():
+            rows = log.read(cursor, self._settings.relay_batch_rows)
+            if not rows:
+                stop.wait(pause_s)
+                pause_s = min(2 * pause_s, self._settings.relay_poll_ms / 1000)
+                continue
+            for batch in batches(rows, self._settings.relay_batch_bytes):
+                position = after(position, batch)
+                publisher.publish(batch, position)
+                count(batch)
+            cursor, pause_s = rows[-1].cursor, POLL_MIN_S
+            self._lag.cursor = cursor
+
+
+def proved(positions: dict[int, Position], shard: int, shards: int, log: EventLog, *, topic_empty: bool) -> Position:
+    """The shard's position, when the event log and the topics agree with it. Raises RefusedError."""
+    position = positions.get(shard)
+    counts = {other.shards for other in positions.values()}
+    if counts - {shards}:
+        raise RefusedError(
+            f"the positions are those of {sorted(counts)} shards, this relay runs with {shards}; stop every relay, "
+            f"then set WAGERLEDGER_RELAY_SHARDS={shards} and run `wagerledger relay recover`"
+        )
+    if position is None:
+        raise RefusedError(
+            f"shard {shard} has no position, although events were published; run `wagerledger relay recover`"
+        )
+    if position.epoch != (epoch := log.epoch()):
+        raise RefusedError(
+            f"the event log is another one than the position speaks of ({differences(position.epoch, epoch)}): "
+            "after a failover or a restore run `wagerledger relay recover`"
+        )
+    if position.published:
+        prove_hash(position, log)
+    if topic_empty and any(other.published for other in positions.values()):
+        raise RefusedError("events were published, but ledger.events is empty; run `wagerledger relay recover`")
+    return position
+
+
+def prove_xids(log: EventLog) -> None:
+    """Transactions to come must get larger ids than those in the log, else nobody reads them. Raises RefusedError."""
+    if xid := log.xid_ahead():
+        raise RefusedError(
+            f"the event log holds transaction id {xid}, which this server has not reached: it was dumped and restored; "
+            f"stop the server and move it on with pg_resetwal (--epoch, --next-transaction-id) past {xid}"
+        )
+
+
+def prove_hash(position: Position, log: EventLog) -> None:
+    """The event at the cursor must be there, and be the one that was published. Raises RefusedError."""
+    found = log.hash_at(position.cursor)
+    if found == position.hash:
+        return
+    what = "is not in the event log" if found is None else f"has hash {found.hex()} in the event log"
+    raise RefusedError(
+        f"the last published event (xid {position.cursor.xid}, position {position.cursor.position}, "
+        f"hash {position.hash.hex()}) {what}: the log was restored or changed; run `wagerledger relay recover`"
+    )
+
+
+def differences(was: Epoch, now: Epoch) -> str:
+    pairs = zip(was.__dict__.items(), now.__dict__.values(), strict=True)
+    return ", ".join(f"{name} was {before}, is {after}" for (name, before), after in pairs if before != after)
+
+
+def batches(rows: list[Row], limit_bytes: int) -> Iterator[list[Row]]:
+    """The rows of this shard, cut so that no batch of several rows is larger than the limit."""
+    batch: list[Row] = []
+    size_bytes = 0
+    for row in rows:
+        if row.body is None:
+            continue
+        if batch and size_bytes + len(row.body) > limit_bytes:
+            yield batch
+            batch, size_bytes = [], 0
+        batch.append(row)
+        size_bytes += len(row.body)
+    if batch:
+        yield batch
+
+
+def after(position: Position, batch: list[Row]) -> Position:
+    """The position once the batch is published."""
+    last = batch[-1]
+    return Position(position.epoch, position.shards, last.cursor, last.hash, position.published + len(batch))
+
+
+def count(batch: list[Row]) -> None:
+    metrics.BATCH_SIZE.observe(len(batch))
+    for row in batch:
+        metrics.EVENTS.labels(row.event_type).inc()
+
+
+def refuse(reason: str) -> int:
+    logger.error("relay_refused", reason=reason)
+    return REFUSED

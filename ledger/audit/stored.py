@@ -1,0 +1,114 @@
+"""What the audit reads of the ledger's tables: each row after the stream that it belongs to, in the order of streams."""
+
+from operator import attrgetter
+
+from ledger.audit.snapshot import Row
+from ledger.core.state import Bet, Entity, Key, Session, Settlement, Wallet
+
+EVENTS = """
+select tenant_id, stream_type, stream_id, stream_version, event_type, event_id::text, recorded_at, schema_fingerprint, trace_id, body
+from wagerledger.event_log
+order by tenant_id{c}, stream_type{c}, stream_id{c}, stream_version, recorded_at
+"""
+
+EVENTS_OF_STREAM = """
+select tenant_id, stream_type, stream_id, stream_version, event_type, event_id::text, recorded_at, schema_fingerprint, trace_id, body
+from wagerledger.event_log
+where tenant_id = %s and stream_type = %s and stream_id = %s
+order by stream_version, recorded_at
+"""
+
+STREAMS = """
+select tenant_id, stream_type, stream_id, version, head_hash, recorded_at
+from wagerledger.streams
+order by tenant_id{c}, stream_type{c}, stream_id{c}
+"""
+
+COMMANDS = """
+select tenant_id, stream_type, stream_id, first_version, last_version,
+    scope, operation, idempotency_key, trace_id, fingerprint, kind, outcome::text
+from wagerledger.commands
+where first_version is not null or last_version is not null
+order by tenant_id{c}, stream_type{c}, stream_id{c}, first_version, last_version
+"""
+
+WALLETS = """
+select tenant_id, 'player', player_id, tenant_id, player_id, currency, exponent, cash_minor, bonus_minor, held_minor, receivable_minor
+from wagerledger.wallets
+order by tenant_id{c}, player_id{c}
+"""
+
+SESSIONS = """
+select tenant_id, 'player', player_id, session_id, integration_id, tenant_id, player_id, currency, mode, game_id, expires_at, ended
+from wagerledger.sessions
+order by tenant_id{c}, player_id{c}
+"""
+
+# A tombstone whose player was not known is in its integration's stream.
+BETS = """
+select * from (
+    select tenant_id as tenant, case when player_id is null then 'integration' else 'player' end as stream_type,
+        coalesce(player_id, integration_id) as stream_id,
+        integration_id, bet_id, tenant_id, player_id, status, round_id, session_id, game_id, currency, mode, hold_id,
+        stake_minor, stake_cash_minor, stake_bonus_minor, held_minor, win_minor, settlement_id, rollback_id
+    from wagerledger.bets
+) s
+order by tenant{c}, stream_type{c}, stream_id{c}
+"""
+
+# One without its bet comes first, with no stream, and nothing explains it.
+SETTLEMENTS = """
+select * from (
+    select coalesce(b.tenant_id, '') as tenant, case when b.player_id is null then '' else 'player' end as stream_type,
+        coalesce(b.player_id, '') as stream_id,
+        s.settlement_id, s.integration_id, s.bet_id, s.win_minor, s.undone_by
+    from wagerledger.settlements s left join wagerledger.bets b using (integration_id, bet_id)
+) s
+order by tenant{c}, stream_type{c}, stream_id{c}
+"""
+
+CURRENCIES = "select tenant_id, currency, exponent::bigint from wagerledger.currencies"
+
+WALLET_TOTALS = """
+select tenant_id, currency, sum(cash_minor + bonus_minor + held_minor + receivable_minor)::text
+from wagerledger.wallets group by tenant_id, currency
+"""
+
+REPEATED_EVENT_IDS = """
+select tenant_id, stream_type, stream_id, stream_version, e.event_id::text
+from wagerledger.event_log e
+join (select event_id from wagerledger.event_log group by event_id having count(*) > 1) twice using (event_id)
+order by e.event_id, stream_version
+"""
+
+EVENT_COUNT = "select coalesce(sum(version), 0)::bigint from wagerledger.streams"
+
+
+class Table:
+    """A table of state. Its rows are a stream and then the fields of an entity; the first of these are its key."""
+
+    def __init__(self, name: str, query: str, kind: type[Wallet | Session | Bet | Settlement], key_fields: int) -> None:
+        self.name = name
+        self.query = query
+        self._kind = kind
+        self._key = slice(3, 3 + key_fields)
+        self._fields = attrgetter(*kind.__dataclass_fields__)
+
+    def key(self, row: Row) -> Key:
+        return (self._kind, *row[self._key])
+
+    def holds(self, row: Row, entity: Entity) -> bool:
+        """Whether `row` is `entity`, bit for bit."""
+        return bool(self._fields(entity) == row[3:])
+
+    def entity(self, row: Row) -> Entity:
+        return self._kind(*row[3:])
+
+
+TABLES = (
+    Table("wallets", WALLETS, Wallet, 3),
+    Table("sessions", SESSIONS, Session, 1),
+    Table("bets", BETS, Bet, 2),
+    Table("settlements", SETTLEMENTS, Settlement, 1),
+)
+"""All but `currencies`, which belong to a tenant and not to a stream."""

@@ -3,13 +3,13 @@ anything else than they do.
 """
 
 import re
-from importlib.metadata import version
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from gateway.canonical import OPERATIONS, Operation, Wallet
+from ledger import __version__
 from ledger.identifiers import CURRENCY, ID
 from schemas.errors import ERRORS
 
@@ -61,7 +61,7 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Wagerledger gateway",
-            "version": version("wagerledger"),
+            "version": __version__,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             "description": _INTRODUCTION,
         },

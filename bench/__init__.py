@@ -1,0 +1,1 @@
+"""The benchmarks: each figure beside a yardstick from the same run."""

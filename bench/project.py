@@ -1,0 +1,246 @@
+"""How fast one projector folds `ledger.events` into all read models, beside a bare consumer of the same topic.
+
+Worst case on purpose: 10,000 players act at random, so that hardly two events of a batch share a row.
+"""
+
+import json
+import logging
+import random
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, Producer, TopicPartition
+from pydantic import SecretStr
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from uuid_utils import uuid7
+
+from bench.cpu import postgres_cpu_s
+from ledger.core.commands import (
+    AuthorizeBet,
+    Command,
+    Deposit,
+    OpenWallet,
+    Origin,
+    Policy,
+    RollbackBet,
+    SettleBet,
+    StartSession,
+)
+from ledger.core.decide import Accepted, decide
+from ledger.core.evolve import evolve
+from ledger.core.money import Amount
+from ledger.core.state import State
+from ledger.recording import Head, Recorded, StreamKey, record, stream_of
+from ledger.settings import Settings
+from projector.consumer import Session, spare_the_collector
+from projector.metrics import STAGE_SECONDS
+from sandbox.stack import Stack
+from schemas import registry, topics
+from schemas.registry import Reader, WireIds
+from schemas.topics import Topics
+
+GOAL_EVENTS_PER_S = 15_000
+PLAYERS = 10_000
+EVENTS_TO_OPEN = 3
+SEED = 1
+RELAY_BATCH = 2000
+TENANT, INTEGRATION, PROVIDER = "bench", "bench-eu-studio", "studio"
+DAY_US = 86_400 * 10**6
+
+
+class AssignedSession(Session):
+    """Notes when it has its partitions: joining the group is not what is measured."""
+
+    assigned_at = assigned_cpu_s = 0.0
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        super()._assigned(consumer, partitions)
+        STAGE_SECONDS.clear()
+        self.assigned_at, self.assigned_cpu_s = time.perf_counter(), time.process_time()
+
+
+def run(*, events: int, as_json: bool) -> None:
+    """Fill the topic of a fresh stack with `events` events, fold them, and print the figures."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    with (
+        tempfile.TemporaryDirectory(prefix="wagerledger-bench-", ignore_cleanup_errors=True) as folder,
+        Stack(Path(folder)) as stack,
+    ):
+        settings = Settings(
+            bi_database_url=SecretStr(stack.bi_database.url),
+            kafka_bootstrap_servers=stack.kafka.bootstrap_servers,
+            schema_registry_url=SecretStr(stack.registry.url),
+        )
+        fill(settings, events)
+        figures = {"bare_consumer_per_s": round(bare_consumer(settings, events)), **measure(settings, stack, events)}
+    if as_json:
+        print(json.dumps(figures))
+    else:
+        Console(highlight=False).print(_table(figures))
+
+
+def measure(settings: Settings, stack: Stack, events: int) -> dict[str, Any]:
+    """Fold everything with one projector, in this thread."""
+    spare_the_collector()
+    with (
+        registry.connect(settings.schema_registry_url.get_secret_value()) as client,
+        AssignedSession(settings, Reader(client)) as session,
+    ):
+        postgres_before_s = postgres_cpu_s(stack.bi_database)
+        session.work(threading.Event(), until_caught_up=True)
+        elapsed_s, cpu_s = time.perf_counter() - session.assigned_at, time.process_time() - session.assigned_cpu_s
+        postgres_s = postgres_cpu_s(stack.bi_database) - postgres_before_s
+        folded = session.connection.execute("select sum(version) from projections.streams").fetchone()
+    assert folded == (events,), f"{folded} of {events} events were folded"
+    (stages,) = STAGE_SECONDS.collect()
+    return {
+        "events": events,
+        "events_per_s": round(events / elapsed_s),
+        "goal_events_per_s": GOAL_EVENTS_PER_S,
+        "projector_cpu_us_per_event": round(cpu_s / events * 1e6, 1),
+        "postgres_cpu_us_per_event": round(postgres_s / events * 1e6, 1),
+        "stages_us_per_event": {
+            sample.labels["stage"]: round(sample.value / events * 1e6, 1)
+            for sample in stages.samples
+            if sample.name.endswith("_total")
+        },
+    }
+
+
+def bare_consumer(settings: Settings, events: int) -> float:
+    """Events per second of a consumer that throws everything away: what the broker and the client can do at most."""
+    topic = Topics(settings.topic_prefix).events
+    consumer = Consumer(
+        {"bootstrap.servers": settings.kafka_bootstrap_servers, "group.id": "bare", "isolation.level": "read_committed"}
+    )
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in range(settings.topic_partitions)])
+    left = events - len(consumer.consume(1, timeout=60))
+    begun = time.perf_counter()
+    while left > 0:
+        messages = consumer.consume(settings.projector_batch, timeout=0.05)
+        left -= sum(message.error() is None for message in messages)
+    elapsed_s = time.perf_counter() - begun
+    consumer.close()
+    return events / elapsed_s
+
+
+def fill(settings: Settings, events: int) -> None:
+    """Put the usual mix into the topic, in Kafka transactions as the relay makes them."""
+    names = Topics(settings.topic_prefix)
+    topics.apply(settings.kafka_bootstrap_servers, names, partitions=settings.topic_partitions, replication=1)
+    producer = Producer(
+        {
+            "bootstrap.servers": settings.kafka_bootstrap_servers, "transactional.id": "bench",
+            "compression.type": "lz4", "partitioner": "murmur2_random",
+            "queue.buffering.max.messages": 10 * RELAY_BATCH,
+        }
+    )  # fmt: skip
+    producer.init_transactions(30)
+    with registry.connect(settings.schema_registry_url.get_secret_value()) as client, _progress() as bar:
+        registry.register(client, names)
+        wire_ids, task, source = (
+            WireIds(client, names),
+            bar.add_task("filling", total=events),
+            islice(usual_mix(events), events),
+        )
+        while batch := list(islice(source, RELAY_BATCH)):
+            producer.begin_transaction()
+            for one in batch:
+                producer.produce(
+                    names.events,
+                    key=f"{TENANT}/{one.stream.stream_id}",
+                    value=wire_ids.of(one.schema_fingerprint).events + one.body,
+                )
+            producer.commit_transaction(30)
+            bar.advance(task, len(batch))
+
+
+def usual_mix(events: int) -> Iterator[Recorded]:
+    """Endless play of many players in no order: of ten bets nine are settled, four with a win, one is rolled back."""
+    rng, state, heads = random.Random(SEED), State(), dict[StreamKey, Head]()
+    now = time.time_ns() // 1000
+
+    def asked(kind: type[Command], **fields: Any) -> tuple[dict[str, str], Iterable[Recorded]]:
+        command_id = str(uuid7())
+        origin = Origin(TENANT, "eu", INTEGRATION, PROVIDER, "bench", command_id, command_id.replace("-", ""))
+        decision = decide(state, kind(origin, command_id, now, **fields), Policy())
+        assert isinstance(decision, Accepted), decision
+        (event,) = decision.events
+        state.put(*evolve(state, event))
+        one = record(event, origin, heads.get(stream_of(event), Head()), now)
+        heads[one.stream] = one.head()
+        return dict(decision.result), [one]
+
+    sessions: list[str] = []
+    for n in range(max(1, min(PLAYERS, events // (10 * EVENTS_TO_OPEN)))):
+        yield from asked(OpenWallet, player=f"p_{n:06}", currency="EUR", exponent=2)[1]
+        yield from asked(
+            Deposit, player=f"p_{n:06}", currency="EUR", amount=Amount(10**6, 0), reference="r", actor="bench"
+        )[1]
+        started, recorded = asked(
+            StartSession,
+            player=f"p_{n:06}",
+            currency="EUR",
+            game_id="book-of-sums",
+            locale="en",
+            mode="real",
+            expires_at=now + DAY_US,
+        )
+        sessions.append(started["session_id"])
+        yield from recorded
+    open_bets: dict[str, tuple[str, str]] = {}
+    while True:
+        session_id = rng.choice(sessions)
+        now += 50
+        if bet := open_bets.pop(session_id, None):
+            draw = rng.randrange(10)
+            if draw:
+                yield from asked(
+                    SettleBet, bet_id=bet[0], round_id=bet[1], win=Amount(2 if draw < 5 else 0, 0), currency="EUR"
+                )[1]
+            else:
+                yield from asked(RollbackBet, bet_id=bet[0], round_id=bet[1], reason="cancelled")[1]
+            continue
+        bet_id = uuid7().hex
+        open_bets[session_id] = bet_id, f"round-{bet_id}"
+        yield from asked(
+            AuthorizeBet,
+            session_id=session_id,
+            bet_id=bet_id,
+            round_id=f"round-{bet_id}",
+            amount=Amount(1, 0),
+            currency="EUR",
+        )[1]
+
+
+def _table(figures: dict[str, Any]) -> Table:
+    rows: list[tuple[str, str]] = [
+        ("events", f"{figures['events']:,}"),
+        ("folded into all models", f"{figures['events_per_s']:,}/s (goal {figures['goal_events_per_s']:,}/s)"),
+        ("a bare consumer, which throws them away", f"{figures['bare_consumer_per_s']:,}/s"),
+        ("CPU of the projector", f"{figures['projector_cpu_us_per_event']} µs per event"),
+        ("CPU of PostgreSQL", f"{figures['postgres_cpu_us_per_event']} µs per event"),
+    ]
+    total = sum(figures["stages_us_per_event"].values())
+    rows += [
+        (f"  {name}", f"{us:5.1f} µs per event, {us / total:.0%}")
+        for name, us in figures["stages_us_per_event"].items()
+    ]
+    grid = Table("projector", "")
+    for row in rows:
+        grid.add_row(*row)
+    return grid
+
+
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    return Progress(*columns, console=console, disable=not console.is_terminal)

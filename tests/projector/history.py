@@ -1,0 +1,283 @@
+"""Histories to project: decided and recorded as the ledger does it, published as the relay does it."""
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from confluent_kafka import Producer
+
+from ledger.core.commands import (
+    AT_AUTHORIZATION,
+    REVERSE,
+    AuthorizeBet,
+    Command,
+    Deposit,
+    EndSession,
+    OpenWallet,
+    Origin,
+    Policy,
+    RollbackBet,
+    SettleBet,
+    StartSession,
+    Withdraw,
+)
+from ledger.core.decide import Accepted, decide
+from ledger.core.evolve import evolve
+from ledger.core.money import Amount
+from ledger.core.state import State, Wallet
+from ledger.recording import Head, Recorded, StreamKey, record
+from schemas.events import BY_FINGERPRINT
+
+START_US = 1_750_000_000_000_000
+HOUR_US = 3_600_000_000
+TENANTS = ("brand-a", "brand-b")
+CURRENCIES = {"EUR": 2, "JPY": 0}
+
+
+@dataclass
+class Ledger:
+    """A ledger in memory: decides, records, and keeps all that was recorded."""
+
+    state: State = field(default_factory=State)
+    heads: dict[StreamKey, Head] = field(default_factory=dict)
+    recorded: list[Recorded] = field(default_factory=list)
+    now: int = START_US
+    commands: int = 0
+
+    def ask(
+        self,
+        kind: Callable[..., Command],
+        tenant_id: str,
+        *,
+        policy: Policy | None = None,
+        integration: str | None = None,
+        **asked: Any,
+    ) -> Mapping[str, str]:
+        """Submit a command. Returns its result; empty where it was refused."""
+        self.commands += 1
+        self.now += 1000
+        number = f"{self.commands:032x}"
+        integration_id = integration and f"{tenant_id}-{integration}"
+        origin = Origin(tenant_id, "eu", integration_id, integration, "test", f"key-{number}", f"trace-{number}")
+        decision = decide(self.state, kind(origin, number, self.now, **asked), policy or Policy())
+        if not isinstance(decision, Accepted):
+            return {}
+        for event in decision.events:
+            self.state.put(*evolve(self.state, event))
+            one = record(event, origin, self._head(event), self.now)
+            self.heads[one.stream] = one.head()
+            self.recorded.append(one)
+        return decision.result
+
+    def _head(self, event: Any) -> Head:
+        from ledger.recording import stream_of
+
+        return self.heads.get(stream_of(event), Head())
+
+    def open_player(self, player: str, *, tenant_id: str = "brand-a", currency: str = "EUR", mode: str = "real") -> str:
+        """A wallet with money and a session on it. Returns the session's id."""
+        self.ask(OpenWallet, tenant_id, player=player, currency=currency, exponent=CURRENCIES[currency])
+        self.ask(
+            Deposit, tenant_id, player=player, currency=currency, amount=Amount(1000, 0), reference="r", actor="test"
+        )
+        return self.start_session(player, tenant_id=tenant_id, currency=currency, mode=mode)
+
+    def start_session(
+        self,
+        player: str,
+        *,
+        tenant_id: str = "brand-a",
+        currency: str = "EUR",
+        mode: str = "real",
+        integration: str = "acme",
+    ) -> str:
+        result = self.ask(
+            StartSession, tenant_id, integration=integration, player=player, currency=currency, game_id="game-1", locale=None, mode=mode,
+            expires_at=self.now + HOUR_US,
+        )  # fmt: skip
+        return result["session_id"]
+
+    def bet(
+        self,
+        session_id: str,
+        bet_id: str,
+        *,
+        tenant_id: str = "brand-a",
+        currency: str = "EUR",
+        amount: int = 10,
+        **more: Any,
+    ) -> Mapping[str, str]:
+        return self.ask(
+            AuthorizeBet, tenant_id, **({"integration": "acme", "round_id": f"round-of-{bet_id}"} | more),
+            session_id=session_id, bet_id=bet_id, amount=Amount(amount, 0), currency=currency,
+        )  # fmt: skip
+
+    def settle(
+        self, bet_id: str, win: int, *, tenant_id: str = "brand-a", currency: str = "EUR", **more: Any
+    ) -> Mapping[str, str]:
+        return self.ask(
+            SettleBet, tenant_id, **({"integration": "acme", "round_id": f"round-of-{bet_id}"} | more), bet_id=bet_id, win=Amount(win, 0), currency=currency
+        )  # fmt: skip
+
+    def play(self, player: str, bets: int) -> None:
+        """A player who opens a wallet, bets, and wins every other bet."""
+        session_id = self.open_player(player)
+        for n in range(bets):
+            self.bet(session_id, f"{player}-{n}")
+            self.settle(f"{player}-{n}", 15 * (n % 2))
+
+    @property
+    def wallets(self) -> list[Wallet]:
+        return [entity for entity in self.state.entities.values() if isinstance(entity, Wallet)]
+
+
+def random_ledger(rng: random.Random, commands: int) -> Ledger:
+    """All kinds of commands, in all orders, on few players and rounds; many are refused, as in life."""
+    ledger = Ledger()
+    sessions: list[tuple[str, str, str, str]] = []
+    bets: list[tuple[str, str, str, str, str]] = []
+    for tenant_id in TENANTS:
+        for number in range(4):
+            for currency in CURRENCIES:
+                player = f"player-{number}"
+                sessions.append(
+                    (ledger.open_player(player, tenant_id=tenant_id, currency=currency), tenant_id, currency, "acme")
+                )
+    for number in range(commands):
+        tenant_id, currency = rng.choice(TENANTS), rng.choice(list(CURRENCIES))
+        player, integration = f"player-{rng.randrange(4)}", rng.choice(("acme", "zeta"))
+        match rng.choices(("money", "session", "end", "bet", "settle", "rollback", "unknown"), (1, 2, 1, 8, 5, 2, 1))[
+            0
+        ]:
+            case "money":
+                kind = rng.choice((Deposit, Withdraw))
+                ledger.ask(
+                    kind,
+                    tenant_id,
+                    player=player,
+                    currency=currency,
+                    amount=Amount(rng.randrange(1, 500), 0),
+                    reference="r",
+                    actor="test",
+                )
+            case "session":
+                mode = rng.choice(("real", "real", "demo"))
+                session_id = ledger.start_session(
+                    player, tenant_id=tenant_id, currency=currency, mode=mode, integration=integration
+                )
+                sessions.append((session_id, tenant_id, currency, integration))
+            case "end":
+                session_id, tenant_id, _, integration = rng.choice(sessions)
+                ledger.ask(EndSession, tenant_id, integration=integration, session_id=session_id, reason="closed")
+            case "bet":
+                session_id, tenant_id, currency, integration = rng.choice(sessions)
+                # Few rounds for all players of an integration: table games.
+                bet = (tenant_id, currency, integration, f"bet-{number}", f"round-{number // 40}")
+                policy = Policy(capture=AT_AUTHORIZATION) if integration == "zeta" else Policy()
+                amount = rng.randrange(1, 400)
+                if ledger.bet(
+                    session_id,
+                    bet[3],
+                    tenant_id=tenant_id,
+                    currency=currency,
+                    amount=amount,
+                    policy=policy,
+                    integration=integration,
+                    round_id=bet[4],
+                ):
+                    bets.append(bet)
+            case "settle" if bets:
+                tenant_id, currency, integration, bet_id, round_id = rng.choice(bets[-20:])
+                ledger.settle(
+                    bet_id,
+                    rng.choice((0, rng.randrange(1, 900))),
+                    tenant_id=tenant_id,
+                    currency=currency,
+                    integration=integration,
+                    round_id=round_id,
+                )
+            case "rollback" if bets:
+                tenant_id, _, integration, bet_id, round_id = rng.choice(bets)
+                policy = Policy(rollback_of_settled=REVERSE)
+                ledger.ask(
+                    RollbackBet,
+                    tenant_id,
+                    policy=policy,
+                    integration=integration,
+                    bet_id=bet_id,
+                    round_id=round_id,
+                    reason="cancelled",
+                )
+            case "unknown":
+                session_id, tenant_id, _, integration = rng.choice(sessions)
+                known_session = rng.choice((session_id, None))
+                ledger.ask(
+                    RollbackBet,
+                    tenant_id,
+                    integration=integration,
+                    bet_id=f"lost-{number}",
+                    round_id=None,
+                    reason="late",
+                    session_id=known_session,
+                )
+    return ledger
+
+
+def decoded(recorded: Iterable[Recorded]) -> list[dict[str, Any]]:
+    return [BY_FINGERPRINT[one.schema_fingerprint].decode(one.body) for one in recorded]
+
+
+@dataclass
+class Publisher:
+    """Publishes to `ledger.events` in Kafka transactions, so that the topic has markers between its records."""
+
+    bootstrap_servers: str
+    topic: str
+    prefix_of: Callable[[bytes], bytes]
+    """The wire format's five bytes, by schema fingerprint."""
+    per_transaction: int = 50
+
+    def publish(self, recorded: Iterable[Recorded]) -> None:
+        self.publish_raw((key_of(one), self.wire(one)) for one in recorded)
+
+    def wire(self, one: Recorded) -> bytes:
+        return self.prefix_of(one.schema_fingerprint) + one.body
+
+    def publish_raw(self, records: Iterable[tuple[str, bytes]]) -> None:
+        producer = Producer(
+            {
+                "bootstrap.servers": self.bootstrap_servers,
+                "transactional.id": f"test-{self.topic}",
+                "partitioner": "murmur2_random",
+                "log_level": 0,
+                "linger.ms": 5,
+            }
+        )
+        producer.init_transactions(30)
+        for chunk in chunks(records, self.per_transaction):
+            producer.begin_transaction()
+            for key, value in chunk:
+                producer.produce(self.topic, key=key, value=value)
+            producer.commit_transaction(30)
+
+
+def key_of(one: Recorded) -> str:
+    stream = one.stream
+    return f"{stream.tenant_id}/{stream.stream_id}" if stream.stream_type == "player" else stream.stream_id
+
+
+def chunks(records: Iterable[tuple[str, bytes]], size: int) -> Iterator[Sequence[tuple[str, bytes]]]:
+    source = iter(records)
+    while chunk := list(islice(source, size)):
+        yield chunk
+
+
+def disordered(rng: random.Random, recorded: Sequence[Recorded]) -> list[Recorded]:
+    """The same records with duplicates, and with some that come late: what the relay never does and the gate must stand."""
+    places = [
+        (number + rng.choice((0, 0, 0, 0, 0, 0, 0, 25)) * rng.random(), one) for number, one in enumerate(recorded)
+    ]
+    places += [(number + rng.randrange(40), one) for number, one in enumerate(recorded) if rng.random() < 0.05]
+    return [one for _, one in sorted(places, key=lambda place: place[0])]

@@ -5,8 +5,6 @@ from typing import NamedTuple
 
 import psycopg
 import typer
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource
 
 from cli.output import FINDING, Json, show, table
 from cli.settings import settings_or_fail
@@ -149,30 +147,28 @@ _LEDGER_CHECKS: tuple[Callable[[psycopg.Connection, str, Settings], Check], ...]
 
 def _bi(settings: Settings) -> Iterator[Check]:
     variable = "WAGERLEDGER_BI_DATABASE_URL"
+    url = settings.bi_database_url.get_secret_value()
     try:
-        with psycopg.connect(
-            settings.bi_database_url.get_secret_value(), connect_timeout=TIMEOUT_S, autocommit=True
-        ) as connection:
-            yield Check(
-                "BI database",
-                True,
-                variable,
-                f"PostgreSQL {connection.info.server_version // 10000} as {connection.info.user}",
-            )
-            own = (connection.info.host, connection.info.port)
-        with psycopg.connect(settings.database_url.get_secret_value(), connect_timeout=TIMEOUT_S) as ledger:
-            apart = own != (ledger.info.host, ledger.info.port)
-            yield Check(
-                "BI apart",
-                apart,
-                variable,
-                "another instance" if apart else "the same instance as the ledger: its transactions hold up the relay",
-            )
+        with psycopg.connect(url, connect_timeout=TIMEOUT_S, autocommit=True) as connection:
+            info = connection.info
+            yield Check("BI database", True, variable, f"PostgreSQL {info.server_version // 10000} as {info.user}")
+            bi = (info.host, info.port)
     except psycopg.Error as error:
         yield Check("BI database", False, variable, str(error).strip())
+        return
+    try:
+        with psycopg.connect(settings.database_url.get_secret_value(), connect_timeout=TIMEOUT_S) as ledger:
+            apart = bi != (ledger.info.host, ledger.info.port)
+    except psycopg.Error:
+        return  # told above
+    text = "another instance" if apart else "the same instance as the ledger: its transactions hold up the relay"
+    yield Check("BI apart", apart, variable, text)
 
 
 def _kafka(settings: Settings) -> Iterator[Check]:
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient, ConfigResource
+
     from schemas.topics import Topics
 
     variable = "WAGERLEDGER_KAFKA_BOOTSTRAP_SERVERS"
@@ -190,18 +186,15 @@ def _kafka(settings: Settings) -> Iterator[Check]:
         "WAGERLEDGER_TOPIC_PREFIX",
         f"missing: {', '.join(missing)}: run `wagerledger topics apply`" if missing else "all there",
     )
-    broker = next(iter(metadata.brokers))
-    config = admin.describe_configs([ConfigResource(ConfigResource.Type.BROKER, str(broker))])
-    values = {name: entry.value for name, entry in next(iter(config.values())).result(TIMEOUT_S).items()}
-    automatic = values.get("auto.create.topics.enable") == "true"
-    yield Check(
-        "topic creation",
-        not automatic,
-        variable,
-        "brokers make topics by themselves: set auto.create.topics.enable=false"
-        if automatic
-        else "by deploy step only",
-    )
+    resource = ConfigResource(ConfigResource.Type.BROKER, str(next(iter(metadata.brokers))))
+    try:
+        config = admin.describe_configs([resource])[resource].result(TIMEOUT_S)
+    except KafkaException as error:
+        yield Check("topic creation", False, variable, f"cannot be looked up: {error.args[0].str()}")
+        return
+    automatic = config["auto.create.topics.enable"].value == "true"
+    wrong = "brokers make topics by themselves: set auto.create.topics.enable=false"
+    yield Check("topic creation", not automatic, variable, wrong if automatic else "by deploy step only")
 
 
 def _registry(settings: Settings) -> Iterator[Check]:

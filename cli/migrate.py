@@ -1,7 +1,6 @@
 """`wagerledger migrate`: the deploy step for the ledger's database."""
 
 import typer
-from sqlalchemy.exc import OperationalError
 
 from cli.output import Json, fail, show
 from cli.settings import settings_or_fail
@@ -12,6 +11,8 @@ def migrate(*, as_json: Json = False) -> None:
 
     WAGERLEDGER_DATABASE_URL must name a role that may create tables and roles; the running services use lesser ones.
     """
+    from sqlalchemy.exc import OperationalError
+
     from ledger.store.migrate import upgrade
 
     try:

@@ -68,6 +68,9 @@ def recover(
     Stop gateways and relays first. WAGERLEDGER_DATABASE_URL must name the gateway's role, because lost events are
     written. Safe to repeat.
     """
+    import psycopg
+    from confluent_kafka import KafkaException
+
     from ledger.restore import RestoreError
     from ledger.restore import restore as put_back
     from outbox_relay import recover as recovery
@@ -84,6 +87,10 @@ def recover(
             )
     except (recovery.UnrecoverableError, RestoreError) as error:
         fail(str(error), FINDING)
+    except psycopg.OperationalError as error:
+        fail(f"WAGERLEDGER_DATABASE_URL: {error}")
+    except KafkaException as error:
+        fail(f"WAGERLEDGER_KAFKA_BOOTSTRAP_SERVERS {settings.kafka_bootstrap_servers}: {error.args[0].str()}")
     except (WaitingError, FencedError, RefusedError, TimeoutError, *RETRYABLE) as error:
         fail(str(error))
     content = {

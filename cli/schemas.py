@@ -6,7 +6,6 @@ import typer
 
 from cli.output import FINDING, Json, fail, show, table
 from cli.settings import settings_or_fail
-from schemas.registry import RegistryUnavailableError, SchemaMismatchError
 
 app = typer.Typer(help="The Avro schemas of the events and the registry that serves them.", no_args_is_help=True)
 
@@ -21,9 +20,9 @@ def register(*, as_json: Json = False) -> None:
     client = registry.connect(settings.schema_registry_url.get_secret_value())
     try:
         registered = registry.register(client, Topics(settings.topic_prefix))
-    except SchemaMismatchError as error:
+    except registry.SchemaMismatchError as error:
         fail(str(error), FINDING)
-    except RegistryUnavailableError as error:
+    except registry.RegistryUnavailableError as error:
         fail(f"WAGERLEDGER_SCHEMA_REGISTRY_URL: {error}")
     show([one._asdict() for one in registered], as_json=as_json, text=table(registered[0]._fields, registered))
 
@@ -38,7 +37,7 @@ def check(*, as_json: Json = False) -> None:
     client = registry.connect(settings.schema_registry_url.get_secret_value())
     try:
         findings = registry.check(client, Topics(settings.topic_prefix))
-    except RegistryUnavailableError as error:
+    except registry.RegistryUnavailableError as error:
         fail(f"WAGERLEDGER_SCHEMA_REGISTRY_URL: {error}")
     text = (
         table(findings[0]._fields, findings) if findings else "The registry holds exactly the schemas of this version."

@@ -1,7 +1,6 @@
 """`wagerledger topics`."""
 
 import typer
-from confluent_kafka import KafkaException
 
 from cli.output import FINDING, Json, fail, show, table
 from cli.settings import settings_or_fail
@@ -12,6 +11,8 @@ app = typer.Typer(help="The Kafka topics: a deploy step makes them, no running s
 @app.command()
 def apply(*, as_json: Json = False) -> None:
     """Create the topics that are missing. Existing ones are compared and never changed."""
+    from confluent_kafka import KafkaException
+
     from schemas import topics
 
     settings = settings_or_fail()

@@ -1,0 +1,222 @@
+"""The documentation says what is there, and all of it: links, generated pages, and every name that it mentions."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import REGISTRY
+from starlette.routing import Route
+
+import gateway.metrics
+import ledger.journal
+import outbox_relay.metrics
+import projector.metrics
+from cli import reference as cli_reference
+from gateway.app import build_app
+from gateway.signing import sign
+from ledger import settings
+from ledger.secrets import new_secrets_key
+from projector.database import VIEWS
+from schemas import errors, reference
+from schemas.events import EVENTS
+from schemas.topics import Topics
+from tests.core.test_planted_faults import FAULTS
+from tests.docs.pages import PACKAGES, PAGES, ROOT, code_spans, name_of, source_files
+
+MEASURED = gateway.metrics, ledger.journal, outbox_relay.metrics, projector.metrics
+EXTERNAL = "http://", "https://"
+TEST_VARIABLES = {"WAGERLEDGER_TEST_SERVERS", "WAGERLEDGER_TEST_SEED", "WAGERLEDGER_TEST_KILLS"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link names a file that exists, and a heading in it."""
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if link.startswith(EXTERNAL):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (page.parent / file).resolve() if file else page
+        assert target.exists(), f"{link} is not there"
+        assert not anchor or anchor in set(anchors(target)), f"{link} names no heading of {name_of(target)}"
+
+
+def anchors(page: Path) -> Iterator[str]:
+    """The headings as links name them."""
+    for heading in re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE):
+        yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_every_page_can_be_found() -> None:
+    """From the README, by links, one gets to every page."""
+    seen, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page in seen or page.suffix != ".md":
+            continue
+        seen.add(page)
+        links = re.findall(r"\]\(([^)#\s]+)", page.read_text())
+        waiting += [(page.parent / link).resolve() for link in links if not link.startswith(EXTERNAL)]
+    assert set(PAGES) <= seen
+
+
+@pytest.mark.parametrize(
+    ("page", "made"),
+    [
+        ("errors", errors.reference_page),
+        ("events", reference.reference_page),
+        ("settings", settings.reference_page),
+        ("cli", cli_reference.reference_page),
+    ],
+)
+def test_generated_pages_are_current(page, made) -> None:
+    """What is made from the code is what the code makes now."""
+    path = ROOT / "docs" / "reference" / f"{page}.md"
+    assert path.read_text() == made(), f"make {name_of(path)} again, as it says itself"
+
+
+def test_metrics_are_those_of_the_code() -> None:
+    """operations.md lists every metric that a process exports, under the name that it exports, and no other."""
+    listed = re.findall(
+        r"^\| `(wagerledger_\w+)` \| (?:gateway|relay|projector) \|",
+        (ROOT / "docs" / "operations.md").read_text(),
+        re.MULTILINE,
+    )
+    assert len(listed) == len(set(listed))
+    assert set(listed) == set(exported_metrics())
+
+
+def exported_metrics() -> Iterator[str]:
+    assert MEASURED
+    for family in REGISTRY.collect():
+        if family.name.startswith("wagerledger_"):
+            yield f"{family.name}_total" if family.type == "counter" else family.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_named_metrics_exist(page: Path) -> None:
+    """Also in alerts."""
+    assert set(re.findall(r"\bwagerledger_(?!app\b|reader\b)\w+", page.read_text())) <= set(exported_metrics()) | {
+        "wagerledger_bi"
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_named_settings_exist(page: Path) -> None:
+    """A mistyped variable would be ignored in silence."""
+    known = {settings.PREFIX + name.upper() for name in settings.Settings.model_fields}
+    named = {name.removesuffix("_FILE") for name in re.findall(r"\bWAGERLEDGER_[A-Z_]*[A-Z]", page.read_text())}
+    assert named <= known | TEST_VARIABLES
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "cli.md"], ids=name_of)
+def test_named_codes_exist(page: Path) -> None:
+    """Whatever begins like an error code is one."""
+    first_words = {code.partition("_")[0] for code in errors.ERRORS}
+    named = {span for span in code_spans(page) if re.fullmatch(r"[A-Z]+(_[A-Z]+)+", span)}
+    assert {name for name in named if name.partition("_")[0] in first_words} <= set(errors.ERRORS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_named_event_types_and_topics_exist(page: Path) -> None:
+    named = {span for span in code_spans(page) if re.fullmatch(r"(bet|session|wallet|ledger)\.[a-z._\-]+", span)}
+    assert {name for name in named if not name.endswith(".v2")} <= set(EVENTS) | set(Topics().all)
+
+
+COMMANDS = {name.removeprefix("wagerledger "): command for name, command in cli_reference.commands()}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_named_commands_exist(page: Path) -> None:
+    """Every `wagerledger ...` is a command, with options that it has."""
+    groups = {name.split()[0] for name in COMMANDS}
+    for words in re.findall(r"(?<![\w/])wagerledger ((?:[a-z\-]+ ?)+[^`\n|]*)", page.read_text()):
+        parts = words.split()
+        if parts[0] not in groups:
+            assert page.name == "cli.md", f"wagerledger {words}"
+            continue
+        command = COMMANDS.get(" ".join(parts[:2]).rstrip(",.;:`")) or COMMANDS.get(parts[0].rstrip(",.;:`"))
+        if command is None:
+            assert parts[1:] == [], f"wagerledger {words} is no command"
+            continue
+        options = {
+            option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
+        } | {"--help"}
+        named = set(re.findall(r"(?<!\S)--[a-z][a-z\-]*", words))
+        assert named <= options, f"wagerledger {words}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_named_files_exist(page: Path) -> None:
+    """Every path into the repository leads to a file or folder; what a reader is to add stands in add-a-….md only."""
+    folders = "|".join((*PACKAGES, "tests", "docs", "deploy", "requirements"))
+    for span in code_spans(page):
+        path = span.partition("::")[0]
+        if re.fullmatch(rf"({folders})/[\w./\-]*", path) and "daily_games" not in path:
+            assert (ROOT / path).exists(), f"{span} is not there"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_named_tests_exist(page: Path) -> None:
+    """A promise rests on a test that is there."""
+    for path, name in re.findall(r"(tests/[\w/]+\.py)::(\w+)", page.read_text()):
+        assert re.search(rf"^(async )?def {name}\(", (ROOT / path).read_text(), re.MULTILINE), (
+            f"{path}::{name} is not there"
+        )
+
+
+def test_promises_name_every_planted_fault() -> None:
+    """Faults and promises are told in the same words, and none is left out."""
+    text = (ROOT / "docs" / "promises.md").read_text()
+    named = {
+        fault
+        for line in re.findall(r"^- Planted: (.+)$", text, re.MULTILINE)
+        for fault in re.findall(r"\*([^*]+)\*", line)
+    }
+    assert named == {fault.split(" ", 1)[1] for fault in FAULTS if re.match(r"I\d", fault)}
+
+
+def test_the_views_are_those_of_the_projector() -> None:
+    """views.md lists every view that BI may rely on, and no other."""
+    listed = re.findall(r"^\| `(bi\.\w+)` \|", (ROOT / "docs" / "reference" / "views.md").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(VIEWS)
+
+
+def test_the_topics_are_those_of_the_code() -> None:
+    """topics.md tells of every topic that is not named like an event type."""
+    page = (ROOT / "docs" / "reference" / "topics.md").read_text()
+    assert set(re.findall(r"^\| `(ledger\.[\w\-]+)` \|", page, re.MULTILINE)) == set(Topics().all) - set(EVENTS)
+
+
+def test_the_tour_uses_the_names_of_the_code() -> None:
+    """Every function, class and table that the tour shows is still called that."""
+    words = set(re.findall(r"\w+", "\n".join(path.read_text() for path in source_files())))
+    words |= {path.name for path in source_files()} | {"make", "lint"}
+    for span in code_spans(ROOT / "docs" / "tour.md"):
+        if re.fullmatch(r"\w[\w.]*", span) or re.fullmatch(r"_\w+", span):
+            assert set(re.findall(r"\w+", span.removesuffix(".py").removesuffix(".sql"))) <= words, span
+
+
+def test_the_tour_passes_every_folder() -> None:
+    text = (ROOT / "docs" / "tour.md").read_text()
+    assert [package for package in PACKAGES if f"`{package}" not in text] == []
+
+
+def test_the_api_page_has_every_route() -> None:
+    """api.md lists exactly the routes of the public port."""
+    page = (ROOT / "docs" / "reference" / "api.md").read_text()
+    listed = re.findall(r"^\| `(GET|POST) (/\S+)` \|", page, re.MULTILINE)
+    app = build_app(settings.Settings(secrets_key=new_secrets_key()))
+    routes = [route for route in app.routes if isinstance(route, Route)]
+    assert sorted(listed) == sorted(
+        (method, route.path) for route in routes for method in (route.methods or ()) if method != "HEAD"
+    )
+
+
+def test_the_api_page_s_vector_is_right() -> None:
+    """Providers test their own code with it."""
+    page = (ROOT / "docs" / "reference" / "api.md").read_text()
+    signed, v1 = re.search(r"^    (\d+\.POST\..*)\n    v1=(\w+)$", page, re.MULTILINE).groups()
+    timestamp, method, target, key, body = re.fullmatch(r"(\d+)\.(POST)\.(/\S+?)\.(key-1)\.(.*)", signed).groups()
+    header = sign("k_1", "s3cret", method, target, body.encode(), idempotency_key=key, timestamp_s=int(timestamp))
+    assert header.endswith(f",v1={v1}")

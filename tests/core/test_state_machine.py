@@ -1,0 +1,343 @@
+"""Random histories of several players, currencies and integrations against the rule book: the invariants hold after each step.
+
+WAGERLEDGER_TEST_EXAMPLES makes it longer (200 by default), WAGERLEDGER_TEST_SEED repeats a run; the seed is printed.
+"""
+
+import os
+from collections import Counter
+from dataclasses import replace
+from hashlib import sha256
+
+import hypothesis
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from uuid_utils import uuid7
+
+from ledger.batch import MISMATCH, Batch
+from ledger.callback import Callback, Outcome
+from ledger.core import evolve as folds
+from ledger.core.commands import DEMO, REAL, Command, Policy
+from ledger.core.events import PAYLOADS, Event
+from ledger.core.postings import WALLET_ACCOUNTS, totals_by_currency
+from ledger.core.state import OPEN, ROLLED_BACK, SETTLED, TOMBSTONED, Bet, State, Wallet
+from ledger.recording import Head, StreamKey
+from ledger.store.commands import CommandKey, key_of
+from schemas.events import BY_FINGERPRINT
+from tests.support.asks import HOUR, NOW, Asks
+from tests.support.seeds import seeded_random
+
+EXAMPLES = int(os.environ.get("WAGERLEDGER_TEST_EXAMPLES", "200"))
+
+CURRENCIES = (("EUR", 2), ("JPY", 0))
+PROVIDERS = {"acme/eu/spin": Policy(), "acme/eu/reel": Policy(capture="authorization", rollback_of_settled="reverse")}
+
+players = st.sampled_from(("ann", "bob", "cid"))
+currencies = st.sampled_from(CURRENCIES)
+providers = st.sampled_from(tuple(PROVIDERS))
+amounts = st.integers(0, 30).map(str)
+bet_ids = st.integers(1, 8).map("b{}".format)
+numbers = st.integers(0, 50)
+rarely = st.integers(0, 9).map(lambda number: number == 0)
+
+
+SEEN: Counter = Counter()
+"""Refusals, repeats and events of the whole run: one that never met them proved nothing."""
+
+
+INTERESTING = {*PAYLOADS, "REPEATED", MISMATCH, "INSUFFICIENT_FUNDS", "DUPLICATE", "BET_TOMBSTONED"}
+
+
+class AllStreams:
+    """Whatever is asked for, it is locked: one writer is alone here."""
+
+    def __contains__(self, stream: object) -> bool:
+        return True
+
+
+class Histories(RuleBasedStateMachine):
+    """One batch after the other, as the journal decides them, without a database."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = State()
+        self.heads: dict[StreamKey, Head] = {}
+        self.remembered: dict[CommandKey, object] = {}
+        self.log: list[tuple[bytes, bytes] | Wallet] = []
+        """(schema fingerprint, body) of each event; or a wallet as it was given bonus money, which no command does yet."""
+        self.events: list[Event] = []
+        self.new: list[Event] = []
+        self.now = NOW
+        self.sessions: list[tuple[str, str]] = []
+        self.asked: list[Command] = []
+        self.heard: dict[CommandKey, Outcome] = {}
+        self.statuses: dict[tuple[str, str], str] = {}
+        self.sound = True
+        """False while a callback is decided: a failure there leaves log and state apart, and is the one to report."""
+
+    # What is asked
+
+    def submit(self, *commands: Command) -> tuple[Outcome, ...]:
+        self.sound = False
+        batch = Batch(AllStreams(), self.state, self.heads, self.remembered, self.now)  # type: ignore[arg-type]
+        policy = PROVIDERS.get(commands[0].origin.integration_id or "", Policy())
+        outcomes = batch.decide(Callback(commands, policy, render=lambda outcome: outcome.to_json().encode()))
+        self.new = [Event.from_record(BY_FINGERPRINT[one.schema_fingerprint].decode(one.body)) for one in batch.events]
+        refused = outcomes[0].refusal_code is not None
+        SEEN.update(outcome.refusal_code or ("REPEATED" if outcome.replayed else outcome.kind) for outcome in outcomes)
+        SEEN.update(event.payload.event_type for event in self.new)
+        assert not (refused and self.new), "I6: a refusal moved something"
+        self._listen(commands, outcomes)
+        self.log += [(one.schema_fingerprint, one.body) for one in batch.events]
+        self.events += self.new
+        for event in self.new:
+            self._watch_bet(event)
+        self.state.entities.update(batch.state.entities)
+        self.heads.update(batch.heads)
+        self.asked += commands
+        self.sound = True
+        return outcomes
+
+    def _listen(self, commands, outcomes):
+        """I5: what was once told under a key is told again, and moves nothing."""
+        told = (
+            zip(commands[len(outcomes) - 1 :], outcomes, strict=False)
+            if len(outcomes) < len(commands)
+            else zip(commands, outcomes, strict=True)
+        )
+        for command, outcome in told:
+            if outcome.refusal_code == MISMATCH:
+                continue
+            key = key_of(command)
+            before = self.heard.get(key)
+            if before is not None:
+                assert outcome == replace(before, replayed=True), f"I5: {key} heard {before} and then {outcome}"
+            if key in self.remembered:
+                self.heard[key] = outcome
+
+    def _watch_bet(self, event):
+        """I4: begins at most once, never after a tombstone, ends only from open, leaves an end only by naming what it undoes."""
+        if (bet_id := getattr(event.payload, "bet_id", None)) is None:
+            return
+        key = event.integration_id, bet_id
+        before, kind = self.statuses.get(key), event.payload.event_type
+        allowed, after = {
+            "bet.authorized": (None, OPEN),
+            "bet.tombstoned": (None, TOMBSTONED),
+            "bet.settled": (OPEN, SETTLED),
+            "bet.rolled_back": (SETTLED if getattr(event.payload, "undoes", None) else OPEN, ROLLED_BACK),
+        }[kind]
+        assert before == allowed, f"I4: {kind} of {key}, which is {before}"
+        self.statuses[key] = after
+
+    def ask(self, integration_id=None):
+        return Asks(integration_id=integration_id, now=self.now)
+
+    def session(self, number):
+        return self.sessions[number % len(self.sessions)]
+
+    # Steps
+
+    @initialize()
+    def open_some(self):
+        for player, currency in (("ann", CURRENCIES[0]), ("ann", CURRENCIES[1]), ("bob", CURRENCIES[0])):
+            self.submit(self.ask().open_wallet(player, *currency))
+            self.submit(self.ask().deposit("40", player, currency[0]))
+            for integration_id in PROVIDERS:
+                self.start_session(player, currency, integration_id, demo=False)
+        self.grant_bonus("bob", CURRENCIES[0], 300)
+
+    @rule(player=players, currency=currencies, wrong=rarely)
+    def open_wallet(self, player, currency, wrong):
+        self.submit(self.ask().open_wallet(player, currency[0], currency[1] + wrong))
+
+    @rule(player=players, currency=currencies, text=amounts)
+    def deposit(self, player, currency, text):
+        self.submit(self.ask().deposit(text, player, currency[0]))
+
+    @rule(player=players, currency=currencies, text=amounts)
+    def withdraw(self, player, currency, text):
+        self.submit(self.ask().withdraw(text, player, currency[0]))
+
+    @rule(player=players, currency=currencies, amount_minor=st.integers(1, 500))
+    def grant_bonus(self, player, currency, amount_minor):
+        """No command gives bonus money yet, but a wallet may have some, and stakes use it."""
+        if wallet := self.state.wallet("acme", player, currency[0]):
+            granted = replace(wallet, bonus_minor=wallet.bonus_minor + amount_minor)
+            self.state.put(granted)
+            self.log.append(granted)
+
+    @rule(player=players, currency=currencies, integration_id=providers, demo=st.booleans())
+    def start_session(self, player, currency, integration_id, demo):
+        command = self.ask(integration_id).start_session(player, currency[0], mode=DEMO if demo else REAL)
+        (outcome,) = self.submit(command)
+        if not outcome.refusal_code:
+            self.sessions.append((integration_id, outcome.result["session_id"]))
+
+    @rule(number=numbers, foreign=rarely)
+    def end_session(self, number, foreign):
+        integration_id, session_id = self.session(number)
+        self.submit(self.ask(other_than(integration_id) if foreign else integration_id).end_session(session_id))
+
+    def known_bet(self, number):
+        """An open bet, most times; sometimes any."""
+        known = [key for key, status in self.statuses.items() if status == OPEN or number % 3 == 0]
+        return known[number % len(known)] if known else ("acme/eu/spin", "b9")
+
+    def bet(self, number, bet_id, text, *, foreign=False, wrong=False):
+        integration_id, session_id = self.session(number)
+        session = self.state.session(session_id)
+        currency = "USD" if wrong else session.currency
+        ask = self.ask(other_than(integration_id) if foreign else integration_id)
+        return ask.bet(text, bet_id, f"r{bet_id}", session_id=session_id, currency=currency)
+
+    @rule(number=numbers, bet_id=bet_ids, text=amounts, foreign=rarely, wrong=rarely)
+    def authorize(self, number, bet_id, text, foreign, wrong):
+        self.submit(self.bet(number, bet_id, text, foreign=foreign, wrong=wrong))
+
+    @rule(number=numbers, some=st.lists(st.tuples(bet_ids, amounts), min_size=2, max_size=3))
+    def authorize_several(self, number, some):
+        """All of them or none."""
+        self.submit(*[self.bet(number, bet_id, text) for bet_id, text in some])
+
+    @rule(number=numbers, bet_id=bet_ids, text=amounts, win=amounts)
+    def play(self, number, bet_id, text, win):
+        """Bet and settlement in one callback."""
+        bet = self.bet(number, bet_id, text)
+        self.submit(bet, self.ask(bet.origin.integration_id).settle(win, bet_id, bet.round_id, currency=bet.currency))
+
+    @rule(bet=numbers, win=amounts, wrong_round=rarely, wrong_currency=rarely)
+    def settle(self, bet, win, wrong_round, wrong_currency):
+        integration_id, bet_id = self.known_bet(bet)
+        bet = self.state.bet(integration_id, bet_id)
+        currency = bet.currency if bet and bet.currency and not wrong_currency else "EUR"
+        self.submit(
+            self.ask(integration_id).settle(win, bet_id, "r9" if wrong_round else f"r{bet_id}", currency=currency)
+        )
+
+    @rule(bet=numbers, number=st.none() | numbers, wrong_round=rarely)
+    def rollback(self, bet, number, wrong_round):
+        self._rollback(*self.known_bet(bet), number, wrong_round=wrong_round)
+
+    @rule(integration_id=providers, bet_id=bet_ids, number=st.none() | numbers)
+    def bury(self, integration_id, bet_id, number):
+        """A rollback that may come before its bet."""
+        if bet_id > "b4":
+            self._rollback(integration_id, bet_id, number, wrong_round=False)
+
+    def _rollback(self, integration_id, bet_id, number, *, wrong_round):
+        session_id = None if number is None else self.session(number)[1]
+        self.submit(
+            self.ask(integration_id).rollback(bet_id, "r9" if wrong_round else f"r{bet_id}", session_id=session_id)
+        )
+
+    @rule(number=numbers, changed=st.booleans())
+    def repeat(self, number, changed):
+        """The same key again: the same answer, or a mismatch where the content is another."""
+        command = replace(self.asked[number % len(self.asked)], command_id=str(uuid7()), received_at=self.now + 1)
+        if changed and hasattr(command, "bet_id"):
+            known = key_of(command) in self.remembered
+            (outcome,) = self.submit(replace(command, bet_id=f"x{len(self.asked)}"))
+            assert not known or outcome.refusal_code == MISMATCH, (
+                f"I5: other content under {key_of(command)} heard {outcome}"
+            )
+            return
+        known = key_of(command) in self.remembered
+        self.submit(command)
+        assert not (known and self.new), f"I5: the repeat of {command} made {self.new}"
+
+    @rule(hours=st.integers(-1, 1))
+    def pass_time(self, hours):
+        """Also backwards."""
+        self.now += hours * HOUR // 4
+
+    # What holds after each
+
+    @invariant()
+    def postings_sum_to_zero(self):
+        """I1, and with it I2."""
+        for event in self.new:
+            assert not any(totals_by_currency(event.postings).values()), f"I1: {event}"
+
+    @invariant()
+    def nothing_is_overdrawn(self):
+        """I3."""
+        held: Counter = Counter()
+        for bet in self.entities(Bet):
+            assert bet.held_minor == 0 or bet.status == OPEN, f"I3: {bet}"
+            held[bet.player_id, bet.currency] += bet.held_minor
+        for wallet in self.entities(Wallet):
+            assert min(wallet.cash_minor, wallet.bonus_minor, wallet.held_minor, -wallet.receivable_minor) >= 0, (
+                f"I3: {wallet}"
+            )
+            assert wallet.held_minor == held[wallet.player_id, wallet.currency], (
+                f"I3: open bets hold {held}, not {wallet}"
+            )
+
+    @invariant()
+    def bets_are_where_their_events_led(self):
+        """I4."""
+        assert {(bet.integration_id, bet.bet_id): bet.status for bet in self.entities(Bet)} == self.statuses, "I4"
+
+    @invariant()
+    def demo_moves_nothing(self):
+        for event in self.new:
+            assert not (getattr(event.payload, "mode", REAL) == DEMO and event.postings), f"demo: {event}"
+
+    def entities(self, kind):
+        return [entity for entity in self.state.entities.values() if isinstance(entity, kind)]
+
+    def teardown(self):
+        """I2, I3, I7: the recorded bytes, decoded and summed and folded again, give the state; versions, hashes and times have no hole."""
+        if not self.sound:
+            return
+        state, heads, sums = State(), {}, Counter()
+        for entry in self.log:
+            if isinstance(entry, Wallet):
+                sums[entry.player_id, entry.currency, "bonus"] += (
+                    entry.bonus_minor - state.wallet(*entry.key[1:]).bonus_minor
+                )
+                state.put(entry)
+                continue
+            record = BY_FINGERPRINT[entry[0]].decode(entry[1])
+            stream = StreamKey(record["tenant_id"], record["stream_type"], record["stream_id"])
+            head = heads.get(stream, Head())
+            link = record["stream_version"], record["previous_hash"]
+            assert link == (head.version + 1, head.hash), f"I7: {stream} breaks at {link}"
+            assert record["occurred_at"] >= head.recorded_at, f"I7: {stream} runs backwards at {link}"
+            heads[stream] = Head(head.version + 1, sha256(entry[1]).digest(), record["occurred_at"])
+            event = Event.from_record(record)
+            for account, amount_minor, currency in event.postings:
+                sums[event.player_id if account in WALLET_ACCOUNTS else None, currency, account] += amount_minor
+            state.put(*folds.evolve(state, event))
+        assert heads == self.heads, "I7: the heads are not the log's"
+        assert state.entities == self.state.entities, "I7: the fold of the log is not the state"
+        for wallet in self.entities(Wallet):
+            accounts = {account: getattr(wallet, f"{account}_minor") for account in WALLET_ACCOUNTS}
+            summed = {account: sums[wallet.player_id, wallet.currency, account] for account in WALLET_ACCOUNTS}
+            assert accounts == summed, f"I3: {wallet} is not the sum of its postings, {summed}"
+
+
+def other_than(integration_id):
+    return next(other for other in PROVIDERS if other != integration_id)
+
+
+def run_histories(examples: int, *, shrink: bool = True) -> None:
+    seed = seeded_random().randrange(2**32)
+    limits = settings(
+        max_examples=examples,
+        stateful_step_count=50,
+        phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
+        deadline=None,
+        database=None,
+        print_blob=False,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(hypothesis.seed(seed)(Histories), settings=limits)
+
+
+def test_random_histories_keep_the_invariants():
+    """I1 to I5 and I7 hold after every step of any history; and the histories do meet what is interesting."""
+    SEEN.clear()
+    run_histories(EXAMPLES)
+    assert {code for code in INTERESTING if not SEEN[code]} == set(), f"never met among {SEEN}"

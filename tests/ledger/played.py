@@ -1,0 +1,111 @@
+"""A random life of a ledger, played through the journal: every kind of command, refusals, repeats, late and doubled callbacks."""
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from ledger.callback import Callback, Outcome
+from ledger.core.commands import AT_AUTHORIZATION, AT_SETTLEMENT, DEMO, REAL, REFUSE, REVERSE, Command, Policy
+from ledger.journal import Journal
+from ledger.settings import Settings
+from tests.support.asks import Asks
+
+CURRENCIES = {"EUR": 2, "JPY": 0}
+TENANTS = ("acme", "zeta")
+
+
+@dataclass
+class Player:
+    """What the game knows of a player."""
+
+    tenant_id: str
+    name: str
+    asks: Asks
+    sessions: list[tuple[str, str]] = field(default_factory=list)
+    """Session and currency."""
+    bets: list[tuple[str, str, str]] = field(default_factory=list)
+    """Bet, round and currency."""
+
+
+@dataclass
+class Game:
+    """Asks the journal at random and keeps what it was told."""
+
+    journal: Journal
+    rng: random.Random
+    told: list[tuple[Command, Outcome]] = field(default_factory=list)
+    numbers: Any = field(default_factory=lambda: count(1))
+
+    async def ask(self, *commands: Command) -> Outcome:
+        rng = self.rng
+        policy = Policy(rng.choice((AT_SETTLEMENT, AT_AUTHORIZATION)), rng.choice((REFUSE, REVERSE)))
+        outcomes = await self.journal.submit(Callback(commands, policy))
+        self.told += zip(commands, outcomes, strict=False)
+        if rng.random() < 0.1:
+            await self.journal.submit(Callback(commands, policy))
+        return outcomes[-1]
+
+    async def begin(self, player: Player) -> None:
+        operator = Asks(player.tenant_id, None)
+        for currency, exponent in CURRENCIES.items():
+            await self.ask(operator.open_wallet(player.name, currency, exponent))
+            await self.ask(operator.deposit("1000", player.name, currency))
+            started = await self.ask(
+                player.asks.start_session(player.name, currency, mode=self.rng.choice((REAL, REAL, DEMO)))
+            )
+            player.sessions.append((started.result["session_id"], currency))
+
+    async def live(self, player: Player, steps: int) -> None:
+        await self.begin(player)
+        for _ in range(steps):
+            await self.rng.choice(
+                (self.bet, self.bet, self.settle, self.settle, self.roll_back, self.cash, self.change_session)
+            )(player)
+
+    async def bet(self, player: Player) -> None:
+        session_id, currency = self.rng.choice(player.sessions)
+        bets = [f"{player.tenant_id}-{player.name}-b{next(self.numbers)}" for _ in range(self.rng.choice((1, 1, 2)))]
+        commands = [
+            player.asks.bet(str(self.rng.randrange(1, 400)), bet, f"r-{bet}", session_id=session_id, currency=currency)
+            for bet in bets
+        ]
+        if not (await self.ask(*commands)).refusal_code:
+            player.bets += [(bet, f"r-{bet}", currency) for bet in bets]
+
+    async def settle(self, player: Player) -> None:
+        if player.bets:
+            bet, round_id, currency = self.rng.choice(player.bets)
+            await self.ask(player.asks.settle(str(self.rng.choice((0, 0, 5, 700))), bet, round_id, currency=currency))
+
+    async def roll_back(self, player: Player) -> None:
+        unknown = f"{player.tenant_id}-{player.name}-x{next(self.numbers)}"
+        session_id = self.rng.choice((None, player.sessions[-1][0]))
+        known = [player.asks.rollback(bet, round_id) for bet, round_id, _ in player.bets]
+        await self.ask(self.rng.choice([*known, player.asks.rollback(unknown, "r", session_id=session_id)]))
+
+    async def cash(self, player: Player) -> None:
+        operator = Asks(player.tenant_id, None)
+        ask = self.rng.choice((operator.deposit, operator.withdraw))
+        await self.ask(ask(str(self.rng.randrange(1, 2000)), player.name, self.rng.choice(list(CURRENCIES))))
+
+    async def change_session(self, player: Player) -> None:
+        session_id, currency = player.sessions[-1]
+        await self.ask(player.asks.end_session(session_id))
+        started = await self.ask(player.asks.start_session(player.name, currency))
+        player.sessions.append((started.result["session_id"], currency))
+
+
+def play(settings: Settings, rng: random.Random, *, players: int = 6, steps: int = 40) -> list[tuple[Command, Outcome]]:
+    """Let players live side by side, half of them in each tenant. Gives every command with what it was told."""
+
+    async def run() -> list[tuple[Command, Outcome]]:
+        async with Journal(settings) as journal:
+            game = Game(journal, rng)
+            tenants = [TENANTS[n % len(TENANTS)] for n in range(players)]
+            everyone = [Player(tenant, f"p{n}", Asks(tenant, f"{tenant}/eu/spin")) for n, tenant in enumerate(tenants)]
+            await asyncio.gather(*(game.live(player, steps) for player in everyone))
+            return game.told
+
+    return asyncio.run(run())

@@ -1,0 +1,223 @@
+"""The audit of the topics: by themselves, and against the database."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from ledger.audit.findings import CannotCheckError, Report
+from ledger.audit.replay import replay
+from ledger.audit.verify import verify
+from ledger.core.chain import hash_of
+from ledger.settings import Settings
+from outbox_relay.relay import Relay
+from schemas.events import BY_FINGERPRINT, EVENTS
+from tests.ledger.played import play
+from tests.ledger.published import Kafka, Logged, kafka_of, logged
+from tests.support.seeds import seeded_random
+
+
+@pytest.fixture(scope="module")
+def log(ledger_database_of_module) -> list[Logged]:
+    """A random history, in the order in which a relay publishes it."""
+    play(Settings(database_url=ledger_database_of_module), seeded_random(), players=4, steps=20)
+    return logged(ledger_database_of_module)
+
+
+@pytest.fixture
+def kafka(servers, ledger_database_of_module, topic_prefix) -> Iterator[Kafka]:
+    with kafka_of(servers, ledger_database_of_module, topic_prefix) as opened:
+        yield opened
+
+
+def texts(report: Report, code: str) -> str:
+    assert code in report.counts, f"no {code} in\n{report.text()}"
+    return "\n".join(str(finding) for finding in report.findings if finding.code == code)
+
+
+def of_player(log: list[Logged], name: str = "p0") -> list[Logged]:
+    return [row for row in log if row.stream_id == name]
+
+
+def changed(row: Logged, change: Callable[[dict], dict]) -> Logged:
+    schema = BY_FINGERPRINT[row.fingerprint]
+    record = schema.decode(row.body)
+    record |= change(record)
+    return Logged(
+        record["tenant_id"],
+        record["stream_type"],
+        record["stream_id"],
+        record["stream_version"],
+        row.event_type,
+        row.fingerprint,
+        schema.encode(record),
+    )
+
+
+def test_what_was_published_truly_is_clean(kafka, log):
+    """Topics that hold the log once, in its order, verify without a finding, strictly too, and all of it was read."""
+    kafka.publish(log)
+    report = kafka.check(strict=True)
+    assert report.ok, report.text()
+    assert report.checked["topics.events"] == report.checked["database.events"] == len(log)
+    assert report.checked["topics.not_yet_published"] == 0
+
+
+def test_topics_are_checked_without_the_database(kafka, log):
+    """Whoever has the topics alone can verify order and chain."""
+    kafka.publish(log)
+    without = kafka.settings.model_copy(update={"database_url": "postgresql://127.0.0.1:1/none"})
+    report = verify(without, database=False)
+    assert report.ok, report.text()
+    assert "database.events" not in report.checked
+
+
+def test_empty_topics_are_only_behind(kafka, log):
+    """Before the relay's first word everything is unpublished, and nothing is wrong; in a system at rest it is."""
+    report = kafka.check()
+    assert report.ok, report.text()
+    assert report.checked["topics.not_yet_published"] == len(log)
+    streams = {(row.tenant_id, row.stream_type, row.stream_id) for row in log}
+    assert kafka.check(strict=True).counts == {"topic_unpublished": len(streams)}
+
+
+def test_the_tail_may_be_behind(kafka, log):
+    """A relay that has come half way has left nothing out."""
+    half = len(log) // 2
+    kafka.publish(log[:half])
+    report = kafka.check()
+    assert report.ok, report.text()
+    assert report.checked["topics.not_yet_published"] == len(log) - half
+
+
+def test_an_event_left_out_is_found(kafka, log):
+    """An event that is missing although later ones are there is named, inside a stream and at its end."""
+    left_out = of_player(log)[3]
+    last = of_player(log, "p1")[-1]
+    kafka.publish(row for row in log if row not in (left_out, last))
+    report = kafka.check()
+    assert f"{left_out.tenant_id}/player/p0 version {left_out.version}" in texts(report, "topic_version_missing")
+    if log[-1] != last:
+        assert f"{last.tenant_id}/player/p1 version {last.version}" in texts(report, "topic_unpublished")
+
+
+def test_an_event_that_nobody_decided_is_found(kafka, log):
+    """An event that the database lacks is named, also when it continues a true chain, and also in a stream that does not exist."""
+    head = of_player(log)[-1]
+    forged = changed(head, lambda record: {"stream_version": head.version + 1, "previous_hash": hash_of(head.body)})
+    ghost = changed(of_player(log)[0], lambda record: {"stream_id": "ghost", "player_id": "ghost"})
+    kafka.publish([*log, forged, ghost])
+    found = texts(kafka.check(), "topic_not_in_database")
+    assert f"{head.tenant_id}/player/p0 version {head.version + 1}" in found
+    assert "ghost" in found
+
+
+def test_another_last_event_is_found(kafka, log):
+    """A head with other bytes than the database's is named."""
+    head = of_player(log)[-1]
+    kafka.publish(row if row != head else changed(head, lambda record: {"region": "elsewhere"}) for row in log)
+    assert f"version {head.version}" in texts(kafka.check(), "topic_not_in_database")
+
+
+def test_a_broken_chain_is_found(kafka, log):
+    """A changed event in the middle is found without the database."""
+    row = of_player(log)[4]
+    kafka.publish(one if one != row else changed(row, lambda record: {"region": "elsewhere"}) for one in log)
+    assert f"version {row.version + 1}" in texts(kafka.check(database=False), "topic_chain_broken")
+
+
+def test_a_duplicate_is_counted(kafka, log):
+    """A raw duplicate is counted and is no fault; one with other bytes is."""
+    row = of_player(log)[2]
+    kafka.publish([*log, row])
+    report = kafka.check()
+    assert report.ok, report.text()
+    assert report.checked["topics.duplicates"] == 1
+    kafka.publish([changed(row, lambda record: {"region": "elsewhere"})])
+    assert f"version {row.version}" in texts(kafka.check(), "topic_not_in_database")
+
+
+def test_another_order_is_found(kafka, log):
+    """A stream's events in another order than they happened are named."""
+    rows = of_player(log)
+    others = [row for row in log if row not in rows]
+    rows[2], rows[3] = rows[3], rows[2]
+    kafka.publish([*others, *rows])
+    report = kafka.check()
+    assert f"version {rows[3].version}" in texts(report, "topic_disordered")
+    assert "topic_version_missing" not in report.counts
+
+
+def test_faces_that_differ_are_found(kafka, log):
+    """An event in one of its two topics only is named, with its id."""
+    first, second = of_player(log)[1], of_player(log)[2]
+    kafka.publish(row for row in log if row not in (first, second))
+    kafka.publish([first, second], of_type=False)
+    kafka.publish([second], events=False)
+    extra = changed(first, lambda record: {"region": "elsewhere"})
+    kafka.publish([extra], events=False)
+    report = kafka.check(database=False)
+    event_id = BY_FINGERPRINT[first.fingerprint].decode(first.body)["event_id"]
+    assert event_id in texts(report, "type_topic_missing")
+    assert event_id in texts(report, "type_topic_extra")
+    assert report.counts["type_topic_missing"] == report.counts["type_topic_extra"] == 1
+
+
+@pytest.mark.parametrize("value", [b"", b"\0", b"not avro at all", b"\0\0\0\0\1", b"\0\xff\xff\xff\xff body"])
+def test_a_record_that_is_no_event_is_found(kafka, log, value):
+    """Anything else in a topic is a finding with its place, not a crash."""
+    kafka.publish(log)
+    kafka.write(kafka.names.events, value)
+    kafka.write(kafka.names.of_type("bet.settled"), value)
+    found = texts(kafka.check(), "topic_undecodable")
+    assert f"{kafka.names.events} partition" in found
+    assert "bet.settled partition" in found
+
+
+def test_an_event_in_another_type_topic_is_found(kafka, log):
+    """A type topic holds its own type only."""
+    kafka.publish(log)
+    row = next(row for row in log if row.event_type == "bet.authorized")
+    kafka.write(kafka.names.of_type("bet.settled"), kafka.wire_ids.of(row.fingerprint).of_type + row.body)
+    assert "it is a bet.authorized, not a bet.settled" in texts(kafka.check(), "topic_undecodable")
+
+
+def test_missing_topics_and_silent_servers_are_no_verdict(kafka):
+    """What cannot be read is neither right nor wrong, and the error names the variable."""
+    for change, variable in (
+        ({"topic_prefix": "nowhere."}, "WAGERLEDGER_TOPIC_PREFIX"),
+        ({"kafka_bootstrap_servers": "127.0.0.1:1"}, "WAGERLEDGER_KAFKA_BOOTSTRAP_SERVERS"),
+    ):
+        with pytest.raises(CannotCheckError, match=variable):
+            verify(kafka.settings.model_copy(update=change), database=False)
+
+
+def test_a_wallet_is_replayed_from_the_topics(kafka, log):
+    """Database and topics tell the same story of a wallet."""
+    kafka.publish([*log, of_player(log)[0]])
+    wallet = f"{of_player(log)[0].tenant_id}/p0/EUR"
+    assert replay(kafka.settings, wallet, source="topics") == replay(kafka.settings, wallet)
+
+
+def test_a_running_system_is_clean(servers, ledger_database, topic_prefix):
+    """While the journal writes and the relay publishes, the audit takes nothing that is on its way for lost."""
+    rng, stop, reports = seeded_random(), threading.Event(), []
+    with kafka_of(servers, ledger_database, topic_prefix) as kafka, ThreadPoolExecutor() as pool:
+        relay = pool.submit(Relay(kafka.settings.model_copy(update={"relay_batch_rows": 20})).run, stop)
+        playing = pool.submit(play, kafka.settings, rng, players=8, steps=60)
+        try:
+            while not playing.done():
+                reports.append(kafka.check())
+        finally:
+            stop.set()
+        playing.result()
+        assert not relay.result()
+    assert reports
+    for report in reports:
+        assert report.ok, report.text()
+
+
+def test_every_type_is_compared(log):
+    """The random history is worth the name: most event types are in it."""
+    assert len({row.event_type for row in log}) >= len(EVENTS) - 2

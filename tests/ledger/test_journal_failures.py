@@ -1,0 +1,313 @@
+"""When the database, the network or the clients fail: retryable errors or delay, and nothing else. Afterwards I1 to I7 hold."""
+
+import asyncio
+import contextlib
+import time
+
+import psycopg
+import pytest
+
+from ledger import locks
+from ledger.callback import Outcome
+from ledger.journal import DeadlineExceeded, Journal, Overloaded, Retryable, Unavailable
+from ledger.recording import player_stream
+from ledger.store.migrate import upgrade
+from sandbox.postgres import Postgres
+from tests.support import history
+from tests.support.asks import Asks
+from tests.support.journals import accepted, ask_one, callback, players, run, settings_of, until_answered
+from tests.support.seeds import seeded_random
+from tests.support.tcp_proxy import proxy_of, through
+
+ask = Asks()
+
+
+@contextlib.asynccontextmanager
+async def foreign_lock(database_url, player):
+    """Somebody else holds a player's lock, as a paused process would."""
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        await connection.execute("select pg_advisory_lock(%s)", (locks.stream_lock(player_stream("acme", player)),))
+        yield
+
+
+# Too much, too late
+
+
+def test_too_many_callbacks_are_refused_at_once(ledger_database):
+    """Past `journal_queue` the answer is Overloaded without waiting; what was taken in is answered, and then there is room again."""
+
+    async def main():
+        async with Journal(
+            settings_of(ledger_database, journal_queue=20, journal_batch=4, journal_writers=1)
+        ) as journal:
+            (session,) = await players(journal, ask, ["ann"])
+            async with foreign_lock(ledger_database, "ann"):
+                first = asyncio.create_task(ask_one(journal, ask.bet("1", "first", session_id=session)))
+                await asyncio.sleep(0.1)  # a writer has it and waits for the lock
+                taken = [
+                    asyncio.create_task(ask_one(journal, ask.bet("1", f"b{n}", session_id=session))) for n in range(20)
+                ]
+                await asyncio.sleep(0)
+                with pytest.raises(Overloaded):
+                    await asyncio.wait_for(ask_one(journal, ask.bet("1", "late", session_id=session)), 0.05)
+            assert {outcome.refusal_code for outcome in await asyncio.gather(first, *taken)} == {None}
+            await accepted(journal, ask.bet("1", "late", session_id=session))
+
+    run(main)
+    assert history.check(ledger_database).count("bet.authorized") == 22
+
+
+def test_callbacks_that_waited_too_long_are_not_decided(ledger_database):
+    """Past `journal_deadline_ms` in the queue the answer is DeadlineExceeded, and nothing was done."""
+
+    async def main():
+        async with Journal(
+            settings_of(ledger_database, journal_deadline_ms=400, journal_batch=1, journal_writers=1)
+        ) as journal:
+            (session,) = await players(journal, ask, ["ann"])
+            async with foreign_lock(ledger_database, "ann"):
+                bets = [
+                    asyncio.create_task(ask_one(journal, ask.bet("1", f"b{n}", session_id=session))) for n in range(6)
+                ]
+                outcomes = await asyncio.gather(*bets, return_exceptions=True)
+            assert {type(outcome) for outcome in outcomes} == {Unavailable, DeadlineExceeded}
+            await accepted(journal, ask.bet("1", "b9", session_id=session))
+
+    run(main)
+    assert history.check(ledger_database).count("bet.authorized") == 1
+
+
+def test_a_lock_that_is_not_had_is_no_business_answer(ledger_database):
+    """A foreign session keeps one player's lock: that player hears Retryable and never a refusal; the others of the same batch
+    are served; and later he is too, under the same keys."""
+
+    async def main():
+        async with Journal(settings_of(ledger_database, journal_deadline_ms=2000, journal_writers=1)) as journal:
+            names = ["ann", "bob", "cid"]
+            sessions = await players(journal, ask, names)
+            bets = [callback(ask.bet("1", f"b{n}", session_id=sessions[n % 3])) for n in range(15)]
+            async with foreign_lock(ledger_database, "ann"):
+                outcomes = await asyncio.gather(*map(journal.submit, bets), return_exceptions=True)
+            assert all(isinstance(outcome, Unavailable) for outcome in outcomes[::3])
+            assert [outcome[0].refusal_code for n, outcome in enumerate(outcomes) if n % 3] == [None] * 10
+            for bet in bets:
+                (outcome,) = await journal.submit(bet)
+                assert outcome.refusal_code is None
+
+    run(main)
+    assert history.check(ledger_database).count("bet.authorized") == 15
+
+
+# Clients that go
+
+
+def test_clients_that_vanish_leave_nothing_behind(ledger_database):
+    """A thousand callers are gone before their answers: every bet is there or is not, no lock stays, the wallets answer at once."""
+
+    async def main():
+        async with Journal(settings_of(ledger_database)) as journal:
+            sessions = await players(journal, ask, ["ann", "bob"], "1000")
+            bets = [
+                asyncio.create_task(ask_one(journal, ask.bet("1", f"b{n}", session_id=sessions[n % 2])))
+                for n in range(1000)
+            ]
+            await asyncio.sleep(0.05)
+            for bet in bets:
+                bet.cancel()
+            await asyncio.gather(*bets, return_exceptions=True)
+            for name in ("ann", "bob"):
+                await asyncio.wait_for(accepted(journal, ask.deposit("1", name)), 5)
+        with psycopg.connect(ledger_database) as connection:
+            query = "select count(*) from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())"
+            assert connection.execute(query).fetchone() == (0,)
+
+    run(main)
+    history.check(ledger_database)
+
+
+def test_a_vanished_client_past_its_deadline_does_not_stop_the_writer(ledger_database):
+    """Its answer has nobody to go to, and the next caller is served."""
+
+    async def main():
+        async with Journal(
+            settings_of(ledger_database, journal_deadline_ms=300, journal_batch=1, journal_writers=1)
+        ) as journal:
+            (session,) = await players(journal, ask, ["ann"])
+            async with foreign_lock(ledger_database, "ann"):
+                bets = [
+                    asyncio.create_task(ask_one(journal, ask.bet("1", f"b{n}", session_id=session))) for n in range(4)
+                ]
+                await asyncio.sleep(0.01)
+                for bet in bets:
+                    bet.cancel()
+                await asyncio.sleep(0.8)
+            await asyncio.wait_for(until_answered(journal, callback(ask.deposit("1"))), 10)
+
+    run(main)
+
+
+def test_leaving_drains(ledger_database):
+    """What was taken in is committed and answered; what comes later is refused as retryable."""
+
+    async def main():
+        async with Journal(settings_of(ledger_database, journal_batch=16)) as journal:
+            sessions = await players(journal, ask, ["ann", "bob", "cid"])
+            bets = [
+                asyncio.create_task(ask_one(journal, ask.bet("1", f"b{n}", session_id=sessions[n % 3])))
+                for n in range(240)
+            ]
+            await asyncio.sleep(0)
+        with pytest.raises(Overloaded):
+            await ask_one(journal, ask.deposit("1"))
+        return [bet.result().refusal_code for bet in bets]
+
+    assert run(main) == [None] * 240
+    assert history.check(ledger_database).count("bet.authorized") == 240
+
+
+# The network
+
+
+@pytest.mark.parametrize("cut_after", [b"COMMIT", b"event_log", b"pg_advisory_xact_lock", b"BEGIN"])
+def test_a_cut_connection_leaves_an_unknown_outcome_that_a_retry_settles(ledger_database, cut_after):
+    """The answer to COMMIT (or to what came before it) is lost: Retryable; the retry under the same key is one bet, paid once."""
+
+    async def main():
+        async with proxy_of(ledger_database) as proxy:
+            url = through(proxy, ledger_database)
+            async with Journal(settings_of(url, journal_writers=1)) as first:
+                (session,) = await players(first, ask, ["ann"])
+            bet = callback(ask.bet("2", session_id=session))
+            async with Journal(settings_of(url, journal_writers=1)) as journal:
+                proxy.cut_after = cut_after
+                with pytest.raises(Unavailable):
+                    await journal.submit(bet)
+                assert proxy.cut_after is None
+                happened = history.check(ledger_database).count("bet.authorized")
+                (outcome,) = await journal.submit(bet)
+                assert (outcome.refusal_code, outcome.replayed) == (None, happened == 1)
+                assert happened == (cut_after == b"COMMIT")
+                await accepted(journal, ask.settle("5"))
+
+    run(main)
+    found = history.check(ledger_database)
+    assert found.count("bet.authorized") == 1
+    assert found.state.wallet("acme", "ann", "EUR").cash_minor == 10300
+
+
+def test_a_deaf_network_costs_a_deadline(ledger_database):
+    """Packets vanish with the connection open: everybody who waits hears Retryable, and service is back with the network."""
+
+    async def main():
+        async with (
+            proxy_of(ledger_database) as proxy,
+            Journal(settings_of(through(proxy, ledger_database), journal_deadline_ms=500)) as journal,
+        ):
+            (session,) = await players(journal, ask, ["ann"])
+            proxy.deaf = True
+            started = time.monotonic()
+            bets = [callback(ask.bet("1", f"b{n}", session_id=session)) for n in range(20)]
+            answers = await asyncio.gather(*map(journal.submit, bets), return_exceptions=True)
+            print(f"told after {time.monotonic() - started:.2f} s")
+            assert all(isinstance(answer, Retryable) for answer in answers)
+            proxy.deaf = False
+            outcomes = await asyncio.gather(*(until_answered(journal, bet) for bet in bets))
+            print(f"back after {time.monotonic() - started:.2f} s")
+            assert {outcome.refusal_code for (outcome,) in outcomes} == {None}
+
+    run(main)
+    assert history.check(ledger_database).count("bet.authorized") == 20
+
+
+def test_connections_that_are_reset_again_and_again(ledger_database):
+    """Every answer that said yes is in the log, every bet is there once."""
+    random = seeded_random()
+    told = {}
+
+    async def main():
+        async with (
+            proxy_of(ledger_database) as proxy,
+            Journal(settings_of(through(proxy, ledger_database), journal_batch=8)) as journal,
+        ):
+            sessions = await players(journal, ask, ["ann", "bob", "cid"])
+
+            async def client(number):
+                for n in range(8):
+                    bet = callback(ask.bet("1", f"b{number}-{n}", session_id=sessions[number % 3]))
+                    (told[bet.commands[0].origin.idempotency_key],) = await until_answered(journal, bet)
+
+            async def saboteur():
+                while True:
+                    await asyncio.sleep(random.uniform(0.005, 0.05))
+                    proxy.cut()
+
+            nuisance = asyncio.create_task(saboteur())
+            clients = [asyncio.create_task(client(number)) for number in range(24)]
+            await asyncio.sleep(3)
+            nuisance.cancel()
+            await asyncio.gather(*clients)
+
+    run(main, timeout_s=120)
+    found = history.check(ledger_database)
+    assert found.count("bet.authorized") == len(told) == 24 * 8
+    assert {outcome.refusal_code for outcome in told.values()} == {None}
+
+
+# The server
+
+
+@pytest.fixture
+def own_postgres(tmp_path):
+    """A server that may be killed."""
+    server = Postgres("postgres", tmp_path, database="wagerledger")
+    server.start()
+    upgrade(server.url)
+    yield server
+    server.kill()
+
+
+KILLS = 3
+
+
+def test_postgres_is_killed_under_load(own_postgres):
+    """kill -9 of the server, and a start, several times under load: callers hear Retryable and nothing worse; every yes is in the
+    log; the unknown ones are settled by a retry under the same key."""
+    heard: dict[str, Outcome] = {}
+    errors = []
+
+    async def main():
+        async with Journal(settings_of(own_postgres.url)) as one, Journal(settings_of(own_postgres.url)) as two:
+            sessions = await players(one, ask, [f"p{n}" for n in range(6)], "100000")
+            stop = asyncio.Event()
+
+            async def client(number):
+                n = 0
+                while not stop.is_set():
+                    n += 1
+                    bet_id = f"b{number}-{n}"
+                    for command in (ask.bet("2", bet_id, session_id=sessions[number % 6]), ask.settle("1", bet_id)):
+                        asked = callback(command)
+                        while command.origin.idempotency_key not in heard:
+                            try:
+                                (heard[command.origin.idempotency_key],) = await (one, two)[number % 2].submit(asked)
+                            except Retryable as error:
+                                errors.append(type(error))
+                                await asyncio.sleep(0.05)
+
+            clients = [asyncio.create_task(client(number)) for number in range(32)]
+            for _ in range(KILLS):
+                await asyncio.sleep(1)
+                await asyncio.to_thread(own_postgres.kill)
+                await asyncio.sleep(0.3)
+                await asyncio.to_thread(own_postgres.start)
+            await asyncio.sleep(1)
+            stop.set()
+            await asyncio.gather(*clients)
+
+    run(main, timeout_s=180)
+    assert errors
+    assert {outcome.refusal_code for outcome in heard.values()} == {None}
+    found = history.check(own_postgres.url)
+    assert {key for _, key in found.accepted} >= heard.keys()
+    assert found.count("bet.authorized") == found.count("bet.settled") == len(heard) / 2
+    print(f"{len(heard)} commands, {len(errors)} retries, {KILLS} kills")

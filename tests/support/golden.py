@@ -1,0 +1,105 @@
+"""The golden bytes: a small history of every event type, written once. `python -m tests.support.golden` wrote them."""
+
+import json
+from pathlib import Path
+
+from ledger.core.commands import Origin
+from ledger.core.events import (
+    BetAuthorized,
+    BetRolledBack,
+    BetSettled,
+    BetTombstoned,
+    Deposited,
+    Event,
+    SessionEnded,
+    SessionStarted,
+    WalletOpened,
+    Withdrawn,
+)
+from ledger.core.postings import deposit, refund, settlement, stake, withdrawal
+from ledger.recording import Head, record
+from tests.support.given import replay
+
+FOLDER = Path(__file__).parent.parent / "data" / "golden"
+
+INTEGRATION = "acme/eu/spin"
+
+
+def history() -> list[tuple[Event, Origin]]:
+    """Events in order with who asked for them; the first of each type is its golden one."""
+    facts = [
+        (WalletOpened("EUR", 2), ()),
+        (Deposited("EUR", 2, 1000, "payment-1", "clerk"), deposit("EUR", 1000)),
+        (Withdrawn("EUR", 2, 300, "payment-2", "clerk"), withdrawal("EUR", 300)),
+        (SessionStarted("s_1", "EUR", "real", "dice", "de-DE", 1_900_000_000_000_000), ()),
+        (
+            BetAuthorized("b1", "h_1", "r1", "s_1", "dice", "EUR", 2, 200, 200, 0, "settlement", "real"),
+            stake("EUR", 200, 0, held=True),
+        ),
+        (BetSettled("st_1", "b1", "r1", "dice", "EUR", 2, 200, 500, True, 3, "real"), settlement("EUR", 200, 500, 0)),
+        (
+            BetAuthorized("b2", "h_2", "r2", "s_1", "dice", "EUR", 2, 100, 100, 0, "settlement", "real"),
+            stake("EUR", 100, 0, held=True),
+        ),
+        (BetRolledBack("rb_1", "b2", "r2", "dice", "EUR", 2, 100, 0, None, "void", "real"), refund("EUR", 100, 0, 100)),
+        (SessionEnded("s_1", "EUR", "real", "logout"), ()),
+        (BetTombstoned("rb_2", "b3", None, "timeout"), ()),
+    ]
+    asked = []
+    for number, (payload, postings) in enumerate(facts):
+        operator = isinstance(payload, WalletOpened | Deposited | Withdrawn)
+        integration_id, provider_id = (None, None) if operator else (INTEGRATION, "spin")
+        player_id = None if isinstance(payload, BetTombstoned) else "ann"
+        event = Event(payload, "acme", player_id, integration_id, postings)
+        asked.append(
+            (
+                event,
+                Origin(
+                    "acme",
+                    "eu",
+                    integration_id,
+                    provider_id,
+                    "api",
+                    f"key-{number}",
+                    f"trace-{number}",
+                    None,
+                    1_800_000_000_000_000,
+                    "tx-ä€",
+                ),
+            )
+        )
+    return asked
+
+
+def write() -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    head, entries, seen = Head(), [], set()
+    for number, (event, origin) in enumerate(history()):
+        event_type = event.payload.event_type
+        of_player = event.player_id is not None
+        recorded = record(
+            event, origin, head if of_player else Head(), 1_800_000_000_000_000 + number, bytes(range(32))
+        )
+        head = recorded.head() if of_player else head
+        path = FOLDER / (f"{event_type}.avro" if event_type not in seen else f"{event_type}.{number}.avro")
+        seen.add(event_type)
+        assert not path.exists(), f"{path} is there: golden bytes are never written again"
+        path.write_bytes(recorded.body)
+        entries.append(
+            {
+                "file": path.name,
+                "stream": recorded.stream.stream_type,
+                "event_type": event_type,
+                "schema_fingerprint": recorded.schema_fingerprint.hex(),
+                "sha256": recorded.head().hash.hex(),
+                "payload": vars(event.payload),
+            }
+        )
+    wallet = replay([event for event, _ in history()]).wallet("acme", "ann", "EUR")
+    assert wallet
+    balances = {name: getattr(wallet, name) for name in ("cash_minor", "bonus_minor", "held_minor", "receivable_minor")}
+    (FOLDER / "history.json").write_text(json.dumps({"events": entries, "wallet": balances}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    write()

@@ -10,7 +10,7 @@ from ledger.core.events import Event
 from ledger.core.evolve import evolve
 from ledger.core.state import Bet, Key, Session, State
 from ledger.directory import Owner, owner_of, stream_of
-from ledger.recording import Head, Recorded, StreamKey, record, to_datetime
+from ledger.recording import Head, Recorded, StreamKey, record
 from ledger.store.commands import CommandKey, Decided, Remembered, fingerprint, key_of
 from schemas.errors import ERRORS
 
@@ -23,7 +23,9 @@ class NotLocked(Exception):  # noqa: N818  # not an error: the callback is decid
 
 @dataclass
 class Batch:
-    """`loaded`, `loaded_heads` and `remembered` are as the database has them, read when `locked` was; the rest is what the batch adds."""
+    """`loaded`, `loaded_heads` and `remembered` are as the database has them, read when `locked` was; the rest is what
+    the batch adds.
+    """
 
     locked: Collection[StreamKey]
     loaded: State
@@ -67,7 +69,8 @@ class _Trial:
         self.outcomes: list[Outcome] = []
 
     def take(self, command: Command) -> Outcome:
-        # The state, not the look-up before the lock, says whose it is: an earlier command of this very batch may have made the bet.
+        # The state, not the look-up before the lock, says whose it is: an earlier command of this very batch may have
+        # made the bet.
         stream = stream_of(command, self._owner)
         if stream not in self.batch.locked:
             raise NotLocked(stream)
@@ -98,7 +101,8 @@ class _Trial:
         if known.fingerprint is not None and known.fingerprint != asked:
             details = {"idempotency_key": command.origin.idempotency_key}
             return self._answered(Outcome(command.kind, MISMATCH, details))
-        return known.outcome if known.outcome.answer else self._answered(known.outcome)
+        repeated = replace(known.outcome, replayed=True)
+        return repeated if repeated.answer else self._answered(repeated)
 
     def _judge(self, command: Command, asked: bytes, stream: StreamKey, decision: Decision) -> Outcome:
         versions = self._fold(command, asked, stream, decision.events) if isinstance(decision, Accepted) else None
@@ -106,7 +110,7 @@ class _Trial:
         state = self.state if isinstance(decision, Accepted) else self.batch.state
         outcome = self._answered(Outcome.of(command, decision, self._balances(state, command, stream)))
         decided = self._decided(command, asked, stream, versions, outcome)
-        entry = Remembered(asked, _as_repeated(outcome))
+        entry = Remembered(asked, outcome)
         if isinstance(decision, Accepted):
             self.commands.append(decided)
             self.remembered[decided.key] = entry
@@ -134,13 +138,13 @@ class _Trial:
     def _answered(self, outcome: Outcome) -> Outcome:
         if self.callback.render is None:
             return outcome
-        return replace(outcome, answer=self.callback.render(outcome))
+        return outcome.answered(self.callback.render(outcome))
 
     def _decided(self, command: Command, asked: bytes, stream: StreamKey, versions: tuple[int, int] | None, outcome: Outcome) -> Decided:
         origin = command.origin
         return Decided(
             key_of(command), command.command_id, command.kind, origin.tenant_id, origin.trace_id, asked, stream, versions, outcome,
-            to_datetime(self.batch.now),
+            self.batch.now,
         )  # fmt: skip
 
     def _balances(self, state: State, command: Command, stream: StreamKey) -> Balances | None:
@@ -160,7 +164,3 @@ def _currency_of_needed(state: State, command: Command) -> str | None:
 def consumes_key(refusal: Refusal, policy: Policy) -> bool:
     """Whether a refusal is the final word on its key: rules are, what was not found is not."""
     return policy.refusal_consumes_key and ERRORS[refusal.code].remembered
-
-
-def _as_repeated(outcome: Outcome) -> Outcome:
-    return replace(outcome, replayed=True)

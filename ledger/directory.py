@@ -8,6 +8,7 @@ from ledger.core.state import Bet, Entity, Key, Session
 from ledger.recording import INTEGRATION, StreamKey, player_stream
 
 _CAPACITY = 200_000
+_OWNED = (Bet, Session)
 
 
 class Owner(NamedTuple):
@@ -19,13 +20,15 @@ class Owner(NamedTuple):
 
 def owner_of(entity: Entity | None) -> Owner | None:
     """None where the entity has no player, as the tombstone of an unknown one's bet."""
-    if isinstance(entity, Bet | Session) and entity.player_id is not None:
+    if isinstance(entity, _OWNED) and entity.player_id is not None:
         return Owner(entity.integration_id, player_stream(entity.tenant_id, entity.player_id))
     return None
 
 
 def stream_of(command: Command, owner: Callable[[Key], Owner | None]) -> StreamKey:
-    """The stream that `command` goes to, as far as `owner` knows: its player's, or its integration's where nothing names a player."""
+    """The stream that `command` goes to, as far as `owner` knows: its player's, or its integration's where nothing names
+    a player.
+    """
     origin = command.origin
     if command.player_id is not None:
         return player_stream(origin.tenant_id, command.player_id)
@@ -38,7 +41,9 @@ def stream_of(command: Command, owner: Callable[[Key], Owner | None]) -> StreamK
 
 
 class Directory:
-    """Remembers the players of bets and sessions, which never change. It only guesses what to lock; under the locks the state says who it is."""
+    """Remembers the players of bets and sessions, which never change. It only guesses what to lock; under the locks the
+    state says who it is.
+    """
 
     def __init__(self) -> None:
         self._owners: dict[Key, Owner] = {}
@@ -54,7 +59,7 @@ class Directory:
 
     def learn(self, entities: Iterable[Entity]) -> None:
         for entity in entities:
-            if owner := owner_of(entity):
+            if isinstance(entity, _OWNED) and entity.key not in self._owners and (owner := owner_of(entity)):
                 self._owners[entity.key] = owner
         while len(self._owners) > _CAPACITY:
             del self._owners[next(iter(self._owners))]

@@ -40,6 +40,10 @@ ALONE = Counter("wagerledger_journal_batches_split_total", "Batches that failed 
 
 _BACK_OFF_S = 0.2
 
+# Every statement is planned once and finds its rows by an index. Left to itself, the planner takes the arrays for ten values and the partitions for
+# eight look-ups each, and would scan whole tables.
+_PLANS = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
+
 
 class Retryable(Exception):
     """Nothing is known to have happened; the same callback under the same key may be sent again."""
@@ -69,6 +73,8 @@ class _Waiting:
     answer: asyncio.Future[tuple[Outcome, ...]]
     since: float
     streams: tuple[StreamKey, ...] = ()
+    alone: bool = False
+    """After its batch failed in the database: it has waited for its locks once and does so only briefly now."""
 
 
 @dataclass
@@ -143,7 +149,7 @@ class Journal:
             waiting = writer.waiting.popleft()
             self._waiting -= 1
             if waiting.since < oldest:
-                waiting.answer.set_exception(DeadlineExceeded())
+                _fail([waiting], DeadlineExceeded())
             else:
                 batch.append(waiting)
         return batch
@@ -162,13 +168,20 @@ class Journal:
             ALONE.inc()
             log.warning("batch split", callbacks=len(batch), error=repr(error))
             for waiting in batch:
+                waiting.alone = True
                 await self._commit(writer, [waiting])
+                if writer.connection is None:  # gone meanwhile: the others would only wait for it one after the other
+                    _fail(batch, Unavailable())
+                    return
 
     async def _attempt(self, writer: _Writer, batch: list[_Waiting]) -> None:
         """One transaction. Raises Retryable when the database is gone or too slow (then the connection is thrown away), else what went wrong."""
         started = time.monotonic()
+        deadline_s = self._settings.journal_deadline_ms / 1000
+        # Told in time, although a dead connection takes longer than that to be given up.
+        alarm = asyncio.get_running_loop().call_later(deadline_s, _fail, batch, DeadlineExceeded())
         try:
-            async with asyncio.timeout(self._settings.journal_deadline_ms / 1000):
+            async with asyncio.timeout(deadline_s):
                 connection = writer.connection or await self._connect(writer)
                 again = await self._transact(connection, batch)
         except (TimeoutError, psycopg.OperationalError, psycopg.InterfaceError) as error:
@@ -184,6 +197,8 @@ class Journal:
             if writer.connection is not None and not await _rolled_back(writer.connection):
                 await self._disconnect(writer)
             raise
+        finally:
+            alarm.cancel()
         COMMIT_SECONDS.observe(time.monotonic() - started)
         BATCH_SIZE.observe(len(batch))
         # To this writer whoever it is for: during a drain another one may have left already.
@@ -231,6 +246,8 @@ class Journal:
         if players:
             tables.append((wallets, wallets.load(players)))
         statements = [Statement(locks.TAKE, (arrays.Int8(lock_keys),)), streams.load(stream_keys), commands.load({commands.key_of(c) for c, _ in pairs})]
+        if waiting[0].alone:
+            await _run(connection, [Statement(locks.BRIEFLY, (str(self._settings.journal_deadline_ms // 20),))])
         locked, heads, known, *loaded = await _run(connection, statements + [statement for _, statement in tables])
         assert (await locked.fetchone())[1], "the locks must come before the first write: (xid, position) is stream order only then"  # type: ignore[index]
         state = State()
@@ -265,7 +282,8 @@ class Journal:
         connection = await AsyncConnection.connect(
             self._settings.database_url.get_secret_value(),
             application_name="wagerledger journal",
-            options=f"-c synchronous_commit=on -c lock_timeout={timeout_ms // 2} -c statement_timeout={timeout_ms} -c idle_in_transaction_session_timeout={timeout_ms}",
+            options=f"-c synchronous_commit=on -c default_transaction_isolation=read\\ committed -c lock_timeout={timeout_ms // 2} -c statement_timeout={timeout_ms} "
+            f"-c idle_in_transaction_session_timeout={timeout_ms} {_PLANS}",
         )
         connection.prepare_threshold = 0
         arrays.register(connection)

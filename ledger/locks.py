@@ -18,6 +18,9 @@ from unnest(%b::bigint[]) key
 """
 """The keys are taken in the array's order. The second column proves that nothing was written before them."""
 
+BRIEFLY = "select set_config('lock_timeout', %b, true)"
+"""Milliseconds for the rest of this transaction. It writes nothing."""
+
 
 def lock_keys(command: Command, stream: StreamKey) -> Iterable[int]:
     """The stream, the idempotency key, and what else other streams may ask for: a bet's reference, a tenant's currency."""

@@ -1,6 +1,5 @@
 """From a decided event to the bytes of the event log: envelope, version, hash chain."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ from ledger.core.chain import GENESIS, hash_of
 from ledger.core.commands import Origin
 from ledger.core.events import Event
 from ledger.core.state import wallet_id
+from ledger.core.value import value
 from schemas.events import EVENTS
 
 PLAYER, INTEGRATION = "player", "integration"
@@ -36,7 +36,7 @@ def stream_of(event: Event) -> StreamKey:
     return StreamKey(event.tenant_id, INTEGRATION, event.integration_id)
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Head:
     """Where a stream ends. `recorded_at` is microseconds since the epoch."""
 
@@ -45,7 +45,7 @@ class Head:
     recorded_at: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Recorded:
     """One row of the event log."""
 

@@ -22,7 +22,7 @@ from ledger.core.evolve import evolve
 from ledger.core.state import Bet, Currency, Key, Session, State
 from ledger.journal import writes
 from ledger.locks import stream_lock
-from ledger.recording import PLAYER, Head, Recorded, StreamKey, stream_of, to_datetime
+from ledger.recording import PLAYER, Head, Recorded, StreamKey, stream_of
 from ledger.settings import Settings
 from ledger.store import arrays, entities, streams, wallets
 from ledger.store.commands import CommandKey, Decided
@@ -91,7 +91,7 @@ class _Lost:
             stream=self.stream,
             versions=(self.row.version, self.row.version),
             outcome=outcome,
-            decided_at=to_datetime(record["occurred_at"]),
+            decided_at=record["occurred_at"],
         )
 
 

@@ -14,6 +14,10 @@ from structlog.types import EventDict, Processor
 from ledger.settings import Settings
 
 
+# Without the local variables: among them are connection strings and secrets.
+_tracebacks = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+
+
 def configure_logging(settings: Settings, process: str) -> None:
     """Send our log lines and those of the libraries to standard output, each with time, level and the process's
     name.
@@ -31,7 +35,7 @@ def configure_logging(settings: Settings, process: str) -> None:
     tail: list[Processor] = [structlog.dev.ConsoleRenderer()]
     if settings.log_format == "json":
         tail = [
-            structlog.processors.dict_tracebacks,
+            _tracebacks,
             _to_json_line,
         ]
     structlog.configure(

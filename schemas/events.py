@@ -5,6 +5,7 @@ record schema that is registered.
 """
 
 import json
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,9 +13,11 @@ from importlib.resources import files
 from io import BytesIO
 from typing import Any
 
-from fastavro import parse_schema, schemaless_reader, schemaless_writer
+from fastavro import parse_schema, schemaless_reader
 from fastavro.read import SchemaResolutionError
 from fastavro.schema import fingerprint, to_parsing_canonical_form
+
+from schemas.encoder import encoder
 
 Schema = dict[str, Any]
 
@@ -51,11 +54,13 @@ class EventSchema:
         # faster.
         return parse_schema(_without_logical_types(deepcopy(self.schema)))
 
+    @cached_property
+    def _encode(self) -> Callable[[dict[str, Any]], bytes]:
+        return encoder(_without_logical_types(self.schema))
+
     def encode(self, record: dict[str, Any]) -> bytes:
         """The Avro bytes of an envelope. Times are integers, microseconds since the epoch."""
-        out = BytesIO()
-        schemaless_writer(out, self._codec_schema, record)
-        return out.getvalue()
+        return self._encode(record)
 
     def decode(self, body: bytes, writer: "EventSchema | None" = None) -> dict[str, Any]:
         """The envelope in `body`, written with `writer` (where that is another version of this schema) and read as this
@@ -65,7 +70,7 @@ class EventSchema:
         """
         source = BytesIO(body)
         try:
-            record = schemaless_reader(source, (writer or self)._codec_schema, self._codec_schema if writer else None)
+            record = schemaless_reader(source, (writer or self)._codec_schema, self._codec_schema if writer else None)  # noqa: SLF001, its own class
         except (EOFError, IndexError, UnicodeDecodeError, OverflowError, MemoryError, SchemaResolutionError) as error:
             raise ValueError(f"not a {self.event_type} {self.schema_version} record: {error}") from error
         if source.tell() != len(body):

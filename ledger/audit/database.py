@@ -8,7 +8,7 @@ from ledger.audit import stored
 from ledger.audit.findings import Progress, Report
 from ledger.audit.read_models import ReadBalances
 from ledger.audit.snapshot import POSTGRES_EPOCH_US, Merged, Row, Snapshot
-from ledger.audit.stream import StreamAudit
+from ledger.audit.stream import StreamAudit, command_name
 from ledger.core.state import Currency, Entity
 from ledger.recording import StreamKey
 
@@ -81,7 +81,7 @@ class _DatabaseAudit:
             text = f"table streams says version {row[3]}, and the log has no event of this stream"
             self._report.find("head_differs", StreamKey(*row[:3]), row[3], text)
         for row in self._commands.before(stream):
-            text = f"the command with key {row[6]!r} ({row[5]}) names versions {row[3]} to {row[4]} of a stream without events"
+            text = f"{command_name(row)} names versions {row[3]} to {row[4]} of a stream without events"
             self._report.find("command_unexplained", StreamKey(*row[:3]), row[3], text)
         for table, rows in self._tables:
             for row in rows.before(stream):
@@ -132,7 +132,7 @@ class _DatabaseAudit:
     def _fix_currency(self, stream: StreamKey, currency: Currency) -> None:
         known = self._currencies.setdefault((currency.tenant_id, currency.currency), currency.exponent)
         if known != currency.exponent:
-            text = f"a wallet in {currency.currency} opened with {currency.exponent} decimals; the tenant's others have {known}"
+            text = f"a wallet in {currency.currency} opened with {currency.exponent} decimals, another with {known}"
             self._report.find("fold_refused", stream, None, text)
 
     def _check_currencies(self) -> None:

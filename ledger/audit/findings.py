@@ -53,7 +53,7 @@ def silent(_stage: str, _done: int, _total: int) -> None:
 
 
 class CannotCheckError(Exception):
-    """The audit could not be done: nothing is known to be wrong, and nothing to be right. The message says what to do."""
+    """The audit could not be done: nothing is known to be wrong or right. The message says what to do."""
 
 
 class Finding(NamedTuple):
@@ -79,7 +79,7 @@ class Report:
     checked: dict[str, int] = field(default_factory=dict)
     """How much was looked at, such as `database.events`."""
     accounts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    """Balance of each of the tenants' own accounts by (tenant, currency, account), minor units: the sum of its postings."""
+    """The tenants' own accounts by (tenant, currency, account): the sums of their postings, minor units."""
     elapsed_s: float = 0.0
 
     @property

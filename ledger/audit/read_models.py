@@ -1,4 +1,4 @@
-"""The read model of balances, compared with the fold while the fold is made: each row is right at the version that it names."""
+"""The read model of balances, compared with the fold while it is made: a row must be right at the version it names."""
 
 from collections.abc import Iterator
 
@@ -9,8 +9,8 @@ from ledger.core.state import Wallet
 from ledger.recording import StreamKey
 
 BALANCES = """
-select tenant_id, 'player', player_id, stream_version, tenant_id, player_id, currency, exponent, cash_minor, bonus_minor, held_minor,
-    receivable_minor
+select tenant_id, 'player', player_id, stream_version,
+    tenant_id, player_id, currency, exponent, cash_minor, bonus_minor, held_minor, receivable_minor
 from bi.balances
 order by tenant_id{c}, player_id{c}
 """
@@ -37,7 +37,7 @@ class ReadBalances:
 
 
 class StreamBalances:
-    """The read model's rows of one stream. A row that names an earlier version than the wallet's last is behind, not wrong."""
+    """The read model's rows of one stream. One that names an earlier version than the wallet's last is only behind."""
 
     def __init__(self, stream: StreamKey, rows: Iterator[Row], report: Report) -> None:
         self._stream = stream

@@ -1,6 +1,7 @@
 """A wallet as it was: its events up to a version or a time, and the balances that they lead to."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -39,6 +40,11 @@ class Step:
     """The bet or session that it is about, where there is one."""
     postings: tuple[Posting, ...]
     wallet: Wallet
+
+    def __str__(self) -> str:
+        time, amounts = self.occurred_at.strftime("%Y-%m-%d %H:%M:%S.%f"), _amounts(self.wallet)
+        accounts = f"{amounts['cash']:>14}  {amounts['bonus']:>10}  {amounts['held']:>12}"
+        return f"{self.version:>7}  {time}  {self.event_type:<24}  {accounts}  {self.reference}"
 
 
 @dataclass(frozen=True)
@@ -81,28 +87,18 @@ class Replay:
 
     def text(self) -> str:
         """For people; amounts in the currency."""
-        wallet = self.wallet
-        lines = [f"{'version':>7}  {'time':<26}  {'event':<24}  {'cash':>14}  {'bonus':>10}  {'held':>12}  about"]
-        for step in self.steps:
-            time = step.occurred_at.strftime("%Y-%m-%d %H:%M:%S.%f")
-            cash, bonus, held = (
-                format_minor(amount, wallet.exponent)
-                for amount in (step.wallet.cash_minor, step.wallet.bonus_minor, step.wallet.held_minor)
-            )
-            lines.append(
-                f"{step.version:>7}  {time:<26}  {step.event_type:<24}  {cash:>14}  {bonus:>10}  {held:>12}  {step.reference}"
-            )
-        owed = f", owes {format_minor(-wallet.receivable_minor, wallet.exponent)}" if wallet.receivable_minor else ""
-        cash, bonus, held = (
-            format_minor(n, wallet.exponent) for n in (wallet.cash_minor, wallet.bonus_minor, wallet.held_minor)
+        bets = ", ".join(bet.bet_id for bet in self.open_bets) or "none"
+        return "\n".join(
+            [
+                f"{'version':>7}  {'time':<26}  {'event':<24}  {'cash':>14}  {'bonus':>10}  {'held':>12}  about",
+                *map(str, self.steps),
+                "",
+                f"{self.wallet.wallet_id} at version {self.version} ({self.occurred_at.isoformat()})",
+                ", ".join(f"{name} {amount}" for name, amount in _amounts(self.wallet).items())
+                + f"; open bets: {bets}",
+                f"head hash {self.head_hash}",
+            ]
         )
-        lines += [
-            "",
-            f"{wallet.wallet_id} at version {self.version} ({self.occurred_at.isoformat()})",
-            f"cash {cash}, bonus {bonus}, held {held}{owed}; open bets: {', '.join(bet.bet_id for bet in self.open_bets) or 'none'}",
-            f"head hash {self.head_hash}",
-        ]
-        return "\n".join(lines)
 
 
 def replay(
@@ -113,9 +109,10 @@ def replay(
     at_time: datetime | None = None,
     source: str = DATABASE,
 ) -> Replay:
-    """Fold the events of `wallet` (tenant/player/currency) up to and with a version or an aware time; all of them without either.
+    """Fold the events of `wallet` (tenant/player/currency) up to and with a version or an aware time, or all of them.
 
-    Raises ValueError where the wallet did not exist then, or its events cannot be folded; CannotCheckError where they cannot be read.
+    Raises ValueError where the wallet did not exist then, or its events cannot be folded; CannotCheckError where they
+    cannot be read.
     """
     tenant_id, player_id, currency = _parsed(wallet)
     read = {DATABASE: _from_database, TOPICS: _from_topics}.get(source)
@@ -123,12 +120,13 @@ def replay(
         raise ValueError(f"source is {source!r}; known are {DATABASE} and {TOPICS}")
     fold = _Fold(tenant_id, player_id, currency)
     latest_us = to_us(at_time) if at_time else None
-    for record, hash_ in read(settings, player_stream(tenant_id, player_id)):
-        if at_version is not None and record["stream_version"] > at_version:
-            break
-        if latest_us is not None and record["occurred_at"] > latest_us:
-            break
-        fold.take(record, hash_)
+    with closing(read(settings, player_stream(tenant_id, player_id))) as records:
+        for record, hash_ in records:
+            if at_version is not None and record["stream_version"] > at_version:
+                break
+            if latest_us is not None and record["occurred_at"] > latest_us:
+                break
+            fold.take(record, hash_)
     return fold.result()
 
 
@@ -149,7 +147,8 @@ class _Fold:
             return  # a duplicate in the topic
         if version != self._version + 1 or record["previous_hash"] != self._hash:
             raise ValueError(
-                f"version {version} does not follow version {self._version}: the chain is broken; run `wagerledger audit verify`"
+                f"version {version} does not follow version {self._version}: the chain is broken; "
+                "run `wagerledger audit verify`"
             )
         event = Event.from_record(dict(record))
         try:
@@ -204,7 +203,7 @@ def _parsed(wallet: str) -> tuple[str, str, str]:
     return tenant_id, player_id, currency
 
 
-def _from_database(settings: Settings, stream: StreamKey) -> Iterator[Record]:
+def _from_database(settings: Settings, stream: StreamKey) -> Generator[Record]:
     with snapshot(settings.database_url, "WAGERLEDGER_DATABASE_URL") as ledger:
         for _, _, _, version, _, _, _, fingerprint, _, body in ledger.rows(stored.EVENTS_OF_STREAM, stream):
             schema = BY_FINGERPRINT.get(fingerprint)
@@ -215,7 +214,7 @@ def _from_database(settings: Settings, stream: StreamKey) -> Iterator[Record]:
             yield schema.decode(body), hash_of(body)
 
 
-def _from_topics(settings: Settings, stream: StreamKey) -> Iterator[Record]:
+def _from_topics(settings: Settings, stream: StreamKey) -> Generator[Record]:
     events, records = Topics(settings.topic_prefix).events, TopicsReader(settings)
     key = f"{stream.tenant_id}/{stream.stream_id}".encode()
     with checkable(), connect(settings.schema_registry_url.get_secret_value()) as client:
@@ -239,3 +238,7 @@ def _accounts(wallet: Wallet) -> dict[str, int]:
         "held_minor": wallet.held_minor,
         "receivable_minor": wallet.receivable_minor,
     }
+
+
+def _amounts(wallet: Wallet) -> dict[str, str]:
+    return {name.removesuffix("_minor"): format_minor(n, wallet.exponent) for name, n in _accounts(wallet).items()}

@@ -1,6 +1,6 @@
 """One unchanging view of a database, read in stream order."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import groupby
 from operator import itemgetter
@@ -34,27 +34,31 @@ _stream = itemgetter(0, 1, 2)
 
 
 class Snapshot:
-    """A REPEATABLE READ, read-only transaction, shared by several connections. Times come as integers, microseconds since 2000."""
+    """A REPEATABLE READ, read-only transaction, shared by several connections. Times are microseconds since 2000."""
 
-    def __init__(self, url: str, connections: ExitStack) -> None:
+    def __init__(self, url: SecretStr, variable: str, connections: ExitStack) -> None:
         self._url = url
+        self._variable = variable
         self._connections = connections
-        self._connection = self._connect()
+        with self._reading():
+            self._connection = self._connect()
         # Tables are merged by comparing keys here: the database must sort as Python does. Its own order is used where
         # it is that one, because then an index may serve.
         self._collation = "" if self.one(CODE_POINT_ORDER) else ' collate "C"'
         self._id = self.one("select pg_export_snapshot()")
 
-    def rows(self, query: str, params: Sequence[object] = ()) -> Iterator[Row]:
-        """The rows of `query`, while the server makes the next ones. `{c}` in it stands for the collation of a sort key."""
-        connection = self._connect()
-        connection.execute(sql.SQL("set transaction snapshot {}").format(self._id))
-        cursor = connection.cursor(binary=True)
-        return cursor.stream(query.format(c=self._collation), params, binary=True, size=FETCHED_ROWS)
+    def rows(self, query: str, params: Sequence[object] = ()) -> Generator[Row]:
+        """The rows of `query`, while the server makes the next ones. `{c}` in it is the collation of a sort key."""
+        with self._reading():
+            connection = self._connect()
+            connection.execute(sql.SQL("set transaction snapshot {}").format(self._id))
+            cursor = connection.cursor(binary=True)
+            yield from cursor.stream(query.format(c=self._collation), params, binary=True, size=FETCHED_ROWS)
 
     def all(self, query: str, params: Sequence[object] = ()) -> list[Any]:
         """All rows of a query whose answer is small."""
-        return self._connection.execute(query, params, binary=True).fetchall()
+        with self._reading():
+            return self._connection.execute(query, params, binary=True).fetchall()
 
     def one(self, query: str, params: Sequence[object] = ()) -> Any:
         """The only value of a query."""
@@ -63,7 +67,7 @@ class Snapshot:
 
     def _connect(self) -> Connection[Any]:
         connection = psycopg.connect(
-            self._url, connect_timeout=10, application_name="wagerledger audit", options=SESSION
+            self._url.get_secret_value(), connect_timeout=10, application_name="wagerledger audit", options=SESSION
         )
         self._connections.callback(connection.close)
         connection.isolation_level = IsolationLevel.REPEATABLE_READ
@@ -72,17 +76,23 @@ class Snapshot:
             connection.adapters.register_loader(type_, Int8BinaryLoader)
         return connection
 
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.Error as error:
+            reason = str(error).strip() or type(error).__name__
+            text = (
+                f"the database of {self._variable} cannot be read: {reason}; check the variable and the role's grants"
+            )
+            raise CannotCheckError(text) from error
+
 
 @contextmanager
 def snapshot(url: SecretStr, variable: str) -> Iterator[Snapshot]:
-    """Open a snapshot of the database of `variable`. Raises CannotCheckError where it cannot be read to the end."""
+    """Open a snapshot of the database of `variable`. It raises CannotCheckError where that cannot be read."""
     with ExitStack() as connections:
-        try:
-            yield Snapshot(url.get_secret_value(), connections)
-        except psycopg.Error as error:
-            reason = str(error).strip() or type(error).__name__
-            text = f"the database of {variable} cannot be read: {reason}; check the variable and the role's grants"
-            raise CannotCheckError(text) from error
+        yield Snapshot(url, variable, connections)
 
 
 class Merged:

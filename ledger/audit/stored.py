@@ -1,4 +1,4 @@
-"""What the audit reads of the ledger's tables: each row after the stream that it belongs to, in the order of streams."""
+"""What the audit reads of the ledger's tables: each row after the stream it belongs to, in the order of streams."""
 
 from operator import attrgetter
 
@@ -6,13 +6,15 @@ from ledger.audit.snapshot import Row
 from ledger.core.state import Bet, Entity, Key, Session, Settlement, Wallet
 
 EVENTS = """
-select tenant_id, stream_type, stream_id, stream_version, event_type, event_id::text, recorded_at, schema_fingerprint, trace_id, body
+select tenant_id, stream_type, stream_id, stream_version, event_type, event_id::text,
+    recorded_at, schema_fingerprint, trace_id, body
 from wagerledger.event_log
 order by tenant_id{c}, stream_type{c}, stream_id{c}, stream_version, recorded_at
 """
 
 EVENTS_OF_STREAM = """
-select tenant_id, stream_type, stream_id, stream_version, event_type, event_id::text, recorded_at, schema_fingerprint, trace_id, body
+select tenant_id, stream_type, stream_id, stream_version, event_type, event_id::text,
+    recorded_at, schema_fingerprint, trace_id, body
 from wagerledger.event_log
 where tenant_id = %s and stream_type = %s and stream_id = %s
 order by stream_version, recorded_at
@@ -33,13 +35,15 @@ order by tenant_id{c}, stream_type{c}, stream_id{c}, first_version, last_version
 """
 
 WALLETS = """
-select tenant_id, 'player', player_id, tenant_id, player_id, currency, exponent, cash_minor, bonus_minor, held_minor, receivable_minor
+select tenant_id, 'player', player_id,
+    tenant_id, player_id, currency, exponent, cash_minor, bonus_minor, held_minor, receivable_minor
 from wagerledger.wallets
 order by tenant_id{c}, player_id{c}
 """
 
 SESSIONS = """
-select tenant_id, 'player', player_id, session_id, integration_id, tenant_id, player_id, currency, mode, game_id, expires_at, ended
+select tenant_id, 'player', player_id,
+    session_id, integration_id, tenant_id, player_id, currency, mode, game_id, expires_at, ended
 from wagerledger.sessions
 order by tenant_id{c}, player_id{c}
 """

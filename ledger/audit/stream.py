@@ -1,4 +1,4 @@
-"""One stream, event by event: its places, its chain, its bytes, its postings, its fold, and the commands that caused it."""
+"""One stream, event by event: places, chain, bytes, postings, fold, and the commands that caused it."""
 
 import json
 from itertools import chain
@@ -45,7 +45,7 @@ class StreamAudit:
         self._commands = _Commands(stream, commands, report)
 
     def take(self, row: Row) -> Touched:
-        """Check the next row of the event log and fold it. Gives what it touched; nothing where that cannot be known."""
+        """Check the next row of the event log and fold it. Gives what it touched, if that can be known."""
         _, _, _, version, event_type, event_id, recorded_at, fingerprint, trace_id, body = row
         follows = version == self.version + 1
         if not follows:
@@ -110,7 +110,9 @@ class StreamAudit:
     def _decode(self, version: int, event_type: str, fingerprint: bytes, body: bytes) -> dict[str, Any] | None:
         schema = BY_FINGERPRINT.get(fingerprint)
         if schema is None:
-            text = f"its schema {fingerprint.hex()} is not one of this version of the code; if it is newer, upgrade the auditor"
+            text = (
+                f"this version of the code does not have its schema {fingerprint.hex()}; is it newer than the auditor?"
+            )
             self._find("schema_unknown", version, text)
             return None
         try:
@@ -119,7 +121,7 @@ class StreamAudit:
             self._find("body_undecodable", version, str(error))
             return None
         if record["event_type"] != schema.event_type:
-            text = f"its bytes say {record['event_type']!r}, but its schema {fingerprint.hex()} is that of {schema.event_type}"
+            text = f"its bytes say {record['event_type']!r}, but its schema is that of {schema.event_type}"
             self._find("body_undecodable", version, text)
             return None
         return record
@@ -182,7 +184,8 @@ class StreamAudit:
                 held[entity.currency] = held.get(entity.currency, 0) + entity.held_minor
         for entity in self.state.entities.values():
             if isinstance(entity, Wallet) and entity.held_minor != held.get(entity.currency, 0):
-                text = f"wallet {entity.wallet_id} holds {entity.held_minor}, its open bets {held.get(entity.currency, 0)} minor units"
+                bets_minor = held.get(entity.currency, 0)
+                text = f"wallet {entity.wallet_id} holds {entity.held_minor}, its open bets {bets_minor} minor units"
                 self._find("held_differs", self.version, text)
 
 
@@ -229,12 +232,12 @@ class _Commands:
         row = self._next
         assert row, "the caller looks first"
         self._next = next(self._rows, None)
-        first, last = row[3] or 0, row[4] or 0
-        if not 0 < first <= last:
+        first, last = row[3], row[4]
+        if first is None or last is None or not 0 < first <= last:
             self._unexplained(row, self._last)
             return
         if first <= self._last:
-            text = f"the commands with keys {self._row[7]!r} ({self._row[5]}) and {row[7]!r} ({row[5]}) both claim version {first}"
+            text = f"{command_name(self._row)} and {command_name(row)} both claim version {first}"
             self._find("command_shared", first, text)
         if last > self._last:
             self._row, self._first, self._last = row, first, last
@@ -242,9 +245,7 @@ class _Commands:
     def _differs(self, version: int, asked: tuple[Any, ...]) -> None:
         for name, said, wanted in zip(_ASKED, self._row[5:11], asked, strict=True):
             if said != wanted:
-                text = (
-                    f"its command with key {self._row[7]!r} ({self._row[5]}) has {name} {said!r}, the event {wanted!r}"
-                )
+                text = f"{command_name(self._row)} has {name} {said!r}, the event {wanted!r}"
                 self._find("command_differs", version, text)
 
     def _check_outcome(self, version: int, event: Event, state: State) -> None:
@@ -260,15 +261,20 @@ class _Commands:
             event.payload.command_kind, result=event.payload.result, balances=Balances.of(wallet) if wallet else None
         ).to_json()
         if json.loads(outcome) != json.loads(expected):
-            text = f"the command with key {self._row[7]!r} ({self._row[5]}) answered {outcome}; its events lead to {expected}"
+            text = f"{command_name(self._row)} answered {outcome}; its events lead to {expected}"
             self._find("command_differs", version, text)
 
     def _unexplained(self, row: Row, version: int) -> None:
-        text = f"the command with key {row[7]!r} ({row[5]}) names versions {row[3]} to {row[4]}; the stream ends at {version}"
+        text = f"{command_name(row)} names versions {row[3]} to {row[4]}; the stream ends at {version}"
         self._find("command_unexplained", row[3], text)
 
     def _find(self, code: str, version: int, text: str) -> None:
         self._report.find(code, self._stream, version, text)
+
+
+def command_name(row: Row) -> str:
+    """How a finding names the command of a row."""
+    return f"the command with key {row[7]!r} ({row[5]})"
 
 
 def _outcome(event: Event, wallet: Wallet | None) -> str:

@@ -61,7 +61,7 @@ class Published:
 
 
 class TopicsAudit:
-    """First `read`, then `compare` with a snapshot that was opened after it: then the database knows all that the topics know."""
+    """First `read`, then `compare` with a snapshot that is opened after it and so knows all that the topics know."""
 
     def __init__(self, settings: Settings, report: Report, progress: Progress) -> None:
         self._shards = settings.relay_shards
@@ -73,7 +73,7 @@ class TopicsAudit:
         self._published = Published()
 
     def read(self) -> None:
-        """Check order and chain of the events topic, and that the type topics hold the same. Raises CannotCheckError."""
+        """Check order and chain of the events topic, and the type topics against it. Raises CannotCheckError."""
         with checkable(), connect(self._registry_url) as client:
             self._read(Reader(client))
         for stream, versions in self._published.missing.items():
@@ -137,7 +137,8 @@ class TopicsAudit:
         head, head_hash = self._published.heads.get(stream, (0, GENESIS))
         if version == head + 1:
             if record["previous_hash"] != head_hash:
-                text = f"it carries {record['previous_hash'].hex()} as the hash of version {head}, whose bytes hash to {head_hash.hex()}"
+                said = record["previous_hash"].hex()
+                text = f"it carries {said} as the hash of version {head}, whose bytes hash to {head_hash.hex()}"
                 self._report.find("topic_chain_broken", stream, version, text)
         elif version <= head:
             self._take_aside(Place(stream, version), hash_)
@@ -165,7 +166,7 @@ class TopicsAudit:
         known: set[tuple[str, bytes]] = set()
         for message in self._messages("type topics", ends):
             topic, value = str(message.topic()), message.value() or b""
-            # The same schema was read from this topic before; a body that does not fit it has a hash that nothing explains.
+            # A schema is looked at once per topic; a body that does not fit it has a hash that nothing explains.
             if (topic, value[: PREFIX.size]) not in known and self._is_of_type(reader, message, types[topic]):
                 known.add((topic, value[: PREFIX.size]))
             tallies[types[topic]].add(hash_of(value[PREFIX.size :]))
@@ -187,8 +188,8 @@ class TopicsAudit:
     def _name_differences(self, reader: Reader, types: Collection[str], first: Ends) -> None:
         """Read again, and name what is in one face of a type and not in the other.
 
-        Both faces are published at once, but their ends were not read at once. So the type topics are read further than the
-        events topic was (nothing of it may be missing in them), and then the events topic further than those.
+        Both faces are published at once, but their ends were not read at once. So the type topics are read further than
+        the events topic was (nothing of it may be missing in them), and then the events topic further than those.
         """
         names = [self._topics.of_type(event_type) for event_type in types]
         of_types = self._records.ends(names)
@@ -234,7 +235,7 @@ class TopicsAudit:
     # Against the database
 
     def _behind(self, snapshot: Snapshot) -> tuple[list[Place], int]:
-        """Per stream the first event that is not published, and how many there are in all. Names the streams that nobody knows."""
+        """Per stream the first event that is not published, and how many in all. Names streams that nobody knows."""
         behind, unpublished = [], 0
         unknown = dict(self._published.heads)
         for *key, version in snapshot.rows(STREAMS):

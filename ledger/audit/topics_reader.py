@@ -19,7 +19,7 @@ from ledger.audit.findings import CannotCheckError
 from ledger.settings import Settings
 from schemas.registry import RegistryUnavailableError
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 10.0
 SILENCE_S = 60.0
 """Longest wait for the next record: an open Kafka transaction ends within it."""
 
@@ -34,7 +34,7 @@ class TopicsReader:
         self._client: dict[str, str | int | float | bool] = {"bootstrap.servers": settings.kafka_bootstrap_servers}
 
     def ends(self, topics: Iterable[str]) -> Ends:
-        """Where the committed records of the topics end now. Raises CannotCheckError for a topic that does not exist."""
+        """Where the committed records of the topics end now. Raises CannotCheckError where a topic is missing."""
         admin = AdminClient(self._client)
         existing = admin.list_topics(timeout=TIMEOUT_S).topics
         partitions = []
@@ -73,7 +73,7 @@ class TopicsReader:
 def _until(consumer: Consumer, left: dict[tuple[str, int], int]) -> Iterator[Message]:
     heard = time.monotonic()
     while left:
-        messages = consumer.consume(1000, timeout=0.5)
+        messages = consumer.consume(1000, timeout=0.1)
         if messages:
             heard = time.monotonic()
         elif time.monotonic() - heard > SILENCE_S:

@@ -23,8 +23,9 @@ def verify(
 ) -> Report:
     """Check what was asked for, and report everything that is wrong.
 
-    Without `database` the topics are checked by themselves. `bi` compares the read model of balances and needs `database`.
-    `strict` takes what is not published yet for lost: for a system at rest. Raises CannotCheckError where something could not be read to its end.
+    Without `database` the topics are checked by themselves; `bi` compares the read model of balances with it. `strict`
+    takes what is not published yet for lost: for a system at rest. Raises CannotCheckError where something could not be
+    read to its end.
     """
     report = Report()
     started = time.monotonic()

@@ -2,18 +2,18 @@
 exactly those.
 """
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from ledger.core.money import Amount
 from ledger.core.state import Bet, Currency, Key, Session
+from ledger.core.value import value
 
 REAL, DEMO = "real", "demo"
 AT_SETTLEMENT, AT_AUTHORIZATION = "settlement", "authorization"
 REFUSE, REVERSE = "refuse", "reverse"
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Policy:
     """Where integrations differ: named values, the same for every command of one integration."""
 
@@ -25,7 +25,7 @@ class Policy:
     """A refusal by a rule (not: something that was not found) is remembered under its key."""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Origin:
     """Who asked, for whose books, under which key."""
 
@@ -49,7 +49,7 @@ class Origin:
         return self.integration_id or f"tenant:{self.tenant_id}"
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Command:
     """What all commands carry. `command_id` is a UUIDv7 and names what the command creates; `received_at` is
     microseconds since the epoch.
@@ -78,7 +78,7 @@ class Command:
         return f"{prefix}_{self.command_id.replace('-', '')}"
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class PlayerCommand(Command):
     """A command that names its player."""
 
@@ -90,7 +90,7 @@ class PlayerCommand(Command):
         return self.player
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class OpenWallet(PlayerCommand):
     kind = "OpenWallet"
     exponent: int
@@ -100,7 +100,7 @@ class OpenWallet(PlayerCommand):
         return ((Currency, self.origin.tenant_id, self.currency),)
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Deposit(PlayerCommand):
     kind = "Deposit"
     amount: Amount
@@ -108,7 +108,7 @@ class Deposit(PlayerCommand):
     actor: str
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Withdraw(PlayerCommand):
     kind = "Withdraw"
     amount: Amount
@@ -116,7 +116,7 @@ class Withdraw(PlayerCommand):
     actor: str
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class StartSession(PlayerCommand):
     kind = "StartSession"
     game_id: str
@@ -125,7 +125,7 @@ class StartSession(PlayerCommand):
     expires_at: int
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class EndSession(Command):
     kind = "EndSession"
     session_id: str
@@ -136,7 +136,7 @@ class EndSession(Command):
         return ((Session, self.session_id),)
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class AuthorizeBet(Command):
     kind = "AuthorizeBet"
     session_id: str
@@ -150,7 +150,7 @@ class AuthorizeBet(Command):
         return (Session, self.session_id), (Bet, self.origin.integration_id, self.bet_id)
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class SettleBet(Command):
     kind = "SettleBet"
     bet_id: str
@@ -165,7 +165,7 @@ class SettleBet(Command):
         return ((Bet, self.origin.integration_id, self.bet_id),)
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class RollbackBet(Command):
     kind = "RollbackBet"
     bet_id: str

@@ -1,7 +1,7 @@
 """The rules. `decide(state, command, policy)` answers with events or with a refusal and changes nothing."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ledger.core import postings
 from ledger.core.commands import (
@@ -35,9 +35,10 @@ from ledger.core.events import (
 from ledger.core.money import MAX_AMOUNT_MINOR, MAX_BALANCE_MINOR, MAX_EXPONENT, Amount, format_minor
 from ledger.core.postings import Posting
 from ledger.core.state import OPEN, ROLLED_BACK, SETTLED, TOMBSTONED, Bet, Session, State, Wallet
+from ledger.core.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Accepted:
     """A yes: the events that make it true, and the ids that the answer names. No events: it was true already."""
 
@@ -45,7 +46,7 @@ class Accepted:
     result: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Refusal:
     """A no by a rule. `code` is one of the error catalogue; `details` fill its message."""
 

@@ -1,12 +1,12 @@
 """What happened. Each payload class mirrors the fields of its Avro schema (a test holds them together)."""
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ledger.core.postings import Posting
+from ledger.core.value import value
 
 
-@dataclass(frozen=True)
+@value(slots=False)
 class Payload:
     """The fields of one event type."""
 
@@ -22,7 +22,7 @@ class Payload:
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
+@value(slots=False)
 class WalletOpened(Payload):
     event_type = "wallet.opened"
     command_kind = "OpenWallet"
@@ -34,7 +34,7 @@ class WalletOpened(Payload):
         return {"status": "opened"}
 
 
-@dataclass(frozen=True)
+@value(slots=False)
 class Deposited(Payload):
     event_type = "wallet.credit.deposit"
     command_kind = "Deposit"
@@ -49,7 +49,7 @@ class Deposited(Payload):
         return {"status": "deposited"}
 
 
-@dataclass(frozen=True)
+@value(slots=False)
 class Withdrawn(Payload):
     event_type = "wallet.debit.withdrawal"
     command_kind = "Withdraw"
@@ -64,7 +64,7 @@ class Withdrawn(Payload):
         return {"status": "withdrawn"}
 
 
-@dataclass(frozen=True)
+@value(slots=False)
 class SessionStarted(Payload):
     event_type = "session.started"
     command_kind = "StartSession"
@@ -81,7 +81,7 @@ class SessionStarted(Payload):
         return {"status": "started", "session_id": self.session_id, "expires_at": str(self.expires_at)}
 
 
-@dataclass(frozen=True)
+@value(slots=False)
 class SessionEnded(Payload):
     event_type = "session.ended"
     command_kind = "EndSession"
@@ -95,7 +95,7 @@ class SessionEnded(Payload):
         return {"status": "ended", "session_id": self.session_id}
 
 
-@dataclass(frozen=True)
+@value(slots=False)
 class BetAuthorized(Payload):
     event_type = "bet.authorized"
     command_kind = "AuthorizeBet"
@@ -117,7 +117,7 @@ class BetAuthorized(Payload):
         return {"status": "authorized", "hold_id": self.hold_id}
 
 
-@dataclass(frozen=True)
+@value(slots=False)
 class BetSettled(Payload):
     event_type = "bet.settled"
     command_kind = "SettleBet"
@@ -138,7 +138,7 @@ class BetSettled(Payload):
         return {"status": "credited", "settlement_id": self.settlement_id}
 
 
-@dataclass(frozen=True)
+@value(slots=False)
 class BetRolledBack(Payload):
     event_type = "bet.rolled_back"
     command_kind = "RollbackBet"
@@ -159,7 +159,7 @@ class BetRolledBack(Payload):
         return {"status": "rolled_back", "rollback_id": self.rollback_id}
 
 
-@dataclass(frozen=True)
+@value(slots=False)
 class BetTombstoned(Payload):
     event_type = "bet.tombstoned"
     command_kind = "RollbackBet"
@@ -189,7 +189,7 @@ PAYLOADS: dict[str, type[Payload]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Event:
     """A fact with its journal entry, as `decide` makes it and `evolve` folds it. Its place in the stream comes when it
     is recorded.

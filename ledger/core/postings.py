@@ -22,7 +22,7 @@ class Posting(NamedTuple):
 def entry(currency: str, **amounts_minor: int) -> tuple[Posting, ...]:
     """The journal entry that moves `amounts_minor` per account; accounts that do not move are left out."""
     assert sum(amounts_minor.values()) == 0, f"a journal entry must sum to zero, not {amounts_minor}"
-    return tuple(Posting(account, amount, currency) for account, amount in amounts_minor.items() if amount)
+    return tuple([Posting(account, amount, currency) for account, amount in amounts_minor.items() if amount])
 
 
 def deposit(currency: str, amount_minor: int) -> tuple[Posting, ...]:

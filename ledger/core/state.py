@@ -2,10 +2,10 @@
 nothing to throw away.
 """
 
-from dataclasses import dataclass
 from typing import cast
 
 from ledger.core.postings import WALLET_ACCOUNTS, Posting
+from ledger.core.value import value
 
 Key = tuple[object, ...]
 """(entity class, identifying values ...)"""
@@ -13,7 +13,7 @@ Key = tuple[object, ...]
 OPEN, SETTLED, ROLLED_BACK, TOMBSTONED = "open", "settled", "rolled_back", "tombstoned"
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Currency:
     """The decimals of a currency, fixed per tenant when its first wallet opens."""
 
@@ -26,7 +26,7 @@ class Currency:
         return (Currency, self.tenant_id, self.currency)
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Wallet:
     """One player's money in one currency. `receivable_minor` is never positive: it is what the player owes."""
 
@@ -73,7 +73,7 @@ class Wallet:
         return Wallet(self.tenant_id, self.player_id, self.currency, self.exponent, cash, bonus, held, receivable)
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Session:
     session_id: str
     integration_id: str
@@ -91,7 +91,7 @@ class Session:
         return (Session, self.session_id)
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Bet:
     """A bet, or the tombstone of one (then nothing but its ids is known)."""
 
@@ -128,7 +128,7 @@ class Bet:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Settlement:
     """An entity of its own, because a bet may be settled, undone and settled again."""
 

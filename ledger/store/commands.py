@@ -1,13 +1,13 @@
 """Tables `commands` and `refusals`: what was asked under which key, and what it came to. Kept forever."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
-from datetime import datetime
+from dataclasses import fields
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 from ledger.callback import Outcome
 from ledger.core.commands import Command
+from ledger.core.value import value
 from ledger.recording import StreamKey
 from ledger.store.arrays import Bytea, Column, Int8, Text, Timestamptz, columns
 from ledger.store.statement import Statement
@@ -45,7 +45,7 @@ class CommandKey(NamedTuple):
     idempotency_key: str
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Remembered:
     """What a key already stands for. `fingerprint` is None where the asked content is unknown (restored from the topics)."""
 
@@ -53,7 +53,7 @@ class Remembered:
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Decided:
     """A command with what it came to, as it is kept."""
 
@@ -67,7 +67,8 @@ class Decided:
     versions: tuple[int, int] | None
     """First and last version of its events; None where it made none."""
     outcome: Outcome
-    decided_at: datetime
+    decided_at: int
+    """Microseconds since the epoch."""
 
 
 def key_of(command: Command) -> CommandKey:
@@ -85,11 +86,21 @@ _NOT_ASKED = {"origin", "command_id", "received_at", "expires_at"}
 def fingerprint(command: Command) -> bytes:
     """SHA-256 of what was asked. A field at its default is left out, so that a field added later does not change old fingerprints."""
     asked = [
-        f"{field.name}={value!r}"
-        for field in fields(command)
-        if field.name not in _NOT_ASKED and (value := getattr(command, field.name)) != field.default
+        f"{name}={value!r}" for name, default in _asked_fields(type(command)) if (value := getattr(command, name)) != default
     ]
     return sha256("\n".join([command.kind, *asked]).encode()).digest()
+
+
+def _asked_fields(kind: type[Command]) -> tuple[tuple[str, object], ...]:
+    """Name and default of each."""
+    found = _ASKED_FIELDS.get(kind)
+    if found is None:
+        found = tuple((field.name, field.default) for field in fields(kind) if field.name not in _NOT_ASKED)
+        _ASKED_FIELDS[kind] = found
+    return found
+
+
+_ASKED_FIELDS: dict[type[Command], tuple[tuple[str, object], ...]] = {}
 
 
 def load(keys: Iterable[CommandKey]) -> Statement:

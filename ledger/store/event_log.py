@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ledger.recording import Recorded, to_datetime
+from ledger.recording import Recorded
 from ledger.store.arrays import Bytea, Int8, Text, Timestamptz, columns
 from ledger.store.statement import Statement
 
@@ -21,7 +21,7 @@ _ROW = Timestamptz, Text, Text, Text, Int8, Text, Text, Bytea, Text, Text, Bytea
 def append(events: Sequence[Recorded]) -> Statement:
     """Add `events` in their order: positions rise with it."""
     rows = [
-        (to_datetime(e.recorded_at), *e.stream, e.version, e.event_type, e.event_id, e.schema_fingerprint, e.trace_id, e.traceparent, e.body)
+        (e.recorded_at, *e.stream, e.version, e.event_type, e.event_id, e.schema_fingerprint, e.trace_id, e.traceparent, e.body)
         for e in events
     ]
     return Statement(APPEND, columns(_ROW, rows), len(rows))

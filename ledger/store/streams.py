@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ledger.recording import Head, StreamKey, to_datetime, to_us
+from ledger.recording import Head, StreamKey, to_us
 from ledger.store.arrays import Bytea, Int8, Text, Timestamptz, columns
 from ledger.store.statement import Statement
 
@@ -39,9 +39,9 @@ def head(row: Sequence[Any]) -> tuple[StreamKey, Head]:
 
 def save(loaded: Mapping[StreamKey, Head], heads: Mapping[StreamKey, Head]) -> Iterable[Statement]:
     """Move the streams from where they were `loaded` to their new `heads`."""
-    rows = [(*key, head.version, head.hash, to_datetime(head.recorded_at)) for key, head in heads.items() if key not in loaded]
+    rows = [(*key, head.version, head.hash, head.recorded_at) for key, head in heads.items() if key not in loaded]
     if rows:
         yield Statement(INSERT, columns(_HEAD, rows), len(rows))
-    moved = [(*key, head.version, head.hash, to_datetime(head.recorded_at), loaded[key].version) for key, head in heads.items() if key in loaded]
+    moved = [(*key, head.version, head.hash, head.recorded_at, loaded[key].version) for key, head in heads.items() if key in loaded]
     if moved:
         yield Statement(ADVANCE, columns((*_HEAD, Int8), moved), len(moved))

@@ -179,12 +179,14 @@ create function wagerledger.add_event_log_partition(month date) returns void lan
 declare
     name text := 'event_log_' || to_char(month, 'YYYY_MM');
     first timestamptz := date_trunc('month', month::timestamp) at time zone 'UTC';
+    next timestamptz := (date_trunc('month', month::timestamp) + interval '1 month') at time zone 'UTC';
 begin
-    if to_regclass('wagerledger.' || name) is not null then
+    -- A month that has rows in the default partition stays there: they cannot move, and the other months must not wait for them.
+    if to_regclass('wagerledger.' || name) is not null
+        or exists (select from wagerledger.event_log_default where recorded_at >= first and recorded_at < next) then
         return;
     end if;
-    execute format('create table wagerledger.%I partition of wagerledger.event_log for values from (%L) to (%L)',
-                   name, first, (date_trunc('month', month::timestamp) + interval '1 month') at time zone 'UTC');
+    execute format('create table wagerledger.%I partition of wagerledger.event_log for values from (%L) to (%L)', name, first, next);
     perform wagerledger.make_append_only(('wagerledger.' || name)::regclass);
 end $$;
 

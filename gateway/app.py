@@ -1,5 +1,6 @@
 """The gateway as an ASGI application, and as a process."""
 
+import gc
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -178,6 +179,15 @@ def _traced(request: Request, response: Response) -> Response:
     return response
 
 
+def _collect_garbage_seldom() -> None:
+    """A bet leaves hardly a cycle behind: looking for them every 700 objects costs a tenth of its time for nothing;
+    what was made by now lives as long as the process and need not be looked at again.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000)
+
+
 class _Server(uvicorn.Server):
     """Says where it listens, once it does."""
 
@@ -212,6 +222,7 @@ def run(settings: Settings) -> int:
         timeout_graceful_shutdown=DRAIN_S,
     )
     server = _Server(config)
+    _collect_garbage_seldom()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(
             number, lambda *_: None

@@ -151,7 +151,7 @@ class EventLog:
             "shards": str(self._shards),
             "limit": str(limit),
         }
-        return list(map(Row._make, self._connection.execute(READ, parameters, binary=True, prepare=True)))
+        return list(map(Row._make, self._connection.execute(READ, parameters, binary=True, prepare=True).fetchall()))
 
     def read_all(self, after: Cursor, limit: int) -> Iterator[Row]:
         """Every event that follows the cursor and is behind the horizon, `limit` of them at a time."""

@@ -90,9 +90,9 @@ class _Recovering:
 
     def run(self, restore: Restore | None) -> Recovery:
         servers, shards = self._settings.kafka_bootstrap_servers, self._settings.relay_shards
-        old = set(read_values(servers, self._topics.relay_position))
         with ExitStack() as stack:
             stack.enter_context(self._registry)
+            old = set(read_values(servers, self._topics.relay_position))
             publishers = self._fence(stack, max([shards, *(shard + 1 for shard in old)]))
             log = stack.enter_context(self._log(0, 1))
             prove_xids(log)

@@ -6,6 +6,7 @@ It begins as Kafka Connect's exactly-once sources do (KIP-618): lock, fence, rea
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 
 import psycopg
@@ -85,13 +86,14 @@ class Relay:
         return STOPPED
 
     def _run_with_retries(self, stop: threading.Event) -> None:
-        backoff_s = BACKOFF_MIN_S
+        backoff_s, waits_for = BACKOFF_MIN_S, ""
         while not stop.is_set():
             started = time.monotonic()
             try:
                 self._run_once(stop)
             except WaitingError as error:
-                logger.info("relay_waits", reason=str(error))
+                if waits_for != (waits_for := str(error)):  # once, however long it takes
+                    logger.info("relay_waits", reason=waits_for)
                 stop.wait(STANDBY_S)
             except RETRYABLE as error:
                 metrics.RESTARTS.labels(type(error).__name__).inc()
@@ -228,8 +230,8 @@ def after(position: Position, batch: list[Row]) -> Position:
 
 def count(batch: list[Row]) -> None:
     metrics.BATCH_SIZE.observe(len(batch))
-    for row in batch:
-        metrics.EVENTS.labels(row.event_type).inc()
+    for event_type, events in Counter(row.event_type for row in batch).items():
+        metrics.EVENTS.labels(event_type).inc(events)
 
 
 def refuse(reason: str) -> int:

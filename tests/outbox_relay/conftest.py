@@ -1,0 +1,198 @@
+"""A ledger database, topics and registered schemas of one's own for each test, and a relay to run on them."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from confluent_kafka import KafkaException, Message
+from confluent_kafka.admin import AdminClient
+
+from ledger.recording import StreamKey
+from ledger.settings import PREFIX, Settings
+from outbox_relay.position import Position, read_positions, read_to_end
+from outbox_relay.producer import Publisher
+from outbox_relay.relay import Relay
+from schemas import registry, topics
+from schemas.registry import Reader, WireIds, WireRecord
+from schemas.topics import Topics
+from tests.outbox_relay.log_writer import LogWriter
+
+PARTITIONS = 3
+DEADLINE_S = 60.0
+PROGRAM = "from ledger.settings import load_settings; from outbox_relay.relay import run; raise SystemExit(run(load_settings()))"
+
+
+@pytest.fixture
+def settings(
+    ledger_database: str, kafka_bootstrap_servers: str, schema_registry_url: str, topic_prefix: str
+) -> Iterator[Settings]:
+    names = Topics(topic_prefix)
+    topics.apply(kafka_bootstrap_servers, names, partitions=PARTITIONS, replication=1)
+    with registry.connect(schema_registry_url) as client:
+        registry.register(client, names)
+    yield Settings(
+        database_url=ledger_database,
+        kafka_bootstrap_servers=kafka_bootstrap_servers,
+        schema_registry_url=schema_registry_url,
+        topic_prefix=topic_prefix,
+        topic_partitions=PARTITIONS,
+        relay_batch_rows=50,
+        relay_poll_ms=10,
+    )
+    delete(kafka_bootstrap_servers, names.all)
+
+
+@pytest.fixture
+def log(ledger_database: str) -> LogWriter:
+    return LogWriter(ledger_database)
+
+
+@pytest.fixture
+def kafka(settings: Settings) -> "Iterator[Kafka]":
+    with registry.connect(settings.schema_registry_url.get_secret_value()) as client:
+        yield Kafka(settings.kafka_bootstrap_servers, Topics(settings.topic_prefix), Reader(client))
+
+
+@dataclass
+class Kafka:
+    """What a reader of the topics sees."""
+
+    servers: str
+    topics: Topics
+    reader: Reader
+
+    def messages(self, topic: str, *, isolation: str = "read_committed") -> list[Message]:
+        return list(read_to_end(self.servers, topic, isolation=isolation))
+
+    def events(self) -> list[WireRecord]:
+        return [self.reader.read(message.value()) for message in self.messages(self.topics.events)]
+
+    def of_types(self) -> list[WireRecord]:
+        return [self.reader.read(message.value()) for topic in self.topics.of_types for message in self.messages(topic)]
+
+    def position(self, shard: int = 0) -> Position:
+        return read_positions(self.servers, self.topics.relay_position)[shard]
+
+    def recreate(self, *names: str) -> None:
+        """Empty topics as an operator would by mistake."""
+        delete(self.servers, names)
+        deadline = time.monotonic() + DEADLINE_S
+        while set(names) & set(AdminClient({"bootstrap.servers": self.servers}).list_topics(timeout=10).topics):
+            assert time.monotonic() < deadline, f"{names} were not deleted"
+            time.sleep(0.05)
+        topics.apply(self.servers, self.topics, partitions=PARTITIONS, replication=1)
+
+    def wait_for(self, log: LogWriter, published: int | None = None) -> None:
+        """Wait until the position says that everything written (or so many events) is published."""
+        target, deadline = len(log.events) if published is None else published, time.monotonic() + DEADLINE_S
+        while self.published() < target:
+            assert time.monotonic() < deadline, f"not {target} events in {DEADLINE_S} s"
+            time.sleep(0.05)
+
+    def published(self) -> int:
+        """Events that the positions count; none where the broker is just coming back."""
+        try:
+            return sum(
+                position.published for position in read_positions(self.servers, self.topics.relay_position).values()
+            )
+        except KafkaException:
+            return 0
+
+    def raw_duplicates(self) -> int:
+        """Values that somebody who does not skip aborted transactions sees more than once, over all topics of events."""
+        return sum(
+            count - 1
+            for topic in (self.topics.events, *self.topics.of_types)
+            for count in Counter(
+                message.value() for message in self.messages(topic, isolation="read_uncommitted")
+            ).values()
+        )
+
+    def assert_exactly_once(self, log: LogWriter) -> None:
+        """Both faces hold each event of the log once, with its very bytes, and every stream in its order."""
+        events = self.events()
+        assert Counter(wire.body for wire in events) == Counter(event.body for event in log.events)
+        assert Counter(wire.body for wire in self.of_types()) == Counter(event.body for event in log.events)
+        versions: dict[StreamKey, int] = {}
+        for wire in events:
+            stream = StreamKey(wire.record["tenant_id"], wire.record["stream_type"], wire.record["stream_id"])
+            assert wire.record["stream_version"] == versions.get(stream, 0) + 1, f"{stream} is out of order"
+            versions[stream] = wire.record["stream_version"]
+
+
+@dataclass
+class Running:
+    """A relay in a thread; its exit code once it has ended."""
+
+    thread: threading.Thread
+    code: int | None = None
+
+    def wait(self) -> int | None:
+        self.thread.join(DEADLINE_S)
+        assert not self.thread.is_alive(), "the relay did not end"
+        return self.code
+
+
+@contextlib.contextmanager
+def running(settings: Settings) -> Iterator[Running]:
+    """A relay that runs meanwhile."""
+    stop = threading.Event()
+
+    def run() -> None:
+        relay.code = Relay(settings).run(stop)
+
+    relay = Running(threading.Thread(target=run))
+    relay.thread.start()
+    try:
+        yield relay
+    finally:
+        stop.set()
+        relay.wait()
+
+
+def run_to_end(settings: Settings) -> int | None:
+    """Run a relay that is expected to end by itself."""
+    with running(settings) as relay:
+        return relay.wait()
+
+
+@contextlib.contextmanager
+def process(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+    """A relay in a process of its own, killed at the end if it still runs."""
+    environment = {
+        "WAGERLEDGER_DATABASE_URL": settings.database_url.get_secret_value(),
+        "WAGERLEDGER_SCHEMA_REGISTRY_URL": settings.schema_registry_url.get_secret_value(),
+        **{
+            PREFIX + name.upper(): str(getattr(settings, name))
+            for name in ("kafka_bootstrap_servers", "topic_prefix", "relay_batch_rows", "relay_poll_ms")
+        },
+    }
+    child = subprocess.Popen([sys.executable, "-c", PROGRAM], env=os.environ | environment)
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.wait()
+
+
+@contextlib.contextmanager
+def publisher(settings: Settings) -> Iterator[Publisher]:
+    names = Topics(settings.topic_prefix)
+    with (
+        registry.connect(settings.schema_registry_url.get_secret_value()) as client,
+        Publisher(settings.kafka_bootstrap_servers, names, WireIds(client, names), 0) as opened,
+    ):
+        yield opened
+
+
+def delete(servers: str, names: list[str] | tuple[str, ...]) -> None:
+    admin = AdminClient({"bootstrap.servers": servers})
+    for answer in admin.delete_topics(list(names)).values():
+        answer.result()

@@ -1,0 +1,97 @@
+"""Writes valid, chained events into an event log, as the journal does, but as many and in as odd an order as a test wants."""
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import psycopg
+
+from ledger.core.commands import Origin
+from ledger.core.events import (
+    BetAuthorized,
+    BetRolledBack,
+    BetSettled,
+    Deposited,
+    Event,
+    Payload,
+    SessionStarted,
+    WalletOpened,
+)
+from ledger.recording import Head, Recorded, StreamKey, player_stream, record
+from ledger.store import arrays, event_log
+
+TENANT = "brand-1"
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+PAYLOADS: list[Payload] = [
+    WalletOpened("EUR", 2),
+    Deposited("EUR", 2, 10_000, "ref-1", "cashier"),
+    SessionStarted("session-1", "EUR", "real", "game-1", None, 1),
+    BetAuthorized("bet-1", "hold-1", "round-1", "session-1", "game-1", "EUR", 2, 100, 100, 0, "settlement", "real"),
+    BetSettled(
+        "settlement-1",
+        "bet-1",
+        "round-1",
+        "game-1",
+        "EUR",
+        2,
+        100,
+        250,
+        in_bonus=False,
+        freespins_left=None,
+        mode="real",
+    ),
+    BetRolledBack("rollback-1", "bet-1", "round-1", "game-1", "EUR", 2, 100, 0, None, "cancelled", "real"),
+]
+"""Six event types; the relay does not care whether they make sense together."""
+
+
+@dataclass
+class LogWriter:
+    """Remembers what it committed, in the order of each stream."""
+
+    url: str
+    heads: dict[StreamKey, Head] = field(default_factory=dict)
+    events: list[Recorded] = field(default_factory=list)
+
+    def write(
+        self, count: int, *, players: int = 10, per_transaction: int = 20, rng: random.Random | None = None
+    ) -> list[Recorded]:
+        rng = rng or random.Random(1)
+        written = []
+        with psycopg.connect(self.url) as connection:
+            for start in range(0, count, per_transaction):
+                size = min(per_transaction, count - start)
+                written += self.insert(connection, [f"player-{rng.randrange(players)}" for _ in range(size)])
+                connection.commit()
+        return written
+
+    def insert(self, connection: psycopg.Connection, players: Sequence[str]) -> list[Recorded]:
+        """Append one event per name, without commit."""
+        made = [self.make(player) for player in players]
+        self.append(connection, made)
+        return made
+
+    def make(self, player: str) -> Recorded:
+        stream = player_stream(TENANT, player)
+        head = self.heads.get(stream, Head())
+        payload = PAYLOADS[head.version % len(PAYLOADS)]
+        origin = Origin(
+            TENANT, "eu", "integration-1", "provider-1", "bet", f"key-{len(self.events)}", "trace-1", TRACEPARENT
+        )
+        event = record(Event(payload, TENANT, player, "integration-1"), origin, head, time.time_ns() // 1000)
+        self.heads[stream] = event.head()
+        self.events.append(event)
+        return event
+
+    def append(self, connection: psycopg.Connection, events: Sequence[Recorded]) -> None:
+        arrays.register(connection)
+        statement = event_log.append(events)
+        connection.execute(statement.sql, statement.params)
+
+    def tamper(self, statement: str, *parameters: object) -> int:
+        """Change the log as nobody may: as a superuser, past its triggers. Gives the number of rows."""
+        with psycopg.connect(self.url) as connection:
+            connection.execute("set session_replication_role = replica")
+            return connection.execute(statement, parameters).rowcount

@@ -1,4 +1,6 @@
-"""Deciding a batch: many callbacks, one after the other, on the state that was loaded for all of them. No I/O; the only clock is `now`."""
+"""Deciding a batch: many callbacks, one after the other, on the state that was loaded for all of them. No I/O; the only
+clock is `now`.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -42,7 +44,8 @@ class Batch:
         self.state = State(self.loaded)
 
     def decide(self, callback: Callback) -> tuple[Outcome, ...]:
-        """Decide the commands in order, all or none. One outcome for each; a refusal is the only outcome of its callback and nothing of it stays.
+        """Decide the commands in order, all or none. One outcome for each; a refusal is the only outcome of its
+        callback and nothing of it stays.
 
         Raises NotLocked, with nothing kept, where the callback goes to a stream that is not locked.
         """
@@ -121,7 +124,9 @@ class _Trial:
                 self.batch.remembered[decided.key] = entry
         return outcome
 
-    def _fold(self, command: Command, asked: bytes, stream: StreamKey, events: Sequence[Event]) -> tuple[int, int] | None:
+    def _fold(
+        self, command: Command, asked: bytes, stream: StreamKey, events: Sequence[Event]
+    ) -> tuple[int, int] | None:
         head = self.heads.get(stream) or self.batch.heads.get(stream) or self.batch.loaded_heads.get(stream) or Head()
         before = head.version
         for event in events:
@@ -140,7 +145,9 @@ class _Trial:
             return outcome
         return outcome.answered(self.callback.render(outcome))
 
-    def _decided(self, command: Command, asked: bytes, stream: StreamKey, versions: tuple[int, int] | None, outcome: Outcome) -> Decided:
+    def _decided(
+        self, command: Command, asked: bytes, stream: StreamKey, versions: tuple[int, int] | None, outcome: Outcome
+    ) -> Decided:
         origin = command.origin
         return Decided(
             key_of(command), command.command_id, command.kind, origin.tenant_id, origin.trace_id, asked, stream, versions, outcome,

@@ -25,12 +25,21 @@ class Balances(NamedTuple):
 
     @classmethod
     def of(cls, wallet: Wallet) -> "Balances":
-        return cls(wallet.currency, wallet.exponent, wallet.cash_minor, wallet.bonus_minor, wallet.held_minor, wallet.receivable_minor)
+        return cls(
+            wallet.currency,
+            wallet.exponent,
+            wallet.cash_minor,
+            wallet.bonus_minor,
+            wallet.held_minor,
+            wallet.receivable_minor,
+        )
 
 
 @value()
 class Outcome:
-    """What a command came to. Exactly one of `refusal_code` and `result` speaks; `answer` is the exact text that the caller was or will be sent."""
+    """What a command came to. Exactly one of `refusal_code` and `result` speaks; `answer` is the exact text that the
+    caller was or will be sent.
+    """
 
     kind: str
     refusal_code: str | None = None
@@ -47,7 +56,9 @@ class Outcome:
         return cls(command.kind, result=decision.result, balances=balances)
 
     def answered(self, answer: bytes) -> "Outcome":
-        """The same with its `answer`. Spelled out: `dataclasses.replace` takes four times as long, and every bet comes by here."""
+        """The same with its `answer`. Spelled out: `dataclasses.replace` takes four times as long, and every bet comes
+        by here.
+        """
         return Outcome(self.kind, self.refusal_code, self.details, self.result, self.balances, answer, self.replayed)
 
     def to_json(self) -> str:
@@ -63,14 +74,23 @@ class Outcome:
     def from_json(cls, kind: str, text: str, answer: bytes | None) -> "Outcome":
         content = json.loads(text)
         balances = Balances(*content["balances"]) if content["balances"] else None
-        return cls(kind, content.get("refusal"), content.get("details", {}), content.get("result", {}), balances, answer, replayed=True)
+        return cls(
+            kind,
+            content.get("refusal"),
+            content.get("details", {}),
+            content.get("result", {}),
+            balances,
+            answer,
+            replayed=True,
+        )
 
 
 @value()
 class Callback:
     """One or more commands, in order, that become true together or not at all.
 
-    `render` makes the exact answer of a command's outcome at the moment of the decision; it is stored under the command's key and told to every repeat.
+    `render` makes the exact answer of a command's outcome at the moment of the decision; it is stored under the
+    command's key and told to every repeat.
     """
 
     commands: tuple[Command, ...]

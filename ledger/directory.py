@@ -26,7 +26,8 @@ def owner_of(entity: Entity | None) -> Owner | None:
 
 
 def stream_of(command: Command, owner: Callable[[Key], Owner | None]) -> StreamKey:
-    """The stream that `command` goes to, as far as `owner` knows: its player's, or its integration's where nothing names
+    """The stream that `command` goes to, as far as `owner` knows: its player's, or its integration's where nothing
+    names
     a player.
     """
     origin = command.origin

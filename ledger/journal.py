@@ -1,6 +1,7 @@
 """The coalescing writer: callbacks that wait at the same moment are committed together, in one database transaction.
 
-A transaction is four exchanges with PostgreSQL: (1) whose commands are these, where that is not known; (2) take all locks, then read all that
+A transaction is four exchanges with PostgreSQL: (1) whose commands are these, where that is not known; (2) take all
+locks, then read all that
 the rules need; (3) write events, state and outcomes; (4) commit. Only then does anybody hear an answer.
 """
 
@@ -30,17 +31,26 @@ from ledger.store.statement import Statement
 
 log = structlog.get_logger("journal")
 
-BATCH_SIZE = Histogram("wagerledger_journal_batch_callbacks", "Callbacks per database transaction.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512))
+BATCH_SIZE = Histogram(
+    "wagerledger_journal_batch_callbacks",
+    "Callbacks per database transaction.",
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
+)
 COMMIT_SECONDS = Histogram(
-    "wagerledger_journal_commit_seconds", "From taking a batch to its durable commit.", buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5)
+    "wagerledger_journal_commit_seconds",
+    "From taking a batch to its durable commit.",
+    buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5),
 )
 DECISIONS = Counter("wagerledger_decisions_total", "Decided commands.", ("kind", "code"))
 WAITING = Gauge("wagerledger_journal_waiting_callbacks", "Callbacks that wait for a writer.")
-ALONE = Counter("wagerledger_journal_batches_split_total", "Batches that failed in the database and were retried one by one.")
+ALONE = Counter(
+    "wagerledger_journal_batches_split_total", "Batches that failed in the database and were retried one by one."
+)
 
 _BACK_OFF_S = 0.2
 
-# Every statement is planned once and finds its rows by an index. Left to itself, the planner takes the arrays for ten values and the partitions for
+# Every statement is planned once and finds its rows by an index. Left to itself, the planner takes the arrays for ten
+# values and the partitions for
 # eight look-ups each, and would scan whole tables.
 _PLANS = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
 
@@ -102,7 +112,9 @@ class Journal:
             writer.task = asyncio.create_task(self._write(writer))
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._closing = True
         for writer in self._writers:
             writer.wake.set()
@@ -113,7 +125,8 @@ class Journal:
     async def submit(self, callback: Callback) -> tuple[Outcome, ...]:
         """Decide and commit `callback`. Returns when it is durable.
 
-        One outcome per command, or a single refusal. Raises Retryable when nothing can be promised; any other exception is a bug.
+        One outcome per command, or a single refusal. Raises Retryable when nothing can be promised; any other exception
+        is a bug.
         """
         if self._waiting >= self._settings.journal_queue or self._closing:
             raise Overloaded
@@ -155,7 +168,9 @@ class Journal:
         return batch
 
     async def _commit(self, writer: _Writer, batch: list[_Waiting]) -> None:
-        """Commit `batch`; where that fails in a living database, each callback alone, so that one cannot fail its neighbours."""
+        """Commit `batch`; where that fails in a living database, each callback alone, so that one cannot fail its
+        neighbours.
+        """
         try:
             await self._attempt(writer, batch)
         except Retryable as error:
@@ -175,7 +190,9 @@ class Journal:
                     return
 
     async def _attempt(self, writer: _Writer, batch: list[_Waiting]) -> None:
-        """One transaction. Raises Retryable when the database is gone or too slow (then the connection is thrown away), else what went wrong."""
+        """One transaction. Raises Retryable when the database is gone or too slow (then the connection is thrown away),
+        else what went wrong.
+        """
         started = time.monotonic()
         deadline_s = self._settings.journal_deadline_ms / 1000
         # Told in time, although a dead connection takes longer than that to be given up.
@@ -185,7 +202,11 @@ class Journal:
                 connection = writer.connection or await self._connect(writer)
                 again = await self._transact(connection, batch)
         except (TimeoutError, psycopg.OperationalError, psycopg.InterfaceError) as error:
-            alive = writer.connection is not None and not isinstance(error, TimeoutError) and await _rolled_back(writer.connection)
+            alive = (
+                writer.connection is not None
+                and not isinstance(error, TimeoutError)
+                and await _rolled_back(writer.connection)
+            )
             if not alive:
                 await self._disconnect(writer)
                 log.warning("database unavailable", error=str(error) or "timeout", callbacks=len(batch))
@@ -206,7 +227,9 @@ class Journal:
         self._waiting += len(again)
 
     async def _transact(self, connection: AsyncConnection[Any], waiting: list[_Waiting]) -> list[_Waiting]:
-        """Lock, load, decide, write, commit, answer. Returns the callbacks whose player turned out to be another one than was locked."""
+        """Lock, load, decide, write, commit, answer. Returns the callbacks whose player turned out to be another one
+        than was locked.
+        """
         await self._look_up(connection, waiting)
         for one in waiting:
             one.streams = tuple([self._directory.stream_of(command) for command in one.callback.commands])
@@ -222,34 +245,53 @@ class Journal:
                     one.answer.set_exception(answer)
                 else:
                     one.answer.set_result(answer)
-                    tally.update((outcome.kind, outcome.refusal_code or ("REPEATED" if outcome.replayed else "ACCEPTED")) for outcome in answer)
+                    tally.update(
+                        (outcome.kind, outcome.refusal_code or ("REPEATED" if outcome.replayed else "ACCEPTED"))
+                        for outcome in answer
+                    )
         for (kind, code), count in tally.items():
             DECISIONS.labels(kind, code).inc(count)
         return again
 
     async def _look_up(self, connection: AsyncConnection[Any], waiting: Iterable[_Waiting]) -> None:
-        unknown = {key for one in waiting for command in one.callback.commands for key in self._directory.unknown(command)}
+        unknown = {
+            key for one in waiting for command in one.callback.commands for key in self._directory.unknown(command)
+        }
         if unknown:
             self._directory.learn(await self._entities(connection, unknown))
 
     async def _entities(self, connection: AsyncConnection[Any], keys: Iterable[Key]) -> list[Entity]:
         statements = entities.load(keys)
         cursors = await _run(connection, [statement for _, statement in statements])
-        return [table.entity(row) for (table, _), cursor in zip(statements, cursors, strict=True) for row in await cursor.fetchall()]
+        return [
+            table.entity(row)
+            for (table, _), cursor in zip(statements, cursors, strict=True)
+            for row in await cursor.fetchall()
+        ]
 
     async def _load(self, connection: AsyncConnection[Any], waiting: Sequence[_Waiting]) -> Batch:
-        pairs = [(command, stream) for one in waiting for command, stream in zip(one.callback.commands, one.streams, strict=True)]
+        pairs = [
+            (command, stream)
+            for one in waiting
+            for command, stream in zip(one.callback.commands, one.streams, strict=True)
+        ]
         lock_keys = sorted({key for command, stream in pairs for key in locks.lock_keys(command, stream)})
         stream_keys = {stream for _, stream in pairs}
         players = [(tenant_id, stream_id) for tenant_id, stream_type, stream_id in stream_keys if stream_type == PLAYER]
         tables = entities.load({key for command, _ in pairs for key in command.needs})
         if players:
             tables.append((wallets, wallets.load(players)))
-        statements = [Statement(locks.TAKE, (arrays.Int8(lock_keys),)), streams.load(stream_keys), commands.load({commands.key_of(c) for c, _ in pairs})]
+        statements = [
+            Statement(locks.TAKE, (arrays.Int8(lock_keys),)),
+            streams.load(stream_keys),
+            commands.load({commands.key_of(c) for c, _ in pairs}),
+        ]
         if waiting[0].alone:
             await _run(connection, [Statement(locks.BRIEFLY, (str(self._settings.journal_deadline_ms // 20),))])
         locked, heads, known, *loaded = await _run(connection, statements + [statement for _, statement in tables])
-        assert (await locked.fetchone())[1], "the locks must come before the first write: (xid, position) is stream order only then"  # type: ignore[index]
+        assert (await locked.fetchone())[1], (
+            "the locks must come before the first write: (xid, position) is stream order only then"
+        )  # type: ignore[index]
         state = State()
         for (table, _), cursor in zip(tables, loaded, strict=True):
             state.put(*map(table.entity, await cursor.fetchall()))
@@ -261,7 +303,9 @@ class Journal:
             time.time_ns() // 1000,
         )
 
-    def _decide(self, batch: Batch, waiting: Iterable[_Waiting]) -> tuple[list[tuple[_Waiting, tuple[Outcome, ...] | Exception]], list[_Waiting]]:
+    def _decide(
+        self, batch: Batch, waiting: Iterable[_Waiting]
+    ) -> tuple[list[tuple[_Waiting, tuple[Outcome, ...] | Exception]], list[_Waiting]]:
         """Every callback on its own: one with a bug fails alone."""
         answers: list[tuple[_Waiting, tuple[Outcome, ...] | Exception]] = []
         again = []
@@ -271,7 +315,7 @@ class Journal:
             except NotLocked:
                 again.append(one)
                 self._directory.forget(key for command in one.callback.commands for key in command.needs)
-            except Exception as error:  # noqa: BLE001  # a bug in a rule must not cost the neighbours their answers; it is logged and raised to its caller
+            except Exception as error:  # a bug in a rule must not cost the neighbours their answers; it is logged and raised to its caller
                 log.exception("decision failed", command=one.callback.commands[0].kind)
                 answers.append((one, error))
         self._directory.learn(batch.loaded.entities.values())
@@ -313,7 +357,9 @@ async def _rolled_back(connection: AsyncConnection[Any]) -> bool:
 
 
 async def _run(connection: AsyncConnection[Any], statements: Iterable[Statement]) -> list[AsyncCursor[Any]]:
-    """Run statements in order in one exchange. Raises AssertionError where one touched another number of rows than it must."""
+    """Run statements in order in one exchange. Raises AssertionError where one touched another number of rows than it
+    must.
+    """
     cursors = []
     async with connection.pipeline():
         for statement in statements:
@@ -321,7 +367,9 @@ async def _run(connection: AsyncConnection[Any], statements: Iterable[Statement]
             await cursor.execute(statement.sql, statement.params, prepare=True)
             cursors.append((statement, cursor))
     for statement, cursor in cursors:
-        assert statement.rows in (None, cursor.rowcount), f"{cursor.rowcount} rows instead of {statement.rows}: {statement.sql}"
+        assert statement.rows in (None, cursor.rowcount), (
+            f"{cursor.rowcount} rows instead of {statement.rows}: {statement.sql}"
+        )
     return [cursor for _, cursor in cursors]
 
 

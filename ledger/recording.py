@@ -64,9 +64,11 @@ class Recorded:
 
 
 def record(event: Event, origin: Origin, head: Head, now: int, asked: bytes | None = None) -> Recorded:
-    """Give `event` the next place after `head` and encode it. `now` is microseconds since the epoch; time in a stream never runs backwards.
+    """Give `event` the next place after `head` and encode it. `now` is microseconds since the epoch; time in a stream
+    never runs backwards.
 
-    `asked` is the fingerprint of the command. With it the event carries all that a repeat of the command needs, should the commands ever be lost.
+    `asked` is the fingerprint of the command. With it the event carries all that a repeat of the command needs, should
+    the commands ever be lost.
     """
     payload, stream = event.payload, stream_of(event)
     schema = EVENTS[payload.event_type]
@@ -89,9 +91,13 @@ def record(event: Event, origin: Origin, head: Head, now: int, asked: bytes | No
             "stream_id": stream.stream_id,
             "stream_version": head.version + 1,
             "previous_hash": head.hash,
-            "wallet_id": wallet_id(event.tenant_id, event.player_id, currency) if event.player_id and currency else None,
+            "wallet_id": wallet_id(event.tenant_id, event.player_id, currency)
+            if event.player_id and currency
+            else None,
             "provider_id": origin.provider_id,
-            "postings": [{"account": p.account, "amount_minor": p.amount_minor, "currency": p.currency} for p in event.postings],
+            "postings": [
+                {"account": p.account, "amount_minor": p.amount_minor, "currency": p.currency} for p in event.postings
+            ],
             "integration_id": event.integration_id,
             "provider_occurred_at": origin.provider_occurred_at,
             "provider_transaction_id": origin.provider_transaction_id,

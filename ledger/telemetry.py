@@ -13,7 +13,6 @@ from structlog.types import EventDict, Processor
 
 from ledger.settings import Settings
 
-
 # Without the local variables: among them are connection strings and secrets.
 _tracebacks = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
 
@@ -32,7 +31,7 @@ def configure_logging(settings: Settings, process: str) -> None:
 
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     shared: list[Processor] = [stamp]
-    tail: list[Processor] = [structlog.dev.ConsoleRenderer()]
+    tail: list[Processor] = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     if settings.log_format == "json":
         tail = [
             _tracebacks,

@@ -1,6 +1,7 @@
 """Columns as PostgreSQL binary arrays.
 
-A batch sends some seventy values per bet, each as an element of an array for `unnest`. psycopg's own list dumper looks at every element in Python
+A batch sends some seventy values per bet, each as an element of an array for `unnest`. psycopg's own list dumper looks
+at every element in Python
 to find its type; here the column says its type once, and an element costs about a tenth.
 """
 
@@ -100,7 +101,11 @@ def _dumper(kind: type[Column], body_of: Callable[[Column], bytes]) -> type[Dump
         column = kind
 
         def dump(self, obj: Column) -> bytes:
-            return _HEADER.pack(1, None in obj, element.oid, len(obj), 1) + body_of(obj) if obj else pack(">iiI", 0, 0, element.oid)
+            return (
+                _HEADER.pack(1, None in obj, element.oid, len(obj), 1) + body_of(obj)
+                if obj
+                else pack(">iiI", 0, 0, element.oid)
+            )
 
     return ColumnDumper
 

@@ -19,20 +19,25 @@ join wagerledger.commands c using (scope, operation, idempotency_key)
 """
 
 INSERT = """
-insert into wagerledger.commands (scope, operation, idempotency_key, command_id, kind, fingerprint, tenant_id, stream_type, stream_id,
+insert into wagerledger.commands (scope, operation, idempotency_key, command_id, kind, fingerprint, tenant_id,
+    stream_type, stream_id,
     first_version, last_version, outcome, answer, trace_id, decided_at)
 select scope, operation, idempotency_key, command_id::uuid, kind, fingerprint, tenant_id, stream_type, stream_id,
     first_version, last_version, outcome::json, answer, trace_id, decided_at
-from unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::bytea[], %b::text[], %b::text[], %b::text[], %b::bigint[], %b::bigint[],
+from unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::bytea[], %b::text[], %b::text[],
+    %b::text[], %b::bigint[], %b::bigint[],
     %b::text[], %b::bytea[], %b::text[], %b::timestamptz[])
-    n(scope, operation, idempotency_key, command_id, kind, fingerprint, tenant_id, stream_type, stream_id, first_version, last_version,
+    n(scope, operation, idempotency_key, command_id, kind, fingerprint, tenant_id, stream_type, stream_id,
+    first_version, last_version,
     outcome, answer, trace_id, decided_at)
 """
 
 INSERT_REFUSALS = """
-insert into wagerledger.refusals (scope, operation, idempotency_key, command_id, kind, tenant_id, code, details, trace_id, refused_at)
+insert into wagerledger.refusals (scope, operation, idempotency_key, command_id, kind, tenant_id, code, details,
+    trace_id, refused_at)
 select scope, operation, idempotency_key, command_id::uuid, kind, tenant_id, code, details::json, trace_id, refused_at
-from unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::timestamptz[])
+from unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[],
+    %b::text[], %b::timestamptz[])
     n(scope, operation, idempotency_key, command_id, kind, tenant_id, code, details, trace_id, refused_at)
 """
 
@@ -47,7 +52,9 @@ class CommandKey(NamedTuple):
 
 @value()
 class Remembered:
-    """What a key already stands for. `fingerprint` is None where the asked content is unknown (restored from the topics)."""
+    """What a key already stands for. `fingerprint` is None where the asked content is unknown (restored from the
+    topics).
+    """
 
     fingerprint: bytes | None
     outcome: Outcome
@@ -84,9 +91,13 @@ _NOT_ASKED = {"origin", "command_id", "received_at", "expires_at"}
 
 
 def fingerprint(command: Command) -> bytes:
-    """SHA-256 of what was asked. A field at its default is left out, so that a field added later does not change old fingerprints."""
+    """SHA-256 of what was asked. A field at its default is left out, so that a field added later does not change old
+    fingerprints.
+    """
     asked = [
-        f"{name}={value!r}" for name, default in _asked_fields(type(command)) if (value := getattr(command, name)) != default
+        f"{name}={value!r}"
+        for name, default in _asked_fields(type(command))
+        if (value := getattr(command, name)) != default
     ]
     return sha256("\n".join([command.kind, *asked]).encode()).digest()
 
@@ -126,7 +137,8 @@ def insert(decided: Sequence[Decided]) -> Statement:
 def insert_refusals(decided: Sequence[Decided]) -> Statement:
     rows = [
         (
-            *d.key, d.command_id, d.kind, d.tenant_id, d.outcome.refusal_code, d.outcome.to_json(), d.trace_id, d.decided_at,
+            *d.key, d.command_id, d.kind, d.tenant_id, d.outcome.refusal_code, d.outcome.to_json(), d.trace_id,
+            d.decided_at,
         )
         for d in decided
     ]  # fmt: skip

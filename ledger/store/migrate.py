@@ -17,7 +17,9 @@ from generate_series(0, :months) n
 
 
 def upgrade(database_url: str) -> None:
-    """Run the missing migrations and make the event log's partitions for the months ahead. Safe to repeat, and to run twice at once."""
+    """Run the missing migrations and make the event log's partitions for the months ahead. Safe to repeat, and to run
+    twice at once.
+    """
     engine = create_engine(make_url(database_url).set(drivername="postgresql+psycopg"))
     with engine.begin() as connection:
         config = _config()

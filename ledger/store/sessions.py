@@ -14,8 +14,10 @@ from wagerledger.sessions where session_id = any(%b::text[])
 """
 
 INSERT = """
-insert into wagerledger.sessions (session_id, integration_id, tenant_id, player_id, currency, mode, game_id, expires_at, ended)
-select * from unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::bigint[], %b::boolean[])
+insert into wagerledger.sessions (session_id, integration_id, tenant_id, player_id, currency, mode, game_id,
+    expires_at, ended)
+select * from unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::bigint[],
+    %b::boolean[])
 """
 
 UPDATE = """
@@ -24,7 +26,9 @@ from unnest(%b::text[], %b::boolean[]) n(session_id, ended)
 where s.session_id = n.session_id
 """
 
-_inserted = attrgetter("session_id", "integration_id", "tenant_id", "player_id", "currency", "mode", "game_id", "expires_at", "ended")
+_inserted = attrgetter(
+    "session_id", "integration_id", "tenant_id", "player_id", "currency", "mode", "game_id", "expires_at", "ended"
+)
 _updated = attrgetter("session_id", "ended")
 
 
@@ -37,7 +41,9 @@ def entity(row: Sequence[Any]) -> Session:
 
 
 def insert(sessions: Sequence[Session]) -> Statement:
-    return Statement(INSERT, columns((Text, Text, Text, Text, Text, Text, Text, Int8, Bool), map(_inserted, sessions)), len(sessions))
+    return Statement(
+        INSERT, columns((Text, Text, Text, Text, Text, Text, Text, Int8, Bool), map(_inserted, sessions)), len(sessions)
+    )
 
 
 def update(sessions: Sequence[Session]) -> Statement:

@@ -22,7 +22,8 @@ ADVANCE = """
 update wagerledger.streams s set version = n.version, head_hash = n.head_hash, recorded_at = n.recorded_at
 from unnest(%b::text[], %b::text[], %b::text[], %b::bigint[], %b::bytea[], %b::timestamptz[], %b::bigint[])
     n(tenant_id, stream_type, stream_id, version, head_hash, recorded_at, expected_version)
-where s.tenant_id = n.tenant_id and s.stream_type = n.stream_type and s.stream_id = n.stream_id and s.version = n.expected_version
+where s.tenant_id = n.tenant_id and s.stream_type = n.stream_type and s.stream_id = n.stream_id and s.version =
+    n.expected_version
 """
 
 
@@ -42,6 +43,10 @@ def save(loaded: Mapping[StreamKey, Head], heads: Mapping[StreamKey, Head]) -> I
     rows = [(*key, head.version, head.hash, head.recorded_at) for key, head in heads.items() if key not in loaded]
     if rows:
         yield Statement(INSERT, columns(_HEAD, rows), len(rows))
-    moved = [(*key, head.version, head.hash, head.recorded_at, loaded[key].version) for key, head in heads.items() if key in loaded]
+    moved = [
+        (*key, head.version, head.hash, head.recorded_at, loaded[key].version)
+        for key, head in heads.items()
+        if key in loaded
+    ]
     if moved:
         yield Statement(ADVANCE, columns((*_HEAD, Int8), moved), len(moved))

@@ -15,13 +15,16 @@ join wagerledger.wallets w using (tenant_id, player_id)
 """
 
 INSERT = """
-insert into wagerledger.wallets (tenant_id, player_id, currency, exponent, cash_minor, bonus_minor, held_minor, receivable_minor)
-select * from unnest(%b::text[], %b::text[], %b::text[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[])
+insert into wagerledger.wallets (tenant_id, player_id, currency, exponent, cash_minor, bonus_minor, held_minor,
+    receivable_minor)
+select * from unnest(%b::text[], %b::text[], %b::text[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[],
+    %b::bigint[])
 """
 
 UPDATE = """
 update wagerledger.wallets w
-set cash_minor = n.cash_minor, bonus_minor = n.bonus_minor, held_minor = n.held_minor, receivable_minor = n.receivable_minor
+set cash_minor = n.cash_minor, bonus_minor = n.bonus_minor, held_minor = n.held_minor, receivable_minor =
+    n.receivable_minor
 from unnest(%b::text[], %b::text[], %b::text[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[])
     n(tenant_id, player_id, currency, cash_minor, bonus_minor, held_minor, receivable_minor)
 where w.tenant_id = n.tenant_id and w.player_id = n.player_id and w.currency = n.currency
@@ -43,7 +46,9 @@ def entity(row: Sequence[Any]) -> Wallet:
 
 
 def insert(wallets: Sequence[Wallet]) -> Statement:
-    return Statement(INSERT, columns((Text, Text, Text, Int8, Int8, Int8, Int8, Int8), map(_inserted, wallets)), len(wallets))
+    return Statement(
+        INSERT, columns((Text, Text, Text, Int8, Int8, Int8, Int8, Int8), map(_inserted, wallets)), len(wallets)
+    )
 
 
 def update(wallets: Sequence[Wallet]) -> Statement:

@@ -1,0 +1,143 @@
+"""One database transaction over a batch of callbacks: four exchanges with PostgreSQL.
+
+(1) Whose commands are these, where that is not known; (2) take all locks, then read all that the rules need; (3) write
+events, state, outcomes; (4) commit.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from psycopg import AsyncConnection, AsyncCursor
+
+from ledger import locks
+from ledger.batch import Batch, NotLocked
+from ledger.callback import Callback, Outcome
+from ledger.core.commands import Command
+from ledger.core.state import State
+from ledger.directory import Directory
+from ledger.recording import PLAYER, StreamKey
+from ledger.store import arrays, commands, entities, event_log, streams, wallets
+from ledger.store.statement import Statement
+
+log = structlog.get_logger("journal")
+
+Answer = tuple[Outcome, ...] | Exception
+"""What a callback came to, or the bug that stopped its decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What a transaction made durable. `answers` stand beside the callbacks; None: its player is another one than was
+    locked, try again.
+    """
+
+    answers: tuple[Answer | None, ...]
+
+
+async def commit(
+    connection: AsyncConnection[Any],
+    directory: Directory,
+    callbacks: Sequence[Callback],
+    *,
+    lock_timeout_ms: int | None = None,
+) -> Committed:
+    """Decide `callbacks` in order and make them durable. `lock_timeout_ms` replaces the connection's own for this time.
+
+    Raises what the database raises; nothing is committed then, unless the connection was lost at the very end.
+    """
+    await _look_up(connection, directory, callbacks)
+    pairs = [(command, directory.stream_of(command)) for callback in callbacks for command in callback.commands]
+    if lock_timeout_ms is not None:
+        await run(connection, [Statement(locks.SET_TIMEOUT, (str(lock_timeout_ms),))])
+    batch = await _load(connection, pairs)
+    answers = tuple([_decide(batch, directory, callback) for callback in callbacks])
+    await run(connection, writes(batch))
+    await connection.commit()
+    directory.learn(batch.loaded.entities.values())
+    directory.learn(batch.state.entities.values())
+    return Committed(answers)
+
+
+async def _look_up(connection: AsyncConnection[Any], directory: Directory, callbacks: Iterable[Callback]) -> None:
+    """Players are immutable facts of bets and sessions, so reading them before the lock is safe."""
+    unknown = {key for callback in callbacks for command in callback.commands for key in directory.unknown(command)}
+    if not unknown:
+        return
+    tables = entities.load(unknown)
+    cursors = await run(connection, [statement for _, statement in tables])
+    for (table, _), cursor in zip(tables, cursors, strict=True):
+        directory.learn(map(table.entity, await cursor.fetchall()))
+
+
+async def _load(connection: AsyncConnection[Any], pairs: Sequence[tuple[Command, StreamKey]]) -> Batch:
+    """Take the locks of all commands and read what they are decided on, as it is once the locks are held."""
+    stream_keys = {stream for _, stream in pairs}
+    players = [(tenant_id, stream_id) for tenant_id, stream_type, stream_id in stream_keys if stream_type == PLAYER]
+    tables = entities.load({key for command, _ in pairs for key in command.needs})
+    if players:
+        tables.append((wallets, wallets.load(players)))
+    lock_keys = sorted({key for command, stream in pairs for key in locks.lock_keys(command, stream)})
+    statements = [
+        Statement(locks.TAKE, (arrays.Int8(lock_keys),)),
+        streams.load(stream_keys),
+        commands.load({commands.key_of(command) for command, _ in pairs}),
+        *(statement for _, statement in tables),
+    ]
+    locked, heads, known, *loaded = await run(connection, statements)
+    taken = await locked.fetchone()
+    assert taken, "a query without a table has a row"
+    assert taken[1], "locks come before the first write: only then is (xid, position) the order of every stream"
+    state = State()
+    for (table, _), cursor in zip(tables, loaded, strict=True):
+        state.put(*map(table.entity, await cursor.fetchall()))
+    return Batch(
+        locked=stream_keys,
+        loaded=state,
+        loaded_heads=dict(map(streams.head, await heads.fetchall())),
+        remembered=dict(map(commands.remembered, await known.fetchall())),
+        now=time.time_ns() // 1000,
+    )
+
+
+def _decide(batch: Batch, directory: Directory, callback: Callback) -> Answer | None:
+    """Each callback on its own: a bug in one must not cost its neighbours their answers."""
+    try:
+        return batch.decide(callback)
+    except NotLocked:
+        directory.forget(key for command in callback.commands for key in command.needs)
+        return None
+    except Exception as error:
+        log.exception("decision failed", command=callback.commands[0].kind)
+        return error
+
+
+async def run(connection: AsyncConnection[Any], statements: Iterable[Statement]) -> list[AsyncCursor[Any]]:
+    """Run statements in order in one exchange. Raises AssertionError where one touched another number of rows than it
+    must.
+    """
+    cursors = []
+    async with connection.pipeline():
+        for statement in statements:
+            cursor = connection.cursor(binary=True)
+            await cursor.execute(statement.sql, statement.params, prepare=True)
+            cursors.append((statement, cursor))
+    for statement, cursor in cursors:
+        assert statement.rows in (None, cursor.rowcount), (
+            f"{cursor.rowcount} rows instead of {statement.rows}: {statement.sql}"
+        )
+    return [cursor for _, cursor in cursors]
+
+
+def writes(batch: Batch) -> Iterable[Statement]:
+    """The events first, then the state they lead to, then what was asked and answered."""
+    if batch.events:
+        yield event_log.append(batch.events)
+        yield from streams.save(batch.loaded_heads, batch.heads)
+    yield from entities.save(batch.loaded, batch.state)
+    if batch.commands:
+        yield commands.insert(batch.commands)
+    if batch.refusals:
+        yield commands.insert_refusals(batch.refusals)

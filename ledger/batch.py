@@ -150,8 +150,8 @@ class _Trial:
     ) -> Decided:
         origin = command.origin
         return Decided(
-            key_of(command), command.command_id, command.kind, origin.tenant_id, origin.trace_id, asked, stream, versions, outcome,
-            self.batch.now,
+            key_of(command), command.command_id, command.kind, origin.tenant_id, origin.trace_id, asked, stream,
+            versions, outcome, self.batch.now,
         )  # fmt: skip
 
     def _balances(self, state: State, command: Command, stream: StreamKey) -> Balances | None:

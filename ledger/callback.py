@@ -49,6 +49,11 @@ class Outcome:
     answer: bytes | None = None
     replayed: bool = False
 
+    @property
+    def code(self) -> str:
+        """What metrics call it: the refusal's code, REPEATED or ACCEPTED."""
+        return self.refusal_code or ("REPEATED" if self.replayed else "ACCEPTED")
+
     @classmethod
     def of(cls, command: Command, decision: Accepted | Refusal, balances: Balances | None) -> "Outcome":
         if isinstance(decision, Refusal):

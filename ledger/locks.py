@@ -19,12 +19,12 @@ from unnest(%b::bigint[]) key
 """
 """The keys are taken in the array's order. The second column proves that nothing was written before them."""
 
-BRIEFLY = "select set_config('lock_timeout', %b, true)"
+SET_TIMEOUT = "select set_config('lock_timeout', %b, true)"
 """Milliseconds for the rest of this transaction. It writes nothing."""
 
 
 def lock_keys(command: Command, stream: StreamKey) -> Iterable[int]:
-    """The stream, the idempotency key, and what else other streams may ask for: a bet's reference, a tenant's currency."""
+    """The stream, the idempotency key, and what other streams may ask for: a bet's reference, a tenant's currency."""
     yield stream_lock(stream)
     yield _hash("command", *key_of(command))
     for entity, *names in command.needs:

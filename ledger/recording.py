@@ -106,7 +106,8 @@ def record(event: Event, origin: Origin, head: Head, now: int, asked: bytes | No
         }
     )
     return Recorded(
-        stream, head.version + 1, recorded_at, payload.event_type, event_id, schema.fingerprint, origin.trace_id, origin.traceparent, body
+        stream, head.version + 1, recorded_at, payload.event_type, event_id, schema.fingerprint,
+        origin.trace_id, origin.traceparent, body,
     )  # fmt: skip
 
 

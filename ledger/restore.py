@@ -20,13 +20,13 @@ from ledger.core.chain import hash_of
 from ledger.core.events import Event, Payload, WalletOpened
 from ledger.core.evolve import evolve
 from ledger.core.state import Bet, Currency, Key, Session, State
-from ledger.journal import writes
 from ledger.locks import stream_lock
 from ledger.recording import PLAYER, Head, Recorded, StreamKey, stream_of
 from ledger.settings import Settings
 from ledger.store import arrays, entities, streams, wallets
 from ledger.store.commands import CommandKey, Decided
 from ledger.store.statement import Statement
+from ledger.transaction import writes
 from schemas.registry import WireRecord
 
 CHUNK = 500

@@ -6,7 +6,6 @@ events, state, outcomes; (4) commit.
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -28,23 +27,17 @@ Answer = tuple[Outcome, ...] | Exception
 """What a callback came to, or the bug that stopped its decision."""
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
-    """What a transaction made durable. `answers` stand beside the callbacks; None: its player is another one than was
-    locked, try again.
-    """
-
-    answers: tuple[Answer | None, ...]
-
-
 async def commit(
     connection: AsyncConnection[Any],
     directory: Directory,
     callbacks: Sequence[Callback],
     *,
     lock_timeout_ms: int | None = None,
-) -> Committed:
-    """Decide `callbacks` in order and make them durable. `lock_timeout_ms` replaces the connection's own for this time.
+) -> tuple[Answer | None, ...]:
+    """Decide `callbacks` in order and make them durable; one answer for each.
+
+    None is the answer of a callback whose player turned out to be another one than was locked: try it again.
+    `lock_timeout_ms` replaces the connection's own for this transaction.
 
     Raises what the database raises; nothing is committed then, unless the connection was lost at the very end.
     """
@@ -54,11 +47,11 @@ async def commit(
         await run(connection, [Statement(locks.SET_TIMEOUT, (str(lock_timeout_ms),))])
     batch = await _load(connection, pairs)
     answers = tuple([_decide(batch, directory, callback) for callback in callbacks])
+    directory.learn(batch.loaded.entities.values())
     await run(connection, writes(batch))
     await connection.commit()
-    directory.learn(batch.loaded.entities.values())
     directory.learn(batch.state.entities.values())
-    return Committed(answers)
+    return answers
 
 
 async def _look_up(connection: AsyncConnection[Any], directory: Directory, callbacks: Iterable[Callback]) -> None:

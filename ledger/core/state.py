@@ -68,7 +68,7 @@ class Wallet:
             else:
                 receivable += amount
         assert min(cash, bonus, held, -receivable) >= 0, (
-            f"{self.wallet_id} would become {cash, bonus, held, receivable}"
+            f"I3: {self.wallet_id} would become {cash, bonus, held, receivable}"
         )
         return Wallet(self.tenant_id, self.player_id, self.currency, self.exponent, cash, bonus, held, receivable)
 

@@ -35,8 +35,9 @@ where b.integration_id = n.integration_id and b.bet_id = n.bet_id
 """
 
 _inserted = attrgetter(
-    "integration_id", "bet_id", "tenant_id", "player_id", "status", "round_id", "session_id", "game_id", "currency", "mode", "hold_id",
-    "stake_minor", "stake_cash_minor", "stake_bonus_minor", "held_minor", "win_minor", "settlement_id", "rollback_id",
+    "integration_id", "bet_id", "tenant_id", "player_id", "status", "round_id", "session_id", "game_id",
+    "currency", "mode", "hold_id", "stake_minor", "stake_cash_minor", "stake_bonus_minor", "held_minor",
+    "win_minor", "settlement_id", "rollback_id",
 )  # fmt: skip
 _updated = attrgetter("integration_id", "bet_id", "status", "held_minor", "win_minor", "settlement_id", "rollback_id")
 

@@ -8,7 +8,8 @@ from ledger.store.statement import Statement
 
 APPEND = """
 insert into wagerledger.event_log
-    (recorded_at, tenant_id, stream_type, stream_id, stream_version, event_type, event_id, schema_fingerprint, trace_id, traceparent, body)
+    (recorded_at, tenant_id, stream_type, stream_id, stream_version, event_type, event_id, schema_fingerprint,
+    trace_id, traceparent, body)
 select recorded_at, tenant_id, stream_type, stream_id, stream_version, event_type, event_id::uuid, schema_fingerprint,
     trace_id, traceparent, body
 from unnest(%b::timestamptz[], %b::text[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::text[], %b::bytea[],

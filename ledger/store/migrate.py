@@ -11,8 +11,8 @@ from sqlalchemy import Connection, create_engine, make_url, text
 MONTHS_AHEAD = 12
 
 ADD_PARTITIONS = text("""
-select wagerledger.add_event_log_partition((date_trunc('month', now() at time zone 'UTC') + make_interval(months => n))::date)
-from generate_series(0, :months) n
+select wagerledger.add_event_log_partition((this_month + make_interval(months => n))::date)
+from date_trunc('month', now() at time zone 'UTC') this_month, generate_series(0, :months) n
 """)
 
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 
 class Statement(NamedTuple):
-    """SQL with its parameters, ready to run. `rows` is how many rows it must touch, or None where any number is right."""
+    """SQL with its parameters, ready to run. `rows`: how many rows it must touch; None where any number is right."""
 
     sql: str
     params: Sequence[Any]

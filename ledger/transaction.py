@@ -82,7 +82,7 @@ async def _load(connection: AsyncConnection[Any], pairs: Sequence[tuple[Command,
     locked, heads, known, *loaded = await run(connection, statements)
     taken = await locked.fetchone()
     assert taken, "a query without a table has a row"
-    assert taken[1], "locks come before the first write: only then is (xid, position) the order of every stream"
+    assert taken[1], "locks must come before the first write: only so is (xid, position) the order of every stream"
     state = State()
     for (table, _), cursor in zip(tables, loaded, strict=True):
         state.put(*map(table.entity, await cursor.fetchall()))

@@ -48,7 +48,8 @@ class Settings(BaseSettings):
     rate_limit_per_s: int = Field(0, ge=0, description="Callbacks per second and integration; 0 is no limit.")
 
     journal_writers: PositiveInt = Field(
-        1, description="Writers per gateway process, each with one database connection; more of them make smaller batches."
+        1,
+        description="Writers per gateway process, each with one database connection; more make smaller batches.",
     )
     journal_batch: PositiveInt = Field(128, description="Most callbacks of one database transaction.")
     journal_queue: PositiveInt = Field(4096, description="Most callbacks that wait; past it the answer is 503.")

@@ -230,10 +230,11 @@ def _undo(bet: Bet, wallet: Wallet) -> tuple[Posting, ...]:
 
 def _tombstone(state: State, command: RollbackBet) -> Decision:
     session = state.session(command.session_id) if command.session_id else None
-    known = session is not None and session.integration_id == command.origin.integration_id
-    rollback_id = command.named("rb")
-    payload = BetTombstoned(rollback_id, command.bet_id, command.round_id, command.reason)
-    return _accept(command, session.player_id if session and known else None, (), payload)
+    if session and session.integration_id != command.origin.integration_id:
+        session = None
+    player_id, currency = (session.player_id, session.currency) if session else (None, None)
+    payload = BetTombstoned(command.named("rb"), command.bet_id, command.round_id, currency, command.reason)
+    return _accept(command, player_id, (), payload)
 
 
 def _bet_and_wallet(state: State, command: SettleBet | RollbackBet) -> tuple[Bet | None, Wallet | None]:

@@ -166,6 +166,8 @@ class BetTombstoned(Payload):
     rollback_id: str
     bet_id: str
     round_id: str | None
+    currency: str | None
+    """Of the session that the rollback names."""
     reason: str
 
     @property

@@ -125,7 +125,9 @@ def _bets(record: dict[str, Any], views: dict[str, Rows]) -> None:
             bet |= BET | {
                 name: record[name] for name in ("integration_id", "tenant_id", "region", "player_id", "provider_id")
             }
-            bet |= {name: value for name, value in payload.items() if name not in ("capture", "reason")}
+            # A tombstone's currency is its session's, not a bet's.
+            left_out = {"bet.authorized": {"capture"}, "bet.tombstoned": {"reason", "currency"}}[record["event_type"]]
+            bet |= {name: value for name, value in payload.items() if name not in left_out}
     match record["event_type"]:
         case "bet.authorized":
             bet |= {"status": "open", "authorized_at": now, "authorize_trace_id": trace_id}

@@ -88,7 +88,7 @@ def check(system: System, history: Sequence[Call], *, restored: bool = False) ->
         _check_stored(connection, log, found)
         if not restored:
             _check_commands(connection, history, found)
-    with_effect = {entry.record["idempotency_key"] for entry in log if entry.record["event_type"] != "bet.tombstoned"}
+    with_effect = {entry.record["idempotency_key"] for entry in log}
     _check_history(history, with_effect if restored else None, found)
     _check_effects(history, log, found)
     _check_bank(history, system.players, log, found)

@@ -43,7 +43,7 @@ def history() -> list[tuple[Event, Origin]]:
         ),
         (BetRolledBack("rb_1", "b2", "r2", "dice", "EUR", 2, 100, 0, None, "void", "real"), refund("EUR", 100, 0, 100)),
         (SessionEnded("s_1", "EUR", "real", "logout"), ()),
-        (BetTombstoned("rb_2", "b3", None, "timeout"), ()),
+        (BetTombstoned("rb_2", "b3", None, None, "timeout"), ()),
     ]
     asked = []
     for number, (payload, postings) in enumerate(facts):

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import ssl
 import tarfile
 import tempfile
 import time
@@ -20,7 +21,7 @@ from jgo.maven import Artifact as MavenArtifact
 from jgo.maven import MavenContext, PythonResolver
 
 from sandbox.file_lock import FileLock
-from sandbox.process import Report, silent
+from sandbox.process import Report, StartError, silent
 
 LOCK_PATH = Path(__file__).with_name("artifacts.lock")
 LOCK_HEADER = "# Made by `make lock`: server, group, artifact, version, classifier, packaging, bytes, sha256.\n"
@@ -36,7 +37,7 @@ LOG_BINDING = ("org.apache.logging.log4j", "log4j-slf4j-impl", "2.25.4")
 REGISTRY = ("io.apicurio", "apicurio-registry-app", "3.3.3")
 
 
-class DownloadError(RuntimeError):
+class DownloadError(StartError):
     """An artifact could not be fetched, or what came is not what the lock says."""
 
 
@@ -88,11 +89,19 @@ def fetch(artifacts: list[Artifact], *, report: Report = silent, local_repositor
     """
     if all(artifact.path.exists() for artifact in artifacts):
         return
+    _trust_as_the_machine_does()
     with exclusive_cache() as folder:
         missing = [artifact for artifact in artifacts if not artifact.path.exists()]
         progress = Progress(sum(artifact.size_bytes for artifact in missing), report)
         for artifact in missing:
             _fetch_one(artifact, folder, progress, local_repositories or [])
+
+
+def _trust_as_the_machine_does() -> None:
+    """Trust the authorities of this machine, perhaps a company's own, as pip does; requests alone has a fixed list."""
+    authorities = ssl.get_default_verify_paths().cafile
+    if authorities:
+        os.environ.setdefault("REQUESTS_CA_BUNDLE", authorities)
 
 
 @contextlib.contextmanager

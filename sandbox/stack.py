@@ -1,5 +1,6 @@
 """The embedded stack: two PostgreSQL instances, Kafka and the schema registry, started and stopped together."""
 
+import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,7 +10,7 @@ from sandbox import artifacts
 from sandbox.file_lock import FileLock
 from sandbox.kafka import Kafka
 from sandbox.postgres import BI, LEDGER, Postgres
-from sandbox.process import Process, Report, StartError, silent
+from sandbox.process import LOOPBACK, Process, Report, StartError, silent
 from sandbox.registry import Registry
 
 
@@ -36,6 +37,7 @@ class Stack:
         self._acquire()
         try:
             artifacts.fetch(artifacts.read_lock(), report=self.report)
+            reach_loopback_directly()
             self._stop_leftovers()
             self.add(self.ledger_database, self.bi_database, self.kafka, self.registry)
         except BaseException:
@@ -93,6 +95,12 @@ class Stack:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def reach_loopback_directly() -> None:
+    """A proxy that the environment names must not stand between this process and the servers here."""
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name), LOOPBACK]))
 
 
 def at_once(action: Callable[[Process], None], items: Iterable[Process]) -> None:

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import psycopg
+from confluent_kafka import KafkaException
 from psycopg import sql
 
 from ledger import integrations
 from ledger.cashier import Cashier
 from ledger.core.money import parse_amount
+from ledger.journal import Retryable
 from ledger.secrets import Vault, new_secrets_key
 from ledger.settings import PREFIX, Settings
 from ledger.store.migrate import upgrade
@@ -67,7 +69,12 @@ class System:
         """Start and prepare everything, then write `sandbox.json`. Raises StartError, with nothing left running."""
         self.stack.start()
         try:
-            self._prepare()
+            try:
+                self._prepare()
+            except (psycopg.Error, KafkaException, *registry.ERRORS, topics.TopicMismatchError, Retryable) as error:
+                raise StartError(
+                    f"the servers run, but could not be prepared: {error}; see {self.root / 'log'}"
+                ) from error
             self.stack.add(self.gateway, self.relay, self.projector)
             (self.root / "sandbox.json").write_text(json.dumps(self.description(), indent=2) + "\n", "utf-8")
         except BaseException:

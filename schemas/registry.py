@@ -41,6 +41,10 @@ class UndecodableRecord(ValueError):  # noqa: N818, it names what is at fault
     """These bytes can never be read as an event."""
 
 
+ERRORS = (RegistryUnavailableError, SchemaMismatchError)
+"""What a deploy step may meet."""
+
+
 class Finding(NamedTuple):
     """What is wrong with a subject."""
 

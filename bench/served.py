@@ -1,0 +1,139 @@
+"""The ledger that is measured: a fresh PostgreSQL, a gateway on it, an integration, and players with money and a
+session each.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+import psycopg
+from psycopg import sql
+from pydantic import SecretStr
+from uuid_utils import uuid7
+
+from ledger import integrations
+from ledger.callback import Callback
+from ledger.core.commands import Deposit, OpenWallet, Origin, StartSession
+from ledger.core.money import Amount
+from ledger.journal import Journal
+from ledger.secrets import Vault, new_secrets_key
+from ledger.settings import PREFIX, Settings
+from ledger.store import migrate
+from sandbox.postgres import Postgres
+from sandbox.service import GatewayService
+
+TENANT, REGION, PROVIDER, CURRENCY = "brand", "EU", "studio", "EUR"
+DEPOSIT = Amount(10**9, 0)
+NEVER_US = 9 * 10**15
+"""When the sessions expire: microseconds since the epoch."""
+_AT_ONCE = 2000
+
+EVENT_SIZE = "select avg(length(body))::int from wagerledger.event_log where event_type = 'bet.authorized'"
+COMMAND_SIZES = """
+select avg(length(answer))::int, avg(length(outcome::text))::int from wagerledger.commands where kind = 'AuthorizeBet'
+"""
+
+
+class ServedLedger:
+    """Use it in a `with` block. Settings of the journal and the log in our environment reach the gateway, so that they
+    can be compared.
+    """
+
+    def __init__(self, root: Path, wallets: int, *, profile: Path | None = None) -> None:
+        self._wallets = wallets
+        self._secrets_key = new_secrets_key()
+        self.postgres = Postgres("postgres", root, database="wagerledger")
+        self.gateway = (
+            GatewayService(root, self._environment)
+            if profile is None
+            else _ProfiledGateway(root, self._environment, profile)
+        )
+
+    def __enter__(self) -> Self:
+        self.postgres.start()
+        try:
+            self._prepare()
+            self.gateway.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.gateway.stop()
+        self.postgres.stop()
+
+    def _environment(self) -> dict[str, str]:
+        given = {
+            name: value for name, value in os.environ.items() if name.startswith((f"{PREFIX}JOURNAL_", f"{PREFIX}LOG_"))
+        }
+        return {**given, f"{PREFIX}DATABASE_URL": self.postgres.url, f"{PREFIX}SECRETS_KEY": self._secrets_key}
+
+    def _prepare(self) -> None:
+        migrate.upgrade(self.postgres.url)
+        settings = Settings(
+            database_url=SecretStr(self.postgres.url), secrets_key=SecretStr(self._secrets_key), journal_batch=500
+        )
+        with psycopg.connect(self.postgres.url) as connection:
+            self.issued = integrations.add(
+                connection, Vault(settings), tenant_id=TENANT, region=REGION, provider_id=PROVIDER
+            )
+        self.sessions = asyncio.run(_open_players(settings, self.issued.integration_id, self._wallets))
+
+    def count_bets(self) -> int:
+        with psycopg.connect(self.postgres.url) as connection:
+            return int(connection.execute("select count(*) from wagerledger.bets").fetchall()[0][0])
+
+    def row_sizes(self) -> dict[str, int]:
+        """What is written per bet where the size is not the column's: average bytes."""
+        with psycopg.connect(self.postgres.url) as connection:
+            ((body,),) = connection.execute(EVENT_SIZE).fetchall()
+            ((answer, outcome),) = connection.execute(COMMAND_SIZES).fetchall()
+        return {"body_bytes": body, "answer_bytes": answer, "outcome_bytes": outcome}
+
+    def database_settings(self, names: Sequence[str]) -> dict[str, str]:
+        with psycopg.connect(self.postgres.url) as connection:
+            return {
+                name: connection.execute(sql.SQL("show {}").format(sql.Identifier(name))).fetchall()[0][0]
+                for name in names
+            }
+
+
+class _ProfiledGateway(GatewayService):
+    """Writes a profile of itself when it stops."""
+
+    def __init__(self, root: Path, settings: Callable[[], Mapping[str, str]], profile: Path) -> None:
+        super().__init__(root, settings)
+        self._profile = profile
+
+    def command(self) -> Sequence[str | Path]:
+        python, *arguments = super().command()
+        return [python, "-m", "cProfile", "-o", self._profile, *arguments]
+
+
+async def _open_players(settings: Settings, integration_id: str, count: int) -> list[str]:
+    """Give `count` players a wallet with money and a session; tells the sessions' ids."""
+    sessions: list[str] = []
+    async with Journal(settings) as journal:
+        for first in range(0, count, _AT_ONCE):
+            callbacks = [_opened(integration_id, f"p_{n}") for n in range(first, min(first + _AT_ONCE, count))]
+            for outcomes in await asyncio.gather(*map(journal.submit, callbacks)):
+                assert not outcomes[-1].refusal_code, outcomes
+                sessions.append(outcomes[-1].result["session_id"])
+    return sessions
+
+
+def _opened(integration_id: str, player: str) -> Callback:
+    operator = Origin(TENANT, REGION, None, None, "bench", f"open:{player}", "bench")
+    paid_in = replace(operator, idempotency_key=f"pay:{player}")
+    provider = Origin(TENANT, REGION, integration_id, PROVIDER, "bench", f"start:{player}", "bench")
+    return Callback(
+        (
+            OpenWallet(operator, str(uuid7()), 0, player, CURRENCY, 2),
+            Deposit(paid_in, str(uuid7()), 0, player, CURRENCY, DEPOSIT, "bench", "bench"),
+            StartSession(provider, str(uuid7()), 0, player, CURRENCY, "game_1", None, "real", NEVER_US),
+        )
+    )

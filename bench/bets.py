@@ -20,7 +20,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.cpu import postgres_cpu_s, process_cpu_s
+from bench.cpu import postgres_cpu_s
 from bench.load import Job, Result, load, trivial_responder
 from bench.report import Cpu, Figure, table
 from bench.served import CURRENCY, PROVIDER, REGION, TENANT, ServedLedger
@@ -49,7 +49,9 @@ SETTINGS = (
 Say = Callable[[str], None]
 
 
-def run(*, seconds: float, concurrency: Sequence[int], wallets: int, profile: bool, as_json: bool) -> None:
+def run(
+    *, seconds: float, concurrency: Sequence[int], wallets: int, gateways: int, profile: bool, as_json: bool
+) -> None:
     """Measure and print.
 
     Ends with exit code 1 where an answer was not 200 or the database holds another number of bets than was answered.
@@ -59,8 +61,8 @@ def run(*, seconds: float, concurrency: Sequence[int], wallets: int, profile: bo
     say = Console(stderr=True, style="dim", highlight=False).print
     with tempfile.TemporaryDirectory(prefix="wagerledger-bench-", ignore_cleanup_errors=True) as folder:
         root = Path(folder)
-        say(f"starting PostgreSQL and a gateway (no Kafka: it answers no bet), opening {wallets:,} wallets")
-        with ServedLedger(root, wallets) as ledger:
+        say(f"starting PostgreSQL and {gateways} gateway(s) (no Kafka: it answers no bet), opening {wallets:,} wallets")
+        with ServedLedger(root, wallets, processes=gateways) as ledger:
             bench = _Bench(ledger, root, say)
             found = bench.measure(wallets, seconds, concurrency)
         if profile:
@@ -117,11 +119,9 @@ class _Bench:
 
     def _bet(self, figure: Figure, seconds: float) -> None:
         ledger = self._ledger
-        gateway_s, postgres_s = process_cpu_s(ledger.gateway.pid), postgres_cpu_s(ledger.postgres)
+        gateway_s, postgres_s = ledger.gateway_cpu_s(), postgres_cpu_s(ledger.postgres)
         result = load(self._job(figure.case, figure.concurrency, seconds))
-        cpu = Cpu(
-            process_cpu_s(ledger.gateway.pid) - gateway_s, postgres_cpu_s(ledger.postgres) - postgres_s, result.cpu_s
-        )
+        cpu = Cpu(ledger.gateway_cpu_s() - gateway_s, postgres_cpu_s(ledger.postgres) - postgres_s, result.cpu_s)
         self._count(result)
         figure.add(result.answered, result.seconds, array("d", self._latencies.read_bytes()), cpu)
 
@@ -157,7 +157,7 @@ class _Bench:
 def job(ledger: ServedLedger, case: str, concurrency: int, seconds: float, latencies: Path) -> Job:
     assert ledger.issued.secret
     return Job(
-        port=ledger.gateway.port,
+        port=ledger.port,
         concurrency=concurrency,
         seconds=seconds,
         most=int(seconds * min(BETS_PER_S, BETS_PER_S_AND_CLIENT * concurrency)),

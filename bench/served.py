@@ -14,6 +14,7 @@ from psycopg import sql
 from pydantic import SecretStr
 from uuid_utils import uuid7
 
+from bench.cpu import process_cpu_s
 from ledger import integrations
 from ledger.callback import Callback
 from ledger.core.commands import Deposit, OpenWallet, Origin, StartSession
@@ -23,6 +24,7 @@ from ledger.secrets import Vault, new_secrets_key
 from ledger.settings import PREFIX, Settings
 from ledger.store import migrate
 from sandbox.postgres import Postgres
+from sandbox.process import free_ports
 from sandbox.service import GatewayService
 
 TENANT, REGION, PROVIDER, CURRENCY = "brand", "EU", "studio", "EUR"
@@ -42,35 +44,43 @@ class ServedLedger:
     can be compared.
     """
 
-    def __init__(self, root: Path, wallets: int, *, profile: Path | None = None) -> None:
+    def __init__(self, root: Path, wallets: int, *, processes: int = 1, profile: Path | None = None) -> None:
         self._wallets = wallets
         self._secrets_key = new_secrets_key()
         self.postgres = Postgres("postgres", root, database="wagerledger")
-        self.gateway = (
-            GatewayService(root, self._environment)
-            if profile is None
-            else _ProfiledGateway(root, self._environment, profile)
-        )
+        self.port = free_ports(1)[0]
+        self.gateways: list[GatewayService] = [
+            GatewayService(root, self._environment, port=self.port, name=f"gateway-{n}") for n in range(processes)
+        ]
+        if profile is not None:
+            self.gateways = [_ProfiledGateway(root, self._environment, profile, self.port)]
 
     def __enter__(self) -> Self:
         self.postgres.start()
         try:
             self._prepare()
-            self.gateway.start()
+            for gateway in self.gateways:
+                gateway.start()
         except BaseException:
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.gateway.stop()
+        for gateway in self.gateways:
+            gateway.stop()
         self.postgres.stop()
 
     def _environment(self) -> dict[str, str]:
         given = {
             name: value for name, value in os.environ.items() if name.startswith((f"{PREFIX}JOURNAL_", f"{PREFIX}LOG_"))
         }
-        return {**given, f"{PREFIX}DATABASE_URL": self.postgres.url, f"{PREFIX}SECRETS_KEY": self._secrets_key}
+        return {
+            **given,
+            f"{PREFIX}DATABASE_URL": self.postgres.url,
+            f"{PREFIX}SECRETS_KEY": self._secrets_key,
+            f"{PREFIX}GATEWAY_REUSE_PORT": "true",
+        }
 
     def _prepare(self) -> None:
         migrate.upgrade(self.postgres.url)
@@ -82,6 +92,9 @@ class ServedLedger:
                 connection, Vault(settings), tenant_id=TENANT, region=REGION, provider_id=PROVIDER
             )
         self.sessions = asyncio.run(_open_players(settings, self.issued.integration_id, self._wallets))
+
+    def gateway_cpu_s(self) -> float:
+        return sum(process_cpu_s(gateway.pid) for gateway in self.gateways)
 
     def count_bets(self) -> int:
         with psycopg.connect(self.postgres.url) as connection:
@@ -105,8 +118,8 @@ class ServedLedger:
 class _ProfiledGateway(GatewayService):
     """Writes a profile of itself when it stops."""
 
-    def __init__(self, root: Path, settings: Callable[[], Mapping[str, str]], profile: Path) -> None:
-        super().__init__(root, settings)
+    def __init__(self, root: Path, settings: Callable[[], Mapping[str, str]], profile: Path, port: int) -> None:
+        super().__init__(root, settings, port=port)
         self._profile = profile
 
     def command(self) -> Sequence[str | Path]:

@@ -18,6 +18,7 @@ def bets(
     seconds: Annotated[float, typer.Option(min=1, max=120, help="Length of each measurement.")] = 10,
     concurrency: Annotated[str, typer.Option(help="Clients at once, with commas.")] = "1,16,64,256",
     wallets: Annotated[int, typer.Option(min=1, max=100_000, help="Wallets of the spread runs.")] = 10_000,
+    gateways: Annotated[int, typer.Option(min=1, max=64, help="Gateway processes; they share one port.")] = 2,
     *,
     profile: Annotated[bool, typer.Option(help="Also say where the gateway's time goes.")] = False,
     as_json: Json = False,
@@ -31,6 +32,7 @@ def bets(
         seconds=seconds,
         concurrency=[int(part) for part in concurrency.split(",")],
         wallets=wallets,
+        gateways=gateways,
         profile=profile,
         as_json=as_json,
     )

@@ -205,6 +205,7 @@ def run(settings: Settings) -> int:
         (settings.gateway_host, settings.gateway_port),
         family=socket.AF_INET6 if ":" in settings.gateway_host else socket.AF_INET,
         backlog=BACKLOG,
+        reuse_port=settings.gateway_reuse_port,
     )
     if metrics_url := serve_metrics(settings):
         log.info("metrics served", url=metrics_url)

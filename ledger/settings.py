@@ -7,7 +7,9 @@ the value.
 import os
 from pathlib import Path
 
-from pydantic import Field, PositiveInt, SecretStr
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import Field, PositiveInt, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "WAGERLEDGER_"
@@ -16,7 +18,7 @@ PREFIX = "WAGERLEDGER_"
 class Settings(BaseSettings):
     """What a process needs to know. Every field is described here once, and in docs/reference/settings.md."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, hide_input_in_errors=True)
 
     database_url: SecretStr = Field(
         SecretStr("postgresql://wagerledger@127.0.0.1:5432/wagerledger"), description="The ledger's PostgreSQL."
@@ -38,6 +40,10 @@ class Settings(BaseSettings):
 
     gateway_host: str = Field("127.0.0.1", description="Address the gateway listens on.")
     gateway_port: int = Field(8080, description="Port the gateway listens on; 0 takes a free one.")
+    gateway_reuse_port: bool = Field(
+        False,
+        description="Let several gateways of this machine share the port; the kernel spreads connections over them.",
+    )
     metrics_host: str = Field("127.0.0.1", description="Internal address of /metrics.")
     metrics_port: int | None = Field(
         None, description="Internal port of /metrics; 0 takes a free one, unset serves none."
@@ -68,6 +74,21 @@ class Settings(BaseSettings):
 
     log_format: str = Field("json", pattern="json|console", description="json for machines, console for people.")
     log_level: str = Field("info", description="debug, info, warning or error.")
+
+    @field_validator("database_url", "bi_database_url")
+    @classmethod
+    def _is_database_url(cls, url: SecretStr) -> SecretStr:
+        """Here, because the drivers quote what they cannot read, and that is most often the password."""
+        try:
+            parts = conninfo_to_dict(url.get_secret_value())
+        except psycopg.ProgrammingError:
+            parts = None
+        if parts is None or any("@" in str(parts.get(name, "")) for name in ("host", "dbname")):
+            raise ValueError(
+                "is no PostgreSQL URL (postgresql://user:password@host:port/database); "
+                "special characters of the password must be percent-encoded"
+            )
+        return url
 
 
 def load_settings() -> Settings:

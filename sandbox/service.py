@@ -64,7 +64,8 @@ class GatewayService(Service):
         }
 
     def probe(self) -> bool:
-        return answers(f"{self.url}/readyz")
+        # Where gateways share a port, only the internal one says that it is this gateway that listens.
+        return super().probe() and answers(f"{self.url}/readyz")
 
     def _choose_ports(self) -> None:
         super()._choose_ports()

@@ -76,7 +76,7 @@ class System:
                     f"the servers run, but could not be prepared: {error}; see {self.root / 'log'}"
                 ) from error
             self.stack.add(self.gateway, self.relay, self.projector)
-            (self.root / "sandbox.json").write_text(json.dumps(self.description(), indent=2) + "\n", "utf-8")
+            _write_secret(self.root / "sandbox.json", json.dumps(self.description(), indent=2) + "\n")
         except BaseException:
             self.stop()
             raise

@@ -11,6 +11,7 @@ def migrate(*, as_json: Json = False) -> None:
 
     WAGERLEDGER_DATABASE_URL must name a role that may create tables and roles; the running services use lesser ones.
     """
+    from psycopg.errors import LockNotAvailable
     from sqlalchemy.exc import OperationalError
 
     from ledger.store.migrate import upgrade
@@ -18,6 +19,10 @@ def migrate(*, as_json: Json = False) -> None:
     try:
         upgrade(settings_or_fail().database_url.get_secret_value())
     except OperationalError as error:
+        if isinstance(error.orig, LockNotAvailable):
+            fail(
+                "A long read of the event log is in the way (an audit, a back-up?): nothing was changed, run it again."
+            )
         fail(f"WAGERLEDGER_DATABASE_URL: {str(error.orig).strip()}")
     show({"migrated": True}, as_json=as_json, text="The ledger's database is up to date.")
 

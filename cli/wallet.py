@@ -6,13 +6,14 @@ from typing import Annotated
 
 import psycopg
 import typer
+from uuid_utils import uuid7
 
 from cli.output import FINDING, Json, fail, show, table
 from cli.settings import settings_or_fail
 from ledger.callback import Outcome
 from ledger.cashier import Cashier
 from ledger.core.money import COMMON_EXPONENTS, Amount, format_minor, parse_amount
-from ledger.identifiers import is_currency, player_id_fault
+from ledger.identifiers import FORM, is_currency, is_id, player_id_fault
 from ledger.journal import Retryable
 from schemas.errors import ERRORS
 
@@ -47,10 +48,12 @@ def open_wallet(
     """Open a wallet, empty."""
     _check(player_id, currency)
     decimals = COMMON_EXPONENTS.get(currency, 2) if exponent is None else exponent
+    key = key or str(uuid7())
     _run(
         brand,
         region,
         actor,
+        key,
         lambda cashier: cashier.open_wallet(player_id, currency, decimals, key=key),
         as_json=as_json,
     )
@@ -72,10 +75,12 @@ def deposit(
     """Pay money in: from the cashier to the player's cash."""
     _check(player_id, currency)
     exact = _amount(amount)
+    key = key or str(uuid7())
     _run(
         brand,
         region,
         actor,
+        key,
         lambda cashier: cashier.deposit(player_id, currency, exact, reference, key=key),
         as_json=as_json,
     )
@@ -97,10 +102,12 @@ def withdraw(
     """Pay money out: from the player's cash to the cashier."""
     _check(player_id, currency)
     exact = _amount(amount)
+    key = key or str(uuid7())
     _run(
         brand,
         region,
         actor,
+        key,
         lambda cashier: cashier.withdraw(player_id, currency, exact, reference, key=key),
         as_json=as_json,
     )
@@ -189,8 +196,11 @@ def _amount(text: str) -> Amount:
 
 
 def _run(
-    brand: str, region: str, actor: str, command: Callable[[Cashier], Awaitable[Outcome]], *, as_json: bool
+    brand: str, region: str, actor: str, key: str, command: Callable[[Cashier], Awaitable[Outcome]], *, as_json: bool
 ) -> None:
+    for name, value in (("--brand", brand), ("--region", region), ("--key", key)):
+        if not is_id(value):
+            fail(f"{name} {value!r} {FORM}")
     settings = settings_or_fail()
 
     async def submit() -> Outcome:
@@ -200,7 +210,8 @@ def _run(
     try:
         outcome = asyncio.run(submit())
     except Retryable as error:
-        fail(f"{ERRORS[error.code].text({})} (WAGERLEDGER_DATABASE_URL)")
+        # Without the key a repeat would be a second payment.
+        fail(f"{ERRORS[error.code].text({})} The key is --key {key} (WAGERLEDGER_DATABASE_URL)")
     if outcome.refusal_code:
         text = ERRORS[outcome.refusal_code].text(outcome.details)
         show(

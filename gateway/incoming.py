@@ -70,27 +70,19 @@ async def read_body(head: Head, receive: Receive, limit_bytes: int) -> bytes:
     announced = head.headers.get(b"content-length", b"0")
     if not announced.isdigit() or int(announced[:20]) > limit_bytes:
         raise Rejected("BODY_TOO_LARGE", limit_bytes=limit_bytes)
-    message = await receive()
-    if message["type"] == "http.request" and not message.get("more_body"):
-        body: bytes = message["body"]
-    else:
-        body = await _read_on(message, receive, limit_bytes)
-    if len(body) > limit_bytes:
-        raise Rejected("BODY_TOO_LARGE", limit_bytes=limit_bytes)
-    return body
-
-
-async def _read_on(message: Message, receive: Receive, limit_bytes: int) -> bytes:
     parts, size = [], 0
     try:
+        # Around the first piece too: a caller may announce a body and never begin it.
         async with asyncio.timeout(BODY_TIMEOUT_S):
             while True:
+                message = await receive()
                 if message["type"] == "http.disconnect":
                     raise Disconnected
                 parts.append(message["body"])
                 size += len(message["body"])
-                if size > limit_bytes or not message.get("more_body"):
+                if size > limit_bytes:
+                    raise Rejected("BODY_TOO_LARGE", limit_bytes=limit_bytes)
+                if not message.get("more_body"):
                     return b"".join(parts)
-                message = await receive()
     except TimeoutError as error:
         raise Rejected("BODY_TIMEOUT", timeout_s=BODY_TIMEOUT_S) from error

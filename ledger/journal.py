@@ -73,6 +73,13 @@ class DeadlineExceeded(Retryable):
     code = "DEADLINE_EXCEEDED"
 
 
+class _Connection(AsyncConnection[Any]):
+    """Given up by closing it, never by a cancel request: a cancelled COMMIT may be half a yes (see LET_COMMIT_WAIT)."""
+
+    async def cancel_safe(self, *, timeout: float = 0) -> None:  # noqa: ASYNC109  # the base class's signature
+        self.pgconn.finish()
+
+
 class _TransactionFailedError(Exception):
     """The database lives and has undone the transaction: its callbacks may be tried one by one."""
 
@@ -189,10 +196,16 @@ class Journal:
             await self._commit_one_by_one(writer, batch)
 
     async def _commit_one_by_one(self, writer: _Writer, batch: list[_Waiting]) -> None:
+        blocked = set()
         for waiting in batch:
+            stream = self._directory.stream_of(waiting.callback.commands[0])
+            if stream in blocked:  # it would wait for the same lock, and the others behind it
+                waiting.tell(Unavailable())
+                continue
             try:
                 await self._attempt(writer, [waiting], alone=True)
             except Retryable as error:
+                blocked.add(stream)
                 waiting.tell(error)
             except _TransactionFailedError as error:
                 log.exception("callback failed", command=waiting.callback.commands[0].kind)
@@ -251,7 +264,7 @@ class Journal:
 
     async def _connect(self, writer: _Writer) -> AsyncConnection[Any]:
         timeout_ms = self._settings.journal_deadline_ms
-        writer.connection = await AsyncConnection.connect(
+        writer.connection = await _Connection.connect(
             self._settings.database_url.get_secret_value(),
             application_name="wagerledger journal",
             options="-c synchronous_commit=on -c default_transaction_isolation=read\\ committed"

@@ -49,8 +49,14 @@ def restore(settings: Settings, lost: Iterator[WireRecord]) -> None:
     ) as connection:
         arrays.register(connection)
         while chunk := list(islice(lost, CHUNK)):
-            with connection.transaction():
-                _append(connection, [_Lost(record) for record in chunk])
+            try:
+                with connection.transaction():
+                    _append(connection, [_Lost(record) for record in chunk])
+            except (AssertionError, psycopg.errors.UniqueViolation) as error:
+                raise RestoreError(
+                    "the log has gone on since it was restored and has decided otherwise what the topics hold, such as "
+                    f"the same key or the same bet: {error}"
+                ) from error
 
 
 class _Lost:

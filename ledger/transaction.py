@@ -27,6 +27,12 @@ Answer = tuple[Outcome, ...] | Exception
 """What a callback came to, or the bug that stopped its decision."""
 
 
+LET_COMMIT_WAIT = "select set_config('statement_timeout', '0', true)"
+"""A COMMIT that is cancelled while it waits for a synchronous standby is done all the same, on this server alone: all
+see it, and a repeat would be told yes for what a failover loses.
+"""
+
+
 async def commit(
     connection: AsyncConnection[Any],
     directory: Directory,
@@ -48,7 +54,8 @@ async def commit(
     batch = await _load(connection, pairs)
     answers = tuple([_decide(batch, directory, callback) for callback in callbacks])
     directory.learn(batch.loaded.entities.values())
-    await run(connection, writes(batch))
+    if changes := list(writes(batch)):
+        await run(connection, [*changes, Statement(LET_COMMIT_WAIT, ())])
     await connection.commit()
     directory.learn(batch.state.entities.values())
     return answers

@@ -203,8 +203,8 @@ class Gate:
         Any other is missed by nobody before its next event comes, and that one will find a gap.
         """
         text = (key or b"").decode(errors="replace")
-        if "/" in text:
-            tenant_id, player_id = text.split("/", 1)
+        if text.count("/") == 1:  # no id of a tenant or a player has one; that of an integration has two
+            tenant_id, player_id = text.split("/")
             return {StreamKey(tenant_id, PLAYER, player_id)}
         known = {StreamKey(*row) for row in self._cursor.execute(STREAMS_NAMED, [text, PLAYER]).fetchall()}
         return known | {stream for stream in arriving if stream.stream_id == text and stream.stream_type != PLAYER}

@@ -13,7 +13,7 @@ order by not_before, kid
 """
 
 HAS_KEY = """
-select 1 from wagerledger.integration_keys where kid = %s
+select 1 from wagerledger.integration_keys where kid = %s and (not_after is null or not_after > now())
 """
 
 INSERT = """

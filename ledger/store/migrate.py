@@ -10,6 +10,9 @@ from sqlalchemy import Connection, create_engine, make_url, text
 
 MONTHS_AHEAD = 12
 
+# A new partition locks the whole log. Behind somebody's long read of it that would keep every bet waiting as well.
+DO_NOT_QUEUE = text("set local lock_timeout = '2s'")
+
 ADD_PARTITIONS = text("""
 select wagerledger.add_event_log_partition((this_month + make_interval(months => n))::date)
 from date_trunc('month', now() at time zone 'UTC') this_month, generate_series(0, :months) n
@@ -19,14 +22,19 @@ from date_trunc('month', now() at time zone 'UTC') this_month, generate_series(0
 def upgrade(database_url: str) -> None:
     """Run the missing migrations and make the event log's partitions for the months ahead. Safe to repeat, and to run
     twice at once.
+
+    Raises sqlalchemy.exc.OperationalError, with nothing changed, also where a long read of the log is in the way.
     """
     engine = create_engine(make_url(database_url).set(drivername="postgresql+psycopg"))
-    with engine.begin() as connection:
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        connection.execute(ADD_PARTITIONS, {"months": MONTHS_AHEAD})
-    engine.dispose()
+    try:
+        with engine.begin() as connection:
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.execute(DO_NOT_QUEUE)
+            connection.execute(ADD_PARTITIONS, {"months": MONTHS_AHEAD})
+    finally:
+        engine.dispose()
 
 
 def current_and_head(connection: Connection) -> tuple[str | None, str | None]:

@@ -248,6 +248,17 @@ def test_an_unreachable_database_is_2_and_names_its_variable(deployed: Cli, argu
     assert "hunter2" not in done.stdout + done.stderr
 
 
+def test_a_payment_of_unknown_outcome_tells_its_key(deployed: Cli) -> None:
+    """Whoever repeats it without that key would pay twice."""
+    gone = deployed.but(DATABASE_URL=f"postgresql://nobody@{LOOPBACK}:1/nothing")
+    said = gone("wallet", "deposit", "p_1", "EUR", "5", *WALLET, code=COULD_NOT).stderr
+    key = said.split("--key ")[1].split()[0]
+    payment = "wallet", "deposit", "p_1", "EUR", "5", *WALLET, "--key", key
+    deployed("wallet", "open", "p_1", "EUR", *WALLET)
+    assert not deployed.json(*payment)["replayed"]
+    assert deployed.json(*payment)["replayed"]
+
+
 @pytest.mark.parametrize("action", ["register", "check"])
 def test_an_unreachable_registry_is_2_and_names_its_variable(cli: Cli, action: str) -> None:
     other = cli.but(SCHEMA_REGISTRY_URL=f"http://127.0.0.1:{closed_port()}")

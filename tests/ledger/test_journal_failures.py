@@ -311,3 +311,47 @@ def test_postgres_is_killed_under_load(own_postgres):
     assert {key for _, key in found.accepted} >= heard.keys()
     assert found.count("bet.authorized") == found.count("bet.settled") == len(heard) / 2
     print(f"{len(heard)} commands, {len(errors)} retries, {KILLS} kills")
+
+
+def test_what_no_standby_has_confirmed_is_not_told(ledger_database):
+    """While a synchronous standby is silent nobody hears a yes, not even by repeating; once it is back, there is one bet."""
+
+    def name_standby(change):
+        with psycopg.connect(ledger_database, autocommit=True) as connection:
+            connection.execute("set synchronous_commit = local")
+            connection.execute(f"alter system {change}")
+            connection.execute("select pg_reload_conf()")
+
+    async def main():
+        async with Journal(settings_of(ledger_database, journal_deadline_ms=1000)) as journal:
+            (session,) = await players(journal, ask, ["ann"])
+            bet = ask.bet("2", session_id=session)
+            name_standby("set synchronous_standby_names = 'nobody'")
+            try:
+                await asyncio.sleep(0.3)
+                for _ in range(3):
+                    with pytest.raises(Retryable):
+                        await ask_one(journal, bet)
+            finally:
+                name_standby("reset synchronous_standby_names")
+            (outcome,) = await until_answered(journal, callback(bet))
+            assert outcome.code == "REPEATED"
+            assert outcome.balances.cash_minor == 9800
+
+    run(main)
+
+
+def test_a_locked_player_is_waited_for_once(ledger_database):
+    """However many callbacks a locked player has, the others wait for one of them, not for each."""
+
+    async def main():
+        async with Journal(settings_of(ledger_database, journal_writers=1)) as journal:
+            ann, bob = await players(journal, ask, ["ann", "bob"])
+            async with foreign_lock(ledger_database, "ann"):
+                asked = [asyncio.create_task(ask_one(journal, ask.bet("1", session_id=ann))) for _ in range(60)]
+                await asyncio.sleep(0.5)
+                await accepted(journal, ask.bet("1", session_id=bob))
+                told = await asyncio.gather(*asked, return_exceptions=True)
+                assert all(isinstance(one, Retryable) for one in told)
+
+    run(main)

@@ -8,6 +8,7 @@ import pytest
 from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import make_url
+from sqlalchemy.exc import OperationalError
 
 from ledger.journal import Journal
 from ledger.store import migrate
@@ -143,6 +144,18 @@ def test_the_app_role_deletes_nothing_anywhere(played):
         assert refused_everywhere(url, forbidden) == []
 
 
+def test_the_app_role_cannot_say_where_an_event_stands(played):
+    """Neither its transaction id nor its position: behind the relay's cursor it would never be published."""
+    columns = "recorded_at, tenant_id, stream_type, stream_id, stream_version, event_type, event_id, schema_fingerprint, trace_id, body"
+    values = "now(), 't', 'player', 'p', 1, 'x', gen_random_uuid(), '', '', ''"
+    placed = [
+        f"insert into wagerledger.event_log ({columns}, xid) values ({values}, '3')",
+        f"insert into wagerledger.event_log ({columns}, position) overriding system value values ({values}, 1)",
+    ]
+    with login(played, "wagerledger_app") as url:
+        assert refused_everywhere(url, placed) == []
+
+
 def test_the_reader_role_only_reads_and_sees_no_key(played):
     """Everything but the integrations' keys, and nothing can be written."""
     names = [name for name in tables(played) if "event_log_" not in name]  # the log is read through its parent
@@ -169,6 +182,16 @@ def test_a_month_that_was_forgotten_does_not_stop_the_next(ledger_database, monk
     monkeypatch.setattr(migrate, "MONTHS_AHEAD", 16)
     migrate.upgrade(ledger_database)
     assert len(tables(ledger_database, LOG)) == before + 3
+
+
+def test_a_new_month_does_not_queue_before_the_bets(ledger_database, monkeypatch):
+    """A partition locks the whole log; behind a long read of it the deploy step gives up, instead of holding up all who write."""
+    monkeypatch.setattr(migrate, "MONTHS_AHEAD", 14)
+    with psycopg.connect(ledger_database) as auditor:
+        auditor.execute("select count(*) from wagerledger.event_log")
+        with pytest.raises(OperationalError, match="lock timeout"):
+            migrate.upgrade(ledger_database)
+    migrate.upgrade(ledger_database)
 
 
 def test_the_journal_sets_what_its_promises_need(ledger_database):

@@ -59,7 +59,7 @@ class Ledger:
         self.commands += 1
         self.now += 1000
         number = f"{self.commands:032x}"
-        integration_id = integration and f"{tenant_id}-{integration}"
+        integration_id = integration and f"{tenant_id}/eu/{integration}"
         origin = Origin(tenant_id, "eu", integration_id, integration, "test", f"key-{number}", f"trace-{number}")
         decision = decide(self.state, kind(origin, number, self.now, **asked), policy or Policy())
         if not isinstance(decision, Accepted):

@@ -164,7 +164,9 @@ def test_unreadable_record_goes_to_the_dead_letters_and_parks_its_stream_alone(
 def test_foreign_bytes_in_a_stream_are_passed_when_the_chain_goes_on(ledger, publisher, read_models, settings):
     """A record that was never an event of its stream parks it only until the next event proves that nothing is missing."""
     publisher.publish(ledger.recorded)
-    publisher.publish_raw([("brand-a/anna", b"garbage"), ("brand-a/nobody", b"garbage"), ("brand-a-acme", b"garbage")])
+    publisher.publish_raw(
+        [("brand-a/anna", b"garbage"), ("brand-a/nobody", b"garbage"), ("brand-a/eu/acme", b"garbage")]
+    )
     read_models.catch_up()
     assert read_models.parked() == [("anna", 11, "undecodable"), ("nobody", 0, "undecodable")]
     ledger.start_session("anna")
@@ -182,9 +184,9 @@ def test_unreadable_record_parks_a_stream_that_has_no_player(publisher, read_mod
     for n in range(2):
         ledger.ask(RollbackBet, "brand-a", integration="acme", bet_id=f"lost-{n}", round_id=None, reason="late")
     publisher.publish(ledger.recorded[:1])
-    publisher.publish_raw([("brand-a-acme", b"garbage")])
+    publisher.publish_raw([("brand-a/eu/acme", b"garbage")])
     read_models.catch_up()
-    assert read_models.parked() == [("brand-a-acme", 1, "undecodable")]
+    assert read_models.parked() == [("brand-a/eu/acme", 1, "undecodable")]
     publisher.publish(ledger.recorded[1:])
     read_models.catch_up()
     assert read_models.parked() == []

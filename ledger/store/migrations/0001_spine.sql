@@ -220,6 +220,9 @@ grant usage on schema wagerledger to wagerledger_app, wagerledger_reader;
 grant select on all tables in schema wagerledger to wagerledger_app, wagerledger_reader;
 grant select on public.alembic_version to wagerledger_app, wagerledger_reader; -- readiness compares it with the code
 revoke select on wagerledger.integration_keys from wagerledger_reader;
-grant insert on wagerledger.event_log, wagerledger.refusals, wagerledger.commands, wagerledger.currencies to wagerledger_app;
+grant insert on wagerledger.refusals, wagerledger.commands, wagerledger.currencies to wagerledger_app;
+-- Not xid and position: an event that was put behind the relay's cursor would never be published.
+grant insert (recorded_at, tenant_id, stream_type, stream_id, stream_version, event_type, event_id, schema_fingerprint,
+    trace_id, traceparent, body) on wagerledger.event_log to wagerledger_app;
 grant insert, update on wagerledger.streams, wagerledger.wallets, wagerledger.sessions, wagerledger.bets, wagerledger.settlements,
     wagerledger.integrations, wagerledger.integration_keys to wagerledger_app;

@@ -1,8 +1,10 @@
 """The gateway as an ASGI application, and as a process."""
 
+import asyncio
 import gc
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -37,6 +39,8 @@ log = structlog.get_logger("gateway")
 DRAIN_S = 25
 KEEP_ALIVE_S = 75
 BACKLOG = 4096
+
+READINESS_S = 1.0
 
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -116,8 +120,22 @@ class _Readiness:
         self._keys = keys
         self._lookups = lookups
         self._expected = migrate.head()
+        self._asked_at = 0.0
+        self._answer: asyncio.Future[list[str]] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        missing = await self._missing()
+        content = {"status": "unready" if missing else "ok", "missing": missing}
+        await _traced(Request(scope), JSONResponse(content, 503 if missing else 200))(scope, receive, send)
+
+    async def _missing(self) -> list[str]:
+        """Asked anew at most once in `READINESS_S`: anybody may call this, and the database is not theirs to query."""
+        now = time.monotonic()
+        if self._answer is None or now - self._asked_at >= READINESS_S:
+            self._asked_at, self._answer = now, asyncio.ensure_future(self._look())
+        return await asyncio.shield(self._answer)
+
+    async def _look(self) -> list[str]:
         missing = [] if self._keys.loaded else ["keys"]
         try:
             rows = await self._lookups.fetch("select version_num from public.alembic_version")
@@ -128,8 +146,7 @@ class _Readiness:
         else:
             if rows != [(self._expected,)]:
                 missing.append("migrations")
-        content = {"status": "unready" if missing else "ok", "missing": missing}
-        await _traced(Request(scope), JSONResponse(content, 503 if missing else 200))(scope, receive, send)
+        return missing
 
 
 def _documentation() -> list[Route]:

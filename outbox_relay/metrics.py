@@ -64,7 +64,7 @@ class LagWatch(threading.Thread):
                 with log.connect(self._database_url) as connection:
                     while not self._stopped.wait(MEASURE_EVERY_S):
                         self._measure(connection)
-            except psycopg.OperationalError:
+            except psycopg.Error:  # whatever it is, the gauge must not freeze for good
                 # What cannot be measured is not small: the lag grows with the time since it last was.
                 LAG_SECONDS.set(self._lag_seconds + time.monotonic() - self._measured_at)
                 self._stopped.wait(MEASURE_EVERY_S)

@@ -134,6 +134,12 @@ class Relay:
         """Nothing was ever published. Shard 0 makes all positions, so that a missing one always means a lost one."""
         if self._shard != 0:
             raise WaitingError("shard 0 has not made the first positions yet")
+        for topic in self._topics.of_types:
+            if not all(span.empty for span in offsets(self._settings.kafka_bootstrap_servers, topic).values()):
+                raise RefusedError(
+                    f"{self._topics.events} is empty but {topic} is not, which would get every event a second time; "
+                    "run `wagerledger relay recover`"
+                )
         start = Position.start(log.epoch(), self._shards)
         publisher.write_positions(dict.fromkeys(range(self._shards), start))
         return start

@@ -46,6 +46,17 @@ RETRYABLE = (
     CheckpointMovedError,
 )
 
+UNFOLDABLE = (
+    AssertionError,
+    LookupError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    psycopg.DataError,
+    psycopg.IntegrityError,
+)
+"""What a fold raises at an event that cannot be: one event's fault, so it must cost its own stream only."""
+
 log = structlog.get_logger()
 
 
@@ -197,6 +208,23 @@ class Session:
     def _project(self, messages: list[Message]) -> None:
         with stage("decode"):
             arrivals = [self._read(message) for message in messages]
+        self._fold(messages, arrivals)
+
+    def _fold(self, messages: list[Message], arrivals: list[Arrival | Unreadable]) -> None:
+        """Fold records; one that can be read but not folded is found by halves and buried like one that cannot."""
+        try:
+            self._apply(messages, arrivals)
+        except UNFOLDABLE as error:
+            if len(messages) > 1:
+                middle = len(messages) // 2
+                self._fold(messages[:middle], arrivals[:middle])
+                self._fold(messages[middle:], arrivals[middle:])
+                return
+            self._bury(messages[0], f"it cannot be folded: {error!r}")
+            self._apply(messages, [Unreadable(messages[0].key())])
+
+    def _apply(self, messages: list[Message], arrivals: list[Arrival | Unreadable]) -> None:
+        """One transaction: checkpoint, gate, folds."""
         next_offsets = {partition: offset + 1 for partition, offset in map(_place, messages)}
         begun = time.perf_counter()
         with database.transaction(self.connection) as cursor:

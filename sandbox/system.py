@@ -150,8 +150,8 @@ class System:
                 connection.execute(sql.SQL("grant {} to {}").format(sql.Identifier(f"wagerledger_{login}"), role))
 
     def _login_url(self, login: str) -> str:
-        database = self.stack.ledger_database
-        return f"postgresql://wagerledger_{login}_login:{self._secret(f'{login}-password')}@127.0.0.1:{database.port}/{database.database}"
+        database, password = self.stack.ledger_database, self._secret(f"{login}-password")
+        return f"postgresql://wagerledger_{login}_login:{password}@127.0.0.1:{database.port}/{database.database}"
 
     def _environment(self) -> dict[str, str]:
         """What the relay and the projector get: no way to write to the ledger, no key to its secrets."""

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import SecretStr
 
 from gateway import signing
+from gateway.app import READINESS_S
 from ledger import integrations
 from ledger.settings import Settings
 from schemas.errors import ERRORS
@@ -395,6 +396,7 @@ def test_a_database_that_is_gone_is_a_503_to_repeat_and_never_a_business_answer(
             assert int(down.headers["retry-after"]) > 0
             assert down.json["retryable"]
             is_error(caller.send("GET", "/v1/players/p_1/wallets/EUR"), "UNAVAILABLE")
+            time.sleep(READINESS_S)
             ready = gateway.run(gateway.call("GET", "/readyz", [], [b""]))
             assert (ready.status, ready.json["missing"]) == (503, ["database"])
             admin.execute(f"alter database {name} allow_connections true")
@@ -402,6 +404,7 @@ def test_a_database_that_is_gone_is_a_503_to_repeat_and_never_a_business_answer(
         while (reply := caller.send("POST", SETTLE, BODY, key)).status == 503 and time.monotonic() < deadline:
             time.sleep(0.1)
         is_error(reply, "BET_NOT_FOUND")
+        time.sleep(READINESS_S)
         assert gateway.run(gateway.call("GET", "/readyz", [], [b""])).status == 200
 
 

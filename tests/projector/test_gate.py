@@ -7,8 +7,10 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from prometheus_client import REGISTRY
 
-from ledger.core.commands import Deposit, RollbackBet
+from ledger.core.commands import Deposit, Origin, RollbackBet
+from ledger.core.events import BetSettled, Event
 from ledger.core.money import Amount
+from ledger.recording import record
 from schemas.topics import Topics
 from tests.projector.history import Ledger, key_of
 
@@ -221,3 +223,23 @@ def dead_letters(settings) -> list[tuple[bytes, bytes, dict[str, str]]]:
         letters.append((message.key(), message.value(), {name: value.decode() for name, value in message.headers()}))
     consumer.close()
     return letters
+
+
+def test_an_event_that_no_fold_can_take_parks_its_stream_alone(ledger, publisher, read_models, settings):
+    """A settlement of a bet that never was is readable and next in its stream; it is buried, and the others go on."""
+    bert = streams(ledger)["bert"]
+    last = bert[-1]
+    origin = Origin("brand-a", "eu", "brand-a/eu/acme", "acme", "test", "key-poison", "trace-poison")
+    settled = BetSettled(
+        "st_x", "no such bet", "r", "game-1", "EUR", 2, 100, 0, in_bonus=False, freespins_left=None, mode="real"
+    )
+    poison = record(Event(settled, "brand-a", "bert", "brand-a/eu/acme"), origin, last.head(), ledger.now)
+    before = list(ledger.recorded)
+    ledger.play("dora", bets=4)
+    publisher.publish([*before, poison, *ledger.recorded[len(before) :]])
+    read_models.catch_up()
+    assert read_models.parked() == [("bert", len(bert), "undecodable")]
+    (letter,) = dead_letters(settings)
+    assert "cannot be folded" in letter[2]["wagerledger-reason"]
+    played = read_models.query("select count(*) from bi.bets where player_id in ('bert', 'dora')")
+    assert played == [(8,)]

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import requests
 from jgo.maven import Artifact as MavenArtifact
@@ -36,10 +35,6 @@ KAFKA = ("org.apache.kafka", "kafka_2.13", "4.3.1")
 # Brings the broker's log lines to its log; without it they are dropped in silence.
 LOG_BINDING = ("org.apache.logging.log4j", "log4j-slf4j-impl", "2.25.4")
 REGISTRY = ("io.apicurio", "apicurio-registry-app", "3.3.3")
-
-
-# Python before 3.11.4 has no filters; what is unpacked was checked against its sha256.
-_EXTRACT_SAFELY: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
 
 
 class DownloadError(StartError):
@@ -197,6 +192,18 @@ def _store(artifact: Artifact, source: Path, folder: Path) -> None:
     copy.replace(artifact.path)
 
 
+def _extract(archive: tarfile.TarFile, target: Path) -> None:
+    """Unpack below `target` and nowhere else. Raises tarfile.TarError for an archive that wants more."""
+    if hasattr(tarfile, "data_filter"):
+        archive.extractall(target, filter="data")
+        return
+    for member in archive.getmembers():  # Python before 3.11.4 has no filters
+        path = Path(member.name)
+        if path.is_absolute() or ".." in path.parts or not (member.isfile() or member.isdir()):
+            raise tarfile.TarError(f"{member.name} would be unpacked outside of its folder, or is no plain file")
+    archive.extractall(target)  # noqa: S202  # checked just now
+
+
 def unpacked(artifact: Artifact, *, report: Report = silent) -> Path:
     """The folder with the content of a fetched tar archive."""
     target = cache_folder() / "unpacked" / artifact.sha256
@@ -205,7 +212,7 @@ def unpacked(artifact: Artifact, *, report: Report = silent) -> Path:
             if not target.exists():
                 report("download", f"unpacking {artifact.filename}")
                 with tarfile.open(artifact.path) as archive:
-                    archive.extractall(folder / "content", **_EXTRACT_SAFELY)  # noqa: S202  # checked above
+                    _extract(archive, folder / "content")
                 target.parent.mkdir(exist_ok=True)
                 (folder / "content").replace(target)
     return target

@@ -14,7 +14,7 @@ def test_every_row_is_there_and_every_bet_is_counted():
         "cli",
         "bench",
         "bets",
-        "--seconds=2",
+        "--seconds=1",
         "--concurrency=1,8",
         "--wallets=50",
         "--json",

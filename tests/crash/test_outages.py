@@ -51,7 +51,7 @@ def test_what_lies_behind_the_ledger_costs_delay_only(casino: Casino) -> None:
         for process in (stack.kafka, stack.registry, stack.bi_database, system.relay):
             process.kill()
         system.relay.start()  # it knows no schema id yet, and finds nobody to ask
-        time.sleep(option("OUTAGE_S", 15))
+        time.sleep(option("OUTAGE_S", 8))
         at_once(Process.start, (stack.kafka, stack.registry, stack.bi_database))
         heard = _heard_during(casino.history, begin, time.monotonic())
     assert not heard

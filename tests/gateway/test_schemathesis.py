@@ -26,7 +26,7 @@ CONFIG = {
         "positive_data_acceptance": {"expected-statuses": [200, 201, 402, 403, 404, 409, 422]},
     },
     "generation": {"max-examples": 15},
-    "max-time": 40,
+    "max-time": 20,
     "workers": 1,
 }
 

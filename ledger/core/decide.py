@@ -78,11 +78,9 @@ def _deposit(state: State, command: Deposit, _: Policy) -> Decision:
     wallet = state.wallet(command.origin.tenant_id, command.player, command.currency)
     if wallet is None:
         return _no_wallet(command.player, command.currency)
-    amount_minor = _minor(command.amount, wallet)
+    amount_minor = _positive_minor(command.amount, wallet)
     if isinstance(amount_minor, Refusal):
         return amount_minor
-    if not amount_minor:
-        return Refusal("AMOUNT_NOT_POSITIVE")
     if wallet.cash_minor + amount_minor > MAX_BALANCE_MINOR:
         return _too_rich(wallet)
     payload = Deposited(wallet.currency, wallet.exponent, amount_minor, command.reference, command.actor)
@@ -93,11 +91,9 @@ def _withdraw(state: State, command: Withdraw, _: Policy) -> Decision:
     wallet = state.wallet(command.origin.tenant_id, command.player, command.currency)
     if wallet is None:
         return _no_wallet(command.player, command.currency)
-    amount_minor = _minor(command.amount, wallet)
+    amount_minor = _positive_minor(command.amount, wallet)
     if isinstance(amount_minor, Refusal):
         return amount_minor
-    if not amount_minor:
-        return Refusal("AMOUNT_NOT_POSITIVE")
     if amount_minor > wallet.cash_minor:
         return _too_poor(wallet, amount_minor, wallet.cash_minor)
     payload = Withdrawn(wallet.currency, wallet.exponent, amount_minor, command.reference, command.actor)
@@ -136,11 +132,9 @@ def _authorize(state: State, command: AuthorizeBet, policy: Policy) -> Decision:
     wallet = state.wallet(session.tenant_id, session.player_id, session.currency)
     if wallet is None:
         return _no_wallet(session.player_id, session.currency)
-    stake_minor = _minor(command.amount, wallet)
+    stake_minor = _positive_minor(command.amount, wallet)
     if isinstance(stake_minor, Refusal):
         return stake_minor
-    if not stake_minor:
-        return Refusal("AMOUNT_NOT_POSITIVE")
     cash_minor = bonus_minor = 0
     if session.mode != DEMO:
         if stake_minor > wallet.available_minor:
@@ -244,6 +238,11 @@ def _bet_and_wallet(state: State, command: SettleBet | RollbackBet) -> tuple[Bet
     if bet is None or bet.player_id is None or bet.currency is None:
         return bet, None
     return bet, state.wallet(bet.tenant_id, bet.player_id, bet.currency)
+
+
+def _positive_minor(amount: Amount, wallet: Wallet) -> int | Refusal:
+    """What a stake or a payment must be."""
+    return _minor(amount, wallet) or Refusal("AMOUNT_NOT_POSITIVE")
 
 
 def _minor(amount: Amount, wallet: Wallet) -> int | Refusal:

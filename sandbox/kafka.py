@@ -99,7 +99,9 @@ class Kafka(Process):
         self._write_settings(unfinished)
         cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
         settings = self.home / "server.properties"
-        run(self, self._java("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", settings, heap_mb=128))
+        # With "=", because an id may begin with "-" and would then be taken for an option.
+        arguments = ("format", f"--cluster-id={cluster_id}", f"--config={settings}")
+        run(self, self._java("kafka.tools.StorageTool", *arguments, heap_mb=128))
         unfinished.rename(self.data)
         self._write_settings(self.data)
 

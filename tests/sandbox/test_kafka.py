@@ -1,10 +1,14 @@
 """The embedded Kafka keeps what it was given, whatever ends it."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from confluent_kafka import Consumer, KafkaError, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from sandbox.kafka import Kafka
+
+WRITERS = 16
 
 
 @pytest.fixture(scope="module")
@@ -17,19 +21,22 @@ def kafka(tmp_path_factory):
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
 def test_committed_messages_survive(kafka, end):
-    """What a Kafka transaction committed is there, once, after a stop and after a SIGKILL."""
+    """What a Kafka transaction committed is there, once, and what it aborted is not, after a stop and after a SIGKILL that comes before all markers of all transactions are written."""
     kafka.start()
-    topic = f"survives-{end}"
+    port, topic = kafka.port, f"survives-{end}"
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
-    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(30)
-    write(kafka, topic, b"kept", commit=True)
-    write(kafka, topic, b"dropped", commit=False)
-    port = kafka.port
-    getattr(kafka, end)()
-    kafka.start()
-    assert kafka.port == port
-    write(kafka, topic, b"last", commit=True)
-    assert read_until(kafka, topic, b"last") == [b"kept", b"last"]
+    admin.create_topics([NewTopic(topic, 2, 1)])[topic].result(30)
+    with ThreadPoolExecutor(WRITERS) as threads:
+        before = list(threads.map(lambda number: Writer(kafka, topic, number, b"before"), range(WRITERS)))
+        list(threads.map(lambda writer: writer.end(commit=writer.number % 4 < 2), before))
+        getattr(kafka, end)()
+        kafka.start()
+        assert kafka.port == port
+        # A transaction without its marker would be ended by the next one of its producer: here, the other way.
+        after = list(threads.map(lambda number: Writer(kafka, topic, number, b"after"), range(WRITERS)))
+        list(threads.map(lambda writer: writer.end(commit=writer.number % 4 >= 2), after))
+    committed = [b"%d before" % number if number % 4 < 2 else b"%d after" % number for number in range(WRITERS)]
+    assert sorted(read(kafka, topic)) == sorted(committed)
 
 
 def test_topics_are_never_made_by_a_mistyped_name(kafka):
@@ -41,36 +48,40 @@ def test_topics_are_never_made_by_a_mistyped_name(kafka):
     assert error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
 
 
-def write(kafka, topic, value, *, commit):
-    producer = Producer(
-        {"bootstrap.servers": kafka.bootstrap_servers, "transactional.id": "test", "log_level": 0},
-    )
-    producer.init_transactions(60)
-    producer.begin_transaction()
-    producer.produce(topic, value)
-    if commit:
-        producer.commit_transaction(60)
-    else:
-        producer.flush(60)
-        producer.abort_transaction(60)
+class Writer:
+    """A producer with one transaction, begun."""
+
+    def __init__(self, kafka, topic, number, what):
+        self.number = number
+        self.producer = Producer(
+            {"bootstrap.servers": kafka.bootstrap_servers, "transactional.id": f"test-{number}", "log_level": 0},
+        )
+        self.producer.init_transactions(60)
+        self.producer.begin_transaction()
+        self.producer.produce(topic, b"%d %s" % (number, what), partition=number % 2)
+        assert not self.producer.flush(60)
+
+    def end(self, *, commit):
+        if commit:
+            self.producer.commit_transaction(60)
+        else:
+            self.producer.abort_transaction(60)
 
 
-def read_until(kafka, topic, last):
-    consumer = Consumer(
-        {
-            "bootstrap.servers": kafka.bootstrap_servers,
-            "group.id": f"{topic}-readers",
-            "auto.offset.reset": "earliest",
-            "isolation.level": "read_committed",
-            "log_level": 0,
-        }
-    )
+def read(kafka, topic):
+    """All that a committed reader sees."""
+    servers = {"bootstrap.servers": kafka.bootstrap_servers, "log_level": 0}
+    options = {"isolation.level": "read_committed", "auto.offset.reset": "earliest", "enable.partition.eof": True}
+    consumer = Consumer({**servers, **options, "group.id": f"{topic}-readers"})
     consumer.subscribe([topic])
-    values = []
-    while not values or values[-1] != last:
+    values, ended = [], set()
+    while len(ended) < 2:
         message = consumer.poll(60)
         assert message is not None, f"only {values} within a minute"
-        assert message.error() is None, message.error()
-        values.append(message.value())
+        if message.error() is None:
+            values.append(message.value())
+        else:
+            assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
+            ended.add(message.partition())
     consumer.close()
     return values

@@ -4,6 +4,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; 
 # The stamp's name carries the content it stands for: nothing changed, nothing to do.
 STAMP := .venv/setup-$(shell { pwd; cat requirements/dev.txt requirements/install.py pyproject.toml; } | cksum | tr -d ' ')
 
+# Each has servers of its own, some 1.5 GB. ARGS="tests/core -k refund" WORKERS=0 runs a few of them in one process.
+WORKERS ?= 2
+
 UV_LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
@@ -23,7 +26,7 @@ demo: setup ## Start the whole system, play real rounds, show every step, stop.
 	@.venv/bin/wagerledger demo
 
 test: setup ## Run all tests against real servers (embedded unless told otherwise).
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m pytest -n $(WORKERS) $(ARGS)
 
 lint: setup ## Style, types and import contracts.
 	@.venv/bin/ruff check .

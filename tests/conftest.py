@@ -5,14 +5,44 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from xdist import is_xdist_controller
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
+from sandbox import artifacts
 from sandbox.progress import Progress
-from tests.servers import Servers, ServersError, fresh_database, migrated_template, running_servers
+from tests.servers import Servers, ServersError, fresh_database, kind_of_servers, migrated_template, running_servers
 
 
-def pytest_sessionstart() -> None:
-    """A SIGTERM (from `timeout`, or a CI system) stops the servers and removes their data, as Ctrl-C does."""
+class ByFile(LoadScopeScheduling):
+    """Shares the tests out among workers (`-n 2`), which have servers of their own: a file at a time, for its fixtures.
+
+    Tests that kill whole systems are one heap: side by side they would only wait for each other.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.partition("test_")[0] if nodeid.startswith("tests/crash/") else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    config.option.loadscopereorder = False  # most tests is not longest: the heap that takes longest has few
+    return ByFile(config, log)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """A SIGTERM (from `timeout`, or a CI system) stops the servers and removes their data, as Ctrl-C does.
+
+    A worker that is too slow at that is killed by xdist: its servers end with it, its folder stays.
+    """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if is_xdist_controller(session) and kind_of_servers() == "embedded":
+        download()  # here, once, because nobody sees what the workers say
+
+
+def download() -> None:
+    """The first start downloads the servers: show it to whoever waits."""
+    with Progress() as progress:
+        artifacts.fetch(artifacts.read_lock(), report=progress)
 
 
 @pytest.fixture(scope="session")

@@ -52,12 +52,16 @@ class Servers:
     stack: Stack | None = None
 
 
+def kind_of_servers() -> str:
+    """What the environment asks for."""
+    return os.environ.get("WAGERLEDGER_TEST_SERVERS", "own" if any(map(os.environ.get, VARIABLES)) else "embedded")
+
+
 @contextlib.contextmanager
 def running_servers(report: Report = silent) -> Iterator[Servers]:
     """Servers as the environment asks for them; those that were started here are stopped afterwards."""
     given = [os.environ.get(name, "") for name in VARIABLES]
-    kind = os.environ.get("WAGERLEDGER_TEST_SERVERS", "own" if any(given) else "embedded")
-    match kind:
+    match kind := kind_of_servers():
         case "own":
             missing = [name for name, value in zip(VARIABLES, given, strict=True) if not value]
             if missing:

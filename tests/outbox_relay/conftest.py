@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 
 from ledger.recording import StreamKey
 from ledger.settings import PREFIX, Settings
-from outbox_relay.position import Position, read_positions, read_to_end
+from outbox_relay.position import Position, offsets, read_positions, read_to_end
 from outbox_relay.producer import Publisher
 from outbox_relay.relay import Relay
 from schemas import registry, topics
@@ -88,6 +88,16 @@ class Kafka:
             assert time.monotonic() < deadline, f"{names} were not deleted"
             time.sleep(0.05)
         topics.apply(self.servers, self.topics, partitions=PARTITIONS, replication=1)
+        while not all(map(self.answers, names)):
+            assert time.monotonic() < deadline, f"{names} have no leaders yet"
+            time.sleep(0.05)
+
+    def answers(self, topic: str) -> bool:
+        """Tell whether all partitions have leaders: a topic is listed a moment before."""
+        try:
+            return bool(offsets(self.servers, topic))
+        except KafkaException:
+            return False
 
     def wait_for(self, log: LogWriter, published: int | None = None) -> None:
         """Wait until the position says that everything written (or so many events) is published."""

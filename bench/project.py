@@ -34,7 +34,8 @@ from ledger.core.commands import (
     SettleBet,
     StartSession,
 )
-from ledger.core.decide import Accepted, decide
+from ledger.core.decide import decide
+from ledger.core.decision import Accepted
 from ledger.core.evolve import evolve
 from ledger.core.money import Amount
 from ledger.core.state import State

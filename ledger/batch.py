@@ -6,17 +6,19 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ledger.callback import Balances, Callback, Outcome
-from ledger.core.commands import Command, Policy
-from ledger.core.decide import Accepted, Decision, Refusal, decide
+from ledger.core.commands import CURRENT, REFUSE, Command, Policy
+from ledger.core.decide import decide
+from ledger.core.decision import Accepted, Decision, Refusal
 from ledger.core.events import Event
 from ledger.core.evolve import evolve
-from ledger.core.state import Bet, Key, Session, State
+from ledger.core.state import Bet, Key, Session, Settlement, State
 from ledger.directory import Owner, owner_of, stream_of
 from ledger.recording import Head, Recorded, StreamKey, record
 from ledger.store.commands import CommandKey, Decided, Remembered, fingerprint, key_of
 from schemas.errors import ERRORS
 
 MISMATCH = "IDEMPOTENCY_MISMATCH"
+PARTLY_KNOWN = "BATCH_PARTLY_KNOWN"
 
 
 class NotLocked(Exception):  # noqa: N818  # not an error: the callback is decided in a later batch
@@ -50,6 +52,8 @@ class Batch:
         Raises NotLocked, with nothing kept, where the callback goes to a stream that is not locked.
         """
         trial = _Trial(self, callback)
+        if callback.policy.partial_duplicate == REFUSE and (partly := trial.refuse_partly_known()):
+            return (partly,)
         for command in callback.commands:
             outcome = trial.take(command)
             if outcome.refusal_code:
@@ -81,7 +85,7 @@ class _Trial:
         key = key_of(command)
         known = self.remembered.get(key) or self.batch.remembered.get(key)
         if known is not None:
-            outcome = self._repeat(command, asked, known)
+            outcome = self._repeat(command, asked, stream, known)
             if outcome.refusal_code == MISMATCH:
                 self.batch.refusals.append(self._decided(command, asked, stream, None, outcome))
         else:
@@ -89,29 +93,48 @@ class _Trial:
         self.outcomes.append(outcome)
         return outcome
 
+    def refuse_partly_known(self) -> Outcome | None:
+        """A no to the whole callback where some of its commands, and not all, were accepted before."""
+        commands = self.callback.commands
+        known = [self.batch.remembered.get(key_of(command)) for command in commands]
+        new = [command for command, entry in zip(commands, known, strict=True) if entry is None]
+        if len(new) == len(commands) or not new or any(entry and entry.outcome.refusal_code for entry in known):
+            return None
+        command = new[0]
+        stream = stream_of(command, self._owner)
+        if stream not in self.batch.locked:
+            raise NotLocked(stream)
+        refusal = Refusal(PARTLY_KNOWN, {"idempotency_key": command.origin.idempotency_key})
+        return self._judge(command, fingerprint(command), stream, refusal)
+
     def _owner(self, key: Key) -> Owner | None:
         return owner_of(self.state.get(key))
 
     def keep(self) -> None:
         batch = self.batch
-        batch.state.entities.update(self.state.entities)
+        batch.state.absorb(self.state)
         batch.heads.update(self.heads)
         batch.remembered.update(self.remembered)
         batch.events.extend(self.events)
         batch.commands.extend(self.commands)
 
-    def _repeat(self, command: Command, asked: bytes, known: Remembered) -> Outcome:
+    def _repeat(self, command: Command, asked: bytes, stream: StreamKey, known: Remembered) -> Outcome:
         if known.fingerprint is not None and known.fingerprint != asked:
             details = {"idempotency_key": command.origin.idempotency_key}
             return self._answered(Outcome(command.kind, MISMATCH, details))
         repeated = replace(known.outcome, replayed=True)
+        if self.callback.policy.replay_balance == CURRENT:
+            told = known.outcome.balances
+            currency = told.currency if told else _wallet_currency(self.state, command)
+            repeated = replace(repeated, balances=self._balances(self.state, stream, currency), answer=None)
         return repeated if repeated.answer else self._answered(repeated)
 
     def _judge(self, command: Command, asked: bytes, stream: StreamKey, decision: Decision) -> Outcome:
         versions = self._fold(command, asked, stream, decision.events) if isinstance(decision, Accepted) else None
         # A refusal takes back what the callback did so far: it tells the balances without that.
         state = self.state if isinstance(decision, Accepted) else self.batch.state
-        outcome = self._answered(Outcome.of(command, decision, self._balances(state, command, stream)))
+        currency = _moved_currency(decision) or _wallet_currency(self.state, command)
+        outcome = self._answered(Outcome.of(command, decision, self._balances(state, stream, currency)))
         decided = self._decided(command, asked, stream, versions, outcome)
         entry = Remembered(asked, outcome)
         if isinstance(decision, Accepted):
@@ -154,18 +177,30 @@ class _Trial:
             versions, outcome, self.batch.now,
         )  # fmt: skip
 
-    def _balances(self, state: State, command: Command, stream: StreamKey) -> Balances | None:
-        currency = getattr(command, "currency", None) or _currency_of_needed(state, command)
+    def _balances(self, state: State, stream: StreamKey, currency: str | None) -> Balances | None:
         wallet = state.wallet(stream.tenant_id, stream.stream_id, currency) if currency else None
         return Balances.of(wallet) if wallet else None
 
 
-def _currency_of_needed(state: State, command: Command) -> str | None:
-    for key in command.needs:
-        entity = state.get(key)
-        if isinstance(entity, Bet | Session) and entity.currency:
-            return entity.currency
+def _moved_currency(decision: Decision) -> str | None:
+    """Of the wallet that the decision is about: what its last event says."""
+    if isinstance(decision, Accepted) and decision.events:
+        return getattr(decision.events[-1].payload, "currency", None)
     return None
+
+
+def _wallet_currency(state: State, command: Command) -> str | None:
+    """Of the wallet that `command` is about: its bet's or its win's, else as it says itself, else its session's."""
+    named = getattr(command, "wallet_currency", None)
+    entities = [state.get(key) for key in command.needs]
+    for entity in entities:
+        if isinstance(entity, Bet | Settlement) and entity.currency:
+            return entity.currency
+    if named is None:
+        named = getattr(command, "currency", None)
+    if named is not None:
+        return str(named)
+    return next((entity.currency for entity in entities if isinstance(entity, Session)), None)
 
 
 def consumes_key(refusal: Refusal, policy: Policy) -> bool:

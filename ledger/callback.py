@@ -8,7 +8,7 @@ from typing import NamedTuple
 from pydantic_core import to_json
 
 from ledger.core.commands import Command, Policy
-from ledger.core.decide import Accepted, Refusal
+from ledger.core.decision import Accepted, Refusal
 from ledger.core.state import Wallet
 from ledger.core.value import value
 
@@ -22,6 +22,11 @@ class Balances(NamedTuple):
     bonus_minor: int
     held_minor: int
     receivable_minor: int
+
+    @property
+    def available_minor(self) -> int:
+        """What a bet may stake."""
+        return self.cash_minor + self.bonus_minor
 
     @classmethod
     def of(cls, wallet: Wallet) -> "Balances":
@@ -48,6 +53,8 @@ class Outcome:
     balances: Balances | None = None
     answer: bytes | None = None
     replayed: bool = False
+    unchanged: bool = False
+    """A yes that made no event: it was true already, or was acknowledged without effect."""
 
     @property
     def code(self) -> str:
@@ -58,13 +65,16 @@ class Outcome:
     def of(cls, command: Command, decision: Accepted | Refusal, balances: Balances | None) -> "Outcome":
         if isinstance(decision, Refusal):
             return cls(command.kind, decision.code, decision.details, balances=balances)
-        return cls(command.kind, result=decision.result, balances=balances)
+        return cls(command.kind, result=decision.result, balances=balances, unchanged=not decision.events)
 
     def answered(self, answer: bytes) -> "Outcome":
         """The same with its `answer`. Spelled out: `dataclasses.replace` takes four times as long, and every bet comes
         by here.
         """
-        return Outcome(self.kind, self.refusal_code, self.details, self.result, self.balances, answer, self.replayed)
+        return Outcome(
+            self.kind, self.refusal_code, self.details, self.result, self.balances, answer, self.replayed,
+            self.unchanged,
+        )  # fmt: skip
 
     def to_json(self) -> str:
         """What `commands.outcome` keeps."""
@@ -73,6 +83,8 @@ class Outcome:
             content |= {"refusal": self.refusal_code, "details": self.details}
         else:
             content["result"] = self.result
+        if self.unchanged:
+            content["unchanged"] = True
         return to_json(content).decode()
 
     @classmethod
@@ -87,6 +99,7 @@ class Outcome:
             balances,
             answer,
             replayed=True,
+            unchanged=content.get("unchanged", False),
         )
 
 

@@ -8,7 +8,7 @@ topics never held (refusals,
 and repeats that changed nothing) is not known any more: asked again, it is decided again.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -17,13 +17,13 @@ import psycopg
 from ledger.batch import Batch
 from ledger.callback import Balances, Outcome
 from ledger.core.chain import hash_of
-from ledger.core.events import Event, Payload, WalletOpened
-from ledger.core.evolve import evolve
-from ledger.core.state import Bet, Currency, Key, Session, State
+from ledger.core.events import Event, Payload
+from ledger.core.evolve import evolve, needs
+from ledger.core.state import State
 from ledger.locks import stream_lock
 from ledger.recording import PLAYER, Head, Recorded, StreamKey, stream_of
 from ledger.settings import Settings
-from ledger.store import arrays, entities, streams, wallets
+from ledger.store import arrays, entities, players, streams, wallets
 from ledger.store.commands import CommandKey, Decided
 from ledger.store.statement import Statement
 from ledger.transaction import writes
@@ -72,17 +72,6 @@ class _Lost:
             wire.schema.fingerprint, record["trace_id"], None, wire.body,
         )  # fmt: skip
 
-    @property
-    def needs(self) -> Iterable[Key]:
-        """What `evolve` looks at, besides the player's wallets."""
-        payload = self.event.payload
-        if hasattr(payload, "bet_id"):
-            yield (Bet, self.event.integration_id, payload.bet_id)
-        if hasattr(payload, "session_id"):
-            yield (Session, payload.session_id)
-        if isinstance(payload, WalletOpened):
-            yield (Currency, self.event.tenant_id, payload.currency)
-
     def command(self, balances: Balances | None) -> Decided:
         record, payload = self.record, self.event.payload
         outcome = Outcome(payload.command_kind, result=payload.result, balances=balances)
@@ -122,9 +111,11 @@ def _load(connection: psycopg.Connection[Any], lost: Sequence[_Lost]) -> Batch:
     stream_keys = {one.stream for one in lost}
     connection.execute(TAKE, [arrays.Int8(sorted(stream_lock(stream) for stream in stream_keys))])
     state = State()
-    players = [(tenant_id, stream_id) for tenant_id, stream_type, stream_id in stream_keys if stream_type == PLAYER]
-    tables = entities.load({key for one in lost for key in one.needs})
-    for table, statement in [*tables, *([(wallets, wallets.load(players))] if players else [])]:
+    known = [(tenant_id, stream_id) for tenant_id, stream_type, stream_id in stream_keys if stream_type == PLAYER]
+    tables = entities.load({key for one in lost for key in needs(one.event)})
+    if known:
+        tables += (wallets, wallets.load(known)), (players, players.load(known))
+    for table, statement in tables:
         state.put(*map(table.entity, _rows(connection, statement)))
     heads: dict[StreamKey, Head] = dict(map(streams.head, _rows(connection, streams.load(stream_keys))))
     return Batch(stream_keys, state, heads, {}, 0)

@@ -18,7 +18,7 @@ from ledger.core.commands import Command
 from ledger.core.state import State
 from ledger.directory import Directory
 from ledger.recording import PLAYER, StreamKey
-from ledger.store import arrays, commands, entities, event_log, streams, wallets
+from ledger.store import arrays, commands, entities, event_log, players, streams, wallets
 from ledger.store.statement import Statement
 
 log = structlog.get_logger("journal")
@@ -62,7 +62,7 @@ async def commit(
 
 
 async def _look_up(connection: AsyncConnection[Any], directory: Directory, callbacks: Iterable[Callback]) -> None:
-    """Players are immutable facts of bets and sessions, so reading them before the lock is safe."""
+    """Players are immutable facts of bets, wins and sessions, so reading them before the lock is safe."""
     unknown = {key for callback in callbacks for command in callback.commands for key in directory.unknown(command)}
     if not unknown:
         return
@@ -75,10 +75,10 @@ async def _look_up(connection: AsyncConnection[Any], directory: Directory, callb
 async def _load(connection: AsyncConnection[Any], pairs: Sequence[tuple[Command, StreamKey]]) -> Batch:
     """Take the locks of all commands and read what they are decided on, as it is once the locks are held."""
     stream_keys = {stream for _, stream in pairs}
-    players = [(tenant_id, stream_id) for tenant_id, stream_type, stream_id in stream_keys if stream_type == PLAYER]
+    known = [(tenant_id, stream_id) for tenant_id, stream_type, stream_id in stream_keys if stream_type == PLAYER]
     tables = entities.load({key for command, _ in pairs for key in command.needs})
-    if players:
-        tables.append((wallets, wallets.load(players)))
+    if known:
+        tables += (wallets, wallets.load(known)), (players, players.load(known))
     lock_keys = sorted({key for command, stream in pairs for key in locks.lock_keys(command, stream)})
     statements = [
         Statement(locks.TAKE, (arrays.Int8(lock_keys),)),
@@ -86,7 +86,7 @@ async def _load(connection: AsyncConnection[Any], pairs: Sequence[tuple[Command,
         commands.load({commands.key_of(command) for command, _ in pairs}),
         *(statement for _, statement in tables),
     ]
-    locked, heads, known, *loaded = await run(connection, statements)
+    locked, heads, repeated, *loaded = await run(connection, statements)
     taken = await locked.fetchone()
     assert taken, "a query without a table has a row"
     assert taken[1], "locks must come before the first write: only so is (xid, position) the order of every stream"
@@ -97,7 +97,7 @@ async def _load(connection: AsyncConnection[Any], pairs: Sequence[tuple[Command,
         locked=stream_keys,
         loaded=state,
         loaded_heads=dict(map(streams.head, await heads.fetchall())),
-        remembered=dict(map(commands.remembered, await known.fetchall())),
+        remembered=dict(map(commands.remembered, await repeated.fetchall())),
         now=time.time_ns() // 1000,
     )
 

@@ -53,8 +53,10 @@ def _type(avro: Any) -> str:
         return " or ".join(_type(part) for part in avro if part != "null") + ", or null"
     if isinstance(avro, dict):
         if avro["type"] == "array":
-            inner = ", ".join(f"`{field['name']}` {_type(field['type'])}" for field in avro["items"]["fields"])
-            return f"array of ({inner})"
+            return f"array of {_type(avro['items'])}"
+        if avro["type"] == "record":
+            inner = ", ".join(f"`{field['name']}` {_type(field['type'])}" for field in avro["fields"])
+            return f"({inner})"
         if avro["type"] == "fixed":
             return f"{avro['size']} bytes"
         return str(avro.get("logicalType", avro["type"]))

@@ -148,19 +148,15 @@ class StreamAudit:
         if record["wallet_id"] != wallet:
             text = f"wallet_id is {record['wallet_id']!r} in the bytes, and {wallet!r} by player and currency"
             self._find("column_differs", version, text)
-        total = 0
         for account, amount_minor, posted in event.postings:
-            total += amount_minor
-            if posted != currency:
-                self._find(
-                    "postings_unbalanced", version, f"a posting on {account} is in {posted}, the event in {currency}"
-                )
             if account not in WALLET_ACCOUNTS:
                 self.report.accounts[event.tenant_id, posted, account] += amount_minor
-        if total:
-            text = (
-                f"its postings sum to {totals_by_currency(event.postings)} minor units instead of 0: {event.postings}"
-            )
+            elif posted != currency:
+                text = f"a posting on {account} is in {posted}, the event in {currency}"
+                self._find("postings_unbalanced", version, text)
+        totals = totals_by_currency(event.postings)
+        if any(totals.values()):
+            text = f"its postings sum to {totals} minor units instead of 0: {event.postings}"
             self._find("postings_unbalanced", version, text)
 
     def _fold(self, version: int, event: Event) -> Touched:

@@ -5,12 +5,29 @@ exactly those.
 from typing import ClassVar
 
 from ledger.core.money import Amount
-from ledger.core.state import Bet, Currency, Key, Session
+from ledger.core.state import (
+    Bet,
+    BetOfWin,
+    BetsOfRound,
+    Currency,
+    Key,
+    Rate,
+    Round,
+    Session,
+    Settlement,
+    WinsBesideBet,
+)
 from ledger.core.value import value
 
 REAL, DEMO = "real", "demo"
 AT_SETTLEMENT, AT_AUTHORIZATION = "settlement", "authorization"
-REFUSE, REVERSE = "refuse", "reverse"
+REFUSE, REVERSE, REFUND, ACKNOWLEDGE, ACCEPT, APPLY = "refuse", "reverse", "refund", "acknowledge", "accept", "apply"
+REQUIRED, KNOWN, IGNORED = "required", "known", "ignored"
+STORED, CURRENT = "stored", "current"
+RECEIVABLE = "receivable"
+LOSE = "lose"
+FREE = "free"
+"""A stake that moves no money."""
 
 
 @value()
@@ -20,9 +37,39 @@ class Policy:
     capture: str = AT_SETTLEMENT
     """When the house has the stake: at the `settlement` (until then it is held) or at the `authorization`."""
     rollback_of_settled: str = REFUSE
-    """A rollback of a settled bet is a refusal, or a reversal that takes the win back."""
+    """A rollback of a bet that was paid for (itself or by a win of its round): `refuse`; `reverse` it, win and all;
+    `refund` the stake and leave the wins to rollbacks of their own; `acknowledge` it without effect.
+    """
     refusal_consumes_key: bool = True
     """A refusal by a rule (not: something that was not found) is remembered under its key."""
+    rollback_of_win: str = REFUSE
+    """A rollback that names a win: `refuse`, `reverse` (take it back), or `acknowledge` without effect."""
+    shortfall: str = RECEIVABLE
+    """What a win that is taken back, or a negative adjustment, does where the money is spent: the rest becomes a
+    `receivable`, or the command is refused (`refuse`).
+    """
+    session: str = REQUIRED
+    """What a debit needs: a live session (`required`), a live one where it names one that we `known`, or `ignored`."""
+    win_needs_bet: bool = True
+    """A win that names no bet needs one in its round."""
+    win_after_rollback: str = REFUSE
+    """A win whose bet was rolled back: `refuse` or `accept`."""
+    late_bet: str = REFUSE
+    """A bet or win that arrives after the rollback that named it: `refuse`, or `acknowledge` without effect."""
+    zero_stake: str = REFUSE
+    """A bet of 0: `refuse` or `accept`."""
+    bet_after_round_end: str = REFUSE
+    """A debit in a round that was finished: `refuse` or `accept`. Credits and rollbacks always pass."""
+    partial_duplicate: str = APPLY
+    """A callback of several commands of which some are repeats: `apply` the new ones, or `refuse` them all."""
+    replay_balance: str = STORED
+    """A repeat tells the balance as `stored` with the first answer, or the `current` one."""
+    abandoned_after_s: int = 0
+    """An open hold older than this is closed by the job; 0 is never."""
+    abandoned_action: str = REFUND
+    """How the job closes it: `refund` the stake, or `lose` it."""
+    rate_max_age_s: int = 0
+    """How old an exchange rate may be when a bet locks it, seconds; 0: bets in another currency are refused."""
 
 
 @value()
@@ -123,6 +170,8 @@ class StartSession(PlayerCommand):
     locale: str | None
     mode: str
     expires_at: int
+    for_integration: str | None = None
+    """Whose session it is: None is the caller's own; a launch opens one for the game's integration."""
 
 
 @value()
@@ -130,6 +179,8 @@ class EndSession(Command):
     kind = "EndSession"
     session_id: str
     reason: str
+    by_operator: bool = False
+    """Who launches sessions for others may end them: any of the tenant."""
 
     @property
     def needs(self) -> tuple[Key, ...]:
@@ -138,27 +189,150 @@ class EndSession(Command):
 
 @value()
 class AuthorizeBet(Command):
+    """A debit: a stake, a tip, a buy-in. It begins a bet, which a rollback names by `bet_id`."""
+
     kind = "AuthorizeBet"
-    session_id: str
+    session_id: str | None
     bet_id: str
-    round_id: str
+    round_id: str | None
     amount: Amount
     currency: str
+    """Of `amount`."""
+    player: str | None = None
+    """None: the session's."""
+    game_id: str | None = None
+    """None: the session's."""
+    stake_kind: str = "bet"
+    """bet, tip, bonus_buy, buy_in or correction; `free` moves no money."""
+    wallet_currency: str | None = None
+    """Where it is another than the amount's: the rate between them is locked with the bet."""
+
+    @property
+    def player_id(self) -> str | None:
+        return self.player
 
     @property
     def needs(self) -> tuple[Key, ...]:
-        return (Session, self.session_id), (Bet, self.origin.integration_id, self.bet_id)
+        integration_id = self.origin.integration_id
+        keys: list[Key] = [(Bet, integration_id, self.bet_id)]
+        if self.session_id:
+            keys.insert(0, (Session, self.session_id))
+        if self.player and self.round_id:
+            keys.append((Round, integration_id, self.player, self.round_id))
+        if self.wallet_currency:
+            keys.append((Rate, self.origin.tenant_id, self.currency, self.wallet_currency))
+            if self.player and self.round_id:
+                keys.append((BetsOfRound, integration_id, self.player, self.round_id))
+        return tuple(keys)
 
 
 @value()
 class SettleBet(Command):
+    """A win, or nothing won: of a bet, or of a round where the provider names only that."""
+
     kind = "SettleBet"
-    bet_id: str
-    round_id: str
+    bet_id: str | None
+    round_id: str | None
+    """None: the bet's."""
     win: Amount
     currency: str
+    """Of `win`: the currency that the bet was staked in."""
     in_bonus: bool = False
     freespins_left: int | None = None
+    player: str | None = None
+    """None: the bet's. Needed where no bet is named."""
+    win_id: str | None = None
+    """The provider's id of the win, by which a rollback names it. None: our settlement id."""
+    game_id: str | None = None
+    """None: the bet's."""
+    win_kind: str = "win"
+    """win, jackpot, free, cash_out or correction."""
+    ends_bet: bool = True
+    """False: the bet stays open, for more wins or the end of the round."""
+    wallet_currency: str | None = None
+    """Where it is another than the win's and no bet is named."""
+    only_open: bool = False
+    """Whatever ended the bet stays, also the end of its round: for the job that closes abandoned bets."""
+
+    @property
+    def player_id(self) -> str | None:
+        return self.player
+
+    @property
+    def needs(self) -> tuple[Key, ...]:
+        integration_id = self.origin.integration_id
+        keys: list[Key] = []
+        if self.bet_id:
+            keys.append((Bet, integration_id, self.bet_id))
+        elif self.player and self.round_id:
+            keys.append((BetsOfRound, integration_id, self.player, self.round_id))
+        if self.win_id:
+            keys += (Bet, integration_id, self.win_id), (Settlement, integration_id, self.win_id)
+        return tuple(keys)
+
+
+@value()
+class Award(PlayerCommand):
+    """A credit outside bets and rounds: a promotion, a tournament, a jackpot, what a round of free spins made."""
+
+    kind = "Award"
+    amount: Amount
+    award_id: str
+    """The provider's id, by which a rollback names it."""
+    award_kind: str
+    """promo, tournament, jackpot, free_spins, payout or correction."""
+    campaign_id: str | None = None
+    round_id: str | None = None
+    game_id: str | None = None
+
+    @property
+    def needs(self) -> tuple[Key, ...]:
+        integration_id = self.origin.integration_id
+        return (Bet, integration_id, self.award_id), (Settlement, integration_id, self.award_id)
+
+
+@value()
+class RollbackBet(Command):
+    """Undo a bet, a win or an award; one that is not known yet can then never become true."""
+
+    kind = "RollbackBet"
+    bet_id: str
+    """What is undone, by the provider's id of it."""
+    round_id: str | None
+    reason: str
+    session_id: str | None = None
+    """Names the player of a bet that is not known yet."""
+    player: str | None = None
+    """Likewise."""
+    currency: str | None = None
+    """Of the player's wallet: whose balances are told where the bet is not known."""
+    target: str = "bet"
+    """What the id may name: a `bet`, a `win` (or award), or `any` of them."""
+    only_open: bool = False
+    """Whatever ended the bet stays, also the end of its round: for the job that closes abandoned bets."""
+
+    @property
+    def player_id(self) -> str | None:
+        return self.player
+
+    @property
+    def needs(self) -> tuple[Key, ...]:
+        integration_id = self.origin.integration_id
+        bet: list[Key] = [(Bet, integration_id, self.bet_id), (WinsBesideBet, integration_id, self.bet_id)]
+        win: list[Key] = [(Settlement, integration_id, self.bet_id), (BetOfWin, integration_id, self.bet_id)]
+        keys = {"bet": bet, "win": win + bet, "any": bet + win}[self.target]
+        return (*keys, (Session, self.session_id)) if self.session_id else tuple(keys)
+
+
+@value()
+class ReinstateBet(Command):
+    """Undo a rollback: the bet is open again and its stake is taken again (sports)."""
+
+    kind = "ReinstateBet"
+    bet_id: str
+    reason: str
+    rollback_id: str | None = None
+    """The rollback that it undoes; none but that. None: whichever is in force."""
 
     @property
     def needs(self) -> tuple[Key, ...]:
@@ -166,15 +340,63 @@ class SettleBet(Command):
 
 
 @value()
-class RollbackBet(Command):
-    kind = "RollbackBet"
+class FinalizeBet(Command):
+    """Nothing about the bet changes any more (sports, some 30 days after its end)."""
+
+    kind = "FinalizeBet"
     bet_id: str
-    round_id: str | None
-    reason: str
-    session_id: str | None = None
-    """Names the player of a bet that is not known yet."""
 
     @property
     def needs(self) -> tuple[Key, ...]:
-        bet: Key = (Bet, self.origin.integration_id, self.bet_id)
-        return (bet, (Session, self.session_id)) if self.session_id else (bet,)
+        return ((Bet, self.origin.integration_id, self.bet_id),)
+
+
+@value()
+class FinishRound(PlayerCommand):
+    """The end of a round: what its open bets still hold goes to the house."""
+
+    kind = "FinishRound"
+    round_id: str
+    game_id: str | None = None
+
+    @property
+    def needs(self) -> tuple[Key, ...]:
+        integration_id = self.origin.integration_id
+        return (
+            (Round, integration_id, self.player, self.round_id),
+            (BetsOfRound, integration_id, self.player, self.round_id),
+        )
+
+
+@value()
+class Adjust(PlayerCommand):
+    """A correction up or down. There is no other way to change a balance."""
+
+    kind = "Adjust"
+    amount: Amount
+    negative: bool
+    reason: str
+    reference: str
+    """The provider's id of it, or the operator's."""
+    actor: str
+    """The provider, or the person who asked."""
+    approver: str | None = None
+    """A second person; a must where a person asks."""
+    round_id: str | None = None
+    game_id: str | None = None
+
+
+@value()
+class RestrictPlayer(Command):
+    """Lock, exclude or free a player. Debits stop; what is won or refunded still comes."""
+
+    kind = "RestrictPlayer"
+    player: str
+    restriction: str | None
+    """locked or self_excluded; None frees."""
+    reason: str
+    actor: str
+
+    @property
+    def player_id(self) -> str | None:
+        return self.player

@@ -1,5 +1,6 @@
 """What happened. Each payload class mirrors the fields of its Avro schema (a test holds them together)."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from ledger.core.postings import Posting
@@ -65,10 +66,68 @@ class Withdrawn(Payload):
 
 
 @value(slots=False)
+class Adjusted(Payload):
+    """What both directions of an adjustment say."""
+
+    command_kind = "Adjust"
+    adjustment_id: str
+    currency: str
+    exponent: int
+    amount_minor: int
+    reason: str
+    reference: str
+    actor: str
+    approver: str | None
+    round_id: str | None
+    game_id: str | None
+
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "adjusted", "adjustment_id": self.adjustment_id}
+
+
+@value(slots=False)
+class AdjustedUp(Adjusted):
+    event_type = "wallet.credit.adjustment"
+
+
+@value(slots=False)
+class AdjustedDown(Adjusted):
+    event_type = "wallet.debit.adjustment"
+
+
+@value(slots=False)
+class PlayerRestricted(Payload):
+    event_type = "player.restricted"
+    command_kind = "RestrictPlayer"
+    restriction: str
+    reason: str
+    actor: str
+
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "restricted"}
+
+
+@value(slots=False)
+class PlayerFreed(Payload):
+    event_type = "player.freed"
+    command_kind = "RestrictPlayer"
+    reason: str
+    actor: str
+
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "freed"}
+
+
+@value(slots=False)
 class SessionStarted(Payload):
     event_type = "session.started"
     command_kind = "StartSession"
     session_id: str
+    integration_id: str
+    """Whose session it is."""
     currency: str
     mode: str
     game_id: str
@@ -101,9 +160,10 @@ class BetAuthorized(Payload):
     command_kind = "AuthorizeBet"
     bet_id: str
     hold_id: str
-    round_id: str
-    session_id: str
-    game_id: str
+    round_id: str | None
+    session_id: str | None
+    game_id: str | None
+    kind: str
     currency: str
     exponent: int
     stake_minor: int
@@ -111,6 +171,7 @@ class BetAuthorized(Payload):
     stake_bonus_minor: int
     capture: str
     mode: str
+    conversion: Mapping[str, Any] | None
 
     @property
     def result(self) -> dict[str, str]:
@@ -122,16 +183,43 @@ class BetSettled(Payload):
     event_type = "bet.settled"
     command_kind = "SettleBet"
     settlement_id: str
-    bet_id: str
-    round_id: str
-    game_id: str
+    win_id: str | None
+    bet_id: str | None
+    round_id: str | None
+    session_id: str | None
+    game_id: str | None
+    kind: str
     currency: str
     exponent: int
     stake_minor: int
     win_minor: int
+    was_open: bool
+    """The bet was open until now."""
+    ends_bet: bool
     in_bonus: bool
     freespins_left: int | None
     mode: str
+    conversion: Mapping[str, Any] | None
+
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "credited", "settlement_id": self.settlement_id}
+
+
+@value(slots=False)
+class Awarded(Payload):
+    event_type = "wallet.credit.award"
+    command_kind = "Award"
+    settlement_id: str
+    win_id: str
+    kind: str
+    campaign_id: str | None
+    round_id: str | None
+    game_id: str | None
+    currency: str
+    exponent: int
+    amount_minor: int
+    account: str
 
     @property
     def result(self) -> dict[str, str]:
@@ -144,15 +232,48 @@ class BetRolledBack(Payload):
     command_kind = "RollbackBet"
     rollback_id: str
     bet_id: str
-    round_id: str
-    game_id: str
+    round_id: str | None
+    session_id: str | None
+    game_id: str | None
     currency: str
     exponent: int
     stake_minor: int
     win_reversed_minor: int
-    undoes: str | None
+    undoes: Sequence[str]
+    """Win ids of the settlements that are undone with it."""
+    was_open: bool
+    """The bet was open until now."""
     reason: str
     mode: str
+    conversion: Mapping[str, Any] | None
+
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "rolled_back", "rollback_id": self.rollback_id}
+
+
+@value(slots=False)
+class WinReversed(Payload):
+    event_type = "wallet.debit.reversal"
+    command_kind = "RollbackBet"
+    rollback_id: str
+    win_id: str
+    settlement_id: str
+    bet_id: str | None
+    round_id: str | None
+    session_id: str | None
+    game_id: str | None
+    kind: str
+    currency: str
+    exponent: int
+    amount_minor: int
+    account: str
+    reopens_bet: bool
+    held_minor: int
+    """What the bet, open again, holds again."""
+    reason: str
+    mode: str
+    conversion: Mapping[str, Any] | None
 
     @property
     def result(self) -> dict[str, str]:
@@ -167,12 +288,67 @@ class BetTombstoned(Payload):
     bet_id: str
     round_id: str | None
     currency: str | None
-    """Of the session that the rollback names."""
+    """Of the session that the rollback names, or as it says itself."""
     reason: str
 
     @property
     def result(self) -> dict[str, str]:
         return {"status": "tombstoned", "rollback_id": self.rollback_id}
+
+
+@value(slots=False)
+class BetReinstated(Payload):
+    event_type = "bet.reinstated"
+    command_kind = "ReinstateBet"
+    bet_id: str
+    undoes: str
+    """Our id of the rollback."""
+    round_id: str | None
+    session_id: str | None
+    game_id: str | None
+    currency: str
+    exponent: int
+    stake_minor: int
+    held_minor: int
+    reason: str
+    mode: str
+    conversion: Mapping[str, Any] | None
+
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "reinstated"}
+
+
+@value(slots=False)
+class BetFinalized(Payload):
+    event_type = "bet.finalized"
+    command_kind = "FinalizeBet"
+    bet_id: str
+    round_id: str | None
+    session_id: str | None
+    game_id: str | None
+    currency: str
+    mode: str
+
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "finalized"}
+
+
+@value(slots=False)
+class RoundFinished(Payload):
+    event_type = "round.finished"
+    command_kind = "FinishRound"
+    round_id: str
+    game_id: str | None
+    currency: str
+    exponent: int
+    bets: Sequence[Mapping[str, Any]]
+    """Those that it ended."""
+
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "finished"}
 
 
 PAYLOADS: dict[str, type[Payload]] = {
@@ -181,12 +357,21 @@ PAYLOADS: dict[str, type[Payload]] = {
         WalletOpened,
         Deposited,
         Withdrawn,
+        AdjustedUp,
+        AdjustedDown,
+        PlayerRestricted,
+        PlayerFreed,
         SessionStarted,
         SessionEnded,
         BetAuthorized,
         BetSettled,
+        Awarded,
         BetRolledBack,
+        WinReversed,
         BetTombstoned,
+        BetReinstated,
+        BetFinalized,
+        RoundFinished,
     )
 }
 

@@ -2,14 +2,17 @@
 nothing to throw away.
 """
 
+from collections.abc import Iterator
 from typing import cast
 
+from ledger.core.exchange import Conversion
 from ledger.core.postings import WALLET_ACCOUNTS, Posting
 from ledger.core.value import value
 
 Key = tuple[object, ...]
 """(entity class, identifying values ...)"""
 
+LOCKED, SELF_EXCLUDED = "locked", "self_excluded"
 OPEN, SETTLED, ROLLED_BACK, TOMBSTONED = "open", "settled", "rolled_back", "tombstoned"
 
 
@@ -112,59 +115,215 @@ class Bet:
     held_minor: int = 0
     """The uncaptured part of the stake: what this bet keeps in its wallet's `held`."""
     win_minor: int = 0
+    """What its own wins pay, less what was taken back."""
     settlement_id: str | None = None
+    """Of the settlement that ended it; None while it is open, and where the end of its round ended it."""
     rollback_id: str | None = None
+    stake_kind: str = "bet"
+    final: bool = False
+    """Nothing about it changes any more."""
+    conversion: Conversion | None = None
+    """Its stake as it was asked for, with the rate that it locked; None in the wallet's own currency."""
 
     @property
     def key(self) -> Key:
         return (Bet, self.integration_id, self.bet_id)
+
+    @property
+    def place(self) -> Key | None:
+        """Where it is found besides its key: in its player's round."""
+        return (self.integration_id, self.player_id, self.round_id) if self.round_id and self.player_id else None
+
+    @property
+    def asked_currency(self) -> str | None:
+        """The currency that it was staked in, and that its wins are told in."""
+        return self.conversion.currency if self.conversion else self.currency
+
+    @property
+    def paid_minor(self) -> int:
+        """What the player gave for it: nothing in demo mode, and for a free bet."""
+        return self.stake_cash_minor + self.stake_bonus_minor
 
     def ended(self, status: str, *, win_minor: int, settlement_id: str | None, rollback_id: str | None = None) -> "Bet":
         """The bet at its end: nothing of it is held any more."""
         return Bet(
             self.integration_id, self.bet_id, self.tenant_id, self.player_id, status, self.round_id, self.session_id,
             self.game_id, self.currency, self.mode, self.hold_id, self.stake_minor, self.stake_cash_minor,
-            self.stake_bonus_minor, 0, win_minor, settlement_id, rollback_id,
+            self.stake_bonus_minor, 0, win_minor, settlement_id, rollback_id, self.stake_kind, self.final,
+            self.conversion,
         )  # fmt: skip
 
 
 @value()
 class Settlement:
-    """An entity of its own, because a bet may be settled, undone and settled again."""
+    """A win or an award: an entity of its own, because a bet may have many, and each may be undone.
 
-    settlement_id: str
+    `win_id` is the provider's id of it, or our settlement id where the provider has none.
+    """
+
     integration_id: str
-    bet_id: str
+    win_id: str
+    settlement_id: str
+    tenant_id: str
+    player_id: str
+    currency: str
+    bet_id: str | None
+    """None: of the round as such, or an award."""
+    round_id: str | None
+    """Its bet's, where it names one."""
+    game_id: str | None
+    kind: str
     win_minor: int
+    account: str
+    """The tenant's account that paid it."""
+    mode: str
     undone_by: str | None = None
     """Id of the rollback that reversed it."""
+    conversion: Conversion | None = None
+    """The win as it was asked for, at the rate of its bet."""
 
     @property
     def key(self) -> Key:
-        return (Settlement, self.settlement_id)
+        return (Settlement, self.integration_id, self.win_id)
+
+    @property
+    def place(self) -> Key | None:
+        """Where it is found besides its key: in its player's round, or beside its bet where that has no round."""
+        if self.round_id:
+            return (self.integration_id, self.player_id, self.round_id)
+        return (self.integration_id, self.bet_id) if self.bet_id else None
 
 
-Entity = Currency | Wallet | Session | Bet | Settlement
+@value()
+class Round:
+    """A round that is over for one player. Others may play on: a live table's round has many players."""
+
+    integration_id: str
+    player_id: str
+    round_id: str
+    tenant_id: str
+
+    @property
+    def key(self) -> Key:
+        return (Round, self.integration_id, self.player_id, self.round_id)
+
+
+@value()
+class Player:
+    """A player who is, or once was, restricted."""
+
+    tenant_id: str
+    player_id: str
+    restriction: str | None
+    """locked or self_excluded."""
+
+    @property
+    def key(self) -> Key:
+        return (Player, self.tenant_id, self.player_id)
+
+
+@value()
+class Rate:
+    """The newest exchange rate: one unit of `base` is `numerator` / `denominator` units of `quote`."""
+
+    tenant_id: str
+    base: str
+    quote: str
+    numerator: int
+    denominator: int
+    base_exponent: int
+    """Decimals of `base`."""
+    source: str
+    as_of: int
+    """Microseconds since the epoch."""
+
+    @property
+    def key(self) -> Key:
+        return (Rate, self.tenant_id, self.base, self.quote)
+
+    @property
+    def locked(self) -> Conversion:
+        """What a bet keeps of it."""
+        return Conversion(self.base, self.base_exponent, 0, self.numerator, self.denominator, self.source, self.as_of)
+
+
+class BetsOfRound:
+    """Key of a query: (BetsOfRound, integration, player, round) loads that player's bets of the round."""
+
+
+class WinsBesideBet:
+    """Key of a query: (WinsBesideBet, integration, bet) loads the live settlements that name the bet, and those of its
+    round that name none.
+    """
+
+
+class BetOfWin:
+    """Key of a query: (BetOfWin, integration, win) loads the bet that the win names."""
+
+
+Entity = Currency | Wallet | Session | Bet | Settlement | Round | Player | Rate
 
 
 class State:
     """Entities by key, laid over an optional base that is read and never changed."""
 
-    __slots__ = ("base", "entities")
+    __slots__ = ("_places", "base", "entities")
 
     def __init__(self, base: "State | None" = None) -> None:
         self.base = base
         self.entities: dict[Key, Entity] = {}
+        self._places: dict[Key, list[Key]] | None = None
+        """Keys of the bets and settlements at each `place`; None until somebody asks, which plain bets never do."""
 
     def get(self, key: Key) -> Entity | None:
-        found = self.entities.get(key)
-        if found is None and self.base is not None:
-            return self.base.get(key)
-        return found
+        layer: State | None = self
+        while layer is not None:
+            found = layer.entities.get(key)
+            if found is not None:
+                return found
+            layer = layer.base
+        return None
 
     def put(self, *entities: Entity) -> None:
         for entity in entities:
             self.entities[entity.key] = entity
+            if self._places is not None:
+                _place(self._places, entity)
+
+    def absorb(self, other: "State") -> None:
+        """Take over what lies in `other` (not in its base)."""
+        self.entities.update(other.entities)
+        if self._places is not None:
+            for entity in other.entities.values():
+                _place(self._places, entity)
+
+    def at(self, place: Key) -> Iterator[Entity]:
+        """The bets and settlements at a `place`, in the order of their keys."""
+        keys: set[Key] = set()
+        layer: State | None = self
+        while layer is not None:
+            keys.update(layer._at(place))  # noqa: SLF001, its own class
+            layer = layer.base
+        for key in sorted(keys, key=lambda key: (key[0] is Settlement, key[2])):
+            entity = self.get(key)
+            assert entity, f"{key} is indexed and not there"
+            yield entity
+
+    def _at(self, place: Key) -> list[Key]:
+        if self._places is None:
+            self._places = {}
+            for entity in self.entities.values():
+                _place(self._places, entity)
+        return self._places.get(place, [])
+
+    def bets_of_round(self, integration_id: str, player_id: str, round_id: str) -> list[Bet]:
+        return [bet for bet in self.at((integration_id, player_id, round_id)) if isinstance(bet, Bet)]
+
+    def wins_beside(self, bet: Bet) -> list[Settlement]:
+        """The live wins of `bet`, and those of its round that name no bet."""
+        place = bet.place or (bet.integration_id, bet.bet_id)
+        wins = [win for win in self.at(place) if isinstance(win, Settlement) and win.undone_by is None]
+        return [win for win in wins if win.bet_id in (None, bet.bet_id)]
 
     def currency(self, tenant_id: str, currency: str) -> Currency | None:
         return cast(Currency | None, self.get((Currency, tenant_id, currency)))
@@ -178,8 +337,22 @@ class State:
     def bet(self, integration_id: str, bet_id: str) -> Bet | None:
         return cast(Bet | None, self.get((Bet, integration_id, bet_id)))
 
-    def settlement(self, settlement_id: str) -> Settlement | None:
-        return cast(Settlement | None, self.get((Settlement, settlement_id)))
+    def settlement(self, integration_id: str, win_id: str) -> Settlement | None:
+        return cast(Settlement | None, self.get((Settlement, integration_id, win_id)))
+
+    def round(self, integration_id: str, player_id: str, round_id: str) -> Round | None:
+        return cast(Round | None, self.get((Round, integration_id, player_id, round_id)))
+
+    def player(self, tenant_id: str, player_id: str) -> Player | None:
+        return cast(Player | None, self.get((Player, tenant_id, player_id)))
+
+    def rate(self, tenant_id: str, base: str, quote: str) -> Rate | None:
+        return cast(Rate | None, self.get((Rate, tenant_id, base, quote)))
+
+
+def _place(places: dict[Key, list[Key]], entity: Entity) -> None:
+    if isinstance(entity, Bet | Settlement) and (place := entity.place):
+        places.setdefault(place, []).append(entity.key)
 
 
 def wallet_id(tenant_id: str, player_id: str, currency: str) -> str:

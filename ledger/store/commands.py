@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from ledger.callback import Outcome
-from ledger.core.commands import Command
+from ledger.core.commands import Command, RollbackBet
 from ledger.core.value import value
 from ledger.recording import StreamKey
 from ledger.store.arrays import Bytea, Column, Int8, Text, Timestamptz, columns
@@ -16,6 +16,11 @@ LOAD = """
 select c.scope, c.operation, c.idempotency_key, c.kind, c.fingerprint, c.outcome::text, c.answer
 from unnest(%b::text[], %b::text[], %b::text[]) k(scope, operation, idempotency_key)
 join wagerledger.commands c using (scope, operation, idempotency_key)
+"""
+
+ANSWER = """
+select answer from wagerledger.commands
+where scope = %s and operation = %s and idempotency_key = %s and answer is not null and outcome ->> 'refusal' is null
 """
 
 INSERT = """
@@ -90,15 +95,25 @@ _NOT_ASKED = {"origin", "command_id", "received_at", "expires_at"}
 """Fields that we add: a repeat has other values there and still asks the same."""
 
 
+_ASKED_OF_PLAYERS: dict[type[Command], tuple[str, ...]] = {RollbackBet: ("bet_id", "player", "target")}
+"""What tells these apart where they name their player: a provider may leave the rest out of a repeat."""
+
+
 def fingerprint(command: Command) -> bytes:
     """SHA-256 of what was asked. A field at its default is left out, so that a field added later does not change old
     fingerprints.
+
+    Whoever names the player is told apart without the session: a repeat may come with a renewed one.
     """
-    asked = [
-        f"{name}={value!r}"
-        for name, default in _asked_fields(type(command))
-        if (value := getattr(command, name)) != default
-    ]
+    fields_asked = _asked_fields(type(command))
+    if command.player_id is not None:
+        only = _ASKED_OF_PLAYERS.get(type(command))
+        fields_asked = tuple(
+            [field for field in fields_asked if field[0] in only]
+            if only
+            else [field for field in fields_asked if field[0] != "session_id"]
+        )
+    asked = [f"{name}={value!r}" for name, default in fields_asked if (value := getattr(command, name)) != default]
     return sha256("\n".join([command.kind, *asked]).encode()).digest()
 
 

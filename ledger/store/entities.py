@@ -2,11 +2,26 @@
 changed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from ledger.core.state import Bet, Currency, Entity, Key, Session, Settlement, State, Wallet
-from ledger.store import bets, currencies, sessions, settlements, wallets
+from ledger.core.state import (
+    Bet,
+    BetOfWin,
+    BetsOfRound,
+    Currency,
+    Entity,
+    Key,
+    Player,
+    Rate,
+    Round,
+    Session,
+    Settlement,
+    State,
+    Wallet,
+    WinsBesideBet,
+)
+from ledger.store import bets, currencies, players, rates, rounds, sessions, settlements, wallets
 from ledger.store.statement import Statement
 
 TABLES: dict[object, Any] = {
@@ -15,18 +30,32 @@ TABLES: dict[object, Any] = {
     Session: sessions,
     Currency: currencies,
     Settlement: settlements,
+    Round: rounds,
+    Player: players,
+    Rate: rates,
 }
 """A new kind of entity is a line here and a file with `load`, `entity`, `insert` and `update`."""
 
+QUERIES: dict[object, tuple[Any, Callable[[Iterable[Key]], Statement]]] = {
+    BetsOfRound: (bets, bets.load_of_rounds),
+    BetOfWin: (bets, bets.load_of_wins),
+    WinsBesideBet: (settlements, settlements.load_beside_bets),
+}
+"""Keys that do not name what they load: the table whose rows they give, and the query."""
+
 
 def load(keys: Iterable[Key]) -> list[tuple[Any, Statement]]:
-    """For each table with some of `keys`: the table, whose `entity` reads the rows, and the query. Wallets are loaded
-    per player, not by key.
+    """For each kind with some of `keys`: the table, whose `entity` reads the rows, and the query. Players and their
+    wallets are loaded per stream, not by key.
     """
     by_kind: dict[object, list[Key]] = {}
     for key in keys:
         by_kind.setdefault(key[0], []).append(key)
-    return [(TABLES[kind], TABLES[kind].load(found)) for kind, found in by_kind.items()]
+    statements = []
+    for kind, found in by_kind.items():
+        table, query = QUERIES[kind] if kind in QUERIES else (TABLES[kind], TABLES[kind].load)
+        statements.append((table, query(found)))
+    return statements
 
 
 def save(loaded: State, changed: State) -> Iterable[Statement]:

@@ -1,7 +1,7 @@
 """Tables `integrations` and `integration_keys`: who may call, and with which keys."""
 
 LOAD = """
-select integration_id, tenant_id, region, provider_id, dialect, policy, enabled
+select integration_id, tenant_id, region, provider_id, dialect, options, policy, enabled
 from wagerledger.integrations order by integration_id
 """
 
@@ -16,9 +16,17 @@ HAS_KEY = """
 select 1 from wagerledger.integration_keys where kid = %s and (not_after is null or not_after > now())
 """
 
+HAS = """
+select 1 from wagerledger.integrations where integration_id = %s
+"""
+
+DIALECT_OF = """
+select dialect from wagerledger.integrations where integration_id = %s
+"""
+
 INSERT = """
-insert into wagerledger.integrations (integration_id, tenant_id, region, provider_id, dialect, policy)
-values (%s, %s, %s, %s, %s, %s)
+insert into wagerledger.integrations (integration_id, tenant_id, region, provider_id, dialect, options, policy)
+values (%s, %s, %s, %s, %s, %s, %s)
 on conflict do nothing
 """
 
@@ -28,9 +36,13 @@ insert into wagerledger.integration_keys (kid, integration_id, algorithm, materi
 
 EXPIRE_OLDER_KEYS = """
 update wagerledger.integration_keys set not_after = now() + make_interval(secs => %s)
-where integration_id = %s and kid <> %s and (not_after is null or not_after > now() + make_interval(secs => %s))
+where integration_id = %s and kid <> all(%s) and (not_after is null or not_after > now() + make_interval(secs => %s))
 """
 
 SET_ENABLED = """
 update wagerledger.integrations set enabled = %s where integration_id = %s
+"""
+
+SET_OPTIONS = """
+update wagerledger.integrations set options = %s, policy = %s where integration_id = %s
 """

@@ -6,5 +6,5 @@ from projector.projections.bets import BETS
 from projector.projections.rounds import ROUNDS
 from projector.projections.sessions import SESSIONS
 
-# In this order in each transaction, so that projectors side by side lock in one order; and sessions looks up its bets.
+# In this order in each transaction, so that projectors side by side lock in one order.
 PROJECTIONS: tuple[Projection, ...] = (BALANCES, BETS, ROUNDS, SESSIONS)

@@ -71,7 +71,8 @@ comment on view bi.tenant_accounts is
 comment on column bi.tenant_accounts.exponent is
     'Decimals of the currency in this tenant: an amount is minor units / 10^exponent.';
 comment on column bi.tenant_accounts.account is
-    'house: won from and lost to the players; cashier: money from and to the outside.';
+    'house: won from and lost to the players; cashier: money from and to the outside; bonus_cost: promotions;
+    jackpot:<provider>: its pool; adjustment: corrections; fx: exchange from one currency into another.';
 comment on column bi.tenant_accounts.balance_minor is
     'Sum of all postings, minor units. Positive: the tenant has gained it.';
 comment on column bi.tenant_accounts.balance is 'Sum of all postings, in the currency.';
@@ -137,33 +138,35 @@ def _move(
 ) -> None:
     tenant_id, player_id, occurred_at = record["tenant_id"], record["player_id"], record["occurred_at"]
     currency, exponent = record["payload"]["currency"], record["payload"]["exponent"]
+    exponents = exponents_of(record["payload"])
     wallet = wallets.get((tenant_id, player_id, currency))
     if wallet is None:
         wallet = [tenant_id, player_id, currency, exponent, record["region"], 0, 0, 0, 0, 0, 0, ""]
         wallets[tenant_id, player_id, currency] = wallet
     wallet[9:] = record["stream_version"], occurred_at, record["trace_id"]
     for posting in record["postings"]:
-        name, amount_minor = posting["account"], posting["amount_minor"]
-        assert posting["currency"] == currency, (
-            f"event {record['event_id']} moves {posting['currency']} and says {currency}"
-        )
+        name, amount_minor, moved = posting["account"], posting["amount_minor"], posting["currency"]
+        assert moved in exponents, f"event {record['event_id']} moves {moved} and names {list(exponents)}"
         if place := PLACE.get(name):
+            assert moved == currency, f"event {record['event_id']} moves {moved} of a wallet in {currency}"
             wallet[place] += amount_minor
             continue
-        account = accounts.get((tenant_id, currency, name, partition))
+        account = accounts.get((tenant_id, moved, name, partition))
         if account is None:
-            accounts[tenant_id, currency, name, partition] = [
-                tenant_id,
-                currency,
-                name,
-                partition,
-                exponent,
-                amount_minor,
-                occurred_at,
-            ]
+            row = [tenant_id, moved, name, partition, exponents[moved], amount_minor, occurred_at]
+            accounts[tenant_id, moved, name, partition] = row
         else:
             account[5] += amount_minor
             account[6] = max(account[6], occurred_at)
 
 
-BALANCES = Projection("balances", 1, DDL, apply)
+def exponents_of(payload: dict[str, Any]) -> dict[str, int]:
+    """The decimals of every currency that an event names."""
+    exponents = {payload["currency"]: payload["exponent"]}
+    for part in (payload, *payload.get("bets", ())):
+        if conversion := part.get("conversion"):
+            exponents[conversion["currency"]] = conversion["exponent"]
+    return exponents
+
+
+BALANCES = Projection("balances", 2, DDL, apply)

@@ -1,12 +1,13 @@
 """Sessions: when each began and ended, and what was played in it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from projector.projection import Admitted, Projection, Rows, incoming, write
-from projector.projections.totals import totals_of
+from projector.projections import totals
+from projector.projections.totals import played
 
-DDL = """
+DDL = f"""
 create table projections.sessions (
     session_id text primary key,
     integration_id text not null,
@@ -23,12 +24,7 @@ create table projections.sessions (
     exponent smallint, -- null until the first bet
     ended_at timestamptz,
     end_reason text,
-    bets integer not null,
-    open_bets integer not null,
-    rolled_back_bets integer not null,
-    stake_minor bigint not null,
-    win_minor bigint not null,
-    rolled_back_stake_minor bigint not null,
+    {totals.DDL},
     stream_version bigint not null,
     occurred_at timestamptz not null,
     trace_id text not null
@@ -38,7 +34,9 @@ create view bi.sessions as
 select session_id, integration_id, tenant_id, region, player_id, provider_id, mode, game_id, locale, currency, exponent,
     started_at, expires_at, ended_at, end_reason, bets, open_bets, rolled_back_bets,
     stake_minor, projections.amount(stake_minor, coalesce(exponent, 0)) as stake,
+    free_stake_minor, projections.amount(free_stake_minor, coalesce(exponent, 0)) as free_stake,
     win_minor, projections.amount(win_minor, coalesce(exponent, 0)) as win,
+    reversed_win_minor, projections.amount(reversed_win_minor, coalesce(exponent, 0)) as reversed_win,
     rolled_back_stake_minor, projections.amount(rolled_back_stake_minor, coalesce(exponent, 0)) as rolled_back_stake,
     stream_version, occurred_at, trace_id
 from projections.sessions;
@@ -56,24 +54,28 @@ comment on column bi.sessions.end_reason is 'Why it ended.';
 comment on column bi.sessions.bets is 'Bets that began, rolled back or not.';
 comment on column bi.sessions.open_bets is 'Bets without an end.';
 comment on column bi.sessions.rolled_back_bets is 'Bets that were rolled back.';
-comment on column bi.sessions.stake_minor is 'Stakes of all bets, minor units, also of those rolled back.';
-comment on column bi.sessions.stake is 'Stakes of all bets, in the currency, also of those rolled back.';
+comment on column bi.sessions.stake_minor is
+    'What was paid for all bets, minor units, also for those rolled back; in demo mode, what was staked.';
+comment on column bi.sessions.stake is 'The same, in the currency.';
+comment on column bi.sessions.free_stake_minor is 'What free bets are worth, minor units; nobody paid it.';
+comment on column bi.sessions.free_stake is 'What free bets are worth, in the currency.';
 comment on column bi.sessions.win_minor is 'Wins, minor units, less those taken back.';
 comment on column bi.sessions.win is 'Wins, in the currency, less those taken back.';
+comment on column bi.sessions.reversed_win_minor is 'Wins that were taken back, minor units.';
+comment on column bi.sessions.reversed_win is 'Wins that were taken back, in the currency.';
 comment on column bi.sessions.rolled_back_stake_minor is 'Stakes that went back to the player, minor units.';
 comment on column bi.sessions.rolled_back_stake is 'Stakes that went back to the player, in the currency.';
 comment on column bi.sessions.stream_version is 'Version in the player''s stream of the session''s last event.';
 comment on column bi.sessions.occurred_at is 'When the ledger recorded that event.';
 comment on column bi.sessions.trace_id is 'Trace of the callback that caused it.';
-"""
+"""  # noqa: S608  # our own constants
 
 STARTED_COLUMNS = """
     session_id text, integration_id text, tenant_id text, region text, player_id text, provider_id text, mode text,
     game_id text, locale text, currency text, started_at moment, expires_at moment
 """
-STEP_COLUMNS = """
-    exponent smallint, ended_at moment, end_reason text, bets integer, open_bets integer, rolled_back_bets integer,
-    stake_minor bigint, win_minor bigint, rolled_back_stake_minor bigint,
+STEP_COLUMNS = f"""
+    exponent smallint, ended_at moment, end_reason text, {totals.COLUMNS},
     stream_version bigint, occurred_at moment, trace_id text
 """
 
@@ -87,12 +89,7 @@ update projections.sessions s set
     exponent = coalesce(e.exponent, s.exponent),
     ended_at = coalesce(e.ended_at, s.ended_at),
     end_reason = coalesce(e.end_reason, s.end_reason),
-    bets = s.bets + e.bets,
-    open_bets = s.open_bets + e.open_bets,
-    rolled_back_bets = s.rolled_back_bets + e.rolled_back_bets,
-    stake_minor = s.stake_minor + e.stake_minor,
-    win_minor = s.win_minor + e.win_minor,
-    rolled_back_stake_minor = s.rolled_back_stake_minor + e.rolled_back_stake_minor,
+    {totals.added("s", "e")},
     stream_version = e.stream_version,
     occurred_at = e.occurred_at,
     trace_id = e.trace_id
@@ -100,17 +97,14 @@ from {incoming(f"session_id text, {STEP_COLUMNS}")}
 where s.session_id = e.session_id
 """  # noqa: S608  # our own constants
 
-# Only the beginning of a bet names its session; the read model of the bets, which comes before this one, remembers it.
-SESSIONS_OF_BETS = f"""
-select b.integration_id, b.bet_id, b.session_id from {incoming("integration_id text, bet_id text")}
-join projections.bets b using (integration_id, bet_id)
-"""  # noqa: S608  # our own constants
-
 Row = list[Any]
 
 
+SUMS = slice(3, 3 + len(totals.Totals._fields))
+"""Where a step has its totals; after them comes what is known of the last event."""
+
+
 def apply(events: Sequence[Admitted], cursor: Rows) -> None:
-    session_of = _sessions_of_bets(events, cursor)
     started: dict[str, Row] = {}
     steps: dict[str, Row] = {}
     for record, _ in events:
@@ -120,10 +114,11 @@ def apply(events: Sequence[Admitted], cursor: Rows) -> None:
             _step(record, payload["session_id"], steps)
         elif event_type == "session.ended":
             _step(record, payload["session_id"], steps)[1:3] = record["occurred_at"], payload["reason"]
-        elif totals := totals_of(record):
-            step = _step(record, session_of[record["integration_id"], payload["bet_id"]], steps)
-            step[0] = payload["exponent"]
-            step[3:9] = map(int.__add__, step[3:9], totals)
+        for part in played(record):
+            if part.session_id is not None:
+                step = _step(record, part.session_id, steps)
+                step[0] = payload["exponent"]
+                step[SUMS] = totals.plus(step[SUMS], part.totals)
     write(cursor, STARTED, [start + steps.pop(session_id) for session_id, start in started.items()])
     changed = write(cursor, CHANGED, [[session_id, *step] for session_id, step in steps.items()])
     assert changed == len(steps), (
@@ -131,24 +126,10 @@ def apply(events: Sequence[Admitted], cursor: Rows) -> None:
     )
 
 
-def _sessions_of_bets(events: Iterable[Admitted], cursor: Rows) -> dict[tuple[str, str], str]:
-    found: dict[tuple[str, str], str] = {}
-    asked: dict[tuple[str, str], None] = {}
-    for record, _ in events:
-        event_type, payload = record["event_type"], record["payload"]
-        if event_type == "bet.authorized":
-            found[record["integration_id"], payload["bet_id"]] = payload["session_id"]
-        elif event_type in ("bet.settled", "bet.rolled_back"):
-            asked[record["integration_id"], payload["bet_id"]] = None
-    if write(cursor, SESSIONS_OF_BETS, [bet for bet in asked if bet not in found]):
-        found |= {(integration_id, bet_id): session_id for integration_id, bet_id, session_id in cursor}
-    return found
-
-
 def _start(record: dict[str, Any]) -> Row:
     payload = record["payload"]
     return [
-        payload["session_id"], record["integration_id"], record["tenant_id"], record["region"], record["player_id"],
+        payload["session_id"], payload["integration_id"], record["tenant_id"], record["region"], record["player_id"],
         record["provider_id"], payload["mode"], payload["game_id"], payload["locale"], payload["currency"],
         record["occurred_at"], payload["expires_at"],
     ]  # fmt: skip
@@ -158,9 +139,9 @@ def _step(record: dict[str, Any], session_id: str, steps: dict[str, Row]) -> Row
     """What the batch changes in a session."""
     step = steps.get(session_id)
     if step is None:
-        step = steps[session_id] = [None, None, None, 0, 0, 0, 0, 0, 0, 0, 0, ""]
-    step[9:] = record["stream_version"], record["occurred_at"], record["trace_id"]
+        step = steps[session_id] = [None, None, None, *totals.Totals(), 0, 0, ""]
+    step[SUMS.stop :] = record["stream_version"], record["occurred_at"], record["trace_id"]
     return step
 
 
-SESSIONS = Projection("sessions", 1, DDL, apply)
+SESSIONS = Projection("sessions", 2, DDL, apply)

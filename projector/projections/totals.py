@@ -1,29 +1,91 @@
-"""What the events of bets add up to, in a round as in a session."""
+"""What the events of play add up to, in a round as in a session."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
+
+from ledger.core.commands import DEMO
+from ledger.core.postings import HOUSE
 
 
 class Totals(NamedTuple):
     """Counts of bets, and sums of minor units."""
 
-    bets: int
-    open_bets: int
-    rolled_back_bets: int
-    stake_minor: int
-    """Of all bets, also of those rolled back."""
-    win_minor: int
+    bets: int = 0
+    open_bets: int = 0
+    rolled_back_bets: int = 0
+    stake_minor: int = 0
+    """What was paid for all bets, also for those rolled back; in demo mode, what was staked."""
+    free_stake_minor: int = 0
+    """What free bets are worth, which nobody paid."""
+    win_minor: int = 0
     """Less what was taken back."""
-    rolled_back_stake_minor: int
+    reversed_win_minor: int = 0
+    """What was taken back."""
+    award_minor: int = 0
+    """Promotions, jackpots and the like, less what was taken back."""
+    rolled_back_stake_minor: int = 0
+    """Less what was taken again."""
 
 
-def totals_of(record: dict[str, Any]) -> Totals | None:
-    """What an event adds; None where it is not of a bet that began."""
+class Played(NamedTuple):
+    """What an event adds, and where."""
+
+    session_id: str | None
+    round_id: str | None
+    game_id: str | None
+    mode: str
+    totals: Totals
+
+
+COLUMNS = ", ".join(f"{name} {'integer' if name.endswith('bets') else 'bigint'}" for name in Totals._fields)
+"""As `projection.incoming` wants them."""
+
+DDL = ",\n    ".join(f"{column} not null" for column in COLUMNS.split(", "))
+
+
+def added(table: str, row: str) -> str:
+    """The set-clauses that add a row's totals to those of `table`."""
+    return ",\n    ".join(f"{name} = {table}.{name} + {row}.{name}" for name in Totals._fields)
+
+
+def plus(one: Iterable[int], other: Iterable[int]) -> Iterable[int]:
+    return map(int.__add__, one, other)
+
+
+def played(record: dict[str, Any]) -> Iterable[Played]:
+    """What an event adds: nothing where it is not of play."""
     event_type, payload = record["event_type"], record["payload"]
-    if event_type == "bet.authorized":
-        return Totals(1, 1, 0, payload["stake_minor"], 0, 0)
-    if event_type == "bet.settled":
-        return Totals(0, -1, 0, 0, payload["win_minor"], 0)
-    if event_type == "bet.rolled_back":
-        # One that undoes a settlement finds the bet closed.
-        return Totals(0, 0 if payload["undoes"] else -1, 1, 0, -payload["win_reversed_minor"], payload["stake_minor"])
+    if event_type == "round.finished":
+        for bet in payload["bets"]:
+            yield Played(bet["session_id"], payload["round_id"], bet["game_id"], bet["mode"], Totals(open_bets=-1))
+    elif totals := _totals(event_type, payload):
+        session_id, mode = payload.get("session_id"), payload.get("mode", "real")
+        yield Played(session_id, payload["round_id"], payload["game_id"], mode, totals)
+
+
+def _totals(event_type: str, payload: dict[str, Any]) -> Totals | None:
+    match event_type:
+        case "bet.authorized":
+            stake, paid = payload["stake_minor"], payload["stake_cash_minor"] + payload["stake_bonus_minor"]
+            free = payload["kind"] == "free"
+            staked = 0 if free else stake if payload["mode"] == DEMO else paid
+            return Totals(bets=1, open_bets=1, stake_minor=staked, free_stake_minor=stake if free else 0)
+        case "bet.settled":
+            closed = payload["was_open"] and payload["ends_bet"]
+            return Totals(open_bets=-1 if closed else 0, win_minor=payload["win_minor"])
+        case "bet.rolled_back":
+            taken = payload["win_reversed_minor"]
+            return Totals(
+                open_bets=-1 if payload["was_open"] else 0, rolled_back_bets=1, win_minor=-taken,
+                reversed_win_minor=taken, rolled_back_stake_minor=payload["stake_minor"],
+            )  # fmt: skip
+        case "bet.reinstated":
+            return Totals(open_bets=1, rolled_back_bets=-1, rolled_back_stake_minor=-payload["stake_minor"])
+        case "wallet.debit.reversal":
+            taken = payload["amount_minor"]
+            if payload["account"] != HOUSE or payload["kind"] == "payout":
+                return Totals(award_minor=-taken)
+            return Totals(open_bets=1 if payload["reopens_bet"] else 0, win_minor=-taken, reversed_win_minor=taken)
+        case "wallet.credit.award":
+            return Totals(award_minor=payload["amount_minor"])
     return None

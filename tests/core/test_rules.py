@@ -376,7 +376,14 @@ def test_a_rollback_returns_the_stake():
     """As if the bet had never been."""
     story = given(wallet(), session(), ask.bet()).when(ask.rollback())
     story.then(
-        BetRolledBack, ("held", -200), ("cash", 200), stake_minor=200, win_reversed_minor=0, undoes=None, reason="void"
+        BetRolledBack,
+        ("held", -200),
+        ("cash", 200),
+        stake_minor=200,
+        win_reversed_minor=0,
+        undoes=[],
+        was_open=True,
+        reason="void",
     )
     story.and_wallet(cash=1000)
 
@@ -420,9 +427,9 @@ def test_the_rollback_of_a_settlement_names_it():
     story = given(wallet(), session(), ask.bet()).when(ask.settle("5"))
     settlement_id = story.result["settlement_id"]
     story.under(rollback_of_settled=REVERSE).when(ask.rollback()).then(
-        BetRolledBack, ("house", 300), ("cash", -300), undoes=settlement_id
+        BetRolledBack, ("house", 300), ("cash", -300), undoes=[settlement_id]
     )
-    settlement = story.state.settlement(settlement_id)
+    settlement = story.state.settlement("acme/eu/spin", settlement_id)
     assert settlement
     assert settlement.undone_by == story.result["rollback_id"]
 

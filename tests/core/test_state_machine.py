@@ -6,7 +6,9 @@ WAGERLEDGER_TEST_EXAMPLES makes it longer (200 by default), WAGERLEDGER_TEST_SEE
 import os
 from collections import Counter
 from dataclasses import replace
+from fractions import Fraction
 from hashlib import sha256
+from math import ceil, floor
 
 import hypothesis
 from hypothesis import HealthCheck, Phase, settings
@@ -14,30 +16,78 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from uuid_utils import uuid7
 
-from ledger.batch import MISMATCH, Batch
+from ledger.batch import MISMATCH, PARTLY_KNOWN, Batch
 from ledger.callback import Callback, Outcome
 from ledger.core import evolve as folds
-from ledger.core.commands import DEMO, REAL, Command, Policy
+from ledger.core.commands import DEMO, IGNORED, REAL, Command, Policy
 from ledger.core.events import PAYLOADS, Event
 from ledger.core.postings import WALLET_ACCOUNTS, totals_by_currency
-from ledger.core.state import OPEN, ROLLED_BACK, SETTLED, TOMBSTONED, Bet, State, Wallet
+from ledger.core.state import (
+    LOCKED,
+    OPEN,
+    ROLLED_BACK,
+    SETTLED,
+    TOMBSTONED,
+    Bet,
+    BetOfWin,
+    BetsOfRound,
+    Player,
+    Rate,
+    Settlement,
+    State,
+    Wallet,
+    WinsBesideBet,
+)
+from ledger.directory import owner_of, stream_of
 from ledger.recording import Head, StreamKey
 from ledger.store.commands import CommandKey, key_of
 from schemas.events import BY_FINGERPRINT
 from tests.support.asks import HOUR, NOW, Asks
 from tests.support.seeds import seeded_random
 
+MOST_ROUNDS = 6
+"""What is rare may take more than one."""
 EXAMPLES = int(os.environ.get("WAGERLEDGER_TEST_EXAMPLES", "200"))
 
 CURRENCIES = (("EUR", 2), ("JPY", 0))
-PROVIDERS = {"acme/eu/spin": Policy(), "acme/eu/reel": Policy(capture="authorization", rollback_of_settled="reverse")}
+PROVIDERS = {
+    "acme/eu/spin": Policy(rate_max_age_s=10**6),
+    "acme/eu/reel": Policy(
+        capture="authorization", rollback_of_settled="reverse", rollback_of_win="reverse", rate_max_age_s=10**6
+    ),
+}
+"""With what each begins; it changes on the way."""
+RATES = [
+    Rate("acme", "USD", "EUR", 2, 3, 2, "bank", NOW),
+    Rate("acme", "USD", "JPY", 1001, 7, 2, "bank", NOW),
+]
 
 players = st.sampled_from(("ann", "bob", "cid"))
+payers = st.sampled_from(("ann", "ann", "bob"))
+"""Who has a wallet from the start."""
 currencies = st.sampled_from(CURRENCIES)
 providers = st.sampled_from(tuple(PROVIDERS))
 amounts = st.integers(0, 30).map(str)
 bet_ids = st.integers(1, 8).map("b{}".format)
 numbers = st.integers(0, 50)
+ids = st.integers(1, 8).map("w{}".format)
+rounds = st.sampled_from(("r1", "r2", None))
+policies = st.builds(
+    Policy,
+    capture=st.sampled_from(("settlement", "authorization")),
+    rollback_of_settled=st.sampled_from(("refuse", "reverse", "refund", "acknowledge")),
+    refusal_consumes_key=st.booleans(),
+    rollback_of_win=st.sampled_from(("refuse", "reverse", "reverse", "acknowledge")),
+    shortfall=st.sampled_from(("receivable", "refuse")),
+    session=st.sampled_from(("required", "known", "ignored")),
+    win_needs_bet=st.booleans(),
+    win_after_rollback=st.sampled_from(("refuse", "accept")),
+    late_bet=st.sampled_from(("refuse", "acknowledge")),
+    zero_stake=st.sampled_from(("refuse", "accept")),
+    bet_after_round_end=st.sampled_from(("refuse", "accept")),
+    partial_duplicate=st.sampled_from(("apply", "refuse")),
+    rate_max_age_s=st.just(10**6),
+)
 rarely = st.integers(0, 9).map(lambda number: number == 0)
 
 
@@ -45,7 +95,10 @@ SEEN: Counter = Counter()
 """Refusals, repeats and events of the whole run: one that never met them proved nothing."""
 
 
-INTERESTING = {*PAYLOADS, "REPEATED", MISMATCH, "INSUFFICIENT_FUNDS", "DUPLICATE", "BET_TOMBSTONED"}
+INTERESTING = {
+    *(*PAYLOADS, "REPEATED", MISMATCH, "INSUFFICIENT_FUNDS", "DUPLICATE", "BET_TOMBSTONED", "PLAYER_RESTRICTED"),
+    *("WIN_NOT_REVERSIBLE", "BET_FINAL", "acknowledged", "a converted stake", "a converted win", "a debt"),
+}
 
 
 class AllStreams:
@@ -71,7 +124,12 @@ class Histories(RuleBasedStateMachine):
         self.sessions: list[tuple[str, str]] = []
         self.asked: list[Command] = []
         self.heard: dict[CommandKey, Outcome] = {}
+        self.policies = dict(PROVIDERS)
         self.statuses: dict[tuple[str, str], str] = {}
+        self.final: set[tuple[str, str]] = set()
+        self.wins: dict[tuple[str, str], bool] = {}
+        """Win by (integration, id), and whether it stands."""
+        self.restricted: set[str] = set()
         self.sound = True
         """False while a callback is decided: a failure there leaves log and state apart, and is the one to report."""
 
@@ -79,20 +137,24 @@ class Histories(RuleBasedStateMachine):
 
     def submit(self, *commands: Command) -> tuple[Outcome, ...]:
         self.sound = False
-        batch = Batch(AllStreams(), self.state, self.heads, self.remembered, self.now)  # type: ignore[arg-type]
-        policy = PROVIDERS.get(commands[0].origin.integration_id or "", Policy())
+        batch = Batch(AllStreams(), self.loaded(commands), self.heads, self.remembered, self.now)  # type: ignore[arg-type]
+        policy = self.policies.get(commands[0].origin.integration_id or "", Policy())
         outcomes = batch.decide(Callback(commands, policy, render=lambda outcome: outcome.to_json().encode()))
         self.new = [Event.from_record(BY_FINGERPRINT[one.schema_fingerprint].decode(one.body)) for one in batch.events]
         refused = outcomes[0].refusal_code is not None
         SEEN.update(outcome.refusal_code or ("REPEATED" if outcome.replayed else outcome.kind) for outcome in outcomes)
         SEEN.update(event.payload.event_type for event in self.new)
+        SEEN.update(outcome.result["status"] for outcome in outcomes if outcome.unchanged)
         assert not (refused and self.new), "I6: a refusal moved something"
         self._listen(commands, outcomes)
         self.log += [(one.schema_fingerprint, one.body) for one in batch.events]
         self.events += self.new
         for event in self.new:
             self._watch_bet(event)
-        self.state.entities.update(batch.state.entities)
+            self._watch_win(event)
+            self._watch_rate(event)
+            self._watch_player(event)
+        self.state.absorb(batch.state)
         self.heads.update(batch.heads)
         self.asked += commands
         self.sound = True
@@ -106,7 +168,7 @@ class Histories(RuleBasedStateMachine):
             else zip(commands, outcomes, strict=True)
         )
         for command, outcome in told:
-            if outcome.refusal_code == MISMATCH:
+            if outcome.refusal_code in (MISMATCH, PARTLY_KNOWN):
                 continue
             key = key_of(command)
             before = self.heard.get(key)
@@ -115,20 +177,116 @@ class Histories(RuleBasedStateMachine):
             if key in self.remembered:
                 self.heard[key] = outcome
 
+    def loaded(self, commands: tuple[Command, ...]) -> State:
+        """What the journal would load: what the commands say they need, and not a thing more."""
+        state = State()
+        for command in commands:
+            stream = stream_of(command, lambda key: owner_of(self.state.get(key)))
+            for entity in self.state.entities.values():
+                if isinstance(entity, Wallet | Player) and entity.player_id == stream.stream_id:
+                    state.put(entity)
+            for key in command.needs:
+                state.put(*self.found(key))
+        return state
+
+    def found(self, key):
+        """As the tables answer it, here by looking at everything."""
+        kind, *names = key
+        if kind is BetsOfRound:
+            return [bet for bet in self.entities(Bet) if [bet.integration_id, bet.player_id, bet.round_id] == names]
+        if kind is BetOfWin:
+            win = self.state.settlement(*names)
+            bet = self.state.bet(win.integration_id, win.bet_id) if win and win.bet_id else None
+            return [bet] if bet else []
+        if kind is WinsBesideBet:
+            return self.wins_beside(self.state.bet(*names))
+        entity = self.state.get(key)
+        return [entity] if entity else []
+
+    def wins_beside(self, bet):
+        if bet is None:
+            return []
+        return [
+            win
+            for win in self.entities(Settlement)
+            if win.integration_id == bet.integration_id and win.undone_by is None
+            if win.bet_id == bet.bet_id
+            or (win.bet_id is None and bet.round_id and [win.round_id, win.player_id] == [bet.round_id, bet.player_id])
+        ]
+
     def _watch_bet(self, event):
         """I4: begins at most once, never after a tombstone, ends only from open, leaves an end only by naming what it undoes."""
-        if (bet_id := getattr(event.payload, "bet_id", None)) is None:
+        kind, payload = event.payload.event_type, event.payload
+        if kind == "round.finished":
+            for ended in payload.bets:
+                self._step(kind, (event.integration_id, ended["bet_id"]), (OPEN,), SETTLED)
+        if (bet_id := getattr(payload, "bet_id", None)) is None:
             return
         key = event.integration_id, bet_id
-        before, kind = self.statuses.get(key), event.payload.event_type
+        before = self.statuses.get(key)
+        was_open, ends = getattr(payload, "was_open", False), getattr(payload, "ends_bet", False)
         allowed, after = {
-            "bet.authorized": (None, OPEN),
-            "bet.tombstoned": (None, TOMBSTONED),
-            "bet.settled": (OPEN, SETTLED),
-            "bet.rolled_back": (SETTLED if getattr(event.payload, "undoes", None) else OPEN, ROLLED_BACK),
+            "bet.authorized": ((None,), OPEN),
+            "bet.tombstoned": ((None,), TOMBSTONED),
+            "bet.settled": (
+                (OPEN,) if was_open else (SETTLED, ROLLED_BACK),
+                SETTLED if was_open and ends else before,
+            ),
+            "bet.rolled_back": ((OPEN if was_open else SETTLED,), ROLLED_BACK),
+            "wallet.debit.reversal": (
+                (SETTLED,) if getattr(payload, "reopens_bet", False) else (OPEN, SETTLED, ROLLED_BACK),
+                OPEN if getattr(payload, "reopens_bet", False) else before,
+            ),
+            "bet.reinstated": ((ROLLED_BACK,), OPEN),
+            "bet.finalized": ((SETTLED, ROLLED_BACK), before),
         }[kind]
-        assert before == allowed, f"I4: {kind} of {key}, which is {before}"
+        self._step(kind, key, allowed, after)
+        if kind == "bet.finalized":
+            self.final.add(key)
+
+    def _step(self, kind, key, allowed, after):
+        assert self.statuses.get(key) in allowed, f"I4: {kind} of {key}, which is {self.statuses.get(key)}"
+        assert key not in self.final, f"I4: {kind} of {key}, which is final"
         self.statuses[key] = after
+
+    def _watch_win(self, event):
+        """I4: a win is paid once, never after its tombstone, and taken back once."""
+        kind, payload = event.payload.event_type, event.payload
+        if kind in ("bet.settled", "wallet.credit.award"):
+            key = event.integration_id, payload.win_id or payload.settlement_id
+            assert key not in self.wins, f"I4: win {key} is paid twice"
+            assert self.statuses.get(key) != TOMBSTONED, f"I4: win {key} is paid after its tombstone"
+            self.wins[key] = True
+        for win_id in {
+            "bet.rolled_back": lambda: payload.undoes,
+            "wallet.debit.reversal": lambda: [payload.win_id],
+        }.get(kind, list)():
+            assert self.wins.get((event.integration_id, win_id)), f"I4: win {win_id} is taken back, and does not stand"
+            self.wins[event.integration_id, win_id] = False
+
+    def _watch_rate(self, event):
+        """I10: what is converted is exact, rounded once, against the player."""
+        payload = event.payload
+        asked = getattr(payload, "conversion", None)
+        if not asked or payload.event_type not in ("bet.authorized", "bet.settled"):
+            return
+        rate = Fraction(asked["rate_numerator"], asked["rate_denominator"])
+        worth = Fraction(asked["amount_minor"], 10 ** asked["exponent"]) * rate * 10**payload.exponent
+        if payload.event_type == "bet.authorized":
+            SEEN["a converted stake"] += 1
+            assert payload.stake_minor == ceil(worth), f"I10: a stake of {worth} became {payload.stake_minor}"
+        else:
+            SEEN["a converted win"] += 1
+            assert payload.win_minor == floor(worth), f"I10: a win of {worth} became {payload.win_minor}"
+
+    def _watch_player(self, event):
+        """A restricted player stakes nothing."""
+        kind = event.payload.event_type
+        if kind == "player.restricted":
+            self.restricted.add(event.player_id)
+        if kind == "player.freed":
+            self.restricted.discard(event.player_id)
+        assert kind != "bet.authorized" or event.player_id not in self.restricted, f"restricted: {event}"
 
     def ask(self, integration_id=None):
         return Asks(integration_id=integration_id, now=self.now)
@@ -140,6 +298,7 @@ class Histories(RuleBasedStateMachine):
 
     @initialize()
     def open_some(self):
+        self.state.put(*RATES)
         for player, currency in (("ann", CURRENCIES[0]), ("ann", CURRENCIES[1]), ("bob", CURRENCIES[0])):
             self.submit(self.ask().open_wallet(player, *currency))
             self.submit(self.ask().deposit("40", player, currency[0]))
@@ -231,6 +390,126 @@ class Histories(RuleBasedStateMachine):
             self.ask(integration_id).rollback(bet_id, "r9" if wrong_round else f"r{bet_id}", session_id=session_id)
         )
 
+    # What providers' own protocols ask
+
+    @rule(integration_id=providers, policy=policies)
+    def change_policy(self, integration_id, policy):
+        self.policies[integration_id] = policy
+
+    @rule(
+        integration_id=providers,
+        player=payers,
+        bet_id=bet_ids,
+        text=amounts,
+        foreign=st.booleans(),
+        round_id=rounds,
+        free=rarely,
+    )
+    def debit(self, integration_id, player, bet_id, text, foreign, round_id, free):
+        """A stake of a player whom it names, in a round that players and bets share."""
+        self.policies[integration_id] = replace(self.policies[integration_id], session=IGNORED)
+        more = {"currency": "USD", "wallet_currency": "EUR"} if foreign else {}
+        kind = "free" if free else "bet"
+        self.submit(self.ask(integration_id).debit(text, bet_id, round_id, player=player, stake_kind=kind, **more))
+
+    @rule(
+        integration_id=providers,
+        player=payers,
+        win_id=ids | bet_ids,
+        text=amounts,
+        foreign=st.booleans(),
+        round_id=rounds,
+    )
+    def win(self, integration_id, player, win_id, text, foreign, round_id):
+        more = {"currency": "USD", "wallet_currency": "EUR"} if foreign else {}
+        self.submit(self.ask(integration_id).win(text, win_id, round_id, player=player, **more))
+
+    @rule(bet=numbers, win_id=ids, text=amounts)
+    def win_beside(self, bet, win_id, text):
+        """In the round of a bet that is there, in its currency."""
+        integration_id, bet_id = self.known_bet(bet)
+        bet = self.state.bet(integration_id, bet_id)
+        if bet and bet.player_id and bet.asked_currency:
+            ask = self.ask(integration_id)
+            self.submit(ask.win(text, win_id, bet.round_id, player=bet.player_id, currency=bet.asked_currency))
+
+    @rule(bet=numbers, win_id=ids | bet_ids, win=amounts, ends_bet=st.booleans())
+    def settle_by_id(self, bet, win_id, win, ends_bet):
+        integration_id, bet_id = self.known_bet(bet)
+        bet = self.state.bet(integration_id, bet_id)
+        currency = bet.asked_currency if bet and bet.currency else "EUR"
+        self.submit(
+            self.ask(integration_id).settle(win, bet_id, None, currency=currency, win_id=win_id, ends_bet=ends_bet)
+        )
+
+    @rule(
+        integration_id=providers,
+        player=payers,
+        award_id=ids,
+        text=amounts,
+        kind=st.sampled_from(("promo", "jackpot", "payout")),
+    )
+    def award(self, integration_id, player, award_id, text, kind):
+        self.submit(self.ask(integration_id).award(text, award_id, kind, player=player))
+
+    @rule(
+        integration_id=providers,
+        win_id=ids | bet_ids,
+        names=st.sampled_from(("win", "any")),
+        player=st.none() | payers,
+    )
+    def undo(self, integration_id, win_id, names, player):
+        """A rollback of a win, an award, or whatever has the id; or a tombstone."""
+        self.submit(self.ask(integration_id).undo_win(win_id, target=names, player=player))
+
+    @rule(number=numbers, names=st.sampled_from(("win", "any")))
+    def undo_known(self, number, names):
+        if standing := [key for key, stands in self.wins.items() if stands or number % 3 == 0]:
+            integration_id, win_id = standing[number % len(standing)]
+            self.submit(self.ask(integration_id).undo_win(win_id, target=names))
+
+    @rule(bet=numbers)
+    def reinstate(self, bet):
+        undone = [key for key, status in self.statuses.items() if status == ROLLED_BACK or bet % 5 == 0]
+        if undone:
+            integration_id, bet_id = undone[bet % len(undone)]
+            self.submit(self.ask(integration_id).reinstate(bet_id))
+
+    @rule(bet=numbers)
+    def finalize(self, bet):
+        integration_id, bet_id = self.known_bet(3 * bet)
+        self.submit(self.ask(integration_id).finalize(bet_id))
+
+    @rule(integration_id=providers, player=payers, round_id=rounds)
+    def finish(self, integration_id, player, round_id):
+        self.submit(self.ask(integration_id).finish(round_id or "r3", player=player))
+
+    @rule(bet=numbers)
+    def finish_known(self, bet):
+        integration_id, bet_id = self.known_bet(bet)
+        bet = self.state.bet(integration_id, bet_id)
+        if bet and bet.player_id and bet.round_id and bet.asked_currency:
+            ask = self.ask(integration_id)
+            self.submit(ask.finish(bet.round_id, player=bet.player_id, currency=bet.asked_currency))
+
+    @rule(player=payers, text=amounts, negative=st.booleans())
+    def adjust(self, player, text, negative):
+        self.submit(self.ask().adjust(text, player, negative=negative))
+
+    @rule(player=payers, restriction=st.sampled_from((None, None, LOCKED)))
+    def restrict(self, player, restriction):
+        self.submit(self.ask().restrict(restriction, player))
+
+    @rule(integration_id=providers, player=payers, bet_id=bet_ids, win_id=ids, text=amounts, round_id=rounds)
+    def play_a_round(self, integration_id, player, bet_id, win_id, text, round_id):
+        """A bet, a win of its round and the end of the round in one callback: all or none."""
+        ask, round_id = self.ask(integration_id), round_id or "r3"
+        self.submit(
+            ask.debit(text, bet_id, round_id, player=player),
+            ask.win(text, win_id, round_id, player=player),
+            ask.finish(round_id, player=player),
+        )
+
     @rule(number=numbers, changed=st.booleans())
     def repeat(self, number, changed):
         """The same key again: the same answer, or a mismatch where the content is another."""
@@ -267,6 +546,7 @@ class Histories(RuleBasedStateMachine):
             assert bet.held_minor == 0 or bet.status == OPEN, f"I3: {bet}"
             held[bet.player_id, bet.currency] += bet.held_minor
         for wallet in self.entities(Wallet):
+            SEEN["a debt"] += wallet.receivable_minor < 0
             assert min(wallet.cash_minor, wallet.bonus_minor, wallet.held_minor, -wallet.receivable_minor) >= 0, (
                 f"I3: {wallet}"
             )
@@ -292,6 +572,7 @@ class Histories(RuleBasedStateMachine):
         if not self.sound:
             return
         state, heads, sums = State(), {}, Counter()
+        state.put(*RATES)
         for entry in self.log:
             if isinstance(entry, Wallet):
                 sums[entry.player_id, entry.currency, "bonus"] += (
@@ -339,5 +620,8 @@ def run_histories(examples: int, *, shrink: bool = True) -> None:
 def test_random_histories_keep_the_invariants():
     """I1 to I5 and I7 hold after every step of any history; and the histories do meet what is interesting."""
     SEEN.clear()
-    run_histories(EXAMPLES)
-    assert {code for code in INTERESTING if not SEEN[code]} == set(), f"never met among {SEEN}"
+    for _ in range(MOST_ROUNDS):
+        run_histories(EXAMPLES)
+        if all(SEEN[code] for code in INTERESTING):
+            return
+    raise AssertionError(f"never met {[code for code in INTERESTING if not SEEN[code]]} among {SEEN}")

@@ -7,7 +7,8 @@ from itertools import count
 from typing import Any
 
 from ledger.callback import Callback, Outcome
-from ledger.core.commands import AT_AUTHORIZATION, AT_SETTLEMENT, DEMO, REAL, REFUSE, REVERSE, Command, Policy
+from ledger.core.commands import AT_AUTHORIZATION, AT_SETTLEMENT, DEMO, KNOWN, REAL, REFUSE, REVERSE, Command, Policy
+from ledger.core.state import LOCKED
 from ledger.journal import Journal
 from ledger.settings import Settings
 from tests.support.asks import Asks
@@ -27,6 +28,7 @@ class Player:
     """Session and currency."""
     bets: list[tuple[str, str, str]] = field(default_factory=list)
     """Bet, round and currency."""
+    wins: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -40,7 +42,13 @@ class Game:
 
     async def ask(self, *commands: Command) -> Outcome:
         rng = self.rng
-        policy = Policy(rng.choice((AT_SETTLEMENT, AT_AUTHORIZATION)), rng.choice((REFUSE, REVERSE)))
+        policy = Policy(
+            rng.choice((AT_SETTLEMENT, AT_AUTHORIZATION)),
+            rng.choice((REFUSE, REVERSE)),
+            session=KNOWN,
+            rollback_of_win=REVERSE,
+            win_needs_bet=False,
+        )
         outcomes = await self.journal.submit(Callback(commands, policy))
         self.told += zip(commands, outcomes, strict=False)
         if rng.random() < 0.1:
@@ -61,7 +69,10 @@ class Game:
         await self.begin(player)
         for _ in range(steps):
             await self.rng.choice(
-                (self.bet, self.bet, self.settle, self.settle, self.roll_back, self.cash, self.change_session)
+                (
+                    *(self.bet, self.bet, self.settle, self.settle, self.roll_back, self.cash, self.change_session),
+                    *(self.round, self.credit, self.undo),
+                )
             )(player)
 
     async def bet(self, player: Player) -> None:
@@ -84,6 +95,33 @@ class Game:
         session_id = self.rng.choice((None, player.sessions[-1][0]))
         known = [player.asks.rollback(bet, round_id) for bet, round_id, _ in player.bets]
         await self.ask(self.rng.choice([*known, player.asks.rollback(unknown, "r", session_id=session_id)]))
+
+    async def round(self, player: Player) -> None:
+        """A bet and a win of a round that nobody's session is asked for, and often the round's end."""
+        number, named = next(self.numbers), {"player": player.name}
+        round_id = f"r-{number % 3}"
+        bet, win = f"{player.tenant_id}-{player.name}-b{number}", f"{player.tenant_id}-{player.name}-w{number}"
+        await self.ask(player.asks.debit("3", bet, round_id, **named), player.asks.win("4", win, round_id, **named))
+        player.wins.append(win)
+        if self.rng.random() < 0.7:
+            await self.ask(player.asks.finish(round_id, **named))
+
+    async def credit(self, player: Player) -> None:
+        award = f"{player.tenant_id}-{player.name}-a{next(self.numbers)}"
+        player.wins.append(award)
+        await self.ask(player.asks.award("6", award, self.rng.choice(("promo", "jackpot")), player=player.name))
+        operator = Asks(player.tenant_id, None)
+        await self.ask(operator.adjust("2", player.name, negative=self.rng.random() < 0.5))
+        await self.ask(operator.restrict(self.rng.choice((LOCKED, None)), player.name))
+        await self.ask(operator.restrict(None, player.name))
+
+    async def undo(self, player: Player) -> None:
+        """A win, a rollback, or the last freedom of a bet."""
+        if player.wins:
+            await self.ask(player.asks.undo_win(self.rng.choice(player.wins), target="any"))
+        if player.bets:
+            bet, _, _ = self.rng.choice(player.bets)
+            await self.ask(self.rng.choice((player.asks.reinstate, player.asks.finalize))(bet))
 
     async def cash(self, player: Player) -> None:
         operator = Asks(player.tenant_id, None)

@@ -151,6 +151,8 @@ def test_a_second_event_at_one_version_is_found(tampered):
         ("bets", "rollback_id = 'rb_x'", "rollback_id is 'rb_x'"),
         ("sessions", "ended = not ended", "ended is"),
         ("settlements", "win_minor = win_minor + 1", "win_minor is"),
+        ("bets", 'conversion = \'{"currency": "USD"}\'', "conversion is"),
+        ("players", "restriction = 'self_excluded'", "restriction is"),
         ("currencies", "exponent = exponent + 1", "decimals"),
     ],
 )
@@ -162,7 +164,9 @@ def test_a_changed_row_is_found(tampered, table, change, said):
     assert said in texts(report, "state_differs")
 
 
-@pytest.mark.parametrize("table", ["wallets", "bets", "sessions", "settlements", "currencies", "streams"])
+@pytest.mark.parametrize(
+    "table", ["wallets", "bets", "sessions", "settlements", "rounds", "players", "currencies", "streams"]
+)
 def test_a_deleted_row_is_found(tampered, table):
     """What the events lead to must be stored."""
     report = tampered(f"delete from wagerledger.{table} where ctid = (select min(ctid) from wagerledger.{table})")
@@ -183,7 +187,12 @@ def test_a_deleted_row_is_found(tampered, table):
             "bets select 'a', 'b_x', 'aaa', 'ghost', 'open', 'r', 's', 'g', 'EUR', 'real', 'h', 1, 1, 0, 1, 0, null, null",
             "state_unexplained",
         ),
-        ("settlements select 'st_x', 'acme/eu/spin', 'nobody', 5, null", "state_unexplained"),
+        (
+            "settlements select 'acme/eu/spin', 'w_x', 'st_x', 'acme', 'nobody', 'EUR', null, null, null, 'win', 5, 'house', 'real'",
+            "state_unexplained",
+        ),
+        ("rounds select 'acme/eu/spin', 'ghost', 'r', 'acme'", "state_unexplained"),
+        ("players select 'acme', 'ghost', 'locked'", "state_unexplained"),
         ("currencies select 'acme', 'USD', 2", "state_unexplained"),
         ("streams select 'zzz', 'player', 'ghost', 3, sha256(''), now()", "head_differs"),
     ],

@@ -27,22 +27,32 @@ TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 PAYLOADS: list[Payload] = [
     WalletOpened("EUR", 2),
     Deposited("EUR", 2, 10_000, "ref-1", "cashier"),
-    SessionStarted("session-1", "EUR", "real", "game-1", None, 1),
-    BetAuthorized("bet-1", "hold-1", "round-1", "session-1", "game-1", "EUR", 2, 100, 100, 0, "settlement", "real"),
+    SessionStarted("session-1", "integration-1", "EUR", "real", "game-1", None, 1),
+    BetAuthorized(
+        "bet-1", "hold-1", "round-1", "session-1", "game-1", "bet", "EUR", 2, 100, 100, 0, "settlement", "real", None
+    ),
     BetSettled(
         "settlement-1",
+        None,
         "bet-1",
         "round-1",
+        "session-1",
         "game-1",
+        "win",
         "EUR",
         2,
         100,
         250,
+        was_open=True,
+        ends_bet=True,
         in_bonus=False,
         freespins_left=None,
         mode="real",
+        conversion=None,
     ),
-    BetRolledBack("rollback-1", "bet-1", "round-1", "game-1", "EUR", 2, 100, 0, None, "cancelled", "real"),
+    BetRolledBack(
+        "rollback-1", "bet-1", "round-1", "session-1", "game-1", "EUR", 2, 100, 0, [], True, "cancelled", "real", None
+    ),
 ]
 """Six event types; the relay does not care whether they make sense together."""
 

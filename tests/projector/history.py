@@ -9,24 +9,37 @@ from typing import Any
 from confluent_kafka import Producer
 
 from ledger.core.commands import (
+    ACCEPT,
+    ACKNOWLEDGE,
     AT_AUTHORIZATION,
+    AT_SETTLEMENT,
+    IGNORED,
+    REFUND,
+    REFUSE,
     REVERSE,
+    Adjust,
     AuthorizeBet,
+    Award,
     Command,
     Deposit,
     EndSession,
+    FinalizeBet,
+    FinishRound,
     OpenWallet,
     Origin,
     Policy,
+    ReinstateBet,
+    RestrictPlayer,
     RollbackBet,
     SettleBet,
     StartSession,
     Withdraw,
 )
-from ledger.core.decide import Accepted, decide
+from ledger.core.decide import decide
+from ledger.core.decision import Accepted
 from ledger.core.evolve import evolve
 from ledger.core.money import Amount
-from ledger.core.state import State, Wallet
+from ledger.core.state import LOCKED, Rate, State, Wallet
 from ledger.recording import Head, Recorded, StreamKey, record
 from schemas.events import BY_FINGERPRINT
 
@@ -148,9 +161,10 @@ def random_ledger(rng: random.Random, commands: int) -> Ledger:
     for number in range(commands):
         tenant_id, currency = rng.choice(TENANTS), rng.choice(list(CURRENCIES))
         player, integration = f"player-{rng.randrange(4)}", rng.choice(("acme", "zeta"))
-        match rng.choices(("money", "session", "end", "bet", "settle", "rollback", "unknown"), (1, 2, 1, 8, 5, 2, 1))[
-            0
-        ]:
+        kinds = "money", "session", "end", "bet", "settle", "rollback", "unknown", "dialect"
+        match rng.choices(kinds, (1, 2, 1, 8, 5, 2, 1, 20))[0]:
+            case "dialect":
+                _ask_as_dialects_do(ledger, rng, tenant_id, player, integration)
             case "money":
                 kind = rng.choice((Deposit, Withdraw))
                 ledger.ask(
@@ -223,6 +237,63 @@ def random_ledger(rng: random.Random, commands: int) -> Ledger:
                     session_id=known_session,
                 )
     return ledger
+
+
+def _ask_as_dialects_do(ledger: Ledger, rng: random.Random, tenant_id: str, player: str, integration: str) -> None:
+    """Players named, few ids and rounds, foreign money: most of it meets something."""
+    ledger.state.put(Rate(tenant_id, "USD", "EUR", 2, 3, 3, "bank", ledger.now))
+    policy = Policy(
+        capture=rng.choice((AT_SETTLEMENT, AT_AUTHORIZATION)),
+        rollback_of_settled=rng.choice((REFUSE, REFUND, REVERSE, ACKNOWLEDGE)),
+        rollback_of_win=REVERSE, session=IGNORED, win_needs_bet=rng.random() < 0.5, zero_stake=ACCEPT,
+        win_after_rollback=rng.choice((REFUSE, ACCEPT)), bet_after_round_end=ACCEPT, rate_max_age_s=1,
+    )  # fmt: skip
+    bet_id, win_id = (f"{tenant_id}-{kind}-{rng.randrange(40)}" for kind in "bw")
+    round_id, amount = rng.choice(("r1", "r2", "r3", None)), Amount(rng.randrange(200), rng.choice((0, 0, 2)))
+    foreign = rng.random() < 0.4
+    own = {"player": player, "currency": "USD" if foreign else "EUR"}
+    if rng.random() < 0.05:
+        restriction = rng.choice((None, LOCKED))
+        ledger.ask(RestrictPlayer, tenant_id, player=player, restriction=restriction, reason="limit", actor="test")
+
+    def ask(kind: Callable[..., Command], **asked: Any) -> None:
+        ledger.ask(kind, tenant_id, policy=policy, integration=integration, **asked)
+
+    def bet() -> None:
+        more = {"wallet_currency": "EUR"} if foreign else {}
+        kind, game_id = rng.choice(("bet", "bet", "free")), rng.choice(("dice", "wheel", None))
+        ask(
+            AuthorizeBet, session_id=None, bet_id=bet_id, round_id=round_id, amount=amount, stake_kind=kind,
+            game_id=game_id, **own, **more,
+        )  # fmt: skip
+
+    def settle() -> None:
+        named = {"bet_id": None, "round_id": round_id} | own
+        known = ledger.state.bet(f"{tenant_id}/eu/{integration}", bet_id)
+        if known and known.asked_currency and rng.random() < 0.7:
+            named = {"bet_id": bet_id, "round_id": None, "currency": known.asked_currency}
+        ask(SettleBet, win=amount, win_id=rng.choice((win_id, None)), ends_bet=rng.random() < 0.7, **named)
+
+    def award() -> None:
+        kind = rng.choice(("promo", "jackpot", "payout"))
+        ask(Award, amount=amount, award_id=win_id, award_kind=kind, round_id=round_id, player=player, currency="EUR")
+
+    def adjust() -> None:
+        ask(
+            Adjust, amount=amount, negative=rng.random() < 0.5, reason="r", reference="r", actor="test", player=player,
+            currency="EUR",
+        )  # fmt: skip
+
+    rng.choice(
+        (
+            bet, bet, bet, settle, settle, settle, award, adjust,
+            lambda: ask(RollbackBet, bet_id=bet_id, round_id=None, reason="void"),
+            lambda: ask(RollbackBet, bet_id=win_id, round_id=None, reason="void", target=rng.choice(("win", "any"))),
+            lambda: ask(ReinstateBet, bet_id=bet_id, reason="not void"),
+            lambda: ask(FinalizeBet, bet_id=bet_id) if rng.random() < 0.2 else None,
+            lambda: ask(FinishRound, round_id=str(round_id), player=player, currency="EUR"),
+        )
+    )()  # fmt: skip
 
 
 def decoded(recorded: Iterable[Recorded]) -> list[dict[str, Any]]:

@@ -47,7 +47,8 @@ def _select(connection: Connection[Any], view: str) -> list[dict[str, Any]]:
 def _without_decimals(row: dict[str, Any]) -> dict[str, Any]:
     """Check that each amount in the currency is its minor units, exactly, and drop it."""
     for name in [name for name in row if name.endswith("_minor")]:
-        amount, exponent = row.pop(name.removesuffix("_minor")), row["exponent"]
+        amount = row.pop(name.removesuffix("_minor"))
+        exponent = row["asked_exponent"] if name.startswith("asked") else row["exponent"]
         if amount is not None:
             assert amount == Decimal(row[name]).scaleb(-(exponent or 0)), row
             assert -amount.as_tuple().exponent == (exponent or 0), row
@@ -87,10 +88,15 @@ def _balances(record: dict[str, Any], views: dict[str, Rows]) -> None:
             "tenant_id": tenant_id,
             "currency": posting["currency"],
             "account": posting["account"],
-            "exponent": payload["exponent"],
+            "exponent": _exponents(payload)[posting["currency"]],
         }
         account["balance_minor"] = account.get("balance_minor", 0) + posting["amount_minor"]
         account["occurred_at"] = max(account.get("occurred_at", EPOCH), moment(record["occurred_at"]))
+
+
+def _exponents(payload: dict[str, Any]) -> dict[str, int]:
+    asked = [part["conversion"] for part in (payload, *payload.get("bets", [])) if part.get("conversion")]
+    return {payload["currency"]: payload["exponent"]} | {one["currency"]: one["exponent"] for one in asked}
 
 
 BET = dict.fromkeys(
@@ -110,15 +116,26 @@ BET = dict.fromkeys(
         "authorize_trace_id",
         "settle_trace_id",
         "rollback_trace_id",
+        "kind",
+        "asked_currency",
+        "asked_exponent",
+        "asked_stake_minor",
     ]
-) | {"stake_minor": 0, "stake_cash_minor": 0, "stake_bonus_minor": 0, "win_minor": 0}
+) | {"final": False, "stake_minor": 0, "stake_cash_minor": 0, "stake_bonus_minor": 0, "win_minor": 0}
 
 
 def _bets(record: dict[str, Any], views: dict[str, Rows]) -> None:
+    payload = record["payload"]
+    ended = [bet["bet_id"] for bet in payload["bets"]] if record["event_type"] == "round.finished" else []
+    for bet_id in ended or [payload.get("bet_id")]:
+        if bet_id is not None:
+            bet = views["bets"][record["integration_id"], bet_id]
+            _bet(record, bet)
+            _as_of(bet, record)
+
+
+def _bet(record: dict[str, Any], bet: dict[str, Any]) -> None:
     payload, now, trace_id = record["payload"], moment(record["occurred_at"]), record["trace_id"]
-    if not record["event_type"].startswith("bet."):
-        return
-    bet = views["bets"][record["integration_id"], payload["bet_id"]]
     match record["event_type"]:
         case "bet.authorized" | "bet.tombstoned":
             assert not bet
@@ -126,66 +143,104 @@ def _bets(record: dict[str, Any], views: dict[str, Rows]) -> None:
                 name: record[name] for name in ("integration_id", "tenant_id", "region", "player_id", "provider_id")
             }
             # A tombstone's currency is its session's, not a bet's.
-            left_out = {"bet.authorized": {"capture"}, "bet.tombstoned": {"reason", "currency"}}[record["event_type"]]
-            bet |= {name: value for name, value in payload.items() if name not in left_out}
+            left_out = {"bet.authorized": {"capture", "conversion"}, "bet.tombstoned": {"reason", "currency"}}
+            bet |= {name: value for name, value in payload.items() if name not in left_out[record["event_type"]]}
     match record["event_type"]:
         case "bet.authorized":
             bet |= {"status": "open", "authorized_at": now, "authorize_trace_id": trace_id}
+            if asked := payload["conversion"]:
+                bet |= {"asked_currency": asked["currency"], "asked_exponent": asked["exponent"]}
+                bet["asked_stake_minor"] = asked["amount_minor"]
         case "bet.settled":
-            bet |= {"status": "settled", "win_minor": payload["win_minor"], "settlement_id": payload["settlement_id"]}
-            bet |= {"settled_at": now, "settle_trace_id": trace_id}
+            if payload["was_open"] and payload["ends_bet"]:
+                bet["status"] = "settled"
+            bet["win_minor"] += payload["win_minor"]
+            bet |= {"settlement_id": payload["settlement_id"], "settled_at": now, "settle_trace_id": trace_id}
         case "bet.rolled_back" | "bet.tombstoned" as kind:
-            bet |= {
-                "status": "rolled_back" if kind == "bet.rolled_back" else "tombstoned",
-                "win_minor": 0,
-                "rolled_back_at": now,
-            }
-            bet |= {
-                "rollback_id": payload["rollback_id"],
-                "rollback_reason": payload["reason"],
-                "rollback_trace_id": trace_id,
-            }
-    _as_of(bet, record)
+            bet["status"] = "rolled_back" if kind == "bet.rolled_back" else "tombstoned"
+            bet["win_minor"] -= payload.get("win_reversed_minor", 0)
+            bet |= {"rolled_back_at": now, "rollback_id": payload["rollback_id"]}
+            bet |= {"rollback_reason": payload["reason"], "rollback_trace_id": trace_id}
+        case "wallet.debit.reversal":
+            bet["win_minor"] -= payload["amount_minor"]
+            if payload["reopens_bet"]:
+                bet["status"] = "open"
+        case "bet.reinstated":
+            bet["status"] = "open"
+        case "bet.finalized":
+            bet["final"] = True
+        case "round.finished":
+            bet["status"] = "settled"
+
+
+NOTHING = dict.fromkeys(
+    [
+        *("bets", "open_bets", "rolled_back_bets", "stake_minor", "free_stake_minor", "win_minor"),
+        *("reversed_win_minor", "award_minor", "rolled_back_stake_minor"),
+    ],
+    0,
+)
+
+
+def _change(event_type: str, payload: dict[str, Any]) -> dict[str, int] | None:
+    """What an event that is not the end of a round adds to its round and its session."""
+    match event_type:
+        case "bet.authorized":
+            paid = payload["stake_cash_minor"] + payload["stake_bonus_minor"]
+            staked = payload["stake_minor"] if payload["mode"] == "demo" and payload["kind"] != "free" else paid
+            free = payload["stake_minor"] if payload["kind"] == "free" else 0
+            return {"bets": 1, "open_bets": 1, "stake_minor": staked, "free_stake_minor": free}
+        case "bet.settled":
+            return {"open_bets": -(payload["was_open"] and payload["ends_bet"]), "win_minor": payload["win_minor"]}
+        case "bet.rolled_back":
+            taken, back = payload["win_reversed_minor"], payload["stake_minor"]
+            change = {"open_bets": -payload["was_open"], "rolled_back_bets": 1, "rolled_back_stake_minor": back}
+            return change | {"win_minor": -taken, "reversed_win_minor": taken}
+        case "bet.reinstated":
+            return {"open_bets": 1, "rolled_back_bets": -1, "rolled_back_stake_minor": -payload["stake_minor"]}
+        case "wallet.debit.reversal":
+            taken = payload["amount_minor"]
+            if payload["kind"] in ("promo", "payout", "jackpot"):
+                return {"award_minor": -taken}
+            return {"open_bets": int(payload["reopens_bet"]), "win_minor": -taken, "reversed_win_minor": taken}
+        case "wallet.credit.award":
+            return {"award_minor": payload["amount_minor"]}
+    return None
 
 
 def _totals(record: dict[str, Any], views: dict[str, Rows]) -> None:
-    payload, now = record["payload"], moment(record["occurred_at"])
-    if record["event_type"] not in ("bet.authorized", "bet.settled", "bet.rolled_back"):
-        return
-    key = (record["integration_id"], payload["round_id"], payload["currency"], payload["mode"])
-    row = views["rounds"][key]
-    if not row:
-        row |= dict(zip(KEYS["rounds"], key, strict=True)) | {
-            "first_at": now,
-            "bets": 0,
-            "open_bets": 0,
-            "rolled_back_bets": 0,
-        }
-        row |= {"stake_minor": 0, "win_minor": 0, "rolled_back_stake_minor": 0, "last": (EPOCH, "")}
-        row |= {name: record[name] for name in ("tenant_id", "region", "provider_id")} | {
-            name: payload[name] for name in ("game_id", "exponent")
-        }
-    session = views["sessions"][(views["bets"][record["integration_id"], payload["bet_id"]]["session_id"],)]
-    session["exponent"] = payload["exponent"]
-    _as_of(session, record)
-    for totals in (row, session):
-        match record["event_type"]:
-            case "bet.authorized":
-                totals["bets"] += 1
-                totals["open_bets"] += 1
-                totals["stake_minor"] += payload["stake_minor"]
-            case "bet.settled":
-                totals["open_bets"] -= 1
-                totals["win_minor"] += payload["win_minor"]
-            case "bet.rolled_back":
-                totals["open_bets"] -= payload["undoes"] is None
-                totals["rolled_back_bets"] += 1
-                totals["win_minor"] -= payload["win_reversed_minor"]
-                totals["rolled_back_stake_minor"] += payload["stake_minor"]
-    row["first_at"] = min(row["first_at"], now)
-    if (now, record["event_id"]) > row["last"]:
-        row |= {"last": (now, record["event_id"]), "last_at": now}
-        _as_of(row, record)
+    payload = record["payload"]
+    if record["event_type"] == "round.finished":
+        for bet in payload["bets"]:
+            _add(record, {**payload, **bet}, {"open_bets": -1}, views)
+    elif (change := _change(record["event_type"], payload)) is not None:
+        _add(record, {"mode": "real", "session_id": None} | payload, change, views)
+
+
+def _add(record: dict[str, Any], place: dict[str, Any], change: dict[str, int], views: dict[str, Rows]) -> None:
+    now = moment(record["occurred_at"])
+    touched = []
+    if place["session_id"] is not None:
+        session = views["sessions"][(place["session_id"],)]
+        session["exponent"] = place["exponent"]
+        _as_of(session, record)
+        touched.append(session)
+    if place["round_id"] is not None:
+        key = (record["integration_id"], place["round_id"], place["currency"], place["mode"])
+        row = views["rounds"][key]
+        if not row:
+            row |= dict(zip(KEYS["rounds"], key, strict=True)) | {"first_at": now, "last": (EPOCH, "")} | NOTHING
+            row |= {name: record[name] for name in ("tenant_id", "region", "provider_id")}
+            row |= {name: place[name] for name in ("game_id", "exponent")}
+        row["game_id"] = min((game for game in (row["game_id"], place["game_id"]) if game is not None), default=None)
+        row["first_at"] = min(row["first_at"], now)
+        if (now, record["event_id"]) > row["last"]:
+            row |= {"last": (now, record["event_id"]), "last_at": now}
+            _as_of(row, record)
+        touched.append(row)
+    for row in touched:
+        for name, amount in change.items():
+            row[name] += amount
 
 
 def _sessions(record: dict[str, Any], views: dict[str, Rows]) -> None:
@@ -201,15 +256,7 @@ def _sessions(record: dict[str, Any], views: dict[str, Rows]) -> None:
             "ended_at": None,
             "end_reason": None,
         }
-        session |= {
-            "bets": 0,
-            "open_bets": 0,
-            "rolled_back_bets": 0,
-            "stake_minor": 0,
-            "win_minor": 0,
-            "rolled_back_stake_minor": 0,
-            "exponent": None,
-        }
+        session |= {name: 0 for name in NOTHING if name != "award_minor"} | {"exponent": None}
         _as_of(session, record)
     elif record["event_type"] == "session.ended":
         session = views["sessions"][(payload["session_id"],)]

@@ -161,7 +161,7 @@ def test_models_of_another_version_are_refused(settings, read_models):
     read_models.catch_up()
     with database.connect(settings.bi_database_url) as connection:
         connection.execute("update projections.models set version = 99 where name = 'bets'")
-    with pytest.raises(database.OutdatedModelsError, match=r"bets \(there 99, here 1\).*--refold"):
+    with pytest.raises(database.OutdatedModelsError, match=r"bets \(there 99, here 2\).*--refold"):
         read_models.catch_up()
     refold(settings)
     read_models.catch_up()

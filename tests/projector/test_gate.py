@@ -231,8 +231,9 @@ def test_an_event_that_no_fold_can_take_parks_its_stream_alone(ledger, publisher
     last = bert[-1]
     origin = Origin("brand-a", "eu", "brand-a/eu/acme", "acme", "test", "key-poison", "trace-poison")
     settled = BetSettled(
-        "st_x", "no such bet", "r", "game-1", "EUR", 2, 100, 0, in_bonus=False, freespins_left=None, mode="real"
-    )
+        "st_x", None, "no such bet", "r", None, "game-1", "win", "EUR", 2, 100, 0,
+        was_open=True, ends_bet=True, in_bonus=False, freespins_left=None, mode="real", conversion=None,
+    )  # fmt: skip
     poison = record(Event(settled, "brand-a", "bert", "brand-a/eu/acme"), origin, last.head(), ledger.now)
     before = list(ledger.recorded)
     ledger.play("dora", bets=4)

@@ -7,17 +7,24 @@ from uuid_utils import uuid7
 
 from ledger.core.commands import (
     REAL,
+    Adjust,
     AuthorizeBet,
+    Award,
     Deposit,
     EndSession,
+    FinalizeBet,
+    FinishRound,
     OpenWallet,
     Origin,
+    ReinstateBet,
+    RestrictPlayer,
     RollbackBet,
     SettleBet,
     StartSession,
     Withdraw,
 )
 from ledger.core.money import Amount, parse_amount
+from ledger.core.state import LOCKED
 
 NOW = 1_700_000_000_000_000
 """When everything is received, unless said otherwise: microseconds since the epoch."""
@@ -62,17 +69,58 @@ class Asks:
     def withdraw(self, text="10", player="ann", currency="EUR", *, key=None) -> Withdraw:
         return Withdraw(*self._base(key), player, currency, amount(text), "ref", "clerk")
 
-    def start_session(self, player="ann", currency="EUR", *, mode=REAL, expires_at=None, key=None) -> StartSession:
-        return StartSession(*self._base(key), player, currency, "dice", "de-DE", mode, expires_at or self.now + HOUR)
+    def adjust(
+        self, text="1", player="ann", currency="EUR", *, negative=False, approver: str | None = "chief", key=None
+    ) -> Adjust:
+        return Adjust(
+            *self._base(key), player, currency, amount(text), negative, "goodwill", "ticket", "clerk", approver
+        )
+
+    def restrict(self, restriction: str | None = LOCKED, player="ann", *, key=None) -> RestrictPlayer:
+        return RestrictPlayer(*self._base(key), player, restriction, "limits", "clerk")
+
+    def start_session(
+        self, player="ann", currency="EUR", *, mode=REAL, expires_at=None, for_integration=None, key=None
+    ) -> StartSession:
+        return StartSession(
+            *self._base(key), player, currency, "dice", "de-DE", mode, expires_at or self.now + HOUR, for_integration
+        )
 
     def end_session(self, session_id="s1", *, reason="logout", key=None) -> EndSession:
         return EndSession(*self._base(key), session_id, reason)
 
-    def bet(self, text="2", bet_id="b1", round_id="r1", *, session_id="s1", currency="EUR", key=None) -> AuthorizeBet:
-        return AuthorizeBet(*self._base(key), session_id, bet_id, round_id, amount(text), currency)
+    def bet(
+        self, text="2", bet_id="b1", round_id="r1", *, session_id="s1", currency="EUR", key=None, **more
+    ) -> AuthorizeBet:
+        return AuthorizeBet(*self._base(key), session_id, bet_id, round_id, amount(text), currency, **more)
 
-    def settle(self, win="0", bet_id="b1", round_id="r1", *, currency="EUR", key=None) -> SettleBet:
-        return SettleBet(*self._base(key), bet_id, round_id, amount(win), currency)
+    def debit(
+        self, text="2", bet_id="b1", round_id="r1", *, player="ann", currency="EUR", key=None, **more
+    ) -> AuthorizeBet:
+        """A bet of a player whom it names itself, without a session."""
+        return self.bet(text, bet_id, round_id, session_id=None, currency=currency, key=key, player=player, **more)
 
-    def rollback(self, bet_id="b1", round_id="r1", *, session_id=None, key=None) -> RollbackBet:
-        return RollbackBet(*self._base(key), bet_id, round_id, "void", session_id)
+    def settle(self, win="0", bet_id="b1", round_id="r1", *, currency="EUR", key=None, **more) -> SettleBet:
+        return SettleBet(*self._base(key), bet_id, round_id, amount(win), currency, **more)
+
+    def win(self, text="5", win_id="w1", round_id="r1", *, player="ann", currency="EUR", key=None, **more) -> SettleBet:
+        """A win that names only its round."""
+        return self.settle(text, None, round_id, currency=currency, key=key, player=player, win_id=win_id, **more)
+
+    def award(self, text="5", award_id="a1", kind="promo", *, player="ann", currency="EUR", key=None, **more) -> Award:
+        return Award(*self._base(key), player, currency, amount(text), award_id, kind, **more)
+
+    def rollback(self, bet_id="b1", round_id="r1", *, session_id=None, key=None, **more) -> RollbackBet:
+        return RollbackBet(*self._base(key), bet_id, round_id, "void", session_id, **more)
+
+    def undo_win(self, win_id="w1", *, key=None, **more) -> RollbackBet:
+        return self.rollback(win_id, None, key=key, **({"target": "win"} | more))
+
+    def reinstate(self, bet_id="b1", *, key=None) -> ReinstateBet:
+        return ReinstateBet(*self._base(key), bet_id, "not void")
+
+    def finalize(self, bet_id="b1", *, key=None) -> FinalizeBet:
+        return FinalizeBet(*self._base(key), bet_id)
+
+    def finish(self, round_id="r1", *, player="ann", currency="EUR", key=None) -> FinishRound:
+        return FinishRound(*self._base(key), player, currency, round_id)

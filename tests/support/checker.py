@@ -34,12 +34,7 @@ EFFECTS = {
     START_SESSION: ("session.started", "session_id"),
     END_SESSION: ("session.ended", "session_id"),
 }
-NEXT_STATUS = {
-    (None, "bet.authorized"): "open",
-    (None, "bet.tombstoned"): "tombstoned",
-    ("open", "bet.settled"): "settled",
-    ("open", "bet.rolled_back"): "rolled_back",
-}
+BEGINNINGS = {"bet.authorized": "open", "bet.tombstoned": "tombstoned"}
 
 Stream = tuple[str, str, str]
 
@@ -190,12 +185,40 @@ def _check_log(log: Sequence[Entry], found: Findings) -> None:
         found.demand(
             not any(sums.values()), f"I1: the postings of {entry.stream} version {entry.version} sum to {dict(sums)}"
         )
-        if record["event_type"].startswith("bet."):
-            bet = (str(record["integration_id"]), record["payload"]["bet_id"])
-            after = NEXT_STATUS.get((bets.get(bet), record["event_type"]))
+        for bet_id in _bets_of(record):
+            bet = (str(record["integration_id"]), bet_id)
+            after = _next_status(record, bets.get(bet))
             found.demand(after is not None, f"I4: {record['event_type']} of bet {bet}, which is {bets.get(bet)}")
             bets[bet] = after or "wrong"
     found.demand(not any(books.values()), f"I2: all accounts sum to {dict(books)}")
+
+
+def _bets_of(record: dict[str, Any]) -> list[str]:
+    payload = record["payload"]
+    bet_ids = [bet["bet_id"] for bet in payload.get("bets", [])] + [payload.get("bet_id")]
+    return [bet_id for bet_id in bet_ids if bet_id is not None]
+
+
+def _next_status(record: dict[str, Any], status: str | None) -> str | None:
+    """What a bet is after the event; None where it cannot follow."""
+    kind, payload = record["event_type"], record["payload"]
+    if kind in BEGINNINGS:
+        return BEGINNINGS[kind] if status is None else None
+    was_open = "open" if payload.get("was_open") else "settled"
+    match kind:
+        case "bet.settled":
+            ends = payload["was_open"] and payload["ends_bet"]
+            fits = status == "open" if payload["was_open"] else status in ("settled", "rolled_back")
+            return ("settled" if ends else status) if fits else None
+        case "bet.rolled_back":
+            return "rolled_back" if status == was_open else None
+        case "wallet.debit.reversal":
+            return ("open" if status == "settled" else None) if payload["reopens_bet"] else status
+        case "bet.reinstated":
+            return "open" if status == "rolled_back" else None
+        case "round.finished":
+            return "settled" if status == "open" else None
+    return status if kind == "bet.finalized" and status in ("settled", "rolled_back") else None
 
 
 def _check_stored(connection: psycopg.Connection[Any], log: Sequence[Entry], found: Findings) -> None:

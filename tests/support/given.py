@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from ledger.core.commands import Command, Policy
-from ledger.core.decide import Accepted, Decision, Refusal, decide
+from ledger.core.decide import decide
+from ledger.core.decision import Accepted, Decision, Refusal
 from ledger.core.events import Payload
 from ledger.core.evolve import evolve
 from ledger.core.postings import totals_by_currency
@@ -52,15 +53,22 @@ class Story:
             fold(self.state, self.decision)
         return self
 
-    def then(self, payload: type[Payload], /, *postings: tuple[str, int], **fields: object) -> Self:
-        """Exactly one event, with at least these fields and exactly these postings (account, amount in minor units)."""
+    def then(
+        self, payload: type[Payload], /, *postings: tuple[str, int] | tuple[str, int, str], **fields: object
+    ) -> Self:
+        """Exactly one event, with at least these fields and exactly these postings: account, amount in minor units, and
+        the currency where it is not the event's own.
+        """
         assert isinstance(self.decision, Accepted), f"refused: {self.decision}"
         (event,) = self.decision.events
         assert type(event.payload) is payload
         actual = {name: getattr(event.payload, name) for name in fields}
         assert actual == fields
-        assert {p.account: p.amount_minor for p in event.postings} == dict(postings)
-        assert len(event.postings) == len(postings)
+        own = getattr(event.payload, "currency", None)
+        found = sorted(
+            (p.account, p.amount_minor, *([p.currency] if p.currency != own else [])) for p in event.postings
+        )
+        assert found == sorted(postings)
         return self
 
     def then_refused(self, code: str, **details: object) -> Self:
@@ -69,6 +77,10 @@ class Story:
         assert ERRORS[code].text(self.decision.details), "the message cannot be told"
         assert {name: self.decision.details.get(name) for name in details} == details
         return self
+
+    def then_acknowledged(self) -> Self:
+        """A yes without effect."""
+        return self.then_nothing(status="acknowledged")
 
     def then_nothing(self, **result: str) -> Self:
         """A yes without an event: it was true already."""

@@ -5,24 +5,53 @@ from pathlib import Path
 
 from ledger.core.commands import Origin
 from ledger.core.events import (
+    AdjustedDown,
+    AdjustedUp,
+    Awarded,
     BetAuthorized,
+    BetFinalized,
+    BetReinstated,
     BetRolledBack,
     BetSettled,
     BetTombstoned,
     Deposited,
     Event,
+    PlayerFreed,
+    PlayerRestricted,
+    RoundFinished,
     SessionEnded,
     SessionStarted,
     WalletOpened,
+    WinReversed,
     Withdrawn,
 )
-from ledger.core.postings import deposit, refund, settlement, stake, withdrawal
+from ledger.core.postings import (
+    capture,
+    credit,
+    debit,
+    deposit,
+    reinstatement,
+    rollback,
+    settlement,
+    stake,
+    win_reversal,
+    withdrawal,
+)
 from ledger.recording import Head, record
 from tests.support.given import replay
 
 FOLDER = Path(__file__).parent.parent / "data" / "golden"
 
 INTEGRATION = "acme/eu/spin"
+CONVERSION = {
+    "currency": "USD",
+    "exponent": 2,
+    "amount_minor": 108,
+    "rate_numerator": 12,
+    "rate_denominator": 13,
+    "source": "bank",
+    "as_of": 1_700_000_000_000_000,
+}
 
 
 def history() -> list[tuple[Event, Origin]]:
@@ -31,23 +60,96 @@ def history() -> list[tuple[Event, Origin]]:
         (WalletOpened("EUR", 2), ()),
         (Deposited("EUR", 2, 1000, "payment-1", "clerk"), deposit("EUR", 1000)),
         (Withdrawn("EUR", 2, 300, "payment-2", "clerk"), withdrawal("EUR", 300)),
-        (SessionStarted("s_1", "EUR", "real", "dice", "de-DE", 1_900_000_000_000_000), ()),
         (
-            BetAuthorized("b1", "h_1", "r1", "s_1", "dice", "EUR", 2, 200, 200, 0, "settlement", "real"),
+            AdjustedUp("adj_1", "EUR", 2, 50, "goodwill", "ticket-1", "clerk", "chief", None, None),
+            credit("EUR", "adjustment", 50, 0),
+        ),
+        (
+            AdjustedDown("adj_2", "EUR", 2, 50, "mistake", "ticket-2", "clerk", "chief", "r0", "dice"),
+            debit("EUR", "adjustment", 50, 700),
+        ),
+        (PlayerRestricted("self_excluded", "asked for it", "clerk"), ()),
+        (PlayerFreed("time is over", "clerk"), ()),
+        (SessionStarted("s_1", INTEGRATION, "EUR", "real", "dice", "de-DE", 1_900_000_000_000_000), ()),
+        (
+            BetAuthorized("b1", "h_1", "r1", "s_1", "dice", "bet", "EUR", 2, 200, 200, 0, "settlement", "real", None),
             stake("EUR", 200, 0, held=True),
         ),
-        (BetSettled("st_1", "b1", "r1", "dice", "EUR", 2, 200, 500, True, 3, "real"), settlement("EUR", 200, 500, 0)),
         (
-            BetAuthorized("b2", "h_2", "r2", "s_1", "dice", "EUR", 2, 100, 100, 0, "settlement", "real"),
+            BetSettled(
+                "st_1", None, "b1", "r1", "s_1", "dice", "win", "EUR", 2, 200, 500, True, True, True, 3, "real", None
+            ),
+            settlement("EUR", 200, 500, 0),
+        ),
+        (
+            BetAuthorized(
+                "b2", "h_2", "r2", None, "dice", "tip", "EUR", 2, 100, 100, 0, "settlement", "real", CONVERSION
+            ),
             stake("EUR", 100, 0, held=True),
         ),
-        (BetRolledBack("rb_1", "b2", "r2", "dice", "EUR", 2, 100, 0, None, "void", "real"), refund("EUR", 100, 0, 100)),
+        (
+            BetRolledBack("rb_1", "b2", "r2", None, "dice", "EUR", 2, 100, 0, [], True, "void", "real", CONVERSION),
+            rollback("EUR", 100, 0, 100, 0, 0, 0),
+        ),
+        (
+            BetReinstated("b2", "rb_1", "r2", None, "dice", "EUR", 2, 100, 100, "not void", "real", CONVERSION),
+            reinstatement("EUR", 100, 0, 0, held=True),
+        ),
+        (
+            RoundFinished(
+                "r2",
+                "dice",
+                "EUR",
+                2,
+                [
+                    {
+                        "bet_id": "b2",
+                        "session_id": None,
+                        "game_id": "dice",
+                        "mode": "real",
+                        "held_minor": 100,
+                        "conversion": CONVERSION,
+                    }
+                ],
+            ),
+            capture("EUR", 100),
+        ),
+        (BetFinalized("b2", "r2", None, "dice", "EUR", "real"), ()),
+        (
+            Awarded("st_2", "a1", "promo", "spring", None, None, "EUR", 2, 70, "bonus_cost"),
+            credit("EUR", "bonus_cost", 70, 0),
+        ),
+        (
+            WinReversed(
+                "rb_3",
+                "a1",
+                "st_2",
+                None,
+                None,
+                None,
+                None,
+                "promo",
+                "EUR",
+                2,
+                70,
+                "bonus_cost",
+                False,
+                0,
+                "void",
+                "real",
+                None,
+            ),
+            win_reversal("EUR", "bonus_cost", 70, 0, 1000),
+        ),
         (SessionEnded("s_1", "EUR", "real", "logout"), ()),
         (BetTombstoned("rb_2", "b3", None, None, "timeout"), ()),
     ]
     asked = []
     for number, (payload, postings) in enumerate(facts):
-        operator = isinstance(payload, WalletOpened | Deposited | Withdrawn)
+        operator = isinstance(
+            payload,
+            WalletOpened | Deposited | Withdrawn | AdjustedUp | AdjustedDown | PlayerRestricted | PlayerFreed,
+        )
         integration_id, provider_id = (None, None) if operator else (INTEGRATION, "spin")
         player_id = None if isinstance(payload, BetTombstoned) else "ann"
         event = Event(payload, "acme", player_id, integration_id, postings)

@@ -13,8 +13,9 @@ from ledger.core.chain import GENESIS, hash_of
 from ledger.core.events import Event
 from ledger.core.evolve import evolve
 from ledger.core.postings import totals_by_currency
-from ledger.core.state import OPEN, Bet, Currency, Session, Settlement, State, Wallet
+from ledger.core.state import OPEN, Bet, Currency, Player, Round, Session, Settlement, State, Wallet
 from ledger.recording import to_us
+from ledger.store.conversions import from_text
 from schemas.events import BY_FINGERPRINT
 
 EVENTS = """
@@ -30,8 +31,12 @@ ENTITIES = {
     Wallet: """select tenant_id, player_id, currency, exponent, cash_minor, bonus_minor, held_minor, receivable_minor from wagerledger.wallets""",
     Session: """select session_id, integration_id, tenant_id, player_id, currency, mode, game_id, expires_at, ended from wagerledger.sessions""",
     Bet: """select integration_id, bet_id, tenant_id, player_id, status, round_id, session_id, game_id, currency, mode, hold_id, stake_minor,
-        stake_cash_minor, stake_bonus_minor, held_minor, win_minor, settlement_id, rollback_id from wagerledger.bets""",
-    Settlement: "select settlement_id, integration_id, bet_id, win_minor, undone_by from wagerledger.settlements",
+        stake_cash_minor, stake_bonus_minor, held_minor, win_minor, settlement_id, rollback_id, stake_kind, final, conversion::text
+        from wagerledger.bets""",
+    Settlement: """select integration_id, win_id, settlement_id, tenant_id, player_id, currency, bet_id, round_id, game_id, kind, win_minor,
+        account, mode, undone_by, conversion::text from wagerledger.settlements""",
+    Round: "select integration_id, player_id, round_id, tenant_id from wagerledger.rounds",
+    Player: "select tenant_id, player_id, restriction from wagerledger.players",
 }
 
 Stream = tuple[str, str, str]
@@ -117,7 +122,8 @@ def _check_money(history: History) -> None:
 def _check_entities(history: History, connection: psycopg.Connection) -> None:
     stored = State()
     for kind, query in ENTITIES.items():
-        stored.put(*[kind(*row) for row in connection.execute(query)])
+        for row in connection.execute(query):
+            stored.put(kind(*row[:-1], from_text(row[-1])) if kind in (Bet, Settlement) else kind(*row))
     for key in stored.entities.keys() | history.state.entities.keys():
         row, folded = stored.get(key), history.state.get(key)
         assert row == folded, f"I7: the table has {row}, the fold of the log gives {folded}"

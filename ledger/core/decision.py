@@ -1,0 +1,97 @@
+"""What a rule answers: a yes with its events, or a no with its code. And the judgements that many rules share."""
+
+from collections.abc import Mapping
+from dataclasses import field
+
+from ledger.core.commands import ACKNOWLEDGE, REFUSE, Command, Policy
+from ledger.core.events import Event, Payload
+from ledger.core.money import MAX_AMOUNT_MINOR, MAX_BALANCE_MINOR, Amount, format_minor
+from ledger.core.postings import Posting
+from ledger.core.state import State, Wallet
+from ledger.core.value import value
+
+
+@value()
+class Accepted:
+    """A yes: the events that make it true, and the ids that the answer names. No events: it was true already, or the
+    policy says to acknowledge it without effect.
+    """
+
+    events: tuple[Event, ...]
+    result: Mapping[str, str]
+
+
+@value()
+class Refusal:
+    """A no by a rule. `code` is one of the error catalogue; `details` fill its message."""
+
+    code: str
+    details: Mapping[str, str | int] = field(default_factory=dict)
+
+
+Decision = Accepted | Refusal
+
+
+def accept(command: Command, player_id: str | None, moves: tuple[Posting, ...], payload: Payload) -> Accepted:
+    event = Event(payload, command.origin.tenant_id, player_id, command.origin.integration_id, moves)
+    return Accepted((event,), payload.result)
+
+
+def acknowledged() -> Accepted:
+    """A yes without effect."""
+    return Accepted((), {"status": "acknowledged"})
+
+
+def came_too_late(policy: Policy, bet_id: str) -> Decision:
+    """What a bet or a win hears that was rolled back before it arrived."""
+    return acknowledged() if policy.late_bet == ACKNOWLEDGE else Refusal("BET_TOMBSTONED", {"bet_id": bet_id})
+
+
+def known_already(bet_id: str) -> Refusal:
+    return Refusal("DUPLICATE", {"bet_id": bet_id})
+
+
+def not_found(bet_id: str) -> Refusal:
+    return Refusal("BET_NOT_FOUND", {"bet_id": bet_id})
+
+
+def integration_of(command: Command) -> str:
+    assert command.origin.integration_id, f"{command.kind} is asked by an integration"
+    return command.origin.integration_id
+
+
+def positive(amount: Amount, currency: str, exponent: int) -> int | Refusal:
+    """What a payment must be, in minor units."""
+    return minor(amount, currency, exponent) or Refusal("AMOUNT_NOT_POSITIVE")
+
+
+def minor(amount: Amount, currency: str, exponent: int) -> int | Refusal:
+    amount_minor = amount.to_minor(exponent)
+    if amount_minor is None:
+        return Refusal("AMOUNT_SCALE", {"amount": str(amount), "currency": currency, "exponent": exponent})
+    if amount_minor > MAX_AMOUNT_MINOR:
+        return Refusal("AMOUNT_TOO_LARGE", {"amount": str(amount), "maximum": format_minor(MAX_AMOUNT_MINOR, exponent)})
+    return amount_minor
+
+
+def wallet_of(state: State, command: Command, player_id: str, currency: str) -> Wallet | Refusal:
+    wallet = state.wallet(command.origin.tenant_id, player_id, currency)
+    return wallet or Refusal("WALLET_NOT_FOUND", {"player_id": player_id, "currency": currency})
+
+
+def too_poor(wallet: Wallet, asked_minor: int, available_minor: int) -> Refusal:
+    asked, available = format_minor(asked_minor, wallet.exponent), format_minor(available_minor, wallet.exponent)
+    return Refusal("INSUFFICIENT_FUNDS", {"asked": asked, "available": available, "currency": wallet.currency})
+
+
+def too_rich(wallet: Wallet) -> Refusal:
+    return Refusal(
+        "BALANCE_TOO_LARGE", {"maximum": format_minor(MAX_BALANCE_MINOR, wallet.exponent), "currency": wallet.currency}
+    )
+
+
+def cannot_owe(wallet: Wallet, lost_minor: int, policy: Policy) -> Refusal | None:
+    """A no to taking `lost_minor` back, where the cash does not cover it and the policy lets nobody owe."""
+    if policy.shortfall == REFUSE and lost_minor > wallet.cash_minor:
+        return too_poor(wallet, lost_minor, wallet.cash_minor)
+    return None

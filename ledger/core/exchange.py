@@ -1,0 +1,44 @@
+"""Exchange: an amount in the currency that it was asked in, turned into the wallet's at a locked rate. The only place
+where anything rounds.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Conversion(NamedTuple):
+    """An amount as it was asked for, and the rate that its bet has locked: one unit of `currency` is
+    `rate_numerator` / `rate_denominator` units of the wallet's.
+    """
+
+    currency: str
+    exponent: int
+    amount_minor: int
+    rate_numerator: int
+    rate_denominator: int
+    source: str
+    as_of: int
+    """When the rate was right, by its source: microseconds since the epoch."""
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any] | None) -> "Conversion | None":
+        """As an event carries it."""
+        return cls(**record) if record else None
+
+    def asking(self, amount_minor: int) -> "Conversion":
+        """The same rate for another amount."""
+        return self._replace(amount_minor=amount_minor)
+
+    def stake_minor(self, exponent: int) -> int:
+        """In the wallet's minor units at `exponent` decimals, rounded up: against the player, who pays it."""
+        scaled, divisor = self._fraction(exponent)
+        return -(-scaled // divisor)
+
+    def win_minor(self, exponent: int) -> int:
+        """Likewise, rounded down: against the player, who gets it."""
+        scaled, divisor = self._fraction(exponent)
+        return scaled // divisor
+
+    def _fraction(self, exponent: int) -> tuple[int, int]:
+        scaled = self.amount_minor * self.rate_numerator * 10**exponent
+        return scaled, self.rate_denominator * 10**self.exponent

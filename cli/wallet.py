@@ -1,33 +1,38 @@
 """`wagerledger wallet`: the operator's cashier, and a look at one wallet."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
+from enum import StrEnum
 from typing import Annotated
 
 import psycopg
 import typer
-from uuid_utils import uuid7
 
+from cli.cashier import (
+    Actor,
+    Brand,
+    CurrencyCode,
+    Key,
+    PlayerId,
+    Region,
+    again,
+    amount_or_fail,
+    ask,
+    check_currency,
+    check_player,
+)
+from cli.database import ledger_database
 from cli.output import FINDING, Json, fail, show, table
 from cli.settings import settings_or_fail
 from ledger.callback import Outcome
 from ledger.cashier import Cashier
-from ledger.core.money import COMMON_EXPONENTS, Amount, format_minor, parse_amount
-from ledger.identifiers import FORM, is_currency, is_id, player_id_fault
-from ledger.journal import Retryable
-from schemas.errors import ERRORS
+from ledger.core.money import COMMON_EXPONENTS, format_minor
 
-app = typer.Typer(help="Wallets: open, look, pay in, pay out.", no_args_is_help=True)
+app = typer.Typer(help="Wallets: open, look, pay in, pay out, correct.", no_args_is_help=True)
 
-Brand = Annotated[str, typer.Option("--brand", help="The tenant whose books these are.")]
-Region = Annotated[str, typer.Option("--region", help="Region that holds the data.")]
-PlayerId = Annotated[str, typer.Argument(help="The operator's own opaque id of the player; never personal data.")]
-CurrencyCode = Annotated[str, typer.Argument(help="Such as EUR.")]
-Key = Annotated[
-    str | None,
-    typer.Option("--key", help="Idempotency key: the same key again changes nothing and hears the same answer."),
-]
-Actor = Annotated[str, typer.Option("--actor", help="Who asks; it stands in the event.")]
+
+class Direction(StrEnum):
+    UP = "up"
+    DOWN = "down"
 
 
 @app.command("open")
@@ -48,13 +53,12 @@ def open_wallet(
     """Open a wallet, empty."""
     _check(player_id, currency)
     decimals = COMMON_EXPONENTS.get(currency, 2) if exponent is None else exponent
-    key = key or str(uuid7())
     _run(
         brand,
         region,
         actor,
         key,
-        lambda cashier: cashier.open_wallet(player_id, currency, decimals, key=key),
+        lambda cashier, key: cashier.open_wallet(player_id, currency, decimals, key=key),
         as_json=as_json,
     )
 
@@ -74,14 +78,13 @@ def deposit(
 ) -> None:
     """Pay money in: from the cashier to the player's cash."""
     _check(player_id, currency)
-    exact = _amount(amount)
-    key = key or str(uuid7())
+    exact = amount_or_fail(amount)
     _run(
         brand,
         region,
         actor,
         key,
-        lambda cashier: cashier.deposit(player_id, currency, exact, reference, key=key),
+        lambda cashier, key: cashier.deposit(player_id, currency, exact, reference, key=key),
         as_json=as_json,
     )
 
@@ -101,16 +104,47 @@ def withdraw(
 ) -> None:
     """Pay money out: from the player's cash to the cashier."""
     _check(player_id, currency)
-    exact = _amount(amount)
-    key = key or str(uuid7())
+    exact = amount_or_fail(amount)
     _run(
         brand,
         region,
         actor,
         key,
-        lambda cashier: cashier.withdraw(player_id, currency, exact, reference, key=key),
+        lambda cashier, key: cashier.withdraw(player_id, currency, exact, reference, key=key),
         as_json=as_json,
     )
+
+
+@app.command()
+def adjust(
+    player_id: PlayerId,
+    currency: CurrencyCode,
+    direction: Annotated[Direction, typer.Argument(help="up: the player gets it; down: the player gives it back.")],
+    amount: Annotated[str, typer.Argument(help="Plain decimal, such as 25.00.")],
+    brand: Brand,
+    region: Region,
+    reason: Annotated[str, typer.Option(help="Why; it stands in the event. No personal data.")],
+    actor: Annotated[str, typer.Option(help="Who asks; it stands in the event.")],
+    approver: Annotated[str, typer.Option(help="A second person who has agreed; likewise.")],
+    reference: Annotated[str, typer.Option(help="Your reference of the case.")] = "",
+    key: Key = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Correct a balance: there is no other way to change one. What a correction down does not find the player owes."""
+    _check(player_id, currency)
+    exact = amount_or_fail(amount)
+    down = direction is Direction.DOWN
+
+    def adjusted(cashier: Cashier, key: str) -> Awaitable[Outcome]:
+        return cashier.adjust(
+            player_id, currency, exact, negative=down, reason=reason, reference=reference, approver=approver, key=key
+        )
+
+    try:
+        _run(brand, region, actor, key, adjusted, as_json=as_json)
+    except ValueError as error:
+        fail(f"--approver: {error}")
 
 
 @app.command("show")
@@ -124,12 +158,8 @@ def show_wallet(
     """Print a player's balances."""
     from ledger.store import wallets
 
-    settings = settings_or_fail()
-    try:
-        with psycopg.connect(settings.database_url.get_secret_value(), connect_timeout=10) as connection:
-            found = [wallets.entity(row) for row in connection.execute(wallets.LOAD, ([brand], [player_id]))]
-    except psycopg.OperationalError as error:
-        fail(f"WAGERLEDGER_DATABASE_URL: {error}")
+    with ledger_database() as connection:
+        found = [wallets.entity(row) for row in connection.execute(wallets.LOAD, ([brand], [player_id]))]
     found = [wallet for wallet in found if currency in (None, wallet.currency)]
     if not found:
         fail(
@@ -177,52 +207,31 @@ def events(
 
 
 def _postings(postings: list[dict[str, object]]) -> str:
-    return ", ".join(f"{posting['account']} {posting['amount_minor']:+}" for posting in postings)
+    currencies = {posting["currency"] for posting in postings}
+    return ", ".join(
+        f"{posting['account']} {posting['amount_minor']:+}" + (f" {posting['currency']}" if len(currencies) > 1 else "")
+        for posting in postings
+    )
 
 
 def _check(player_id: str, currency: str) -> None:
-    fault = player_id_fault(player_id)
-    if fault:
-        fail(f"player id {player_id!r} {fault}")
-    if not is_currency(currency):
-        fail(f"{currency!r} is no currency code: 3 to 16 characters, A-Z first, then A-Z 0-9 _")
-
-
-def _amount(text: str) -> Amount:
-    amount = parse_amount(text)
-    if amount is None:
-        fail(f"{text!r} is no amount: send a plain decimal such as 25.00")
-    return amount
+    check_player(player_id)
+    check_currency(currency)
 
 
 def _run(
-    brand: str, region: str, actor: str, key: str, command: Callable[[Cashier], Awaitable[Outcome]], *, as_json: bool
+    brand: str,
+    region: str,
+    actor: str,
+    key: str | None,
+    command: Callable[[Cashier, str], Awaitable[Outcome]],
+    *,
+    as_json: bool,
 ) -> None:
-    for name, value in (("--brand", brand), ("--region", region), ("--key", key)):
-        if not is_id(value):
-            fail(f"{name} {value!r} {FORM}")
-    settings = settings_or_fail()
-
-    async def submit() -> Outcome:
-        async with Cashier(settings, tenant_id=brand, region=region, actor=actor) as cashier:
-            return await command(cashier)
-
-    try:
-        outcome = asyncio.run(submit())
-    except Retryable as error:
-        # Without the key a repeat would be a second payment.
-        fail(f"{ERRORS[error.code].text({})} The key is --key {key} (WAGERLEDGER_DATABASE_URL)")
-    if outcome.refusal_code:
-        text = ERRORS[outcome.refusal_code].text(outcome.details)
-        show(
-            {"refused": outcome.refusal_code, "message": text},
-            as_json=as_json,
-            text=f"Refused ({outcome.refusal_code}): {text}",
-        )
-        raise typer.Exit(FINDING)
+    outcome = ask(brand, region, actor, key, command, as_json=as_json)
     balances = outcome.balances
     assert balances, "a wallet command leaves a wallet"
     cash = format_minor(balances.cash_minor, balances.exponent)
-    again = " (repeated: nothing new happened)" if outcome.replayed else ""
+    text = f"{outcome.result['status']}{again(outcome)}; cash is now {cash} {balances.currency}"
     content = {**outcome.result, "replayed": outcome.replayed, "balances": balances._asdict()}
-    show(content, as_json=as_json, text=f"{outcome.result['status']}{again}; cash is now {cash} {balances.currency}")
+    show(content, as_json=as_json, text=text)

@@ -1,4 +1,6 @@
-"""The operator's own commands: open a wallet, pay in, pay out. The same journal, the same rules, no integration."""
+"""The operator's own commands: wallets, payments, corrections, restrictions. The same journal, the same rules, no
+integration.
+"""
 
 import time
 from types import TracebackType
@@ -7,7 +9,7 @@ from typing import Self
 from uuid_utils import uuid7
 
 from ledger.callback import Callback, Outcome
-from ledger.core.commands import Command, Deposit, OpenWallet, Origin, Withdraw
+from ledger.core.commands import Adjust, Command, Deposit, OpenWallet, Origin, RestrictPlayer, Withdraw
 from ledger.core.money import Amount
 from ledger.journal import Journal
 from ledger.settings import Settings
@@ -48,6 +50,31 @@ class Cashier:
         self, player_id: str, currency: str, amount: Amount, reference: str, *, key: str | None = None
     ) -> Outcome:
         return await self._submit(Withdraw(*self._base(key), player_id, currency, amount, reference, self._actor))
+
+    async def adjust(
+        self,
+        player_id: str,
+        currency: str,
+        amount: Amount,
+        *,
+        negative: bool,
+        reason: str,
+        reference: str,
+        approver: str,
+        key: str | None = None,
+    ) -> Outcome:
+        """Correct a player's cash up or down. Raises ValueError where `approver` is no second person."""
+        if approver.strip().casefold() == self._actor.strip().casefold():
+            raise ValueError(f"{self._actor} cannot approve what {self._actor} asks for: name a second person")
+        return await self._submit(
+            Adjust(*self._base(key), player_id, currency, amount, negative, reason, reference, self._actor, approver)
+        )
+
+    async def restrict(
+        self, player_id: str, restriction: str | None, reason: str, *, key: str | None = None
+    ) -> Outcome:
+        """Lock or exclude a player, or free him with None: debits stop, what is won or refunded still comes."""
+        return await self._submit(RestrictPlayer(*self._base(key), player_id, restriction, reason, self._actor))
 
     def _base(self, key: str | None) -> tuple[Origin, str, int]:
         """Without a `key` each call is a new command."""

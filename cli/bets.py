@@ -1,0 +1,99 @@
+"""`wagerledger bets`: open holds, and what becomes of those that nobody closes."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+
+from cli.database import ledger_database
+from cli.output import Json, fail, show, table
+from cli.settings import settings_or_fail
+from ledger import abandoned
+from ledger.abandoned import Closing, Hold
+from ledger.core.money import format_minor
+from ledger.journal import Retryable
+from ledger.policies import PolicyError
+from ledger.telemetry import configure_logging
+from schemas.errors import ERRORS
+
+app = typer.Typer(help="Open bets, oldest first, and the job that closes abandoned ones.", no_args_is_help=True)
+
+COLUMNS = ("integration_id", "bet_id", "player_id", "round_id", "held", "currency", "since", "age_s")
+TIME_FORMATS = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]
+
+
+@app.command("open")
+def open_bets(
+    older_than_s: Annotated[
+        int, typer.Option("--older-than", min=0, help="Only holds of at least so many seconds.")
+    ] = 0,
+    integration_id: Annotated[str | None, typer.Option("--integration", help="Only of this integration.")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Print the holds of open bets, oldest first."""
+    now = datetime.now(UTC)
+    with ledger_database() as connection:
+        until = now - timedelta(seconds=older_than_s)
+        holds = list(abandoned.open_holds(connection, until, integration_id=integration_id))
+    content = [_told(hold, now) for hold in holds]
+    show(content, as_json=as_json, text=table(COLUMNS, ([row[name] for name in COLUMNS] for row in content)))
+
+
+@app.command("close-abandoned")
+def close_abandoned(
+    now: Annotated[
+        datetime | None, typer.Option("--now", formats=TIME_FORMATS, help="Age is counted up to this time, UTC.")
+    ] = None,
+    every_s: Annotated[
+        float | None, typer.Option("--every", min=1, help="Do it again and again, so many seconds apart.")
+    ] = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be closed.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Close the holds that are older than their integration's policy (abandoned_after_s) lets them be: the stake goes
+    back, or is lost (abandoned_action). Safe to repeat, and beside live traffic.
+    """
+    from gateway import dialects
+
+    settings = settings_or_fail()
+    defaults = {name: dialect.policy for name, dialect in dialects.load().items()}
+    if every_s is not None:
+        if now is not None or dry_run:
+            fail("--every takes neither --now nor --dry-run")
+        configure_logging(settings, "abandoned")
+        asyncio.run(abandoned.run(settings, defaults, every_s))
+        return
+    moment = now.replace(tzinfo=UTC) if now else datetime.now(UTC)
+    try:
+        with ledger_database() as connection:
+            found = abandoned.find(connection, defaults, moment)
+        if dry_run:
+            closings = [
+                Closing(one.hold, f"to {one.integration.policy.abandoned_action}", closed=False) for one in found
+            ]
+        else:
+            closings = asyncio.run(abandoned.run_once(settings, found))
+    except PolicyError as error:
+        fail(str(error))
+    except Retryable as error:
+        fail(f"{ERRORS[error.code].text({})} Run it again. (WAGERLEDGER_DATABASE_URL)")
+    content = [{**_told(hold, moment), "status": status, "closed": closed} for hold, status, closed in closings]
+    columns = (*COLUMNS, "status")
+    show(content, as_json=as_json, text=table(columns, ([row[name] for name in columns] for row in content)))
+
+
+def _told(hold: Hold, now: datetime) -> dict[str, Any]:
+    return {
+        "integration_id": hold.integration_id,
+        "bet_id": hold.bet_id,
+        "player_id": hold.player_id,
+        "round_id": hold.round_id,
+        "held": format_minor(hold.held_minor, hold.exponent),
+        "held_minor": hold.held_minor,
+        "currency": hold.currency,
+        "since": hold.since.isoformat(),
+        "age_s": hold.age_s(now),
+    }

@@ -1,0 +1,86 @@
+"""What the commands of the operator's cashier have in common: their options, and how they are asked and refused."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+import typer
+from uuid_utils import uuid7
+
+from cli.output import FINDING, fail, show
+from cli.settings import settings_or_fail
+from ledger.callback import Outcome
+from ledger.cashier import Cashier
+from ledger.core.money import Amount, parse_amount
+from ledger.identifiers import FORM, is_currency, is_id, player_id_fault
+from ledger.journal import Retryable
+from schemas.errors import ERRORS
+
+Brand = Annotated[str, typer.Option("--brand", help="The tenant whose books these are.")]
+Region = Annotated[str, typer.Option("--region", help="Region that holds the data.")]
+PlayerId = Annotated[str, typer.Argument(help="The operator's own opaque id of the player; never personal data.")]
+CurrencyCode = Annotated[str, typer.Argument(help="Such as EUR.")]
+Key = Annotated[
+    str | None,
+    typer.Option("--key", help="Idempotency key: the same key again changes nothing and hears the same answer."),
+]
+Actor = Annotated[str, typer.Option("--actor", help="Who asks; it stands in the event.")]
+
+
+def check_player(player_id: str) -> None:
+    if fault := player_id_fault(player_id):
+        fail(f"player id {player_id!r} {fault}")
+
+
+def check_currency(currency: str) -> None:
+    if not is_currency(currency):
+        fail(f"{currency!r} is no currency code: 3 to 16 characters, A-Z first, then A-Z 0-9 _")
+
+
+def amount_or_fail(text: str) -> Amount:
+    amount = parse_amount(text)
+    if amount is None:
+        fail(f"{text!r} is no amount: send a plain decimal such as 25.00")
+    return amount
+
+
+def ask(
+    brand: str,
+    region: str,
+    actor: str,
+    key: str | None,
+    command: Callable[[Cashier, str], Awaitable[Outcome]],
+    *,
+    as_json: bool,
+) -> Outcome:
+    """What the ledger accepted. A refusal is shown and ends the command, and so does an outcome that is not known.
+    `command` gets the cashier and the idempotency key.
+    """
+    key = key or str(uuid7())
+    for name, value in (("--brand", brand), ("--region", region), ("--key", key)):
+        if not is_id(value):
+            fail(f"{name} {value!r} {FORM}")
+    settings = settings_or_fail()
+
+    async def submit() -> Outcome:
+        async with Cashier(settings, tenant_id=brand, region=region, actor=actor) as cashier:
+            return await command(cashier, key)
+
+    try:
+        outcome = asyncio.run(submit())
+    except Retryable as error:
+        # Without the key a repeat would be a second payment.
+        fail(f"{ERRORS[error.code].text({})} The key is --key {key} (WAGERLEDGER_DATABASE_URL)")
+    if outcome.refusal_code:
+        text = ERRORS[outcome.refusal_code].text(outcome.details)
+        show(
+            {"refused": outcome.refusal_code, "message": text},
+            as_json=as_json,
+            text=f"Refused ({outcome.refusal_code}): {text}",
+        )
+        raise typer.Exit(FINDING)
+    return outcome
+
+
+def again(outcome: Outcome) -> str:
+    return " (repeated: nothing new happened)" if outcome.replayed else ""

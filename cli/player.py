@@ -1,0 +1,154 @@
+"""`wagerledger player`: what stops a player's stakes, and a look at one."""
+
+from typing import Annotated, Any
+
+import typer
+
+from cli.cashier import Brand, Key, PlayerId, Region, again, ask, check_player
+from cli.database import ledger_database
+from cli.output import COULD_NOT, FINDING, Json, fail, show
+from cli.settings import settings_or_fail
+from ledger.core.money import format_minor
+from ledger.core.state import LOCKED, SELF_EXCLUDED, Bet, Wallet
+from ledger.settings import Settings
+
+app = typer.Typer(help="Players: lock, exclude, free, look.", no_args_is_help=True)
+
+Reason = Annotated[str, typer.Option(help="Why; it stands in the event. No personal data.")]
+Actor = Annotated[str, typer.Option(help="Who asks; it stands in the event.")]
+
+
+@app.command()
+def lock(
+    player_id: PlayerId,
+    brand: Brand,
+    region: Region,
+    reason: Reason,
+    actor: Actor,
+    key: Key = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Refuse a player's stakes, because the operator says so. What is won or refunded still comes."""
+    _restrict(player_id, LOCKED, brand, region, reason, actor, key, as_json=as_json)
+
+
+@app.command()
+def exclude(
+    player_id: PlayerId,
+    brand: Brand,
+    region: Region,
+    reason: Reason,
+    actor: Actor,
+    key: Key = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Refuse a player's stakes, because the player said so. What is won or refunded still comes."""
+    _restrict(player_id, SELF_EXCLUDED, brand, region, reason, actor, key, as_json=as_json)
+
+
+@app.command()
+def free(
+    player_id: PlayerId,
+    brand: Brand,
+    region: Region,
+    reason: Reason,
+    actor: Actor,
+    key: Key = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Take a lock or an exclusion away."""
+    _restrict(player_id, None, brand, region, reason, actor, key, as_json=as_json)
+
+
+@app.command("show")
+def show_player(player_id: PlayerId, brand: Brand, *, as_json: Json = False) -> None:
+    """Print a player's restriction, wallets and open bets."""
+    from ledger.store import players, wallets
+
+    with ledger_database() as connection:
+        found = [wallets.entity(row) for row in connection.execute(wallets.LOAD, ([brand], [player_id]))]
+        known = [players.entity(row) for row in connection.execute(players.LOAD, ([brand], [player_id]))]
+    if not found and not known:
+        fail(f"{brand} has no player {player_id}", FINDING)
+    settings = settings_or_fail()
+    content = {
+        "player_id": player_id,
+        "restriction": known[0].restriction if known else None,
+        "wallets": [_wallet(wallet, _open_bets(settings, wallet)) for wallet in found],
+    }
+    show(content, as_json=as_json, text=_text(content))
+
+
+def _restrict(
+    player_id: str,
+    restriction: str | None,
+    brand: str,
+    region: str,
+    reason: str,
+    actor: str,
+    key: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    check_player(player_id)
+    outcome = ask(
+        brand, region, actor, key,
+        lambda cashier, key: cashier.restrict(player_id, restriction, reason, key=key), as_json=as_json,
+    )  # fmt: skip
+    show(
+        {"player_id": player_id, "restriction": restriction, **outcome.result, "replayed": outcome.replayed},
+        as_json=as_json,
+        text=f"{player_id} is {restriction or 'free'}{again(outcome)}",
+    )
+
+
+def _open_bets(settings: Settings, wallet: Wallet) -> tuple[Bet, ...]:
+    """From the player's own events: no index finds a player's bets, because every bet would pay for it."""
+    from ledger.audit.findings import CannotCheckError
+    from ledger.audit.replay import replay
+
+    try:
+        return replay(settings, wallet.wallet_id).open_bets
+    except CannotCheckError as error:
+        fail(str(error), COULD_NOT)
+    except ValueError as error:
+        fail(str(error), FINDING)
+
+
+def _wallet(wallet: Wallet, open_bets: tuple[Bet, ...]) -> dict[str, Any]:
+    def told(amount_minor: int) -> str:
+        return format_minor(amount_minor, wallet.exponent)
+
+    return {
+        "wallet_id": wallet.wallet_id,
+        "currency": wallet.currency,
+        "cash": told(wallet.cash_minor),
+        "bonus": told(wallet.bonus_minor),
+        "held": told(wallet.held_minor),
+        "receivable": told(wallet.receivable_minor),
+        "open_bets": [
+            {
+                "integration_id": bet.integration_id,
+                "bet_id": bet.bet_id,
+                "round_id": bet.round_id,
+                "stake": told(bet.stake_minor),
+                "held": told(bet.held_minor),
+            }
+            for bet in open_bets
+        ],
+    }
+
+
+def _text(content: dict[str, Any]) -> str:
+    lines = [f"{content['player_id']} is {content['restriction'] or 'free'}"]
+    for wallet in content["wallets"]:
+        amounts = ", ".join(f"{name} {wallet[name]}" for name in ("cash", "bonus", "held", "receivable"))
+        lines.append(f"{wallet['wallet_id']}: {amounts}")
+        lines += [
+            f"  open: {bet['integration_id']} {bet['bet_id']}, stake {bet['stake']}, held {bet['held']}"
+            for bet in wallet["open_bets"]
+        ]
+    return "\n".join(lines)

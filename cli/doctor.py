@@ -223,7 +223,7 @@ def _secrets(settings: Settings) -> Iterator[Check]:
         vault = Vault(settings)
         with psycopg.connect(settings.database_url.get_secret_value(), connect_timeout=TIMEOUT_S) as connection:
             sealed = connection.execute(
-                "select kid, material from wagerledger.integration_keys where algorithm = 'hmac-sha256'"
+                "select kid, material from wagerledger.integration_keys where algorithm in ('hmac-sha256', 'secret')"
             ).fetchall()
         for kid, material in sealed:
             vault.open(kid, material)

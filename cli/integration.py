@@ -1,81 +1,131 @@
-"""`wagerledger integration`: who may call the gateway, and with which keys."""
+"""`wagerledger integration`: who may call the gateway, in which dialect, and with which keys."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import psycopg
 import typer
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
+from cli import scaffold
+from cli.database import ledger_database
 from cli.output import FINDING, Json, fail, show, table
 from cli.settings import settings_or_fail
-from ledger import integrations
-from ledger.core.commands import AT_AUTHORIZATION, AT_SETTLEMENT, REFUSE, REVERSE, Policy
+from gateway import dialects
+from gateway.dialect import Dialect, Option
+from ledger import integrations, policies
+from ledger.integrations import CANONICAL, POLICY_PREFIX, Integration, IntegrationError, Issued, NewKeys
+from ledger.policies import PolicyError
 from ledger.secrets import SecretsKeyError, Vault
 
 app = typer.Typer(
     help="Integrations: one provider for one brand and region, each with keys of its own.", no_args_is_help=True
 )
 
-PublicKey = Annotated[
-    Path | None,
+Secret = Annotated[
+    str | None,
     typer.Option(
-        "--public-key", exists=True, help="PEM file of the provider's Ed25519 key; without one we make an HMAC secret."
+        help="The shared secret, where the provider chooses it; others on this machine may see it in the list of "
+        "processes, so rather use --secret-file. Without any key we make a secret."
     ),
 ]
-
-IntegrationId = Annotated[str, typer.Argument(help="brand/region/provider, as `integration list` prints it.")]
+SecretFile = Annotated[
+    str | None,
+    typer.Option(help="File that holds the shared secret, - for standard input. A final line end is cut off."),
+]
+PublicKeys = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--public-key",
+        exists=True,
+        dir_okay=False,
+        help="File with a public key of the provider: Ed25519, ECDSA or RSA, as PEM, DER or base64. May be repeated.",
+    ),
+]
+Options = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        metavar="NAME=VALUE",
+        help="A setting of the dialect, or policy.<name>=<value>; `integration dialects` lists them. May be repeated.",
+    ),
+]
+IntegrationId = Annotated[str, typer.Argument(help="brand/region/name, as `integration list` prints it.")]
 
 
 @app.command()
 def add(
+    name: Annotated[str, typer.Option("--name", "--provider", help="What the game provider is called here.")],
     brand: Annotated[str, typer.Option(help="Tenant.")],
     region: Annotated[str, typer.Option(help="Region.")],
-    provider: Annotated[str, typer.Option(help="Game provider.")],
-    public_key: PublicKey = None,
-    capture: Annotated[
-        str, typer.Option(help=f"When the house has a stake: at the {AT_SETTLEMENT} or at the {AT_AUTHORIZATION}.")
-    ] = AT_SETTLEMENT,
-    rollback_of_settled: Annotated[
-        str, typer.Option(help=f"A rollback of a settled bet: {REFUSE} or {REVERSE}.")
-    ] = REFUSE,
+    dialect: Annotated[str, typer.Option(help="Protocol it speaks; `integration dialects` lists all.")] = CANONICAL,
+    secret: Secret = None,
+    secret_file: SecretFile = None,
+    public_key: PublicKeys = None,
+    option: Options = None,
     *,
     as_json: Json = False,
 ) -> None:
-    """Open an integration and print its key id and, this once, its secret."""
-    if capture not in (AT_SETTLEMENT, AT_AUTHORIZATION) or rollback_of_settled not in (REFUSE, REVERSE):
-        fail(f"--capture is {AT_SETTLEMENT} or {AT_AUTHORIZATION}; --rollback-of-settled is {REFUSE} or {REVERSE}")
-    policy = Policy(capture=capture, rollback_of_settled=rollback_of_settled)
-    with _connection() as (connection, vault):
+    """Open an integration. Prints its base URL, its key id and, this once, the secret that we made."""
+    keys, options = _new_keys(secret, secret_file, public_key), _parsed(option or [])
+    with _arguments():
+        spoken = dialects.named(dialect)
+        dialects.check_options(spoken, options)
+        dialects.check_keys(spoken, keys.kinds)
+    with _administration() as (connection, vault):
         issued = integrations.add(
-            connection,
-            vault,
-            tenant_id=brand,
-            region=region,
-            provider_id=provider,
-            policy=policy,
-            public_key=_raw_key(public_key),
-        )
-    _show_issued(issued, as_json=as_json)
+            connection, vault, tenant_id=brand, region=region, provider_id=name, dialect=dialect, options=options,
+            secret=keys.secret, public_keys=keys.public_keys,
+        )  # fmt: skip
+    _show_issued(issued, dialect, as_json=as_json)
 
 
 @app.command("rotate-key")
 def rotate_key(
     integration_id: IntegrationId,
     overlap_s: Annotated[float, typer.Option(min=0, help="How long the older keys stay valid.")] = 86_400,
-    public_key: PublicKey = None,
+    secret: Secret = None,
+    secret_file: SecretFile = None,
+    public_key: PublicKeys = None,
     *,
     as_json: Json = False,
 ) -> None:
-    """Add a key and let the older ones end."""
-    with _connection() as (connection, vault):
+    """Add keys and let all older ones end."""
+    keys = _new_keys(secret, secret_file, public_key)
+    with _administration() as (connection, vault):
+        found = integrations.find(connection, integration_id, dialects.default_policies())
+        with _arguments():
+            dialects.check_keys(dialects.named(found.dialect), keys.kinds)
         issued = integrations.rotate(
-            connection, vault, integration_id, overlap_s=overlap_s, public_key=_raw_key(public_key)
+            connection, vault, integration_id, overlap_s=overlap_s, secret=keys.secret, public_keys=keys.public_keys
         )
-    _show_issued(issued, as_json=as_json)
+    _show_issued(issued, found.dialect, as_json=as_json)
+
+
+@app.command()
+def configure(
+    integration_id: IntegrationId,
+    option: Options = None,
+    unset: Annotated[list[str] | None, typer.Option(help="Back to the dialect's default. May be repeated.")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Change options or the policy; gateways see it within seconds."""
+    with _administration() as (connection, _):
+        found = integrations.find(connection, integration_id, dialects.default_policies())
+        stated = _stated(found)
+        if unknown := sorted(set(unset or []) - set(stated)):
+            fail(f"option {unknown[0]} is not set: there are {', '.join(stated) or 'none'}", FINDING)
+        options = {name: value for name, value in stated.items() if name not in (unset or [])}
+        options |= _parsed(option or [])
+        with _arguments():
+            dialects.check_options(dialects.named(found.dialect), options)
+        integrations.set_options(connection, integration_id, options)
+    content = {"integration_id": integration_id, "options": options}
+    show(content, as_json=as_json, text=table(("option", "value"), options.items()))
 
 
 @app.command()
@@ -93,37 +143,100 @@ def enable(integration_id: IntegrationId, *, as_json: Json = False) -> None:
 @app.command("list")
 def list_integrations(*, as_json: Json = False) -> None:
     """Print all integrations with their keys; never a secret."""
-    settings = settings_or_fail()
-    try:
-        with psycopg.connect(settings.database_url.get_secret_value(), connect_timeout=10) as connection:
-            found = integrations.load(connection)
-    except psycopg.Error as error:
-        fail(f"WAGERLEDGER_DATABASE_URL: {error}")
-    content = [
-        {
-            "integration_id": one.integration_id,
-            "brand_id": one.tenant_id,
-            "region": one.region,
-            "provider_id": one.provider_id,
-            "dialect": one.dialect,
-            "enabled": one.enabled,
-            "kids": [key.kid for key in one.keys],
-        }
-        for one in found
-    ]
+    with ledger_database() as connection:
+        content = [_told(one) for one in _load(connection)]
+    headings = ("integration", "brand", "region", "provider", "dialect", "enabled", "keys")
     rows = (
-        (*list(row.values())[:-1], ", ".join(key.kid for key in one.keys))
-        for row, one in zip(content, found, strict=True)
+        [", ".join(value) if isinstance(value, list) else value for value in list(row.values())[:-1]] for row in content
     )
+    show(content, as_json=as_json, text=table(headings, rows))
+
+
+@app.command("show")
+def show_one(integration_id: IntegrationId, *, as_json: Json = False) -> None:
+    """Print an integration with its options and the policy in force; never a secret."""
+    with _administration() as (connection, _):
+        found = integrations.find(connection, integration_id, dialects.default_policies())
+    dialect = dialects.load().get(found.dialect)
+    content = _told(found) | {
+        "options": ({**dialects.default_options(), **dialect.default_options} if dialect else {}) | dict(found.options),
+        "policy": asdict(found.policy),
+        "keys": [
+            {"kid": key.kid, "kind": key.kind, "not_before": key.not_before, "not_after": key.not_after}
+            for key in found.keys
+        ],
+    }
+    show(content, as_json=as_json, text=table(("name", "value"), _lines(content)))
+
+
+@app.command("dialects")
+def list_dialects(*, as_json: Json = False) -> None:
+    """Print the dialects with their keys, options and policies."""
+    content = [_told_dialect(one) for one in dialects.load().values()]
+    rows = (
+        (one["dialect"], one["title"], ", ".join(one["keys"]), "\n".join(map(_option_line, one["options"].items())))
+        for one in content
+    )
+    every = {name: _told_option(option) for name, option in dialects.OPTIONS.items()}
+    policy = {name: policies.allowed(name) for name in policies.kinds()}
     show(
-        content,
+        {"dialects": content, "options": every, "policy": policy},
         as_json=as_json,
-        text=table(("integration", "brand", "region", "provider", "dialect", "enabled", "keys"), rows),
+        text=table(("dialect", "protocol", "keys", "options"), rows),
     )
+
+
+@app.command("scaffold")
+def write_scaffold(
+    name: Annotated[str, typer.Argument(help="Of the new dialect: lower-case letters, digits and _.")],
+    root: Annotated[Path, typer.Option(help="A checkout of the project.")] = Path(),
+    *,
+    as_json: Json = False,
+) -> None:
+    """Begin a new dialect: a small protocol that works, its driver, tests and page."""
+    try:
+        written = [str(path) for path in scaffold.write(name, root)]
+    except scaffold.ScaffoldError as error:
+        fail(str(error), FINDING)
+    text = "\n".join([*written, f"Try it: python -m pytest tests/dialects -k {name}"])
+    show({"dialect": name, "files": written}, as_json=as_json, text=text)
+
+
+# What is given ------------------------------------------------------------------------------------------------------
+
+
+def _new_keys(secret: str | None, secret_file: str | None, public_keys: list[Path] | None) -> NewKeys:
+    if secret is not None and secret_file is not None:
+        fail("give --secret or --secret-file, not both")
+    chosen = secret if secret_file is None else _read_secret(secret_file)
+    return NewKeys(chosen, [path.read_bytes() for path in public_keys or []])
+
+
+def _read_secret(path: str) -> str:
+    try:
+        text = sys.stdin.read() if path == "-" else Path(path).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        fail(f"--secret-file {path}: {error}")
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def _parsed(options: Sequence[str]) -> dict[str, str]:
+    parsed: dict[str, str] = {}
+    for option in options:
+        name, equals, value = option.partition("=")
+        if not equals or not name or name in parsed:
+            fail(f"--option {name}: give each option once, as NAME=VALUE")
+        parsed[name] = value
+    return parsed
+
+
+def _stated(integration: Integration) -> dict[str, str]:
+    policy = {f"{POLICY_PREFIX}{name}": str(value).lower() for name, value in integration.stated_policy.items()}
+    return dict(integration.options) | policy
 
 
 def _switch(integration_id: str, *, enabled: bool, as_json: bool) -> None:
-    with _connection() as (connection, _):
+    with _administration() as (connection, _):
         integrations.set_enabled(connection, integration_id, enabled=enabled)
     show(
         {"integration_id": integration_id, "enabled": enabled},
@@ -132,38 +245,95 @@ def _switch(integration_id: str, *, enabled: bool, as_json: bool) -> None:
     )
 
 
-def _show_issued(issued: integrations.Issued, *, as_json: bool) -> None:
-    content = {"integration_id": issued.integration_id, "kid": issued.kid, "secret": issued.secret}
-    rows = [(name, value) for name, value in content.items() if value is not None]
-    show(
-        content,
-        as_json=as_json,
-        text=table(("name", "value"), rows, title="Keep the secret now: it is not shown again."),
+# What is told -------------------------------------------------------------------------------------------------------
+
+
+def _show_issued(issued: Issued, dialect: str, *, as_json: bool) -> None:
+    base_url = _base_url(issued.integration_id, dialect)
+    content = {"integration_id": issued.integration_id, "base_url": base_url, "kid": issued.kid}
+    if issued.secret is not None:
+        content["secret"] = issued.secret
+    title = "Keep the secret now: it is not shown again." if issued.secret else None
+    show(content, as_json=as_json, text=table(("name", "value"), content.items(), title=title))
+
+
+def _base_url(integration_id: str, dialect: str) -> str:
+    """What the provider is given. The canonical API has one for all: the key names the integration."""
+    url = settings_or_fail().gateway_url
+    return url if dialect == CANONICAL else f"{url}/integrations/{integration_id}"
+
+
+def _told(one: Integration) -> dict[str, Any]:
+    return {
+        "integration_id": one.integration_id,
+        "brand_id": one.tenant_id,
+        "region": one.region,
+        "provider_id": one.provider_id,
+        "dialect": one.dialect,
+        "enabled": one.enabled,
+        "kids": [key.kid for key in one.keys],
+        "base_url": _base_url(one.integration_id, one.dialect),
+    }
+
+
+def _told_dialect(dialect: Dialect) -> dict[str, Any]:
+    return {
+        "dialect": dialect.name,
+        "title": dialect.title,
+        "keys": list(dialect.keys),
+        "paths": [f"{endpoint.method} {endpoint.path or '/'}" for endpoint in dialect.endpoints],
+        "as_written": [f"{one.method} {path}" for one in dialect.endpoints for path in one.as_written],
+        "options": {name: _told_option(option) for name, option in dialect.options.items()},
+        "policy": asdict(dialect.policy),
+    }
+
+
+def _told_option(option: Option) -> dict[str, Any]:
+    return {"help": option.help, "default": option.default, "required": option.required} | (
+        {"choices": list(option.choices)} if option.choices else {}
     )
 
 
-def _raw_key(path: Path | None) -> bytes | None:
-    if path is None:
-        return None
+def _option_line(entry: tuple[str, dict[str, Any]]) -> str:
+    name, option = entry
+    return f"{name}{'=' + option['default'] if option['default'] else ''}: {option['help']}"
+
+
+def _lines(content: dict[str, Any]) -> Iterator[tuple[str, object]]:
+    for name, value in content.items():
+        if isinstance(value, dict):
+            yield from (
+                (f"{name}.{inner}", str(one).lower() if isinstance(one, bool) else one) for inner, one in value.items()
+            )
+        elif name == "keys":
+            yield from ((key["kid"], f"{key['kind']}, {key['not_before']} to {key['not_after']}") for key in value)
+        elif name != "kids":
+            yield name, value
+
+
+def _load(connection: psycopg.Connection) -> list[Integration]:
     try:
-        key = load_pem_public_key(path.read_bytes())
-    except ValueError as error:
-        fail(f"{path} is no PEM public key: {error}")
-    if not isinstance(key, Ed25519PublicKey):
-        fail(f"{path} holds a {type(key).__name__}, not an Ed25519 public key")
-    return key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+        return integrations.load(connection, dialects.default_policies())
+    except PolicyError as error:
+        fail(str(error), FINDING)
 
 
 @contextmanager
-def _connection() -> Iterator[tuple[psycopg.Connection, Vault]]:
-    settings = settings_or_fail()
+def _arguments() -> Iterator[None]:
+    """What is asked makes no sense, whatever the database holds."""
     try:
-        vault = Vault(settings)
-        with psycopg.connect(settings.database_url.get_secret_value(), connect_timeout=10) as connection:
+        yield
+    except IntegrationError as error:
+        fail(str(error))
+
+
+@contextmanager
+def _administration() -> Iterator[tuple[psycopg.Connection, Vault]]:
+    try:
+        vault = Vault(settings_or_fail())
+        with ledger_database() as connection:
             yield connection, vault
     except SecretsKeyError as error:
         fail(str(error))
-    except integrations.IntegrationError as error:
+    except (IntegrationError, PolicyError) as error:
         fail(str(error), FINDING)
-    except psycopg.Error as error:
-        fail(f"WAGERLEDGER_DATABASE_URL: {error}")

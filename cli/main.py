@@ -4,7 +4,23 @@ from typing import Annotated
 
 import typer
 
-from cli import audit, bench, doctor, integration, migrate, processes, sandbox, schemas, topics, wallet
+from cli import (
+    audit,
+    bench,
+    bets,
+    casino_provider,
+    doctor,
+    games,
+    integration,
+    migrate,
+    player,
+    processes,
+    rates,
+    sandbox,
+    schemas,
+    topics,
+    wallet,
+)
 from ledger import __version__
 
 app = typer.Typer(
@@ -33,11 +49,16 @@ def main(
 
 
 sandbox.add_to(app)
+casino_provider.add_to(app)
 processes.add_to(app)
 migrate.add_to(app)
 doctor.add_to(app)
 app.add_typer(wallet.app, name="wallet")
+app.add_typer(player.app, name="player")
+app.add_typer(bets.app, name="bets")
+app.add_typer(rates.app, name="rates")
 app.add_typer(integration.app, name="integration")
+app.add_typer(games.app, name="games")
 app.add_typer(audit.app, name="audit")
 app.add_typer(topics.app, name="topics")
 app.add_typer(schemas.app, name="schemas")

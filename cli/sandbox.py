@@ -27,7 +27,8 @@ def up(
 ) -> None:
     """Run the whole system on loopback, in the foreground, until Ctrl-C or `wagerledger down`.
 
-    DIR/sandbox.json says how to reach it, as soon as it is ready. After a crash of anything, the same command recovers.
+    DIR/sandbox.json says how to reach it, as soon as it is ready; `. DIR/sandbox.env` in a shell points other commands,
+    such as `wagerledger integration add`, at it. After a crash of anything, the same command recovers.
     """
     from sandbox.process import StartError
     from sandbox.progress import Progress
@@ -41,7 +42,8 @@ def up(
         with running(data_dir), Progress() as progress, System(data_dir, port=port, report=progress) as system:
             console.print(
                 f"Wagerledger is up: {system.gateway.url}\n"
-                f"How to reach everything: {system.root / 'sandbox.json'}\nCtrl-C stops it.",
+                f"How to reach everything: {system.root / 'sandbox.json'}\n"
+                f"For other commands: . {system.root / 'sandbox.env'}\nCtrl-C stops it.",
                 soft_wrap=True,
             )
             while not stopped.wait(0.5):

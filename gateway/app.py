@@ -5,7 +5,7 @@ import gc
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import cached_property
@@ -18,14 +18,17 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from gateway import openapi, reference_page
+from gateway import dialects, openapi, reference_page
 from gateway.authentication import Authenticator
+from gateway.callers import Callers
 from gateway.canonical import OPERATIONS
+from gateway.dialect import Dialect
 from gateway.endpoints import ReadWallet, Services, Write, refuse
 from gateway.http_protocol import BoundedHeadProtocol
 from gateway.incoming import Receive, Scope, Send, head_of
 from gateway.keys import KeyRing
 from gateway.lookups import Lookups, Unmigrated
+from gateway.provider_calls import ProviderCalls
 from gateway.rate_limit import RateLimit
 from ledger import __version__
 from ledger.journal import Journal, Retryable
@@ -50,13 +53,17 @@ _PAGE_HEADERS = {
 
 
 class Gateway(Starlette):
-    """Starlette, but a write whose path has no parameter goes straight to its endpoint: the way through middleware and
-    router is a twentieth of what a bet costs here.
+    """Starlette, but a write whose path has no parameter goes straight to its endpoint, and so do the calls of the
+    dialects: the way through middleware and router is a twentieth of what a bet costs here.
     """
+
+    provider_calls: ProviderCalls
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST" and (write := self._writes.get(scope["path"])):
             await write(scope, receive, send)
+        elif scope["type"] == "http" and self.provider_calls.takes(scope):
+            await self.provider_calls(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
@@ -68,15 +75,17 @@ class Gateway(Starlette):
         }
 
 
-def build_app(settings: Settings) -> Gateway:
-    """The application. Its lifespan opens the journal, the reads and the keys, and closes them in order; an unreachable
-    database only keeps it unready.
+def build_app(settings: Settings, hosted: Mapping[str, Dialect] | None = None) -> Gateway:
+    """The application with the `hosted` dialects (None: all). Its lifespan opens the journal, the reads and the keys,
+    and closes them in order; an unreachable database only keeps it unready.
     """
+    hosted = dialects.load() if hosted is None else hosted
     lookups = Lookups(settings)
-    keys = KeyRing(lookups, Vault(settings))
+    keys = KeyRing(lookups, Vault(settings), hosted, dialects.default_options())
     journal = Journal(settings)
     authenticator = Authenticator(keys, RateLimit(settings.rate_limit_per_s), settings.signature_window_s)
-    services = Services(settings, authenticator, journal, lookups)
+    callers = Callers(settings.trusted_proxies)
+    services = Services(settings, keys, authenticator, callers, journal, lookups)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -93,12 +102,13 @@ def build_app(settings: Settings) -> Gateway:
             Route("/health", _health, methods=["GET"]),
             Route("/livez", _livez, methods=["GET"]),
             Route("/readyz", _Readiness(keys, lookups), methods=["GET"]),
-            *_documentation(),
+            *_documentation(hosted),
         ],
         exception_handlers={HTTPException: _http_error, Exception: _crash},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
+    app.provider_calls = ProviderCalls(services, hosted)
     return app
 
 
@@ -149,8 +159,8 @@ class _Readiness:
         return missing
 
 
-def _documentation() -> list[Route]:
-    document = openapi.document()
+def _documentation(hosted: Mapping[str, Dialect]) -> list[Route]:
+    document = openapi.document(hosted)
     html = reference_page.page(document)
 
     async def as_json(_: Request) -> Response:

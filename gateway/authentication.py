@@ -3,11 +3,13 @@
 import time
 
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gateway import signing
 from gateway.errors import Rejected
 from gateway.incoming import Head
-from gateway.keys import NOBODY, Integration, KeyRing
+from gateway.integration import NOBODY, Integration
+from gateway.keys import KeyRing
 from gateway.metrics import SIGNATURE_REFUSALS
 from gateway.rate_limit import RateLimit
 from ledger.journal import Unavailable
@@ -35,19 +37,23 @@ class Authenticator:
             raise Rejected("INTEGRATION_MISMATCH", header="X-Region")
         if headers.get(b"x-provider-id") != integration.provider_id.encode():
             raise Rejected("INTEGRATION_MISMATCH", header="X-Provider-Id")
+        self.admit(integration)
+        return integration
+
+    def admit(self, integration: Integration) -> None:
+        """Let a proven caller go on. Raises Rejected."""
         if not integration.enabled:
             raise Rejected("INTEGRATION_DISABLED")
         if not self._rate_limit.allows(integration.integration_id, time.monotonic()):
             raise Rejected("RATE_LIMITED", limit_per_s=self._rate_limit.per_s)
-        return integration
 
     async def _signer(self, head: Head, body: bytes) -> Integration:
         header = head.headers.get(b"x-signature")
         if not header:
-            raise _unsigned("missing", "SIGNATURE_MISSING")
+            raise unsigned("missing", "SIGNATURE_MISSING")
         signature = signing.parse(header)
         if signature is None:
-            raise _unsigned("malformed", "SIGNATURE_INVALID")
+            raise unsigned("malformed", "SIGNATURE_INVALID")
         if not self._keys.loaded:
             raise Unavailable
         now = time.time()
@@ -56,15 +62,20 @@ class Authenticator:
         integration = found or NOBODY
         key = b"" if head.method in ("GET", "HEAD") else head.headers.get(b"x-idempotency-key", b"")
         message = signing.signed_bytes(signature.timestamp, head.method.encode(), head.target, key, body)
-        if not signing.verify(signature, message, integration.secrets(now), integration.public_keys(now)):
-            raise _unsigned("wrong" if found else "unknown_kid", "SIGNATURE_INVALID", kid=signature.kid)
+        public_keys = [key for key in integration.public_keys(now) if isinstance(key, Ed25519PublicKey)]
+        if not signing.verify(signature, message, integration.secrets(now), public_keys):
+            raise unsigned("wrong" if found else "unknown_kid", "SIGNATURE_INVALID", kid=signature.kid)
         if abs(now - int(signature.timestamp)) > self._window_s:
-            raise _unsigned("expired", "SIGNATURE_EXPIRED", kid=signature.kid, window_s=self._window_s)
+            raise unsigned("expired", "SIGNATURE_EXPIRED", kid=signature.kid, window_s=self._window_s)
         return integration
 
 
-def _unsigned(reason: str, code: str, kid: str | None = None, **details: object) -> Rejected:
+def unsigned(reason: str, code: str, kid: str | None = None, **details: object) -> Rejected:
     """The caller hears the code; only our log and metrics hear the reason."""
-    SIGNATURE_REFUSALS.labels(reason).inc()
-    log.info("signature refused", reason=reason, kid=kid)
+    count_unsigned(reason, kid=kid)
     return Rejected(code, **details)
+
+
+def count_unsigned(reason: str, **who: object) -> None:
+    SIGNATURE_REFUSALS.labels(reason).inc()
+    log.info("signature refused", reason=reason, **who)

@@ -1,24 +1,18 @@
 """The canonical API: what its bodies look like, which command each operation becomes, and how an outcome is told."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    ValidationError,
-    WithJsonSchema,
-)
-from pydantic_core import PydanticCustomError, to_json
+from pydantic import BaseModel, Field
+from pydantic_core import to_json
 
 from gateway.errors import error_body
-from gateway.strict_json import Number
+from gateway.fields import Body, Count, CurrencyCode, Decimal, Id, PlayerId, Reason
+from gateway.integration import Integration
+from gateway.keys import KeyRing
+from gateway.launchpad import Launch, launch, target_of
 from ledger.callback import Balances, Outcome
 from ledger.core.commands import (
     DEMO,
@@ -31,63 +25,15 @@ from ledger.core.commands import (
     SettleBet,
     StartSession,
 )
-from ledger.core.money import Amount, format_minor, parse_amount
-from ledger.identifiers import CURRENCY, ID, player_id_fault
+from ledger.core.money import format_minor
 
 OPERATION_CLASS = "api"
 """All writes share it: one idempotency key means one effect, whatever the route."""
 
+_INTEGRATION_ID = r"^[A-Za-z0-9_:.\-]{1,128}(/[A-Za-z0-9_:.\-]{1,128}){2}$"
+_RETURN_URL = r"^https?://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%\-]{1,1024}$"
+
 # What bodies are made of --------------------------------------------------------------------------------------------
-
-
-def _amount(value: object) -> Amount:
-    text = value.token if isinstance(value, Number) else value
-    amount = parse_amount(text) if isinstance(text, str) else None
-    if amount is None:
-        raise PydanticCustomError(
-            "amount",
-            "must be a plain decimal such as 2.00: no sign, exponent, blank or leading zero, at most 18 digits a side",
-        )
-    return amount
-
-
-def _player_id(text: str) -> str:
-    if fault := player_id_fault(text):
-        raise PydanticCustomError("player_id", "{fault}", {"fault": fault})
-    return text
-
-
-def _integer(value: object) -> object:
-    return int(value.token) if isinstance(value, Number) and value.token.isdigit() and len(value.token) < 10 else value
-
-
-_DECIMAL = {
-    "description": "A plain decimal, as a number or as a string; taken exactly as written.",
-    "anyOf": [
-        {"type": "number", "minimum": 0},
-        {"type": "string", "pattern": r"^(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?$"},
-    ],
-    "examples": ["2.00"],
-}
-
-Id = Annotated[str, Field(pattern=ID)]
-PlayerId = Annotated[
-    Id,
-    AfterValidator(_player_id),
-    Field(description="The operator's own opaque id; never an e-mail address or a phone number."),
-]
-CurrencyCode = Annotated[str, Field(pattern=CURRENCY, examples=["EUR"])]
-Decimal = Annotated[Amount, PlainValidator(_amount), WithJsonSchema(_DECIMAL)]
-Count = Annotated[int, BeforeValidator(_integer), Field(ge=0, le=999_999_999)]
-Reason = Annotated[
-    str, Field(pattern=r"^[^\x00-\x1f\x7f@]{1,128}$", description="In the caller's words; no personal data.")
-]
-
-
-class Body(BaseModel):
-    """Fields that are not listed are ignored and kept nowhere."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
 
 class Money(Body):
@@ -102,10 +48,19 @@ class BonusState(Body):
 
 class SessionStart(Body):
     player_id: PlayerId
-    game_id: Id
+    game_id: Id = Field(description="The operator's id, as the catalogue has it.")
     currency: CurrencyCode
     locale: Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]{1,35}$", examples=["de-DE"])] | None = None
     mode: Literal["real", "demo"] = Field("real", description="A demo session moves no money.")
+    integration_id: Annotated[str, Field(pattern=_INTEGRATION_ID, examples=["brand-7/EU/studio"])] | None = Field(
+        None, description="Launch into this integration's game. Default: the one whose catalogue has it, or one's own."
+    )
+    jurisdiction: Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]{2,35}$", examples=["MT"])] | None = Field(
+        None, description="ISO 3166 or the operator's word; a must where the provider has a list."
+    )
+    return_url: Annotated[str, Field(pattern=_RETURN_URL, examples=["https://brand.example/lobby"])] | None = Field(
+        None, description="Where the game lets the player out."
+    )
 
 
 class SessionEnd(Body):
@@ -163,6 +118,10 @@ class SessionStarted(BaseModel):
     game_id: str
     currency: str
     mode: Literal["real", "demo"]
+    integration_id: str = Field(description="Whose session it is: only this integration bets in it.")
+    token: str | None = Field(description="What the provider sends back as its session token. None in demo mode.")
+    launch_url: str | None = Field(description="Signed. None where the integration has no address.")
+    launch_expires_at: datetime | None
     balances: WalletBalances
 
 
@@ -238,11 +197,17 @@ class Asked(NamedTuple):
     session_expires_at: int
     session_id: str | None
     """From the path, where the path has one."""
+    by_operator: bool
+    """Whether the caller may launch sessions for others."""
+    launch: Launch | None = None
+    """Where the operation prepares one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One write: `echoed` are the fields of the body that the answer repeats."""
+    """One write: `echoed` are the fields of the body that the answer repeats; `prepare` judges what the ledger's rules
+    do not know.
+    """
 
     name: str
     path: str
@@ -254,28 +219,50 @@ class Operation:
     refusals: tuple[str, ...]
     status: int = 200
     body_required: bool = True
+    prepare: Callable[[KeyRing, Integration, float, Any], Awaitable[Launch]] | None = None
 
     @property
     def names_session(self) -> bool:
         """Whether the path carries a session's id."""
         return "{session_id}" in self.path
 
-    def tell(self, trace_id: str, body: Body, outcome: Outcome) -> bytes:
+    def tell(self, asked: Asked, body: Body, outcome: Outcome) -> bytes:
         """The exact answer."""
         if outcome.refusal_code:
-            return error_body(outcome.refusal_code, outcome.details, trace_id)
+            return error_body(outcome.refusal_code, outcome.details, asked.origin.trace_id)
         answer: dict[str, Any] = dict(outcome.result)
         if "expires_at" in answer:
             answer["expires_at"] = tell_time(int(answer["expires_at"]))
         for name in self.echoed:
             if (value := getattr(body, name)) is not None:
                 answer[name] = value
+        if asked.launch:
+            answer |= _tell_launch(asked.launch, None if answer["mode"] == DEMO else outcome.result["session_id"])
         answer["balances"] = tell_balances(outcome.balances) if outcome.balances else None
         return to_json(answer)
 
 
+async def _prepare_session(keys: KeyRing, caller: Integration, now: float, body: SessionStart) -> Launch:
+    return launch(
+        await target_of(keys, caller, body.game_id, body.integration_id), now,
+        game_id=body.game_id, player_id=body.player_id, currency=body.currency, mode=body.mode,
+        jurisdiction=body.jurisdiction, locale=body.locale, return_url=body.return_url,
+    )  # fmt: skip
+
+
+def _tell_launch(launch: Launch, token: str | None) -> dict[str, str | None]:
+    url = launch.url(token)
+    return {
+        "integration_id": launch.integration.integration_id,
+        "token": token,
+        "launch_url": url,
+        "launch_expires_at": tell_time(launch.expires_at_s * 1_000_000) if url else None,
+    }
+
+
 def _start_session(asked: Asked, body: SessionStart) -> Command:
-    mode = DEMO if body.mode == "demo" else REAL
+    assert asked.launch, "prepared"
+    mode, integration_id = DEMO if body.mode == "demo" else REAL, asked.launch.integration.integration_id
     return StartSession(
         asked.origin,
         asked.command_id,
@@ -286,12 +273,15 @@ def _start_session(asked: Asked, body: SessionStart) -> Command:
         body.locale,
         mode,
         asked.session_expires_at,
+        None if integration_id == asked.origin.integration_id else integration_id,
     )
 
 
 def _end_session(asked: Asked, body: SessionEnd) -> Command:
     assert asked.session_id, "the route has a session id"
-    return EndSession(asked.origin, asked.command_id, asked.received_at, asked.session_id, body.reason)
+    return EndSession(
+        asked.origin, asked.command_id, asked.received_at, asked.session_id, body.reason, asked.by_operator
+    )
 
 
 def _authorize(asked: Asked, body: BetAuthorize) -> Command:
@@ -344,9 +334,11 @@ OPERATIONS: tuple[Operation, ...] = (
         ("BET_ALREADY_SETTLED", "ROUND_MISMATCH"),
     ),
     Operation(
-        "start_session", "/v1/sessions", "Let a player into a game.",
+        "start_session", "/v1/sessions", "Let a player into a game, of one's own or of another integration.",
         SessionStart, SessionStarted, _start_session, ("player_id", "game_id", "currency", "mode"),
-        ("WALLET_NOT_FOUND",), status=201,
+        ("WALLET_NOT_FOUND", "GAME_NOT_FOUND", "GAME_DISABLED", "JURISDICTION_NOT_ALLOWED", "CURRENCY_NOT_SUPPORTED",
+         "LAUNCH_NOT_ALLOWED", "LAUNCH_NOT_POSSIBLE"),
+        status=201, prepare=_prepare_session,
     ),
     Operation(
         "end_session", "/v1/sessions/{session_id}/end",
@@ -355,9 +347,3 @@ OPERATIONS: tuple[Operation, ...] = (
         ("SESSION_NOT_FOUND",), body_required=False,
     ),
 )  # fmt: skip
-
-
-def field_fault(error: ValidationError) -> tuple[str, str]:
-    """Name of the first bad field, and what is wrong with it. The value itself is not repeated: it may be anything."""
-    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    return ".".join(map(str, first["loc"])), first["msg"][0].lower() + first["msg"][1:]

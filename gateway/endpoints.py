@@ -1,5 +1,6 @@
 """The canonical API's endpoints: plain ASGI applications, one per operation, because this is the money path."""
 
+import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -7,23 +8,25 @@ from typing import Any, NamedTuple
 
 import structlog
 import uuid_utils
-from pydantic import ValidationError
 from pydantic_core import to_json
 
 from gateway import canonical, metrics
 from gateway.authentication import Authenticator
-from gateway.canonical import Asked, Body, Operation
+from gateway.books import in_wallet
+from gateway.callers import Callers
+from gateway.canonical import Asked, Operation
 from gateway.errors import Rejected, error_body, error_headers
+from gateway.fields import Body, read_json
 from gateway.incoming import Disconnected, Head, Receive, Scope, Send, head_of, read_body
-from gateway.keys import Integration
+from gateway.integration import Integration
+from gateway.keys import KeyRing
 from gateway.lookups import Lookups
-from gateway.strict_json import MalformedJsonError, parse_object
 from ledger.callback import Balances, Callback, Outcome
 from ledger.core.commands import Origin
 from ledger.identifiers import FORM, is_currency, is_id, player_id_fault
 from ledger.journal import Journal, Retryable
 from ledger.settings import Settings
-from ledger.store import wallets
+from ledger.store import commands, wallets
 from schemas.errors import ERRORS
 
 log = structlog.get_logger("gateway")
@@ -36,6 +39,7 @@ class Answer(NamedTuple):
     body: bytes
     outcome: str
     headers: list[tuple[bytes, bytes]]
+    content_type: bytes = b"application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +47,28 @@ class Services:
     """What endpoints work with."""
 
     settings: Settings
+    keys: KeyRing
     authenticator: Authenticator
+    callers: Callers
     journal: Journal
     lookups: Lookups
+
+
+def refusal(head: Head, rejected: Rejected) -> Answer:
+    """In our own words."""
+    return refuse(head, rejected.code, **rejected.details)
 
 
 async def serve(
     operation: str,
     scope: Scope,
-    receive: Receive,
     send: Send,
     answer: Callable[[Head, dict[str, Any]], Awaitable[Answer]],
+    refusal: Callable[[Head, Rejected], Answer] = refusal,
 ) -> None:
-    """Run `answer` and send what it gives; whatever goes wrong becomes an answer too. One log line, one count."""
+    """Run `answer` and send what it gives; whatever goes wrong becomes an answer too, by `refusal`. One log line, one
+    count.
+    """
     started = time.perf_counter()
     head = head_of(scope)
     facts: dict[str, Any] = {}
@@ -64,12 +77,12 @@ async def serve(
     except Disconnected:
         return
     except Rejected as rejected:
-        answered = refuse(head, rejected.code, **rejected.details)
+        answered = refusal(head, rejected)
     except Retryable as error:
-        answered = refuse(head, error.code)
-    except Exception:  # the last resort: the caller gets the one error shape, the log gets everything
+        answered = refusal(head, Rejected(error.code))
+    except Exception:  # the last resort: the caller hears that it was us, the log gets everything
         log.exception("callback crashed", operation=operation, trace_id=head.trace.trace_id, **facts)
-        answered = refuse(head, "INTERNAL")
+        answered = refusal(head, Rejected("INTERNAL"))
     seconds = time.perf_counter() - started
     # Counted and logged first: what a caller has heard of is never missing here.
     metrics.count(operation, answered.outcome, seconds)
@@ -83,7 +96,7 @@ async def serve(
 
 async def respond(head: Head, send: Send, answer: Answer) -> None:
     headers = [
-        (b"content-type", b"application/json"),
+        (b"content-type", answer.content_type),
         (b"content-length", b"%d" % len(answer.body)),
         (b"x-trace-id", head.trace.trace_id.encode()),
         (b"cache-control", b"no-store"),
@@ -110,23 +123,35 @@ class Write:
         async def answer(head: Head, facts: dict[str, Any]) -> Answer:
             return await self._answer(scope, receive, head, facts)
 
-        await serve(self._operation.name, scope, receive, send, answer)
+        await serve(self._operation.name, scope, send, answer)
 
     async def _answer(self, scope: Scope, receive: Receive, head: Head, facts: dict[str, Any]) -> Answer:
         services, operation = self._services, self._operation
         raw = await read_body(head, receive, services.settings.body_limit_bytes)
         integration = await services.authenticator.integration_of(head, raw)
+        services.callers.admit(scope, head.headers, integration)
         facts["provider_id"] = integration.provider_id
         facts["idempotency_key"] = key = _idempotency_key(head)
         session_id = _path_id(scope, "session_id") if operation.names_session else None
         body = self._body(head, raw)
         if bet_id := getattr(body, "bet_id", None):
             facts["bet_id"] = bet_id
-        command = operation.command(self._asked(head, integration, key, session_id), body)
-        trace_id = head.trace.trace_id
+        asked = self._asked(head, integration, key, session_id)
+        if operation.prepare:
+            try:
+                launch = await operation.prepare(services.keys, integration, asked.received_at / 1_000_000, body)
+            except Rejected:
+                # What was answered once stays answered, whatever the catalogue says today.
+                if known := await self._answered_before(asked.origin, body):
+                    return known
+                raise
+            asked = asked._replace(launch=launch)
+        command = operation.command(asked, body)
+        if wallet_currency := integration.option("wallet_currency"):
+            command = in_wallet(command, wallet_currency)
 
         def render(outcome: Outcome) -> bytes:
-            return operation.tell(trace_id, body, outcome)
+            return operation.tell(asked, body, outcome)
 
         # Nothing cancels this: a caller that leaves now finds the outcome under its key.
         (outcome,) = await services.journal.submit(Callback((command,), integration.policy, render))
@@ -135,19 +160,26 @@ class Write:
             return Answer(ERRORS[code].status, outcome.answer, code, [])
         return Answer(operation.status, outcome.answer, "repeated" if outcome.replayed else "accepted", [])
 
+    async def _answered_before(self, origin: Origin, body: Body) -> Answer | None:
+        """The stored answer of a success under this key, where it is the answer to this body."""
+        found = await self._services.lookups.fetch(
+            commands.ANSWER, (origin.scope, origin.operation, origin.idempotency_key)
+        )
+        if not found:
+            return None
+        stored = bytes(found[0][0])
+        told = json.loads(stored)
+        if any(told.get(name) != getattr(body, name) for name in self._operation.echoed):
+            raise Rejected("IDEMPOTENCY_MISMATCH", idempotency_key=origin.idempotency_key)
+        return Answer(self._operation.status, stored, "repeated", [])
+
     def _body(self, head: Head, raw: bytes) -> Body:
         operation = self._operation
         if not raw and not operation.body_required:
             return operation.body()
         if head.headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
             raise Rejected("UNSUPPORTED_MEDIA_TYPE")
-        try:
-            return operation.body.model_validate(parse_object(raw))
-        except MalformedJsonError as error:
-            raise Rejected("MALFORMED_REQUEST", reason=f"the body is not one plain JSON object: {error}") from error
-        except ValidationError as error:
-            field, reason = canonical.field_fault(error)
-            raise Rejected("FIELD_INVALID", field=field, reason=reason) from error
+        return read_json(operation.body, raw)
 
     def _asked(self, head: Head, integration: Integration, key: str, session_id: str | None) -> Asked:
         now = time.time_ns() // 1000
@@ -156,7 +188,8 @@ class Write:
             canonical.OPERATION_CLASS, key, head.trace.trace_id, head.trace.traceparent,
         )  # fmt: skip
         expires_at = (now // 1_000_000 + self._services.settings.session_ttl_s) * 1_000_000
-        return Asked(origin, str(uuid_utils.uuid7()), now, expires_at, session_id)
+        by_operator = integration.option("may_launch") == "true"
+        return Asked(origin, str(uuid_utils.uuid7()), now, expires_at, session_id, by_operator)
 
 
 class ReadWallet:
@@ -171,10 +204,11 @@ class ReadWallet:
         async def answer(head: Head, facts: dict[str, Any]) -> Answer:
             return await self._answer(scope, head, facts)
 
-        await serve(self.name, scope, receive, send, answer)
+        await serve(self.name, scope, send, answer)
 
     async def _answer(self, scope: Scope, head: Head, facts: dict[str, Any]) -> Answer:
         integration = await self._services.authenticator.integration_of(head, b"")
+        self._services.callers.admit(scope, head.headers, integration)
         facts["provider_id"] = integration.provider_id
         player_id, currency = scope["path_params"]["player_id"], scope["path_params"]["currency"]
         if fault := player_id_fault(player_id):

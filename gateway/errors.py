@@ -1,20 +1,24 @@
 """Error answers: the one shape `{code, message, retryable, trace_id}`, filled from the catalogue."""
 
 from collections.abc import Mapping
+from typing import cast
 
 from pydantic_core import to_json
 
+from ledger.callback import Balances
 from schemas.errors import ERRORS
 
 RETRY_AFTER_S = 1
 
 
 class Rejected(Exception):  # noqa: N818  # the caller's fault, not an error of ours
-    """The request never becomes a command: its answer is this code of the catalogue."""
+    """The request is refused: its answer is this code of the catalogue."""
 
     def __init__(self, code: str, **details: object) -> None:
+        """`balances=`: those of the wallet at the refusal, where the ledger decided it."""
         super().__init__(code)
         self.code = code
+        self.balances = cast(Balances | None, details.pop("balances", None))
         self.details = details
 
 

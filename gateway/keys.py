@@ -1,86 +1,80 @@
-"""Who may call: the integrations and their keys, kept in memory and read again every few seconds."""
+"""Who may call: the integrations with their keys and games, kept in memory and read again every few seconds."""
 
 import asyncio
 import contextlib
-import os
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import inf
 from types import TracebackType
 from typing import Any, Self
 
 import structlog
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from gateway.dialect import Dialect
+from gateway.integration import Integration, OptionError, SigningKey, claimed
 from gateway.lookups import Lookups
 from gateway.metrics import KEYS_LOADED
 from gateway.rate_limit import RateLimit
-from ledger.core.commands import Policy
-from ledger.integrations import HMAC_SHA256
+from ledger import policies, public_keys
+from ledger.games import Game
+from ledger.integrations import CANONICAL, SECRETS
 from ledger.journal import Retryable
+from ledger.policies import PolicyError
 from ledger.secrets import SecretsKeyError, Vault
+from ledger.store import games as games_store
 from ledger.store import integrations as store
 
 log = structlog.get_logger("keys")
 
 REFRESH_S = 2.0
 """How long a change in the database may stay unseen."""
-UNKNOWN_KID_LOOKUPS_PER_S = 100
+UNKNOWN_LOOKUPS_PER_S = 100
 """How often strangers can make us ask the database."""
 
-
-@dataclass(frozen=True, slots=True)
-class SigningKey:
-    """Exactly one of `secret` (v1) and `public_key` (v2) is there. Times are unix seconds."""
-
-    kid: str
-    secret: bytes | None
-    public_key: Ed25519PublicKey | None
-    not_before: float
-    not_after: float
-
-    def valid_at(self, now: float) -> bool:
-        return self.not_before <= now < self.not_after
+Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Integration:
-    """One provider for one tenant and region."""
+class _Known:
+    """All integrations as they were at one moment."""
 
-    integration_id: str
-    tenant_id: str
-    region: str
-    provider_id: str
-    policy: Policy
-    enabled: bool
-    keys: tuple[SigningKey, ...]
+    by_id: Mapping[str, Integration] = field(default_factory=dict)
+    by_kid: Mapping[str, tuple[SigningKey, Integration]] = field(default_factory=dict)
+    """Only of the canonical API, whose callers name their key."""
+    by_dialect: Mapping[str, Sequence[Integration]] = field(default_factory=dict)
 
-    def secrets(self, now: float) -> list[bytes]:
-        """For v1. A stand-in where there is none, so that every caller costs the same."""
-        return [key.secret for key in self.keys if key.secret and key.valid_at(now)] or [_NOBODY_SECRET]
-
-    def public_keys(self, now: float) -> list[Ed25519PublicKey]:
-        """For v2, likewise."""
-        return [key.public_key for key in self.keys if key.public_key and key.valid_at(now)] or [_NOBODY_PUBLIC_KEY]
-
-
-_NOBODY_SECRET = os.urandom(32)
-_NOBODY_PUBLIC_KEY = Ed25519PrivateKey.generate().public_key()
-NOBODY = Integration("", "", "", "", Policy(), enabled=False, keys=())
-"""Verified against in place of an unknown caller. Nobody knows its keys."""
+    @classmethod
+    def of(cls, integrations: Iterable[Integration]) -> "_Known":
+        by_id = {integration.integration_id: integration for integration in integrations}
+        by_kid = {
+            key.kid: (key, integration)
+            for integration in by_id.values()
+            if integration.dialect == CANONICAL
+            for key in integration.keys
+        }
+        by_dialect: dict[str, list[Integration]] = {}
+        for integration in by_id.values():
+            by_dialect.setdefault(integration.dialect, []).append(integration)
+        return cls(by_id, by_kid, by_dialect)
 
 
 class KeyRing:
-    """Finds the integration of a key id. Use as an async context manager; the last good set survives an outage of the
+    """Finds the integration of a caller. Use as an async context manager; the last good set survives an outage of the
     database.
     """
 
-    def __init__(self, lookups: Lookups, vault: Vault) -> None:
+    def __init__(
+        self, lookups: Lookups, vault: Vault, dialects: Mapping[str, Dialect], default_options: Mapping[str, str]
+    ) -> None:
         self._lookups = lookups
         self._vault = vault
-        self._by_kid: Mapping[str, tuple[SigningKey, Integration]] | None = None
-        self._unknown_kids = RateLimit(UNKNOWN_KID_LOOKUPS_PER_S)
+        self._dialects = dialects
+        self._options = dict(default_options)
+        self._known: _Known | None = None
+        self._games: Mapping[str, dict[str, Game]] = {}
+        self._games_stamp: object = None
+        self._strangers = RateLimit(UNKNOWN_LOOKUPS_PER_S)
         self._reading: asyncio.Task[None] | None = None
         self._refresher: asyncio.Task[None] | None = None
         self._complained: set[str] = set()
@@ -101,28 +95,55 @@ class KeyRing:
 
     @property
     def loaded(self) -> bool:
-        return self._by_kid is not None
+        return self._known is not None
+
+    # Finding ------------------------------------------------------------------------------------------------------
 
     def find(self, kid: str, now: float) -> Integration | None:
-        """The integration whose key `kid` is, while that key is valid."""
-        found = (self._by_kid or {}).get(kid)
+        """The integration of the canonical API whose key `kid` is, while that key is valid."""
+        found = self._known.by_kid.get(kid) if self._known else None
         return found[1] if found and found[0].valid_at(now) else None
 
     async def find_or_read(self, kid: str, now: float) -> Integration | None:
         """As `find`, but a kid that is not known may be new: then the keys are read again at once."""
         found = self.find(kid, now)
-        if found is None and self._unknown_kids.allows("anyone", time.monotonic()) and await self._is_new(kid):
+        known = self._known is not None and kid in self._known.by_kid
+        if found is None and not known and await self._is_new(store.HAS_KEY, kid):
             await self._read_again()
             return self.find(kid, now)
         return found
 
-    async def _is_new(self, kid: str) -> bool:
-        if kid in (self._by_kid or {}):
+    def find_by_id(self, integration_id: str) -> Integration | None:
+        return self._known.by_id.get(integration_id) if self._known else None
+
+    async def find_by_id_or_read(self, integration_id: str) -> Integration | None:
+        """As `find_by_id`, but one that is not known may be new."""
+        found = self.find_by_id(integration_id)
+        if found is None and await self._is_new(store.HAS, integration_id):
+            await self._read_again()
+            return self.find_by_id(integration_id)
+        return found
+
+    def find_claimed(self, dialect: str, claims: Mapping[str, str]) -> Integration | None:
+        """The one enabled integration of `dialect` whose options are the claims; without claims, the one with the
+        option `as_written`. Claims only select: they prove nothing.
+        """
+        return claimed(self._known.by_dialect.get(dialect, ()), claims) if self._known else None
+
+    def of_region(self, tenant_id: str, region: str) -> list[Integration]:
+        """All integrations of a brand and region."""
+        everyone = self._known.by_id.values() if self._known else ()
+        return [one for one in everyone if one.tenant_id == tenant_id and one.region == region]
+
+    async def _is_new(self, sql: str, name: str) -> bool:
+        if not self._strangers.allows("anyone", time.monotonic()):
             return False
         try:
-            return bool(await self._lookups.fetch(store.HAS_KEY, (kid,)))
+            return bool(await self._lookups.fetch(sql, (name,)))
         except Retryable:
             return False
+
+    # Reading ------------------------------------------------------------------------------------------------------
 
     async def _refresh_forever(self) -> None:
         while True:
@@ -141,46 +162,64 @@ class KeyRing:
     async def _read(self) -> None:
         try:
             rows = await self._lookups.fetch(store.LOAD)
-            keys = await self._lookups.fetch(store.LOAD_KEYS)
+            key_rows = await self._lookups.fetch(store.LOAD_KEYS)
+            await self._read_games()
         except Retryable as error:
             log.warning("keys not refreshed", reason=type(error).__name__)
         else:
-            self._by_kid = self._index(rows, keys)
-            KEYS_LOADED.set(len(self._by_kid))
+            keys = self._keys(key_rows)
+            self._known = _Known.of(filter(None, [self._usable(row, tuple(keys.get(row[0], ()))) for row in rows]))
+            KEYS_LOADED.set(sum(map(len, keys.values())))
 
-    def _index(
-        self, rows: list[tuple[Any, ...]], key_rows: list[tuple[Any, ...]]
-    ) -> dict[str, tuple[SigningKey, Integration]]:
+    async def _read_games(self) -> None:
+        """A catalogue may be long, so it is read only when it has changed."""
+        stamp = await self._lookups.fetch(games_store.STAMP)
+        if stamp == self._games_stamp:
+            return
+        games: dict[str, dict[str, Game]] = {}
+        for game in map(Game._make, await self._lookups.fetch(games_store.LOAD)):
+            games.setdefault(game.integration_id, {})[game.game_id] = game
+        self._games, self._games_stamp = games, stamp
+
+    def _usable(self, row: Row, keys: tuple[SigningKey, ...]) -> Integration | None:
+        """None for what a newer version, or a wrong hand, has written: better no answer than one by other rules."""
+        integration_id, tenant_id, region, provider_id, name, options, policy, enabled = row
+        dialect = self._dialects.get(name)
+        if dialect is None:
+            self._complain(integration_id, f"this gateway has no dialect {name}")
+            return None
+        try:
+            integration = Integration(
+                integration_id, tenant_id, region, provider_id, policies.in_force(dialect.policy, policy), enabled,
+                keys, name, self._options | dialect.default_options | options,
+                self._games.get(integration_id, {}), dialect.keys,
+            )  # fmt: skip
+            integration.check()
+        except (PolicyError, OptionError) as error:
+            self._complain(integration_id, str(error))
+            return None
+        return integration
+
+    def _keys(self, rows: Sequence[Row]) -> dict[str, list[SigningKey]]:
         keys: dict[str, list[SigningKey]] = {}
-        for row in key_rows:
+        for row in rows:
             if key := self._opened(row):
                 keys.setdefault(row[1], []).append(key)
-        by_kid: dict[str, tuple[SigningKey, Integration]] = {}
-        for integration_id, tenant_id, region, provider_id, _, policy, enabled in rows:
-            own = tuple(keys.get(integration_id, ()))
-            try:
-                integration = Integration(
-                    integration_id, tenant_id, region, provider_id, Policy(**policy), enabled, own
-                )
-            except TypeError as error:  # a policy of a newer version: better no answer than one by other rules
-                self._complain(integration_id, error)
-                continue
-            by_kid |= {key.kid: (key, integration) for key in own}
-        return by_kid
+        return keys
 
-    def _opened(self, row: tuple[Any, ...]) -> SigningKey | None:
+    def _opened(self, row: Row) -> SigningKey | None:
         kid, _, algorithm, material, not_before, not_after = row
         times = not_before.timestamp(), not_after.timestamp() if not_after else inf
-        if algorithm != HMAC_SHA256:
-            return SigningKey(kid, None, Ed25519PublicKey.from_public_bytes(material), *times)
         try:
-            return SigningKey(kid, self._vault.open(kid, material), None, *times)
-        except SecretsKeyError as error:
-            self._complain(kid, error)
+            if algorithm in SECRETS:
+                return SigningKey(kid, self._vault.open(kid, material), None, *times)
+            return SigningKey(kid, None, public_keys.load(algorithm, material), *times)
+        except (SecretsKeyError, ValueError) as error:
+            self._complain(kid, str(error))
             return None
 
-    def _complain(self, name: str, error: Exception) -> None:
+    def _complain(self, name: str, reason: str) -> None:
         """Once for each, not at every refresh."""
         if name not in self._complained:
-            log.error("key or integration unusable", name=name, reason=str(error))
+            log.error("key or integration unusable", name=name, reason=reason)
             self._complained.add(name)

@@ -8,14 +8,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from psycopg import AsyncConnection, InterfaceError, OperationalError
-from psycopg.errors import UndefinedTable
+from psycopg.errors import UndefinedColumn, UndefinedTable
 
 from ledger.journal import DeadlineExceeded, Unavailable
 from ledger.settings import Settings
 
 
 class Unmigrated(Unavailable):
-    """The database is there, its tables are not."""
+    """The database is there, its tables are not, or not as this version knows them."""
 
 
 class Lookups:
@@ -52,7 +52,7 @@ class Lookups:
             await self._disconnect()
             if not reused:
                 raise Unavailable from error
-        except UndefinedTable as error:
+        except (UndefinedTable, UndefinedColumn) as error:
             raise Unmigrated from error
         except BaseException:
             await self._disconnect()

@@ -3,12 +3,14 @@ anything else than they do.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from gateway.canonical import OPERATIONS, Operation, Wallet
+from gateway.dialect import Dialect
 from ledger import __version__
 from ledger.identifiers import CURRENCY, ID
 from schemas.errors import ERRORS
@@ -32,6 +34,9 @@ While keys change, one header may carry several signatures.
 
 Repeat whatever got no answer, or a retryable one, with the same X-Idempotency-Key:
 it happens once, and the answer is the same to the byte.
+
+Game providers with a protocol of their own do not call these routes but the base URL of their integration,
+`/integrations/{brand}/{region}/{name}`, in one of the dialects that the tag `dialects` lists.
 """
 
 _PATH_PARAMETERS = {"session_id": ID, "player_id": ID, "currency": CURRENCY}
@@ -45,8 +50,8 @@ _TRACE = {
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer"}}}
 
 
-def document() -> dict[str, Any]:
-    """The whole document."""
+def document(hosted: Mapping[str, Dialect]) -> dict[str, Any]:
+    """The whole document. `hosted` dialects are listed, not described: their contracts are the providers' own."""
     answers: list[type[BaseModel]] = [*(operation.answer for operation in OPERATIONS), Wallet]
     models = [
         *((operation.body, "validation") for operation in OPERATIONS),
@@ -65,6 +70,7 @@ def document() -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             "description": _INTRODUCTION,
         },
+        "tags": [{"name": "dialects", "description": _list_of(hosted)}],
         "paths": paths,
         "components": {
             "schemas": schemas | {"Error": _error_schema()},
@@ -78,6 +84,16 @@ def document() -> dict[str, Any]:
             },
         },
     }
+
+
+def _list_of(hosted: Mapping[str, Dialect]) -> str:
+    lines = [
+        f"- `{dialect.name}` ({dialect.title}): "
+        + ", ".join(f"`{endpoint.method} {endpoint.path or '/'}`" for endpoint in dialect.endpoints)
+        for dialect in hosted.values()
+        if dialect.endpoints
+    ]
+    return "\n".join(["Below an integration's base URL, in the words of its provider:", *lines])
 
 
 def _write(operation: Operation) -> dict[str, Any]:

@@ -5,10 +5,12 @@ joined by dots; the target is the path with its query as sent. v1 is HMAC-SHA256
 header may carry several of each.
 """
 
+import base64
+import binascii
 import hmac
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from cryptography.exceptions import InvalidSignature
@@ -77,6 +79,23 @@ def verify_hmac(secret: bytes, message: bytes, tag: bytes) -> bool:
     return hmac.compare_digest(hmac.digest(secret, message, "sha256"), tag)
 
 
+def verify_hmac_hex(secrets: Iterable[bytes], message: bytes, sent: bytes, algorithm: str = "sha256") -> bool:
+    """Whether `sent` is the lower-case hex HMAC of `message` by any of the secrets. All are tried; constant in time."""
+    found = False
+    for secret in secrets:
+        found |= hmac.compare_digest(hmac.digest(secret, message, algorithm).hex().encode(), sent)
+    return found
+
+
+def decode_base64(sent: bytes) -> bytes | None:
+    """What `sent` is the base64 of; None for anything but the one canonical spelling, so that no byte of it is free."""
+    try:
+        decoded = base64.b64decode(sent, validate=True)
+    except binascii.Error:
+        return None
+    return decoded if base64.b64encode(decoded) == sent else None
+
+
 def verify_ed25519(public_key: Ed25519PublicKey, message: bytes, tag: bytes) -> bool:
     try:
         public_key.verify(tag, message)
@@ -101,3 +120,34 @@ def sign(
     if isinstance(key, str):
         return f"t={timestamp.decode()},kid={kid},v1={hmac.digest(key.encode(), message, 'sha256').hex()}"
     return f"t={timestamp.decode()},kid={kid},v2={key.sign(message).hex()}"
+
+
+WINDOW_S = 300
+"""How far the time of a dialect's X-Signature may be from ours."""
+
+
+def fault(
+    headers: Mapping[bytes, bytes],
+    method: str,
+    target: bytes,
+    body: bytes,
+    kids: Collection[str],
+    secrets: Iterable[bytes],
+    public_keys: Iterable[object],
+    now_s: float,
+) -> str | None:
+    """Why a request does not carry X-Signature by one of these keys and names, as a code of the catalogue; None where
+    it does. `headers` are by lower-case name.
+    """
+    header = headers.get(HEADER.lower().encode())
+    if not header:
+        return "SIGNATURE_MISSING"
+    signature = parse(header)
+    if signature is None:
+        return "SIGNATURE_INVALID"
+    key = b"" if method == "GET" else headers.get(b"x-idempotency-key", b"")
+    message = signed_bytes(signature.timestamp, method.encode(), target, key, body)
+    ed25519 = [public for public in public_keys if isinstance(public, Ed25519PublicKey)]
+    if not verify(signature, message, secrets, ed25519) or signature.kid not in kids:
+        return "SIGNATURE_INVALID"
+    return "SIGNATURE_EXPIRED" if abs(now_s - int(signature.timestamp)) > WINDOW_S else None

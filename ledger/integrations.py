@@ -1,21 +1,29 @@
-"""Administration of integrations: one provider for one tenant and region, with its policy and keys. A gateway sees a
-change within seconds.
+"""Administration of integrations: one provider for one tenant and region, with its dialect, options, policy and keys. A
+gateway sees a change within seconds.
 """
 
 import secrets
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import psycopg
 from psycopg.types.json import Json
 
+from ledger import policies, public_keys
 from ledger.core.commands import Policy
 from ledger.identifiers import FORM, is_id
+from ledger.policies import PolicyError, Value
+from ledger.public_keys import PublicKeyError
 from ledger.secrets import Vault
 from ledger.store import integrations as store
 
-HMAC_SHA256, ED25519 = "hmac-sha256", "ed25519"
+HMAC_SHA256, SECRET = "hmac-sha256", "secret"
+SECRETS = HMAC_SHA256, SECRET
+"""Both are a sealed secret; the older rows name its use."""
+SHORTEST_SECRET, LONGEST_SECRET = 8, 4096
 CANONICAL = "canonical"
+POLICY_PREFIX = "policy."
 
 
 class IntegrationError(ValueError):
@@ -32,6 +40,11 @@ class Key:
     not_before: datetime
     not_after: datetime | None
 
+    @property
+    def kind(self) -> str:
+        """secret, ed25519, ecdsa or rsa."""
+        return SECRET if self.algorithm in SECRETS else self.algorithm
+
 
 @dataclass(frozen=True, slots=True)
 class Integration:
@@ -40,20 +53,51 @@ class Integration:
     region: str
     provider_id: str
     dialect: str
+    options: Mapping[str, str]
+    """As stated; what is not here is the dialect's default."""
+    stated_policy: Mapping[str, Value]
+    """Where the integration differs from its dialect."""
     policy: Policy
+    """In force."""
     enabled: bool
     keys: tuple[Key, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A new key, told once: the secret is nowhere else readable. It is None for an Ed25519 key, whose private half we
-    never see.
+    """New keys, told once: a secret that we made is nowhere else readable. `secret` is None where the provider brought
+    its own key.
     """
 
     integration_id: str
-    kid: str
+    kids: tuple[str, ...]
     secret: str | None = field(repr=False)
+
+    @property
+    def kid(self) -> str:
+        return self.kids[0]
+
+
+@dataclass(frozen=True, slots=True)
+class NewKeys:
+    """What proves the caller from now on. Where nothing is given, we make a secret."""
+
+    secret: str | None = field(default=None, repr=False)
+    public_keys: Sequence[bytes] = ()
+    """Each as PEM, DER, or the base64 of either."""
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Raises IntegrationError for what is no key."""
+        found = {kind for kind, _ in self.materials()}
+        return frozenset(found | {SECRET} if self.secret is not None or not found else found)
+
+    def materials(self) -> list[tuple[str, bytes]]:
+        """Kind and stored form of each public key. Raises IntegrationError."""
+        try:
+            return [public_keys.read(content) for content in self.public_keys]
+        except PublicKeyError as error:
+            raise IntegrationError(f"public key: {error}") from error
 
 
 def add(
@@ -63,21 +107,24 @@ def add(
     tenant_id: str,
     region: str,
     provider_id: str,
-    policy: Policy = Policy(),
-    public_key: bytes | None = None,
+    dialect: str = CANONICAL,
+    options: Mapping[str, str] = {},
+    secret: str | None = None,
+    public_keys: Sequence[bytes] = (),
 ) -> Issued:
-    """Open an integration with its first key: a secret of ours, or the provider's raw Ed25519 `public_key`. Raises
-    IntegrationError.
+    """Open an integration with its first keys: the given ones, or a secret of ours. `options` named policy.<name> are
+    where it differs from its dialect's policy. Raises IntegrationError.
     """
     for name, value in (("brand", tenant_id), ("region", region), ("provider", provider_id)):
         if not is_id(value):
             raise IntegrationError(f"{name} {value!r} {FORM}")
     integration_id = f"{tenant_id}/{region}/{provider_id}"
+    own, policy = split(options)
+    row = (integration_id, tenant_id, region, provider_id, dialect, Json(own), Json(policy))
     with connection.transaction():
-        row = (integration_id, tenant_id, region, provider_id, CANONICAL, Json(asdict(policy)))
         if connection.execute(store.INSERT, row).rowcount == 0:
             raise IntegrationError(f"integration {integration_id} exists already: rotate its key instead")
-        return _issue(connection, vault, integration_id, public_key)
+        return _issue(connection, vault, integration_id, NewKeys(secret, public_keys))
 
 
 def rotate(
@@ -86,16 +133,25 @@ def rotate(
     integration_id: str,
     *,
     overlap_s: float,
-    public_key: bytes | None = None,
+    secret: str | None = None,
+    public_keys: Sequence[bytes] = (),
 ) -> Issued:
-    """Add a key; all older ones end `overlap_s` seconds from now. Raises IntegrationError."""
+    """Add keys; all older ones, of whatever kind, end `overlap_s` seconds from now. Raises IntegrationError."""
     with connection.transaction():
         try:
-            issued = _issue(connection, vault, integration_id, public_key)
+            issued = _issue(connection, vault, integration_id, NewKeys(secret, public_keys))
         except psycopg.errors.ForeignKeyViolation as error:
             raise _unknown(integration_id) from error
-        connection.execute(store.EXPIRE_OLDER_KEYS, (overlap_s, integration_id, issued.kid, overlap_s))
+        connection.execute(store.EXPIRE_OLDER_KEYS, (overlap_s, integration_id, list(issued.kids), overlap_s))
         return issued
+
+
+def set_options(connection: psycopg.Connection, integration_id: str, options: Mapping[str, str]) -> None:
+    """Replace what the integration says about itself. Raises IntegrationError."""
+    own, policy = split(options)
+    with connection.transaction():
+        if connection.execute(store.SET_OPTIONS, (Json(own), Json(policy), integration_id)).rowcount == 0:
+            raise _unknown(integration_id)
 
 
 def set_enabled(connection: psycopg.Connection, integration_id: str, *, enabled: bool) -> None:
@@ -105,36 +161,62 @@ def set_enabled(connection: psycopg.Connection, integration_id: str, *, enabled:
             raise _unknown(integration_id)
 
 
-def load(connection: psycopg.Connection) -> list[Integration]:
-    """All integrations with their keys that are valid or will be."""
+def load(connection: psycopg.Connection, defaults: Mapping[str, Policy] = {}) -> list[Integration]:
+    """All integrations with their keys that are valid or will be. `defaults` are the dialects' policies by name. Raises
+    PolicyError.
+    """
     keys: dict[str, list[Key]] = {}
     for kid, integration_id, algorithm, _, not_before, not_after in connection.execute(store.LOAD_KEYS):
         keys.setdefault(integration_id, []).append(Key(kid, integration_id, algorithm, not_before, not_after))
     return [
         Integration(
-            integration_id,
-            tenant_id,
-            region,
-            provider_id,
-            dialect,
-            Policy(**policy),
-            enabled,
-            tuple(keys.get(integration_id, ())),
+            integration_id, tenant_id, region, provider_id, dialect, options, policy,
+            policies.in_force(defaults.get(dialect, Policy()), policy), enabled, tuple(keys.get(integration_id, ())),
         )
-        for integration_id, tenant_id, region, provider_id, dialect, policy, enabled in connection.execute(store.LOAD)
-    ]
+        for integration_id, tenant_id, region, provider_id, dialect, options, policy, enabled
+        in connection.execute(store.LOAD)
+    ]  # fmt: skip
 
 
-def _issue(connection: psycopg.Connection, vault: Vault, integration_id: str, public_key: bytes | None) -> Issued:
-    kid = f"k_{secrets.token_hex(8)}"
-    if public_key is not None:
-        if len(public_key) != 32:
-            raise IntegrationError(f"an Ed25519 public key has 32 bytes, not {len(public_key)}")
-        connection.execute(store.INSERT_KEY, (kid, integration_id, ED25519, public_key))
-        return Issued(integration_id, kid, None)
-    secret = secrets.token_urlsafe(32)
-    connection.execute(store.INSERT_KEY, (kid, integration_id, HMAC_SHA256, vault.seal(kid, secret.encode())))
-    return Issued(integration_id, kid, secret)
+def find(connection: psycopg.Connection, integration_id: str, defaults: Mapping[str, Policy] = {}) -> Integration:
+    """One of them. Raises IntegrationError."""
+    for integration in load(connection, defaults):
+        if integration.integration_id == integration_id:
+            return integration
+    raise _unknown(integration_id)
+
+
+def split(options: Mapping[str, str]) -> tuple[dict[str, str], dict[str, Value]]:
+    """Options of the integration, and the values of its policy. Raises IntegrationError."""
+    own = {name: value for name, value in options.items() if not name.startswith(POLICY_PREFIX)}
+    try:
+        policy = {
+            name.removeprefix(POLICY_PREFIX): policies.parse(name.removeprefix(POLICY_PREFIX), value)
+            for name, value in options.items()
+            if name.startswith(POLICY_PREFIX)
+        }
+    except PolicyError as error:
+        raise IntegrationError(str(error)) from error
+    return own, policy
+
+
+def _issue(connection: psycopg.Connection, vault: Vault, integration_id: str, keys: NewKeys) -> Issued:
+    secret = keys.secret
+    if secret is not None and not SHORTEST_SECRET <= len(secret.encode()) <= LONGEST_SECRET:
+        raise IntegrationError(f"a secret has {SHORTEST_SECRET} to {LONGEST_SECRET} bytes, not {len(secret.encode())}")
+    made = secrets.token_urlsafe(32) if secret is None and not keys.public_keys else None
+    kids = []
+    for kind, material in keys.materials():
+        kids.append(kid := _new_kid())
+        connection.execute(store.INSERT_KEY, (kid, integration_id, kind, material))
+    if (sealed := made or secret) is not None:
+        kids.insert(0, kid := _new_kid())
+        connection.execute(store.INSERT_KEY, (kid, integration_id, HMAC_SHA256, vault.seal(kid, sealed.encode())))
+    return Issued(integration_id, tuple(kids), made)
+
+
+def _new_kid() -> str:
+    return f"k_{secrets.token_hex(8)}"
 
 
 def _unknown(integration_id: str) -> IntegrationError:

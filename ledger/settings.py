@@ -5,6 +5,7 @@ the value.
 """
 
 import os
+from ipaddress import ip_network
 from pathlib import Path
 
 import psycopg
@@ -44,6 +45,14 @@ class Settings(BaseSettings):
         False,
         description="Let several gateways of this machine share the port; the kernel spreads connections over them.",
     )
+    gateway_public_url: str = Field(
+        "", description="Where providers reach the gateway, such as https://wallet.example. Default: host and port."
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="Networks of our own proxies, separated by commas. Only they may say by X-Forwarded-For and "
+        "X-Client-Certificate-SHA256 who calls.",
+    )
     metrics_host: str = Field("127.0.0.1", description="Internal address of /metrics.")
     metrics_port: int | None = Field(
         None, description="Internal port of /metrics; 0 takes a free one, unset serves none."
@@ -74,6 +83,22 @@ class Settings(BaseSettings):
 
     log_format: str = Field("json", pattern="json|console", description="json for machines, console for people.")
     log_level: str = Field("info", description="debug, info, warning or error.")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, text: str) -> str:
+        for part in filter(None, map(str.strip, text.split(","))):
+            try:
+                ip_network(part)
+            except ValueError as error:
+                raise ValueError(f"{error}: networks are written 203.0.113.0/24,2001:db8::/32") from error
+        return text
+
+    @property
+    def gateway_url(self) -> str:
+        """Where providers reach the gateway."""
+        host = f"[{self.gateway_host}]" if ":" in self.gateway_host else self.gateway_host
+        return self.gateway_public_url.rstrip("/") or f"http://{host}:{self.gateway_port}"
 
     @field_validator("database_url", "bi_database_url")
     @classmethod

@@ -1,6 +1,7 @@
-"""A game provider: signs its callbacks and reads the answers."""
+"""A game provider: signs its callbacks, reads the answers, and lets in whom the operator launches."""
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway import signing
+from gateway.launch import LaunchError, read_launch, verify_launch
 
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -34,6 +36,12 @@ class Provider:
 
     def get(self, target: str) -> Answer:
         return self._send("GET", target, b"", "", None)
+
+    def let_in(self, launch_url: str) -> dict[str, str]:
+        """Who comes to play what, from the address of a launch. Raises LaunchError."""
+        if read_launch(launch_url).get("kid") != self.integration["kid"]:
+            raise LaunchError("the address is signed with a key that is not ours")
+        return verify_launch(launch_url, self.integration["secret"].encode(), time.time())
 
     def _send(self, method: str, target: str, body: bytes, key: str, secret: str | None) -> Answer:
         kid, own_secret = self.integration["kid"], self.integration["secret"]

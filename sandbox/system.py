@@ -5,6 +5,7 @@ projector.
 import asyncio
 import json
 import secrets
+import shlex
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -66,7 +67,9 @@ class System:
         self.projector = Service("projector", self.root, ["project"], self._environment)
 
     def start(self) -> None:
-        """Start and prepare everything, then write `sandbox.json`. Raises StartError, with nothing left running."""
+        """Start and prepare everything, then write `sandbox.env` and `sandbox.json`. Raises StartError, with nothing
+        left running.
+        """
         self.stack.start()
         try:
             try:
@@ -76,13 +79,15 @@ class System:
                     f"the servers run, but could not be prepared: {error}; see {self.root / 'log'}"
                 ) from error
             self.stack.add(self.gateway, self.relay, self.projector)
+            _write_secret(self.root / "sandbox.env", self._shell_environment())
             _write_secret(self.root / "sandbox.json", json.dumps(self.description(), indent=2) + "\n")
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
-        (self.root / "sandbox.json").unlink(missing_ok=True)
+        for name in ("sandbox.json", "sandbox.env"):
+            (self.root / name).unlink(missing_ok=True)
         self.stack.stop()
 
     def supervise(self) -> None:
@@ -169,6 +174,11 @@ class System:
             f"{PREFIX}SECRETS_KEY": self._secret("secrets-key"),
         }
 
+    def _shell_environment(self) -> str:
+        """For a shell: with it, `wagerledger` commands work on this system."""
+        variables = {**self._gateway_environment(), f"{PREFIX}GATEWAY_PUBLIC_URL": self.gateway.url}
+        return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))
+
     def _secret(self, name: str) -> str:
         """A secret of this folder, made at its first use."""
         path = self.root / "secrets" / name
@@ -187,7 +197,10 @@ class System:
         vault = Vault(self.settings())
         with psycopg.connect(self._login_url("app")) as connection:
             try:
-                issued = integrations.add(connection, vault, tenant_id=BRAND, region=REGION, provider_id=PROVIDER)
+                issued = integrations.add(
+                    connection, vault, tenant_id=BRAND, region=REGION, provider_id=PROVIDER,
+                    options={"may_launch": "true"},
+                )  # fmt: skip
             except integrations.IntegrationError:
                 # A run died between opening it and writing its secret down: that secret is lost, so there is a new one.
                 issued = integrations.rotate(connection, vault, f"{BRAND}/{REGION}/{PROVIDER}", overlap_s=0)

@@ -15,6 +15,7 @@ BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "mana
 
 CATCH_ALL = {
     "gateway/endpoints.py": "the last resort: the caller gets the one error shape, the log gets everything",
+    "gateway/provider_calls.py": "a code that a dialect's author forgot must not end the connection",
     "gateway/keys.py": "a refresher that died in silence would keep revoked keys alive",
     "ledger/journal.py": "whatever fails a transaction, its callbacks are tried one by one and each of them hears something",
     "ledger/transaction.py": "a bug in one callback must not cost its neighbours their answers; it is logged and raised to its caller",

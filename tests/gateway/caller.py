@@ -4,14 +4,16 @@ import asyncio
 import json
 import threading
 import uuid
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
+from urllib.parse import unquote
 
 import psycopg
 
 from gateway import signing
 from gateway.app import build_app
+from gateway.dialect import Dialect
 from ledger import integrations
 from ledger.callback import Callback, Outcome
 from ledger.core.commands import Command, Deposit, OpenWallet, Origin
@@ -45,12 +47,14 @@ class RunningGateway:
     """The application with its lifespan, on an event loop of its own."""
 
     settings: Settings
+    hosted: Mapping[str, Dialect] | None = None
+    """Dialects; None: all."""
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
 
     def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self.loop.run_forever)
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
-        self.app = build_app(self.settings)
+        self.app = build_app(self.settings, self.hosted)
         self._lifespan = self.app.router.lifespan_context(self.app)
         self.run(self._lifespan.__aenter__())
         return self
@@ -67,12 +71,19 @@ class RunningGateway:
 
         return asyncio.run_coroutine_threadsafe(whole(), self.loop).result(60)
 
-    async def call(self, method: str, target: str, headers: Iterable[tuple[str, str]], chunks: list[bytes]) -> Reply:
+    async def call(
+        self,
+        method: str,
+        target: str,
+        headers: Iterable[tuple[str, str]],
+        chunks: list[bytes],
+        client: str = "127.0.0.1",
+    ) -> Reply:
         """One request as uvicorn would hand it over."""
         path, _, query = target.partition("?")
         scope = {
-            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http", "path": path,
-            "raw_path": path.encode(), "query_string": query.encode(), "root_path": "", "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80),
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http", "path": unquote(path),
+            "raw_path": path.encode(), "query_string": query.encode(), "root_path": "", "client": (client, 1), "server": ("127.0.0.1", 80),
             "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in headers], "state": {},
         }  # fmt: skip
         waiting = [

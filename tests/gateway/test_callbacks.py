@@ -41,6 +41,10 @@ def test_a_session_answers_with_its_id_and_end(caller: Caller, player: str) -> N
         "game_id",
         "currency",
         "mode",
+        "integration_id",
+        "token",
+        "launch_url",
+        "launch_expires_at",
         "balances",
     }
     assert reply.json["expires_at"].endswith("Z")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.routing import Route
 
-from gateway import openapi
+from gateway import dialects, openapi
 from tests.gateway.caller import RunningGateway
 
 
@@ -24,13 +24,15 @@ def test_document_and_routes_are_the_same(gateway: RunningGateway) -> None:
         if isinstance(route, Route) and route.include_in_schema
         for method in (route.methods or set()) - {"HEAD"}
     }
-    described = {(path, method.upper()) for path, methods in openapi.document()["paths"].items() for method in methods}
+    described = {
+        (path, method.upper()) for path, methods in openapi.document({})["paths"].items() for method in methods
+    }
     assert described == routes
 
 
 def test_every_reference_leads_somewhere() -> None:
     """No schema is named that is not there, and none is there that nobody names."""
-    document = openapi.document()
+    document = openapi.document({})
     named = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)))
     assert named == set(document["components"]["schemas"])
 
@@ -38,7 +40,7 @@ def test_every_reference_leads_somewhere() -> None:
 def test_it_is_served(gateway: RunningGateway) -> None:
     reply = call(gateway, "/openapi.json")
     assert reply.status == 200
-    assert reply.json == openapi.document()
+    assert reply.json == openapi.document(dialects.load())
     assert reply.json["openapi"] == "3.1.0"
 
 
@@ -51,7 +53,7 @@ def test_the_page_needs_nothing_from_elsewhere(gateway: RunningGateway) -> None:
     assert "https://" not in html
     assert "<script" not in html
     assert "style=" not in html
-    for path in openapi.document()["paths"]:
+    for path in openapi.document({})["paths"]:
         assert path in html
     assert "INSUFFICIENT_FUNDS" in html
     assert call(gateway, "/docs.css").headers["content-type"].startswith("text/css")
@@ -76,7 +78,7 @@ def test_the_page_is_well_formed(gateway: RunningGateway) -> None:
 @pytest.mark.parametrize("path", ["/health", "/livez", "/readyz"])
 def test_probes_answer_with_what_is_described(gateway: RunningGateway, path: str) -> None:
     reply = call(gateway, path)
-    schema = openapi.document()["paths"][path]["get"]["responses"][str(reply.status)]["content"]["application/json"][
+    schema = openapi.document({})["paths"][path]["get"]["responses"][str(reply.status)]["content"]["application/json"][
         "schema"
     ]
     assert set(reply.json) == set(schema["required"])

@@ -100,7 +100,7 @@ def test_a_get_signs_no_key_and_no_body(caller: Caller, player: str) -> None:
 def test_ed25519_keys_sign_too(gateway: RunningGateway) -> None:
     """v2 is Ed25519 over the same bytes; the other kind of signature does not fit the key."""
     private_key = Ed25519PrivateKey.generate()
-    issued = on_board(gateway, provider_id="modern", public_key=private_key.public_key().public_bytes_raw())
+    issued = on_board(gateway, provider_id="modern", public_keys=[private_key.public_key().public_bytes_raw()])
     caller = replace(issued, secret=private_key)
     is_error(caller.send("POST", SETTLE, BODY), "BET_NOT_FOUND")
     is_error(replace(caller, secret=Ed25519PrivateKey.generate()).send("POST", SETTLE, BODY), "SIGNATURE_INVALID")

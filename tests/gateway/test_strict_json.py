@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.strict_json import MAX_DEPTH, MalformedJsonError, Number, parse_object
+from gateway.strict_json import MAX_DEPTH, MalformedJsonError, Number, dump, parse_object
 
 ACCEPTED = [
     b"{}",
@@ -94,3 +94,11 @@ def test_no_bytes_crash_the_reader(noise: bytes, seed: int) -> None:
     for candidate in (noise, bytes(body)):
         with contextlib.suppress(MalformedJsonError):
             parse_object(candidate)
+
+
+def test_what_is_written_is_compact_and_exact() -> None:
+    """Decimals as their tokens, text in UTF-8, nothing between; a float is a bug."""
+    content = {"é": 'a"\n', "n": [1, -2, True, False, None, Number("1.50")], "d": {"x": ()}}
+    assert dump(content) == '{"é":"a\\"\\n","n":[1,-2,true,false,null,1.50],"d":{"x":[]}}'.encode()
+    with pytest.raises(AssertionError, match="float"):
+        dump({"amount": 1.5})

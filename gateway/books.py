@@ -1,0 +1,101 @@
+"""The ledger as an endpoint of a dialect sees it: only its integration's tenant, only its integration's bets."""
+
+from dataclasses import replace
+from typing import Any, cast
+
+from gateway.dialect import Call
+from gateway.errors import Rejected
+from gateway.reads import Reads
+from ledger.callback import Balances, Callback, Outcome
+from ledger.core.commands import AuthorizeBet, Command, SettleBet
+from ledger.core.state import Bet, Session, Settlement, Wallet
+from ledger.journal import Journal
+
+
+class LedgerBooks:
+    """Books for one call. It remembers what was decided, for the log line."""
+
+    def __init__(self, journal: Journal, reads: Reads, call: Call, facts: dict[str, Any]) -> None:
+        self._journal = journal
+        self._reads = reads
+        self._call = call
+        self._facts = facts
+        self._decided = self._news = False
+
+    async def decide(self, *commands: Command) -> tuple[Outcome, ...]:
+        integration = self._call.integration
+        self._facts["provider_transaction_id"] = commands[0].origin.idempotency_key
+        if wallet_currency := integration.option("wallet_currency"):
+            commands = tuple([in_wallet(command, wallet_currency) for command in commands])
+        # Nothing cancels this: a caller that leaves now finds the outcome under its key.
+        outcomes = await self._journal.submit(Callback(commands, integration.policy))
+        for outcome in outcomes:
+            if outcome.refusal_code:
+                raise Rejected(outcome.refusal_code, balances=outcome.balances, **outcome.details)
+        self._decided = True
+        self._news |= any(not outcome.replayed for outcome in outcomes)
+        return outcomes
+
+    @property
+    def repeated(self) -> bool:
+        """All that was decided had been decided before."""
+        return self._decided and not self._news
+
+    async def wallet(self, player_id: str, currency: str) -> Balances:
+        for wallet in await self._wallets(player_id):
+            if wallet.currency == currency:
+                return Balances.of(wallet)
+        raise Rejected("WALLET_NOT_FOUND", player_id=player_id, currency=currency)
+
+    async def wallets(self, player_id: str) -> list[Balances]:
+        return [Balances.of(wallet) for wallet in await self._wallets(player_id)]
+
+    async def currency_of(self, player_id: str) -> str:
+        found = await self._wallets(player_id)
+        option = self._call.option("currency")
+        if not found:
+            raise Rejected("WALLET_NOT_FOUND", player_id=player_id, currency=option or "any currency")
+        if len(found) == 1:
+            return found[0].currency
+        if not option:
+            several = ", ".join(wallet.currency for wallet in found)
+            raise Rejected("CURRENCY_MISMATCH", currency="none", expected=f"one of {several}")
+        return option
+
+    async def session(self, session_id: str, *, live: bool = True) -> Session:
+        found = await self._reads.find((Session, session_id))
+        call = self._call
+        if found is None or found.integration_id != call.integration.integration_id:
+            raise Rejected("SESSION_NOT_FOUND", session_id=session_id)
+        if not live:
+            return cast(Session, found)
+        if found.ended:
+            raise Rejected("SESSION_ENDED", session_id=session_id)
+        if call.received_at >= found.expires_at:
+            raise Rejected("SESSION_EXPIRED", session_id=session_id)
+        return cast(Session, found)
+
+    async def bet(self, bet_id: str) -> Bet | None:
+        return cast(Bet | None, await self._reads.find((Bet, self._call.integration.integration_id, bet_id)))
+
+    async def win(self, win_id: str) -> Settlement | None:
+        key = Settlement, self._call.integration.integration_id, win_id
+        return cast(Settlement | None, await self._reads.find(key))
+
+    async def _wallets(self, player_id: str) -> list[Wallet]:
+        return await self._reads.wallets(self._call.integration.tenant_id, player_id)
+
+
+class ClosedBooks:
+    """For endpoints that answer without a signature: they learn nothing and do nothing."""
+
+    repeated = False
+
+    def __getattr__(self, name: str) -> Any:
+        raise Rejected("SIGNATURE_MISSING")
+
+
+def in_wallet(command: Command, wallet_currency: str) -> Command:
+    if isinstance(command, AuthorizeBet | SettleBet) and command.currency != wallet_currency:
+        return replace(command, wallet_currency=wallet_currency)
+    return command

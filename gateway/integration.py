@@ -1,0 +1,179 @@
+"""One provider for one tenant and region, as the gateway keeps it in memory between two looks at the database. What
+never changes from request to request is worked out once.
+"""
+
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from gateway.errors import Rejected
+from gateway.launch import base_url_fault, ttl_fault
+from ledger.core.commands import Policy
+from ledger.games import Game
+from ledger.identifiers import is_currency
+from ledger.integrations import CANONICAL, SECRET
+from ledger.public_keys import ECDSA, ED25519, PublicKey
+
+Network = IPv4Network | IPv6Network
+
+
+class OptionError(ValueError):
+    """An option has a value that means nothing; the message says which and what it may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """Exactly one of `secret` and `public_key` is there. Times are unix seconds."""
+
+    kid: str
+    secret: bytes | None
+    public_key: PublicKey | None
+    not_before: float
+    not_after: float
+
+    def valid_at(self, now: float) -> bool:
+        return self.not_before <= now < self.not_after
+
+
+@dataclass(frozen=True)
+class Integration:
+    """One provider for one tenant and region."""
+
+    integration_id: str
+    tenant_id: str
+    region: str
+    provider_id: str
+    policy: Policy
+    """In force: the dialect's, with what the integration says otherwise."""
+    enabled: bool
+    keys: tuple[SigningKey, ...]
+    dialect: str = CANONICAL
+    options: Mapping[str, str] = field(default_factory=dict)
+    """In force, likewise."""
+    games: Mapping[str, Game] = field(default_factory=dict, repr=False)
+    """By our game id."""
+    key_kinds: tuple[str, ...] = (SECRET, ED25519)
+    """Those of its dialect."""
+
+    def secrets(self, now: float) -> list[bytes]:
+        """Those that are valid now. A stand-in where there is none, so that every caller costs the same."""
+        return [key.secret for key in self.keys if key.secret and key.valid_at(now)] or [_NOBODY_SECRET]
+
+    def public_keys(self, now: float) -> list[PublicKey]:
+        """Likewise."""
+        found = [key.public_key for key in self.keys if key.public_key and key.valid_at(now)]
+        return found or [_nobody_public_key(kind) for kind in self.key_kinds if kind != SECRET]
+
+    def option(self, name: str) -> str:
+        return self.options.get(name, "")
+
+    def currency(self, code: str) -> str:
+        """Our code of the provider's. Raises Rejected."""
+        listed = self._currencies
+        found = listed.get(code) if listed else code
+        if found is None or not is_currency(found):
+            raise Rejected("CURRENCY_NOT_SUPPORTED", currency=code)
+        return found
+
+    def provider_currency(self, currency: str) -> str:
+        """The provider's code of ours; ours where it has none."""
+        return self._provider_currencies.get(currency, currency)
+
+    def game(self, code: str) -> str:
+        """Our game of the provider's code; the code itself where the catalogue does not have it."""
+        found = self._games_by_code.get(code)
+        return found.game_id if found else code
+
+    def provider_game(self, game_id: str) -> str:
+        """The provider's code of our game, likewise."""
+        found = self.games.get(game_id)
+        return found.provider_game_id if found else game_id
+
+    @cached_property
+    def allowed_networks(self) -> tuple[Network, ...]:
+        """Option `ip_allow`: where callers may come from; empty is from anywhere."""
+        return networks(self.option("ip_allow"))
+
+    @cached_property
+    def client_certificate(self) -> str:
+        """Option `client_certificate`: SHA-256 of the caller's certificate, 64 hexadecimal digits, or empty."""
+        digits = self.option("client_certificate").replace(":", "").lower()
+        if digits and (len(digits) != 64 or not set(digits) <= set("0123456789abcdef")):
+            raise OptionError("option client_certificate is the SHA-256 of a certificate: 64 hexadecimal digits")
+        return digits
+
+    @cached_property
+    def _currencies(self) -> Mapping[str, str]:
+        return currency_pairs(self.option("currencies"))
+
+    @cached_property
+    def _provider_currencies(self) -> Mapping[str, str]:
+        return {ours: theirs for theirs, ours in reversed([*self._currencies.items()])}
+
+    @cached_property
+    def _games_by_code(self) -> Mapping[str, Game]:
+        return {game.provider_game_id: game for game in self.games.values()}
+
+    def check(self) -> None:
+        """Read every option that has a form. Raises OptionError."""
+        _ = self.allowed_networks, self.client_certificate, self._currencies
+        for name in ("currency", "wallet_currency"):
+            if (code := self.option(name)) and not is_currency(code):
+                raise OptionError(f"option {name} cannot be {code!r}: a currency is 3 to 16 of A-Z 0-9 _")
+        for name, fault_of in (("launch_url", base_url_fault), ("launch_ttl_s", ttl_fault)):
+            if (text := self.option(name)) and (fault := fault_of(text)):
+                raise OptionError(f"option {name} {fault}")
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """A comma-separated list of networks or addresses. Raises OptionError."""
+    try:
+        return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise OptionError(f"{error}: networks are written 203.0.113.0/24,2001:db8::/32") from error
+
+
+def currency_pairs(text: str) -> dict[str, str]:
+    """THEIRS:OURS,... by their code; a code alone is both. Raises OptionError."""
+    pairs: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        theirs, colon, ours = part.partition(":")
+        ours = ours if colon else theirs
+        if not theirs or not is_currency(ours) or theirs in pairs:
+            raise OptionError(
+                f"option currencies: {part!r} is not THEIRS:OURS with a code of ours, each of theirs once"
+            )
+        pairs[theirs] = ours
+    return pairs
+
+
+_NOBODY_SECRET = os.urandom(32)
+
+
+@cache
+def _nobody_public_key(kind: str) -> PublicKey:
+    if kind == ED25519:
+        return Ed25519PrivateKey.generate().public_key()
+    if kind == ECDSA:
+        return ec.generate_private_key(ec.SECP256R1()).public_key()
+    # Any odd number will do for a modulus whose factors nobody knows; to look for primes would hold up everybody.
+    return rsa.RSAPublicNumbers(65537, secrets.randbits(2048) | 1 << 2047 | 1).public_key()
+
+
+NOBODY = Integration("", "", "", "", Policy(), enabled=False, keys=())
+"""Verified against in place of an unknown caller. Nobody knows its keys."""
+
+
+def claimed(integrations: Sequence[Integration], claims: Mapping[str, str]) -> Integration | None:
+    """The one that the claims name; where they name none, the one with the option `as_written`. None where it is not
+    exactly one.
+    """
+    wanted = claims.items() if claims else {"as_written": "true"}.items()
+    found = [one for one in integrations if one.enabled and all(one.option(name) == value for name, value in wanted)]
+    return found[0] if len(found) == 1 else None

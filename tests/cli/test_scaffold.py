@@ -1,0 +1,115 @@
+"""`wagerledger integration scaffold`: what it writes is a dialect that works, as it stands."""
+
+import json
+import subprocess
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from urllib.parse import urlsplit
+
+import pytest
+from pydantic import SecretStr
+
+from cli import scaffold
+from cli.scaffold import ScaffoldError
+from gateway import dialects
+from gateway.dialect import Dialect
+from ledger.secrets import new_secrets_key
+from ledger.settings import Settings
+from sandbox.dialects.driver import Answer, Driver, Seat
+from tests.gateway.caller import RunningGateway
+
+NAME = "lucky_star"
+ROOT = Path(__file__).parents[2]
+BEFORE = (
+    "pyproject.toml", "ledger/__init__.py", "ledger/callback.py", "ledger/core/__init__.py", "ledger/core/commands.py",
+    "gateway/__init__.py", "gateway/providers/__init__.py", "sandbox/__init__.py", "sandbox/dialects/__init__.py",
+    "sandbox/dialects/driver.py", "tests/dialects/worked_example.py",
+)  # fmt: skip
+"""What a checkout has and the new files import."""
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("checkout")
+    for name in BEFORE:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text((ROOT / name).read_text())
+    scaffold.write(NAME, root)
+    return root
+
+
+def loaded(path: Path) -> ModuleType:
+    spec = spec_from_file_location(f"scaffolded_{path.parent.name}", path)
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def dialect(checkout: Path) -> Dialect:
+    return loaded(checkout / "gateway" / "providers" / NAME / "__init__.py").DIALECT
+
+
+@pytest.fixture
+def driver(checkout: Path) -> Driver:
+    return loaded(checkout / "sandbox" / "dialects" / f"{NAME}.py").DRIVER("studio")
+
+
+def test_it_touches_one_folder_with_its_driver_tests_and_page(checkout: Path) -> None:
+    """Nothing that exists is changed."""
+    found = {str(path.relative_to(checkout)) for path in checkout.rglob("*") if path.is_file()}
+    assert found == {path.format(name=NAME) for path in scaffold.FILES.values()} | set(BEFORE)
+    assert all((checkout / name).read_text() == (ROOT / name).read_text() for name in BEFORE)
+
+
+def test_its_code_is_tidy(checkout: Path) -> None:
+    """As ruff has it, with the project's settings."""
+    for arguments in (("check",), ("format", "--check")):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *arguments, "--no-cache", str(checkout)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+
+
+def test_it_is_a_dialect_of_the_host(dialect: Dialect) -> None:
+    """With the name of its folder."""
+    dialects.check(dialect)
+    assert dialect.name == NAME
+
+
+def test_its_recorded_exchanges_come_out_at_a_real_gateway(
+    ledger_database_of_module: str, checkout: Path, dialect: Dialect, driver: Driver
+) -> None:
+    """A bet, its repeat, a win, a late rollback."""
+    settings = Settings(database_url=SecretStr(ledger_database_of_module), secrets_key=SecretStr(new_secrets_key()))
+    with RunningGateway(settings, {NAME: dialect, "canonical": dialects.CANONICAL_API}) as gateway:
+        issued = gateway.add_integration("brand-7", "EU", NAME, dialect=NAME, secret=driver.setup().secret)
+        gateway.open_wallet("brand-7", "p_1")
+        driver.mounted(f"/integrations/{issued.integration_id}", issued.kid)
+        seat = Seat("p_1", "no-session")
+        told = []
+        for request in (driver.balance(seat), driver.bet(seat, "t-1", "2.00", "r-1"), driver.cancel(seat, "t-2", "t-1", "2.00", "r-1")):  # fmt: skip
+            signed = driver.signed(request)
+            reply = gateway.run(
+                gateway.call(signed.method, signed.target(urlsplit(driver.base_path).path), signed.headers.items(), [signed.body])
+            )  # fmt: skip
+            told.append(driver.told(Answer(reply.status, reply.headers, reply.body), seat))
+    assert [str(one.balance) for one in told if one.ok] == ["100.00", "100.00"]
+    assert told[1].says == driver.traits.expired_bet
+    exchanges = json.loads((checkout / "tests" / "dialects" / NAME / "exchanges.json").read_text())
+    assert len(exchanges["exchanges"]) == 4
+
+
+def test_it_says_why_it_writes_nothing(checkout: Path, tmp_path: Path) -> None:
+    """A name that is no folder, a folder that is no checkout, a dialect that exists."""
+    for name, root, said in (("Lucky Star", checkout, "a-z"), ("moon", tmp_path, "checkout"), (NAME, checkout, "exists already")):  # fmt: skip
+        with pytest.raises(ScaffoldError, match=said):
+            scaffold.write(name, root)
+    assert not list(tmp_path.iterdir())

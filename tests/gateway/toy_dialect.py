@@ -1,0 +1,131 @@
+"""A protocol made up for tests: JSON, HMAC-SHA256 of the body in X-Toy-Signature, answers {"ok": …}."""
+
+import hmac
+from typing import Any
+
+from gateway.dialect import ECDSA, RSA, SECRET, Books, Call, Dialect, Endpoint, Option, Reply
+from gateway.errors import Rejected
+from gateway.fields import Body, CurrencyCode, DecimalString, PlayerId, ProviderId, read_json
+from gateway.strict_json import dump
+from ledger.core.commands import AT_AUTHORIZATION, AuthorizeBet, Policy, SettleBet
+
+
+class Bet(Body):
+    player: PlayerId
+    currency: CurrencyCode
+    id: ProviderId
+    round: ProviderId
+    amount: DecimalString
+    session: str | None = None
+
+
+class Win(Bet):
+    bet: ProviderId
+
+
+def verify(call: Call) -> None:
+    sent = call.header(b"x-toy-signature").encode()
+    if not sent:
+        raise Rejected("SIGNATURE_MISSING")
+    tags = [hmac.digest(secret, call.body, "sha256").hex().encode() for secret in call.secrets]
+    if not any(hmac.compare_digest(tag, sent) for tag in tags):
+        raise Rejected("SIGNATURE_INVALID")
+
+
+def refuse(call: Call, rejected: Rejected) -> Reply:
+    balance = rejected.balances.cash_minor if rejected.balances else None
+    return Reply(200, dump({"ok": False, "code": rejected.code, "balance": balance}))
+
+
+def answer(**content: Any) -> Reply:
+    return Reply(200, dump({"ok": True, **content}))
+
+
+async def bet(call: Call, books: Books) -> Reply:
+    body = read_json(Bet, call.body)
+    command = call.command(
+        AuthorizeBet, "bet", body.id, session_id=body.session, bet_id=body.id, round_id=body.round, amount=body.amount,
+        currency=call.currency(body.currency), player=body.player,
+    )  # fmt: skip
+    (outcome,) = await books.decide(command)
+    assert outcome.balances
+    return answer(cash=outcome.balances.cash_minor, repeated=outcome.replayed)
+
+
+async def win(call: Call, books: Books) -> Reply:
+    body = read_json(Win, call.body)
+    command = call.command(
+        SettleBet, "win", body.id, bet_id=body.bet, round_id=body.round, win=body.amount,
+        currency=call.currency(body.currency),
+    )  # fmt: skip
+    (outcome,) = await books.decide(command)
+    assert outcome.balances
+    return answer(cash=outcome.balances.cash_minor)
+
+
+async def balance(call: Call, books: Books) -> Reply:
+    player_id = call.params["player"]
+    currency = await books.currency_of(player_id)
+    wallet = await books.wallet(player_id, currency)
+    return answer(
+        cash=wallet.cash_minor, currency=call.provider_currency(currency), wallets=len(await books.wallets(player_id))
+    )
+
+
+async def look(call: Call, books: Books) -> Reply:
+    """What the host tells a dialect about the call."""
+    found = await books.bet(call.option("look_for"))
+    return answer(
+        target=call.target.decode(), client=call.client, option=call.option("look_for"), game=call.game("g"),
+        policy=call.integration.policy.capture, bet=found.status if found else None,
+    )  # fmt: skip
+
+
+async def crash(call: Call, books: Books) -> Reply:
+    raise RuntimeError(f"a bug, with {call.secrets[0].decode()} nearby")
+
+
+async def ping(call: Call, books: Books) -> Reply:
+    return answer(pong=True)
+
+
+async def nosy_ping(call: Call, books: Books) -> Reply:
+    return answer(wallets=await books.wallets("p_1"))
+
+
+def claims(call: Call) -> dict[str, str]:
+    operator = call.header(b"x-toy-operator")
+    return {"operator": operator} if operator else {}
+
+
+TOY = Dialect(
+    name="toy",
+    title="Made up for tests",
+    endpoints=(
+        Endpoint("POST", "/bet", bet, as_written=("/toy/api/bet",)),
+        Endpoint("POST", "/win", win),
+        Endpoint("GET", "/players/{player}/balance", balance, as_written=("/toy/api/players/{player}/balance",)),
+        Endpoint("POST", "", look),
+        Endpoint("GET", "/look", look),
+        Endpoint("POST", "/crash", crash),
+        Endpoint("GET", "/ping", ping, open=True),
+        Endpoint("GET", "/nosy", nosy_ping, open=True),
+    ),
+    verify=verify,
+    refuse=refuse,
+    keys=(SECRET, ECDSA, RSA),
+    policy=Policy(capture=AT_AUTHORIZATION, session="known"),
+    options={
+        "operator": Option("Who the operator is to them."),
+        "look_for": Option("A bet.", default="b_none"),
+        "mood": Option("How it is.", default="calm", choices=("calm", "wild")),
+    },
+    claims=claims,
+    body_limit_bytes=10_000,
+)
+
+WEAK = Dialect(name="weak_toy", title="Proves nothing", endpoints=(Endpoint("GET", "/look", look),), verify=verify, refuse=refuse, weak=True)  # fmt: skip
+
+
+def signature(secret: str, body: bytes) -> str:
+    return hmac.digest(secret.encode(), body, "sha256").hex()

@@ -1,0 +1,286 @@
+"""BetBy's sportsbook: signed tokens in, cents out. Wins, losses and refunds may be undone and said anew many times;
+each id that we tell names the bet, or the step, that it is of, so that a later call finds it.
+"""
+
+from typing import TypeVar
+
+from gateway.dialect import ECDSA, RSA, Books, Call, Dialect, Endpoint, Handle, Option, Reply
+from gateway.errors import Rejected
+from gateway.fields import Body, decimal, read_form, scaled, validated
+from gateway.providers.betby.answers import cents, refuse, told, yes
+from gateway.providers.betby.bodies import (
+    CENTS,
+    Commit,
+    Discard,
+    Identify,
+    Lost,
+    Make,
+    Refund,
+    Rollback,
+    Settled,
+    Win,
+)
+from gateway.providers.betby.signature import claims_of, parties, verify
+from ledger.callback import Outcome
+from ledger.core.commands import (
+    AT_SETTLEMENT,
+    FREE,
+    REVERSE,
+    AuthorizeBet,
+    Command,
+    FinalizeBet,
+    Policy,
+    ReinstateBet,
+    RollbackBet,
+    SettleBet,
+)
+from ledger.core.state import OPEN, ROLLED_BACK, TOMBSTONED, Bet
+
+B = TypeVar("B", bound=Body)
+
+BET, WIN, LOST, REFUND = "bet-", "win-", "lost-", "rb_"
+"""How our ids of each step begin. A refund is told as the ledger's own id of it: the bet keeps that, and so it is known
+whether the refund that they undo is the one in force.
+"""
+
+# The calls ----------------------------------------------------------------------------------------------------------
+
+
+async def ping(call: Call, books: Books) -> Reply:
+    return yes({"timestamp": call.received_at // 1_000_000})
+
+
+async def identify(call: Call, books: Books) -> Reply:
+    """Whose session a key is. The key itself is what proves the caller: nothing is signed here, and nothing moves."""
+    session = await books.session(read_form(Identify, call.query).key)
+    balances = await books.wallet(session.player_id, session.currency)
+    return yes(
+        {
+            "user_id": session.player_id,
+            "username": session.player_id,
+            "lang": call.option("lang"),
+            "currency": call.provider_currency(session.currency),
+            "balance": cents(balances),
+            "feature_flags": {"is_cashout_available": True, "is_match_tracker_available": False},
+            "session_id": session.session_id,
+            "odds_format": "DECIMAL",
+        }
+    )
+
+
+async def make(call: Call, books: Books) -> Reply:
+    body = _payload(call, Make)
+    theirs = body.transaction
+    outcome = await _decide(
+        books,
+        call.command(
+            AuthorizeBet,
+            "bet",
+            theirs.id,
+            occurred_at=theirs.timestamp,
+            session_id=body.session_id,
+            bet_id=theirs.id,
+            round_id=None,
+            amount=scaled(body.amount, CENTS),
+            currency=call.currency(body.currency),
+            player=body.player_id,
+            stake_kind=FREE if _is_free(call, body) else "bet",
+        ),
+    )
+    ours = f"{BET}{theirs.id}"
+    money = {"amount": body.amount, "currency": body.currency}
+    return told(outcome, "bet", ours, theirs, parent=ours, money=money, user_id=body.player_id)
+
+
+async def win(call: Call, books: Books) -> Reply:
+    body = _payload(call, Win)
+    ours = f"{WIN}{body.transaction.id}"
+    kind = "cash_out" if body.is_cashout else FREE if _is_free(call, body) else "win"
+    outcome = await _settle(call, books, body, "win", ours, body.amount, kind)
+    money = {"amount": body.amount, "currency": body.currency}
+    return told(outcome, "win", ours, body.transaction, parent=body.bet_transaction_id, money=money)
+
+
+async def lost(call: Call, books: Books) -> Reply:
+    body = _payload(call, Lost)
+    ours = f"{LOST}{body.transaction.id}"
+    outcome = await _settle(call, books, body, "lost", ours, 0, "win")
+    return told(outcome, "lost", ours, body.transaction, parent=body.bet_transaction_id, money={})
+
+
+async def refund(call: Call, books: Books) -> Reply:
+    """The whole stake goes back, and nothing but it: another amount would make the answer a lie."""
+    body = _payload(call, Refund)
+    theirs, bet = body.transaction, await _bet(books, body.bet_transaction_id)
+    await _check_stake(call, books, bet, theirs.amount, theirs.currency)
+    outcome = await _undo(call, books, "refund", theirs.id, bet.bet_id, theirs.ext_player_id, at=theirs.timestamp)
+    money = {"amount": theirs.amount, "currency": theirs.currency}
+    return told(outcome, "refund", outcome.result["rollback_id"], theirs, parent=body.bet_transaction_id, money=money)
+
+
+async def discard(call: Call, books: Books) -> Reply:
+    """Names their own id. A bet that has not arrived yet can then never begin."""
+    body = _payload(call, Discard)
+    outcome = await _undo(call, books, "discard", body.transaction_id, body.transaction_id, body.ext_player_id)
+    return yes({}, outcome)
+
+
+async def rollback(call: Call, books: Books) -> Reply:
+    """Undoes a win, a loss or a refund: the bet is open again. Repeats undo it once, under whatever id."""
+    body = _payload(call, Rollback)
+    theirs, parent = body.transaction, body.parent_transaction_id
+    bet = await _bet(books, body.bet_transaction_id)
+    undo = _undo_win if parent.startswith((WIN, LOST)) else _undo_refund
+    outcome = await undo(call, books, bet, body)
+    money = {"amount": theirs.amount or 0, "currency": theirs.currency or bet.currency}
+    return told(outcome, "rollback", f"rollback-{theirs.id}", theirs, parent=parent, money=money)
+
+
+async def commit(call: Call, books: Books) -> Reply:
+    """The stake is held since `make`: nothing is left to do but to know the bet."""
+    bet = await _bet(books, _payload(call, Commit).bet_transaction_id)
+    if bet.status in (ROLLED_BACK, TOMBSTONED):
+        raise Rejected("BET_ROLLED_BACK", bet_id=bet.bet_id)
+    return yes({})
+
+
+async def settlement(call: Call, books: Books) -> Reply:
+    """Some 30 days later: nothing about the bet changes any more. One that was lost without a word of it ends now."""
+    body = _payload(call, Settled)
+    bet = await _bet(books, body.bet_transaction_id)
+    commands: list[Command] = [call.command(FinalizeBet, "settlement", bet.bet_id, bet_id=bet.bet_id)]
+    if bet.status == OPEN and body.status == "lost":
+        nothing = scaled(0, CENTS)
+        commands.insert(
+            0,
+            call.command(
+                SettleBet, "lost", f"settlement:{bet.bet_id}", bet_id=bet.bet_id, round_id=None, win=nothing,
+                currency=str(bet.asked_currency), player=bet.player_id,
+            ),
+        )  # fmt: skip
+    return yes({}, (await books.decide(*commands))[-1])
+
+
+# Steps of them ------------------------------------------------------------------------------------------------------
+
+
+def _payload(call: Call, model: type[B]) -> B:
+    content = claims_of(call).get("payload")
+    if not isinstance(content, dict):
+        raise Rejected("FIELD_INVALID", field="payload", reason="must be an object")
+    return validated(model, content)
+
+
+def _is_free(call: Call, body: Make | Win) -> bool:
+    return body.bonus_type is not None and body.bonus_type in call.option("free_bets").split(",")
+
+
+def _their_id(our_id: str) -> str:
+    """Of the bet that we told under `our_id`."""
+    if not our_id.startswith(BET):
+        raise Rejected("BET_NOT_FOUND", bet_id=our_id)
+    return our_id.removeprefix(BET)
+
+
+async def _bet(books: Books, our_id: str) -> Bet:
+    bet = await books.bet(_their_id(our_id))
+    if bet is None:
+        raise Rejected("BET_NOT_FOUND", bet_id=our_id)
+    return bet
+
+
+async def _decide(books: Books, command: Command) -> Outcome:
+    return (await books.decide(command))[0]
+
+
+async def _settle(call: Call, books: Books, body: Win | Lost, step: str, ours: str, amount: int, kind: str) -> Outcome:
+    theirs = body.transaction
+    command = call.command(
+        SettleBet, step, theirs.id, occurred_at=theirs.timestamp, bet_id=_their_id(body.bet_transaction_id),
+        round_id=None, win=scaled(amount, CENTS), currency=call.currency(body.currency), player=theirs.ext_player_id,
+        win_id=ours, win_kind=kind,
+    )  # fmt: skip
+    return await _decide(books, command)
+
+
+async def _undo(
+    call: Call, books: Books, step: str, key: str, what: str, player: str, *, at: int | None = None, target: str = "bet"
+) -> Outcome:
+    command = call.command(
+        RollbackBet, step, key, occurred_at=at, bet_id=what, round_id=None, reason=step, player=player, target=target
+    )
+    return await _decide(books, command)
+
+
+async def _check_stake(call: Call, books: Books, bet: Bet, amount: int, currency: str) -> None:
+    """What they ask back must be what was staked, as it was asked for. Of a free bet nothing comes back."""
+    if bet.status == TOMBSTONED or bet.stake_kind == FREE or bet.currency is None or bet.player_id is None:
+        return
+    if bet.asked_currency != call.currency(currency):
+        raise Rejected("CURRENCY_MISMATCH", currency=currency, expected=bet.asked_currency)
+    if bet.conversion:
+        stake_minor, exponent = bet.conversion.amount_minor, bet.conversion.exponent
+    else:
+        stake_minor, exponent = bet.stake_minor, (await books.wallet(bet.player_id, bet.currency)).exponent
+    if scaled(amount, CENTS).to_minor(exponent) != stake_minor:
+        stake = decimal(stake_minor, exponent)
+        raise Rejected("FIELD_INVALID", field="transaction.amount", reason=f"must be the stake, {stake}")
+
+
+async def _undo_win(call: Call, books: Books, bet: Bet, body: Rollback) -> Outcome:
+    theirs, parent = body.transaction, body.parent_transaction_id
+    win = await books.win(parent)
+    if win is None or win.bet_id != bet.bet_id:
+        raise Rejected("BET_NOT_FOUND", bet_id=parent)
+    key = f"{theirs.id}:{parent}"
+    return await _undo(call, books, "rollback", key, parent, theirs.ext_player_id, at=theirs.timestamp, target="win")
+
+
+async def _undo_refund(call: Call, books: Books, bet: Bet, body: Rollback) -> Outcome:
+    theirs, parent = body.transaction, body.parent_transaction_id
+    if not parent.startswith(REFUND) or bet.player_id != theirs.ext_player_id:
+        raise Rejected("BET_NOT_FOUND", bet_id=parent)
+    key = f"{theirs.id}:{parent}"
+    command = call.command(
+        ReinstateBet, "rollback", key, occurred_at=theirs.timestamp, bet_id=bet.bet_id, reason="rollback",
+        rollback_id=parent,
+    )  # fmt: skip
+    return await _decide(books, command)
+
+
+AS_WRITTEN = "/api/v1/sport/betby"
+
+
+def _bet_endpoints(name: str, handle: Handle) -> tuple[Endpoint, ...]:
+    """Both spellings: /bet/make and /bet_make."""
+    return tuple(Endpoint("POST", path, handle, (AS_WRITTEN + path,)) for path in (f"/bet/{name}", f"/bet_{name}"))
+
+
+CALLS: dict[str, Handle] = {
+    "make": make, "commit": commit, "win": win, "lost": lost, "refund": refund, "discard": discard,
+    "rollback": rollback, "settlement": settlement,
+}  # fmt: skip
+
+DIALECT = Dialect(
+    name="betby",
+    title="BetBy sportsbook",
+    endpoints=(
+        Endpoint("GET", "/ping", ping, (f"{AS_WRITTEN}/ping",), open=True),
+        Endpoint("GET", "/identify", identify),
+        *(endpoint for name, handle in CALLS.items() for endpoint in _bet_endpoints(name, handle)),
+    ),
+    verify=verify,
+    refuse=refuse,
+    claims=parties,
+    keys=(RSA, ECDSA),
+    policy=Policy(capture=AT_SETTLEMENT, rollback_of_win=REVERSE, refusal_consumes_key=False),
+    options={
+        "iss": Option("Issuer of their tokens: the operator id that they gave.", required=True),
+        "aud": Option("Audience of their tokens: the brand id that they gave.", required=True),
+        "free_bets": Option(
+            "Bonus types whose stake moves no money, separated by commas.", "freebet_refund,freebet_freemoney"
+        ),
+        "identify": Option("Whether a session key alone tells whose it is.", "on", ("on", "off")),
+        "lang": Option("Language that identify tells.", "en"),
+    },
+)

@@ -1,0 +1,166 @@
+"""SoftSwiss GCP v1, the protocol of BGaming: /play, /rollback and /freespins with integer subunits."""
+
+from gateway.dialect import Books, Call, Dialect, Endpoint, Option, Reply
+from gateway.errors import Rejected
+from gateway.fields import MINOR_EXPONENTS, minor_exponent, read_json, scaled, validated
+from gateway.providers.bgaming.answers import balance_after, refuse, subunits, tx_id
+from gateway.providers.bgaming.bodies import Action, FreeSpins, Play, Winner
+from gateway.signing import verify_hmac_hex
+from gateway.strict_json import dump
+from ledger.callback import Balances
+from ledger.core.commands import (
+    ACCEPT,
+    ACKNOWLEDGE,
+    AT_AUTHORIZATION,
+    CURRENT,
+    KNOWN,
+    REFUND,
+    REVERSE,
+    AuthorizeBet,
+    Award,
+    Command,
+    FinishRound,
+    Policy,
+    RollbackBet,
+    SettleBet,
+)
+from ledger.core.money import Amount
+
+ACTION, FINISH, FREE_SPINS = "action", "finish", "freespins"
+"""Classes of operations: an action_id is unique over bets, wins and rollbacks."""
+
+RUNNING = ("issued", "new", "active", "activated", "started", "in_progress")
+"""Free spins that still go on: nothing is credited yet."""
+
+
+def verify(call: Call) -> None:
+    """X-REQUEST-SIGN: hex HMAC-SHA256 of the raw body with the AUTH_TOKEN."""
+    sent = call.headers.get(b"x-request-sign", b"")
+    if not sent:
+        raise Rejected("SIGNATURE_MISSING")
+    if not verify_hmac_hex(call.secrets, call.body, sent):
+        raise Rejected("SIGNATURE_INVALID")
+
+
+async def play(call: Call, books: Books) -> Reply:
+    """Bets, wins and rollbacks in order, all or none; the provider sends rollbacks to a path of their own."""
+    body = read_json(Play, call.body)
+    actions = body.actions or []
+    commands = [_command(call, body, action) for action in actions]
+    if body.finished and body.game_id:
+        commands.append(_finish(call, body, body.game_id))
+    if not commands:
+        return Reply(200, dump({"balance": subunits(call, await _wallet(call, books, body))}))
+    try:
+        outcomes = (await books.decide(*commands))[: len(actions)]
+    except Rejected as rejected:
+        raise await _who_or_which_currency(books, body.user_id, rejected) from rejected
+    balances = balance_after(outcomes) if outcomes else None
+    content = {
+        "balance": subunits(call, balances or await _wallet(call, books, body)),
+        "game_id": body.game_id,
+        "transactions": [
+            {"action_id": action.action_id, "tx_id": tx_id(action.action_id, outcome)}
+            for action, outcome in zip(actions, outcomes, strict=True)
+        ],
+    }
+    return Reply(200, dump(content))
+
+
+async def free_spins(call: Call, books: Books) -> Reply:
+    """One credit of all that the free spins won, once they are over."""
+    body = read_json(FreeSpins, call.body)
+    winner = _winner(body)
+    currency = call.currency(winner.currency)
+    if body.status in RUNNING or body.total_amount == 0:
+        return Reply(200, dump({"balance": subunits(call, await books.wallet(winner.user_id, currency))}))
+    (outcome,) = await books.decide(
+        call.command(
+            Award, FREE_SPINS, body.issue_id, player=winner.user_id, currency=currency, award_id=body.issue_id,
+            amount=_amount(call, currency, body.total_amount), award_kind="free_spins", campaign_id=body.issue_id,
+        )
+    )  # fmt: skip
+    balances = outcome.balances or await books.wallet(winner.user_id, currency)
+    return Reply(200, dump({"balance": subunits(call, balances)}))
+
+
+def _winner(body: FreeSpins) -> Winner:
+    player, _, rest = body.issue_id.partition("/")
+    named = {"user_id": body.user_id or player, "currency": body.currency or rest.partition("/")[0]}
+    return validated(Winner, named)
+
+
+def _command(call: Call, body: Play, action: Action) -> Command:
+    action_id, currency = action.action_id, call.currency(body.currency)
+    if action.action == "rollback":
+        return call.command(
+            RollbackBet, ACTION, action_id, bet_id=action.original_action_id, round_id=None, reason="rollback",
+            player=body.user_id, currency=currency, target="any",
+        )  # fmt: skip
+    assert action.amount is not None, "the body's own rule"
+    amount, game_id = _amount(call, currency, action.amount), call.game(body.game) if body.game else None
+    if action.action == "bet":
+        return call.command(
+            AuthorizeBet, ACTION, action_id, session_id=body.session_id or None, bet_id=action_id,
+            round_id=body.game_id, amount=amount, currency=currency, player=body.user_id, game_id=game_id,
+        )  # fmt: skip
+    return call.command(
+        SettleBet, ACTION, action_id, bet_id=None, round_id=body.game_id, win=amount, currency=currency,
+        player=body.user_id, win_id=action_id, game_id=game_id, ends_bet=False,
+    )  # fmt: skip
+
+
+def _finish(call: Call, body: Play, round_id: str) -> FinishRound:
+    key = body.actions[-1].action_id if body.actions else f"{body.user_id}:{round_id}"
+    return call.command(
+        FinishRound, FINISH, key, player=body.user_id, currency=call.currency(body.currency), round_id=round_id
+    )
+
+
+def _amount(call: Call, currency: str, units: int) -> Amount:
+    return scaled(units, minor_exponent(currency, call.option("subunits")))
+
+
+async def _wallet(call: Call, books: Books, body: Play) -> Balances:
+    try:
+        return await books.wallet(body.user_id, call.currency(body.currency))
+    except Rejected as rejected:
+        raise await _who_or_which_currency(books, body.user_id, rejected) from rejected
+
+
+async def _who_or_which_currency(books: Books, player_id: str, rejected: Rejected) -> Rejected:
+    """Codes 101 and 154: a known player who lacks only this wallet is told so."""
+    if rejected.code == "WALLET_NOT_FOUND" and await books.wallets(player_id):
+        return Rejected("CURRENCY_NOT_SUPPORTED")
+    return rejected
+
+
+DIALECT = Dialect(
+    name="bgaming",
+    title="SoftSwiss Game Content Provider v1 (BGaming)",
+    endpoints=(
+        Endpoint("POST", "/play", play),
+        Endpoint("POST", "/rollback", play),
+        Endpoint("POST", "/freespins", free_spins),
+    ),
+    verify=verify,
+    refuse=refuse,
+    options={
+        "subunits": Option(
+            "Decimals of the provider's subunits where they are not the usual: ETH:9,USDT:8", form=MINOR_EXPONENTS
+        )
+    },
+    policy=Policy(
+        capture=AT_AUTHORIZATION,
+        rollback_of_settled=REFUND,
+        refusal_consumes_key=False,
+        rollback_of_win=REVERSE,
+        session=KNOWN,
+        win_needs_bet=False,
+        win_after_rollback=ACCEPT,
+        late_bet=ACKNOWLEDGE,
+        zero_stake=ACCEPT,
+        bet_after_round_end=ACCEPT,
+        replay_balance=CURRENT,
+    ),
+)

@@ -1,0 +1,62 @@
+"""The requests. Fields that are not listed, such as jackpot contributions, tell nothing that moves money."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from gateway.fields import Body, Natural, PlayerId, ProviderId
+
+MAX_ACTIONS = 100
+
+
+class Action(Body):
+    action: Literal["bet", "win", "rollback"]
+    action_id: ProviderId
+    amount: Natural | None = None
+    """In subunits. Of bets and wins."""
+    original_action_id: ProviderId | None = None
+    """Of rollbacks: what is undone."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        missing = "original_action_id" if self.action == "rollback" else "amount"
+        if getattr(self, missing) is None:
+            raise PydanticCustomError("missing", "{field} is missing", {"field": missing})
+        return self
+
+
+class Play(Body):
+    """Without actions it asks for the balance; without actions but `finished` it ends the round."""
+
+    user_id: PlayerId
+    currency: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{2,31}$")]
+    game: ProviderId | None = None
+    game_id: ProviderId | None = None
+    """The round."""
+    finished: bool | None = None
+    session_id: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{0,200}$")] | None = None
+    actions: Annotated[list[Action], Field(max_length=MAX_ACTIONS)] | None = None
+
+    @model_validator(mode="after")
+    def _in_a_round(self) -> Self:
+        if self.actions and self.game_id is None:
+            raise PydanticCustomError("missing", "game_id is missing")
+        return self
+
+
+class FreeSpins(Body):
+    """The state of an issue of free spins. Where it names no player, the issue id does: player/currency/name."""
+
+    issue_id: ProviderId
+    status: Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]
+    total_amount: Natural = 0
+    user_id: str | None = None
+    currency: str | None = None
+
+
+class Winner(Body):
+    """Who gets what an issue of free spins made."""
+
+    user_id: PlayerId
+    currency: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{2,31}$")]

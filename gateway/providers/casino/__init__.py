@@ -1,0 +1,107 @@
+"""The casino's half of a casino ↔ provider integration: getBalance, debit, credit and rollback for the provider,
+launchGame and simulateRound for the operator. The provider's half is `sandbox/casino_provider.py`.
+"""
+
+from gateway.dialect import Books, Call, Dialect, Endpoint, Handle, Option, Reply
+from gateway.errors import Rejected
+from gateway.fields import MINOR_EXPONENTS, read_json
+from gateway.providers.casino import commands
+from gateway.providers.casino.answers import refuse, told
+from gateway.providers.casino.bodies import Credit, Debit, Launch, OfSession, Rollback
+from gateway.providers.casino.simulation import simulate_round
+from gateway.signing import verify_hmac_hex
+from ledger.core.commands import AT_AUTHORIZATION, Policy
+from ledger.core.state import TOMBSTONED
+
+
+def verify(call: Call) -> None:
+    """x-casino-signature: hex HMAC-SHA256 of the raw body with the CASINO_SECRET."""
+    sent = call.headers.get(b"x-casino-signature", b"")
+    if not sent:
+        raise Rejected("SIGNATURE_MISSING")
+    if not verify_hmac_hex(call.secrets, call.body, sent):
+        raise Rejected("SIGNATURE_INVALID")
+
+
+async def get_balance(call: Call, books: Books) -> Reply:
+    session = await books.session(read_json(OfSession, call.body).session_token)
+    return told(call, await books.wallet(session.player_id, session.currency))
+
+
+async def debit(call: Call, books: Books) -> Reply:
+    """Only debits need a session that lives, and the ledger looks at that: a repeat is answered as it was."""
+    body = read_json(Debit, call.body)
+    session = await books.session(body.session_token, live=False)
+    (outcome,) = await books.decide(commands.debit(call, session, body.transaction_id, body.round_id, body.amount))
+    assert outcome.balances is not None, "a debit has a wallet"
+    return told(call, outcome.balances, transactionId=body.transaction_id)
+
+
+async def credit(call: Call, books: Books) -> Reply:
+    body = read_json(Credit, call.body)
+    session = await books.session(body.session_token, live=False)
+    (outcome,) = await books.decide(commands.credit(call, session, body.transaction_id, body.round_id, body.amount))
+    assert outcome.balances is not None, "a credit has a wallet"
+    return told(call, outcome.balances, transactionId=body.transaction_id)
+
+
+async def rollback(call: Call, books: Books) -> Reply:
+    """A bet that is not known is remembered: it can never be debited later."""
+    body = read_json(Rollback, call.body)
+    session = await books.session(body.session_token, live=False)
+    (outcome,) = await books.decide(commands.rollback(call, session, body.transaction_id, body.original_transaction_id))
+    balances = outcome.balances or await books.wallet(session.player_id, session.currency)
+    unknown = outcome.result.get("status") == TOMBSTONED
+    message = "The transaction is not known and was recorded as rolled back" if unknown else "Rolled back"
+    return told(
+        call, balances, transactionId=body.transaction_id, rolledBack=not unknown, message=message
+    )  # fmt: skip
+
+
+async def launch_game(call: Call, books: Books) -> Reply:
+    body = read_json(Launch, call.body)
+    currency = await commands.currency_of(call, books, body)
+    (outcome,) = await books.decide(commands.start_session(call, body, currency))
+    balances = outcome.balances or await books.wallet(body.user_id, currency)
+    session_id = outcome.result["session_id"]
+    return told(call, balances, sessionId=session_id, sessionToken=session_id)
+
+
+def _endpoints(handles: dict[str, Handle]) -> tuple[Endpoint, ...]:
+    """Each by its name, by its path below /casino, and at that path of the whole server as the protocol writes it."""
+    return tuple(
+        endpoint
+        for name, handle in handles.items()
+        for endpoint in (
+            Endpoint("POST", f"/{name}", handle),
+            Endpoint("POST", f"/casino/{name}", handle, as_written=(f"/casino/{name}",)),
+        )
+    )
+
+
+DIALECT = Dialect(
+    name="casino",
+    title="Casino and game provider integration (x-casino-signature)",
+    endpoints=_endpoints(
+        {
+            "getBalance": get_balance,
+            "debit": debit,
+            "credit": credit,
+            "rollback": rollback,
+            "launchGame": launch_game,
+            "simulateRound": simulate_round,
+        }
+    ),
+    verify=verify,
+    refuse=refuse,
+    options={
+        "subunits": Option(
+            "Decimals of the provider's minor units where they are not the usual: ETH:9,USDT:6", form=MINOR_EXPONENTS
+        ),
+        "session_ttl_s": Option(
+            "How long a session that launchGame starts may bet, seconds", default="14400", form=r"[1-9][0-9]{0,6}"
+        ),
+        "simulate": Option("Whether simulateRound plays rounds with real money", "false", ("true", "false")),
+    },
+    policy=Policy(capture=AT_AUTHORIZATION, refusal_consumes_key=False, win_needs_bet=False),
+)

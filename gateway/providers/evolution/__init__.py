@@ -1,0 +1,170 @@
+"""Evolution's One Wallet: check, sid, balance, debit, credit, cancel and promo_payout.
+
+`refId` is the bet; `transaction.id` is the id of one debit or credit, and a cancel repeats its debit's. What was done
+before counts as success, in words of its own. Credits and cancels ask for no session.
+"""
+
+import hmac
+from urllib.parse import parse_qsl
+
+from gateway.dialect import Books, Call, Dialect, Endpoint, Option, Reply
+from gateway.errors import Rejected
+from gateway.fields import read_json
+from gateway.providers.evolution.answers import checked, refuse, told
+from gateway.providers.evolution.bodies import (
+    BalanceRequest,
+    CheckRequest,
+    DebitRequest,
+    MoneyRequest,
+    PromoRequest,
+    PromoTransaction,
+    TransactionRequest,
+)
+from ledger.callback import Outcome
+from ledger.core.commands import ACCEPT, CURRENT, AuthorizeBet, Award, Policy, RollbackBet, SettleBet
+from ledger.core.money import Amount
+from ledger.core.state import ROLLED_BACK, TOMBSTONED
+
+DEBIT, CREDIT, CANCEL, PROMO = "debit", "credit", "cancel", "promo"
+"""Classes of operations: a cancel repeats the id of its debit."""
+
+AWARDS = {
+    "JackpotWin": "jackpot",
+    "FreeRoundPlayableSpent": "free_spins",
+    "RewardGamePlayableSpent": "free_spins",
+    "RewardGameWinCapReached": "free_spins",
+    "RewardGameMinBetLimitReached": "free_spins",
+    "RtrMonetaryReward": "tournament",
+    "SmartTournamentMonetaryReward": "tournament",
+}
+"""What a promo payout is for. Any other type is a promotion."""
+
+
+def verify(call: Call) -> None:
+    """`authToken` in the query is the shared secret. It proves the caller and nothing of what he says."""
+    fields = parse_qsl(call.query.decode("latin-1"), keep_blank_values=True, encoding="latin-1")
+    sent = [value for name, value in fields if name == "authToken"]
+    if not sent:
+        raise Rejected("SIGNATURE_MISSING")
+    found = False
+    for secret in call.secrets:
+        found |= hmac.compare_digest(secret, sent[0].encode("latin-1"))
+    if not found or len(sent) > 1:
+        raise Rejected("SIGNATURE_INVALID")
+
+
+async def check(call: Call, books: Books) -> Reply:
+    """Also `sid`, which asks for a fresh one: a session keeps its sid for as long as it lives."""
+    body = read_json(CheckRequest, call.body)
+    await _live(books, body)
+    return checked(body.sid, body.uuid)
+
+
+async def balance(call: Call, books: Books) -> Reply:
+    body = read_json(BalanceRequest, call.body)
+    await _live(books, body)
+    return told(call, body.uuid, await books.wallet(body.user_id, call.currency(body.currency)))
+
+
+async def debit(call: Call, books: Books) -> Reply:
+    body = read_json(DebitRequest, call.body)
+    one = body.transaction
+    command = call.command(
+        AuthorizeBet, DEBIT, one.id, session_id=body.sid, bet_id=one.ref_id, round_id=body.round_id, amount=one.amount,
+        currency=call.currency(body.currency), player=body.user_id, game_id=_game(call, body),
+    )  # fmt: skip
+    (outcome,) = await books.decide(command)
+    if not outcome.replayed:
+        return await _told(call, books, body, outcome, "OK")
+    known = await books.bet(one.ref_id)
+    if known and known.status == ROLLED_BACK:
+        raise Rejected("BET_TOMBSTONED", bet_id=one.ref_id)
+    return await _told(call, books, body, outcome, "BET_ALREADY_EXIST")
+
+
+async def credit(call: Call, books: Books) -> Reply:
+    """The end of a bet; 0 where it is lost."""
+    body = read_json(TransactionRequest, call.body)
+    one = body.transaction
+    command = call.command(
+        SettleBet, CREDIT, one.id, bet_id=one.ref_id, round_id=None, win=one.amount,
+        currency=call.currency(body.currency), player=body.user_id, game_id=_game(call, body),
+    )  # fmt: skip
+    (outcome,) = await books.decide(command)
+    return await _told(call, books, body, outcome, "BET_ALREADY_SETTLED" if outcome.replayed else "OK")
+
+
+async def cancel(call: Call, books: Books) -> Reply:
+    """Of an unknown bet: BET_DOES_NOT_EXIST, and it can then never begin."""
+    body = read_json(TransactionRequest, call.body)
+    one = body.transaction
+    command = call.command(
+        RollbackBet, CANCEL, one.id, bet_id=one.ref_id, round_id=None, reason="cancel", player=body.user_id,
+        currency=call.currency(body.currency),
+    )  # fmt: skip
+    (outcome,) = await books.decide(command)
+    if outcome.result["status"] == TOMBSTONED:
+        raise Rejected("BET_NOT_FOUND", bet_id=one.ref_id, balances=outcome.balances)
+    done_before = outcome.replayed or outcome.unchanged
+    return await _told(call, books, body, outcome, "BET_ALREADY_SETTLED" if done_before else "OK")
+
+
+async def promo_payout(call: Call, books: Books) -> Reply:
+    body = read_json(PromoRequest, call.body)
+    one = body.promo_transaction
+    command = call.command(
+        Award, PROMO, one.id, player=body.user_id, currency=call.currency(body.currency), amount=_promo_amount(one),
+        award_id=one.id, award_kind=AWARDS.get(one.type, "promo"), campaign_id=one.voucher_id,
+        round_id=body.round_id, game_id=_game(call, body),
+    )  # fmt: skip
+    (outcome,) = await books.decide(command)
+    return await _told(call, books, body, outcome, "OK")
+
+
+def _promo_amount(one: PromoTransaction) -> Amount:
+    """A jackpot may come as a list of its parts, with no amount beside it."""
+    if one.amount is not None:
+        return one.amount
+    if not one.jackpots:
+        raise Rejected("FIELD_INVALID", field="promoTransaction.amount", reason="field required")
+    scale = max(jackpot.win_amount.scale for jackpot in one.jackpots)
+    unscaled = [amount.unscaled * 10 ** (scale - amount.scale) for amount in (one.win_amount for one in one.jackpots)]
+    return Amount(sum(unscaled), scale)
+
+
+def _game(call: Call, body: MoneyRequest) -> str | None:
+    return call.game(body.table_id) if body.table_id else None
+
+
+async def _live(books: Books, body: CheckRequest) -> None:
+    session = await books.session(body.sid)
+    if session.player_id != body.user_id:
+        raise Rejected("SESSION_NOT_FOUND", session_id=body.sid)
+
+
+async def _told(call: Call, books: Books, body: MoneyRequest, outcome: Outcome, status: str) -> Reply:
+    balances = outcome.balances or await books.wallet(body.user_id, call.currency(body.currency))
+    return told(call, body.uuid, balances, status, repeated=outcome.replayed)
+
+
+DIALECT = Dialect(
+    name="evolution",
+    title="Evolution One Wallet",
+    endpoints=(
+        Endpoint("POST", "/check", check),
+        Endpoint("POST", "/sid", check),
+        Endpoint("POST", "/balance", balance),
+        Endpoint("POST", "/debit", debit),
+        Endpoint("POST", "/credit", credit),
+        Endpoint("POST", "/cancel", cancel),
+        Endpoint("POST", "/promo_payout", promo_payout),
+    ),
+    verify=verify,
+    refuse=refuse,
+    policy=Policy(refusal_consumes_key=False, zero_stake=ACCEPT, replay_balance=CURRENT),
+    options={
+        "balance_decimals": Option(
+            "Decimals that balances are told with, rounded down.", default="2", choices=tuple("0123456")
+        )
+    },
+)

@@ -1,0 +1,82 @@
+"""The requests. Fields that are not listed change nothing."""
+
+from pydantic import Field
+
+from gateway.fields import CamelBody, Decimal, PlayerId, ProviderId
+
+
+class PlayerRequest(CamelBody):
+    user_id: PlayerId
+    uuid: ProviderId | None = None
+    """Of the call; its answer echoes it."""
+
+
+class CheckRequest(PlayerRequest):
+    sid: ProviderId
+
+
+class BalanceRequest(CheckRequest):
+    currency: str
+
+
+class Table(CamelBody):
+    id: ProviderId | None = None
+
+
+class Details(CamelBody):
+    table: Table | None = None
+
+
+class Game(CamelBody):
+    id: ProviderId | None = None
+    """Of the game round."""
+    details: Details | None = None
+
+
+class MoneyRequest(PlayerRequest):
+    """What pays, and asks for no session."""
+
+    currency: str
+    game: Game | None = None
+
+    @property
+    def round_id(self) -> str | None:
+        return self.game.id if self.game else None
+
+    @property
+    def table_id(self) -> str | None:
+        details = self.game.details if self.game else None
+        return details.table.id if details and details.table else None
+
+
+class Transaction(CamelBody):
+    id: ProviderId
+    ref_id: ProviderId
+    """Of the bet: its debit, its credit and its cancel share it."""
+    amount: Decimal
+
+
+class TransactionRequest(MoneyRequest):
+    """A credit or a cancel."""
+
+    transaction: Transaction
+
+
+class DebitRequest(TransactionRequest):
+    sid: ProviderId
+
+
+class Jackpot(CamelBody):
+    win_amount: Decimal
+
+
+class PromoTransaction(CamelBody):
+    id: ProviderId
+    type: str = Field(max_length=100)
+    amount: Decimal | None = None
+    voucher_id: ProviderId | None = None
+    jackpots: list[Jackpot] | None = Field(default=None, max_length=100)
+
+
+class PromoRequest(MoneyRequest):
+    promo_transaction: PromoTransaction

@@ -1,0 +1,253 @@
+"""The legacy callbacks of seed 003: maps with names of many makes, mapped strictly, and signed as our own API is."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from gateway import signing
+from gateway.dialect import ED25519, SECRET, Books, Call, Dialect, Endpoint, Handle, Option, Reply
+from gateway.errors import Rejected
+from gateway.fields import Body, CurrencyCode, Decimal, PlayerId, ProviderId, decimal, validated
+from gateway.providers.legacy_callbacks.spellings import read
+from gateway.strict_json import Number, dump
+from ledger.callback import Balances, Outcome
+from ledger.core.commands import (
+    AT_AUTHORIZATION,
+    REVERSE,
+    AuthorizeBet,
+    Award,
+    Command,
+    Policy,
+    RollbackBet,
+    SettleBet,
+)
+
+SessionId = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
+
+
+class Player(Body):
+    player_id: PlayerId
+
+
+class Question(Body):
+    """Whose money it is about."""
+
+    session_id: SessionId | None = None
+    player_id: ProviderId | None = None
+    game_id: ProviderId | None = None
+    round_id: ProviderId | None = None
+    currency: CurrencyCode
+
+
+class Movement(Question):
+    transaction_id: ProviderId
+
+
+class Round(Movement):
+    bet_amount: Decimal
+    win_amount: Decimal
+    round_status: Annotated[str, Field(pattern=r"^(?i:completed)$")] = "COMPLETED"
+
+
+class Change(Movement):
+    amount: Decimal
+    transaction_type: Annotated[str, Field(pattern=r"^[A-Za-z_]{1,32}$")]
+
+
+class Jackpot(Movement):
+    amount: Decimal
+    jackpot_type: ProviderId | None = None
+    jackpot_id: ProviderId | None = None
+
+
+class Error(Body):
+    error_code: ProviderId
+
+
+# The callbacks ------------------------------------------------------------------------------------------------------
+
+
+async def game_round(call: Call, books: Books) -> Reply:
+    """A bet and what it won, all or none."""
+    body = validated(Round, read(call.body))
+    shared = await _shared(call, books, body)
+    outcomes = await books.decide(
+        call.command(
+            AuthorizeBet, "bet", body.transaction_id, session_id=body.session_id, bet_id=body.transaction_id,
+            amount=body.bet_amount, **shared,
+        ),
+        call.command(
+            SettleBet, "win", body.transaction_id, bet_id=body.transaction_id, win=body.win_amount, **shared
+        ),
+    )  # fmt: skip
+    return _yes(body, outcomes[0], outcomes[-1].balances)
+
+
+async def balance(call: Call, books: Books) -> Reply:
+    """A movement; of the type `balance`, only a question."""
+    fields = read(call.body)
+    if str(fields.get("transaction_type")).upper() == "BALANCE":
+        question = validated(Question, fields)
+        shared = await _shared(call, books, question)
+        return _yes(question, None, await books.wallet(shared["player"], shared["currency"]))
+    body = validated(Change, fields)
+    make = MOVEMENTS.get(body.transaction_type.upper())
+    if make is None:
+        raise Rejected("FIELD_INVALID", field="transaction_type", reason=f"must be one of {', '.join(MOVEMENTS)}")
+    shared = await _shared(call, books, body)
+    (outcome,) = await books.decide(make(call, body, shared))
+    return _yes(body, outcome, outcome.balances or await books.wallet(shared["player"], shared["currency"]))
+
+
+async def jackpot(call: Call, books: Books) -> Reply:
+    body = validated(Jackpot, read(call.body))
+    command = call.command(
+        Award, "jackpot", body.transaction_id, amount=body.amount, award_id=body.transaction_id,
+        award_kind="jackpot", campaign_id=body.jackpot_id, **await _shared(call, books, body),
+    )  # fmt: skip
+    (outcome,) = await books.decide(command)
+    return _yes(body, outcome, outcome.balances)
+
+
+async def error(call: Call, books: Books) -> Reply:
+    """Taken note of, in the log line of the call; nothing moves."""
+    validated(Error, read(call.body))
+    return Reply(200, dump({"status": "success"}))
+
+
+# Steps of them ------------------------------------------------------------------------------------------------------
+
+
+def _verify(call: Call) -> None:
+    now_s = call.received_at / 1_000_000
+    kids = [key.kid for key in call.integration.keys if key.valid_at(now_s)]
+    code = signing.fault(call.headers, call.method, call.target, call.body, kids, call.secrets, call.public_keys, now_s)
+    if code:
+        raise Rejected(code, window_s=signing.WINDOW_S)
+
+
+async def _shared(call: Call, books: Books, body: Question) -> dict[str, Any]:
+    """Fields of every command. The player is told, or the session's: also of one that has ended, for only debits need
+    a live one.
+    """
+    if body.player_id is not None:
+        player = validated(Player, {"player_id": call.option("player_id").replace("{}", body.player_id)}).player_id
+    elif body.session_id is not None:
+        player = (await books.session(body.session_id, live=False)).player_id
+    else:
+        raise Rejected("FIELD_INVALID", field="player_id", reason="must be there, or session_id")
+    return {
+        "player": player,
+        "round_id": body.round_id,
+        "currency": call.currency(body.currency),
+        "game_id": call.game(body.game_id) if body.game_id else None,
+    }
+
+
+def _debit(call: Call, body: Change, shared: dict[str, Any]) -> Command:
+    return call.command(
+        AuthorizeBet, "bet", body.transaction_id, session_id=body.session_id, bet_id=body.transaction_id,
+        amount=body.amount, **shared,
+    )  # fmt: skip
+
+
+def _win(call: Call, body: Change, shared: dict[str, Any]) -> Command:
+    return call.command(
+        SettleBet, "win", body.transaction_id, bet_id=None, win=body.amount, win_id=body.transaction_id, **shared
+    )
+
+
+def _refund(call: Call, body: Change, shared: dict[str, Any]) -> Command:
+    """The id names what is undone: there is no other field for it."""
+    return call.command(
+        RollbackBet, "rollback", body.transaction_id, bet_id=body.transaction_id, round_id=None, reason="refund",
+        player=shared["player"], currency=shared["currency"], target="any",
+    )  # fmt: skip
+
+
+MOVEMENTS: dict[str, Callable[[Call, Change, dict[str, Any]], Command]] = {
+    "BET": _debit,
+    "DEBIT": _debit,
+    "WIN": _win,
+    "CREDIT": _win,
+    "REFUND": _refund,
+    "ROLLBACK": _refund,
+}
+"""What a transaction type means."""
+
+# Answers ------------------------------------------------------------------------------------------------------------
+
+OUR_IDS = ("hold_id", "settlement_id", "rollback_id")
+
+
+def _yes(body: Question, outcome: Outcome | None, balances: Balances | None) -> Reply:
+    result = outcome.result if outcome else {}
+    content = {
+        "status": "success",
+        "transactionId": next((result[name] for name in OUR_IDS if name in result), None),
+        "balance": _balance(balances),
+        "currency": body.currency,
+    }
+    return Reply(200, dump(content))
+
+
+def _balance(balances: Balances | None) -> Number:
+    return Number(decimal(balances.available_minor, balances.exponent) if balances else "0")
+
+
+STATUSES = {
+    "SIGNATURE_INVALID": 401,
+    "SIGNATURE_EXPIRED": 401,
+    "CALLER_NOT_ALLOWED": 403,
+    "INTEGRATION_DISABLED": 403,
+    "PLAYER_RESTRICTED": 403,
+    "INSUFFICIENT_FUNDS": 402,
+    "WALLET_NOT_FOUND": 404,
+    "SESSION_NOT_FOUND": 404,
+    "BET_NOT_FOUND": 404,
+    "SESSION_ENDED": 409,
+    "SESSION_EXPIRED": 409,
+    "IDEMPOTENCY_MISMATCH": 409,
+    "DUPLICATE": 409,
+    "BET_TOMBSTONED": 409,
+    "BET_ROLLED_BACK": 409,
+    "BET_ALREADY_SETTLED": 409,
+    "BET_FINAL": 409,
+    "ROUND_FINISHED": 409,
+    "MALFORMED_REQUEST": 400,
+    "BODY_TOO_LARGE": 413,
+    "INTERNAL": 500,
+}
+"""Everything else that a caller can change is 422."""
+
+RETRY = {"OVERLOADED", "UNAVAILABLE", "DEADLINE_EXCEEDED", "RATE_LIMITED", "BODY_TIMEOUT"}
+"""One word for all of them: TEMPORARY, 503."""
+
+
+def refuse(call: Call, rejected: Rejected) -> Reply:
+    code = "SIGNATURE_INVALID" if rejected.code == "SIGNATURE_MISSING" else rejected.code
+    told, status = ("TEMPORARY", 503) if code in RETRY else (code, STATUSES.get(code, 422))
+    content: dict[str, object] = {"status": "error", "code": told, "message": told.replace("_", " ").capitalize()}
+    if rejected.balances:
+        content["balance"] = _balance(rejected.balances)
+    return Reply(status, dump(content), rejected.code)
+
+
+CALLBACKS: dict[str, Handle] = {"game-round": game_round, "balance": balance, "error": error, "jackpot": jackpot}
+AS_WRITTEN = "/api/callbacks/legacy"
+
+DIALECT = Dialect(
+    name="legacy_callbacks",
+    title="Legacy game callbacks of seed 003, signed",
+    endpoints=tuple(
+        Endpoint("POST", f"/{name}", handle, (f"{AS_WRITTEN}/{name}",)) for name, handle in CALLBACKS.items()
+    ),
+    verify=_verify,
+    refuse=refuse,
+    keys=(SECRET, ED25519),
+    policy=Policy(
+        capture=AT_AUTHORIZATION, rollback_of_settled=REVERSE, rollback_of_win=REVERSE, refusal_consumes_key=False
+    ),
+    options={"player_id": Option("Our player id of theirs, such as p_{}.", "{}")},
+)

@@ -1,0 +1,209 @@
+"""The command envelope of seed 003: every call is `{command, request_timestamp, hash, data}`, a bet is known by its
+transaction id, a win only by its round.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.dialect import Books, Call, Dialect, Endpoint, Handle, Option, Reply
+from gateway.errors import Rejected
+from gateway.fields import B, validated
+from gateway.providers.operator_wallet.answers import amount, refuse, yes
+from gateway.providers.operator_wallet.bodies import (
+    Authenticate,
+    Balance,
+    Cancel,
+    ChangeBalance,
+    FinishRound,
+    Status,
+)
+from gateway.providers.operator_wallet.signature import envelope_of, unix_seconds, verify
+from ledger.core.commands import (
+    ACCEPT,
+    AT_AUTHORIZATION,
+    FREE,
+    REFUND,
+    REVERSE,
+    AuthorizeBet,
+    Command,
+    Policy,
+    RollbackBet,
+    SettleBet,
+)
+from ledger.core.commands import FinishRound as EndRound
+from ledger.core.state import ROLLED_BACK, TOMBSTONED
+
+# The commands -------------------------------------------------------------------------------------------------------
+
+
+async def ping(call: Call, books: Books) -> Reply:
+    return yes(call, {})
+
+
+async def authenticate(call: Call, books: Books) -> Reply:
+    session = await books.session(_data(call, Authenticate).token)
+    balances = await books.wallet(session.player_id, session.currency)
+    return yes(
+        call,
+        {
+            "user_id": session.player_id,
+            "user_name": session.player_id,
+            "user_country": call.option("country"),
+            "display_name": session.player_id,
+            "group": call.option("group"),
+            "currency_code": call.provider_currency(session.currency),
+            "balance": amount(balances),
+        },
+    )
+
+
+async def balance(call: Call, books: Books) -> Reply:
+    body = _data(call, Balance)
+    session = await books.session(body.token)
+    if session.player_id != body.user_id:
+        raise Rejected("WALLET_NOT_FOUND", player_id=body.user_id, currency=body.currency_code)
+    currency = call.currency(body.currency_code)
+    if session.currency != currency:
+        raise Rejected("CURRENCY_MISMATCH", currency=currency, expected=session.currency)
+    balances = await books.wallet(session.player_id, currency)
+    return yes(call, {"balance": amount(balances), "currency_code": body.currency_code})
+
+
+async def change_balance(call: Call, books: Books) -> Reply:
+    body = _data(call, ChangeBalance)
+    commands = [_movement(call, body)]
+    if body.round_finished:
+        commands.append(_end_of_round(call, body.user_id, body.round_id, call.currency(body.currency_code)))
+    balances = (await books.decide(*commands))[0].balances
+    balances = balances or await books.wallet(body.user_id, call.currency(body.currency_code))
+    return yes(call, {"balance": amount(balances), "currency_code": body.currency_code})
+
+
+async def status(call: Call, books: Books) -> Reply:
+    body = _data(call, Status)
+    bet, win = await books.bet(body.transaction_id), await books.win(body.transaction_id)
+    known = bet or win
+    if known is None or known.player_id not in (None, body.user_id):
+        raise Rejected("BET_NOT_FOUND", bet_id=body.transaction_id)
+    canceled = bet.status in (ROLLED_BACK, TOMBSTONED) if bet else bool(win and win.undone_by)
+    if body.transaction_type and (body.transaction_type == "BET") is (bet is None) and not canceled:
+        raise Rejected("FIELD_INVALID", field="transaction_type", reason="is not the one of this transaction")
+    told = _echoed(call, "user_id", "transaction_id")
+    return yes(call, told | {"transaction_status": "CANCELED" if canceled else "OK"})
+
+
+async def cancel(call: Call, books: Books) -> Reply:
+    """Of a bet or a win; one that is not known yet can then never become true."""
+    body = _data(call, Cancel)
+    await books.decide(
+        call.command(
+            RollbackBet,
+            "cancel",
+            body.transaction_id,
+            bet_id=body.transaction_id,
+            round_id=body.round_id,
+            reason="cancel",
+            player=body.user_id,
+            target="any",
+        )
+    )
+    return yes(call, _echoed(call, "user_id", "transaction_id") | {"transaction_status": "CANCELED"})
+
+
+async def finish_round(call: Call, books: Books) -> Reply:
+    body = _data(call, FinishRound)
+    currency = await books.currency_of(body.user_id)
+    await books.decide(_end_of_round(call, body.user_id, body.round_id, currency))
+    return yes(call, _echoed(call, "round_id", "user_id", "game_id"))
+
+
+# Parts of them ------------------------------------------------------------------------------------------------------
+
+
+def _data(call: Call, model: type[B]) -> B:
+    return validated(model, _fields(call))
+
+
+def _fields(call: Call) -> Mapping[str, Any]:
+    data = envelope_of(call).get("data")
+    if not isinstance(data, dict):
+        raise Rejected("FIELD_INVALID", field="data", reason="must be an object")
+    return data
+
+
+def _echoed(call: Call, *names: str) -> dict[str, Any]:
+    """Fields as they came: a number stays a number."""
+    data = _fields(call)
+    return {name: data[name] for name in names if name in data}
+
+
+def _movement(call: Call, body: ChangeBalance) -> Command:
+    """All three kinds share one space of transaction ids. A refund names no bet: it is a credit of the round."""
+    asked: dict[str, Any] = {
+        "occurred_at": _microseconds(body.transaction_timestamp),
+        "player": body.user_id,
+        "round_id": body.round_id,
+        "game_id": call.game(body.game_id),
+        "currency": call.currency(body.currency_code),
+    }
+    if body.transaction_type == "BET":
+        kind = FREE if body.is_promo else "bet"
+        return call.command(
+            AuthorizeBet, "transaction", body.transaction_id, bet_id=body.transaction_id, amount=body.amount,
+            session_id=body.token or None, stake_kind=kind, **asked,
+        )  # fmt: skip
+    kind = "correction" if body.transaction_type == "REFUND" else FREE if body.is_promo else "win"
+    return call.command(
+        SettleBet, "transaction", body.transaction_id, bet_id=None, win_id=body.transaction_id, win=body.amount,
+        win_kind=kind, **asked,
+    )  # fmt: skip
+
+
+def _end_of_round(call: Call, player: str, round_id: str, currency: str) -> Command:
+    """Under one key, whether a flag or a command of its own says it. A round's id may be shared by players."""
+    key = f"{player}:{round_id}"
+    return call.command(EndRound, "finishround", key, player=player, currency=currency, round_id=round_id)
+
+
+def _microseconds(timestamp: str | None) -> int | None:
+    seconds = unix_seconds(timestamp) if timestamp else None
+    return None if seconds is None else int(seconds * 1_000_000)
+
+
+def _claims(call: Call) -> Mapping[str, str]:
+    operator_id = call.header(b"x-operator-id")
+    return {"operator_id": operator_id} if operator_id else {}
+
+
+COMMANDS: dict[str, Handle] = {
+    "authenticate": authenticate, "balance": balance, "changebalance": change_balance, "status": status,
+    "cancel": cancel, "finishround": finish_round,
+}  # fmt: skip
+AS_WRITTEN = "/api/v1/provider/{provider}"
+
+DIALECT = Dialect(
+    name="operator_wallet",
+    title="Operator wallet API with SHA-1 command hashes (seed 003; Innova, TimelessTech)",
+    endpoints=(
+        Endpoint("GET", "/ping", ping, (f"{AS_WRITTEN}/ping",), open=True),
+        *(Endpoint("POST", f"/{name}", handle, (f"{AS_WRITTEN}/{name}",)) for name, handle in COMMANDS.items()),
+    ),
+    verify=verify,
+    refuse=refuse,
+    claims=_claims,
+    weak=True,
+    policy=Policy(
+        capture=AT_AUTHORIZATION,
+        rollback_of_settled=REFUND,
+        rollback_of_win=REVERSE,
+        refusal_consumes_key=False,
+        zero_stake=ACCEPT,
+    ),
+    options={
+        "operator_id": Option("X-Operator-Id of every call.", required=True),
+        "provider": Option("The {provider} of the contract's own paths; empty: any."),
+        "envelope": Option("Answers alone, or beside the request that they answer.", "flat", ("flat", "wrapped")),
+        "country": Option("ISO code that authenticate tells as the player's country."),
+        "group": Option("Player group that authenticate tells."),
+    },
+)

@@ -1,0 +1,76 @@
+"""What `data` of each command has. Ids come as numbers or as texts and are taken as written; amounts are decimals."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from gateway.fields import Body, CurrencyCode, Decimal, PlayerId, ProviderId
+from gateway.strict_json import Number
+
+
+def _text(value: object) -> object:
+    """A whole number as its digits."""
+    return value.token if isinstance(value, Number) and value.token.isdigit() else value
+
+
+Id = Annotated[ProviderId, BeforeValidator(_text)]
+UserId = Annotated[PlayerId, BeforeValidator(_text)]
+Token = Annotated[str, Field(pattern=r"^[\x21-\x7e]{0,128}$")]
+Kind = Literal["BET", "WIN", "REFUND"]
+
+PROMO = "PROMO-FREESPIN"
+
+
+class Authenticate(Body):
+    token: Token
+
+
+class Balance(Body):
+    token: Token
+    user_id: UserId
+    currency_code: CurrencyCode
+
+
+class Context(Body):
+    reason: str | None = None
+    campaign_code: str | None = None
+
+
+class ChangeBalance(Body):
+    """`token` is a must of bets, but of those that a campaign pays for; an empty one is none."""
+
+    token: Token | None = None
+    user_id: UserId
+    transaction_type: Kind
+    transaction_id: Id
+    round_id: Id
+    round_finished: bool | None = None
+    game_id: Id
+    currency_code: CurrencyCode
+    amount: Decimal
+    transaction_timestamp: str | None = None
+    context: Context | None = None
+
+    @property
+    def is_promo(self) -> bool:
+        return self.context is not None and self.context.reason == PROMO
+
+
+class Status(Body):
+    user_id: UserId
+    transaction_id: Id
+    transaction_type: Kind | None = None
+
+
+class Cancel(Body):
+    user_id: UserId
+    transaction_id: Id
+    round_id: Id
+    round_finished: bool | None = None
+    game_id: Id | None = None
+
+
+class FinishRound(Body):
+    user_id: UserId
+    round_id: Id
+    game_id: Id | None = None

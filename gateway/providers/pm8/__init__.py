@@ -1,0 +1,179 @@
+"""PM8, the Eva platform: accounts, sessions, and the transactions bet, win, refund, promoWin and tournamentWin.
+
+How callers prove themselves is a setting: an HMAC of the content, or HTTP Basic from a listed address.
+"""
+
+import hmac
+
+from gateway.dialect import Books, Call, Dialect, Endpoint, Option, Reply
+from gateway.errors import Rejected
+from gateway.fields import MINOR_EXPONENTS, minor_exponent, read_json, scaled
+from gateway.providers.pm8.answers import balance_of, refuse, told
+from gateway.providers.pm8.bodies import PromoRequest, RefundRequest, RoundTransaction, Transaction, player_in_path
+from gateway.signing import decode_base64, verify_hmac_hex
+from gateway.strict_json import dump
+from ledger.callback import Balances
+from ledger.core.commands import (
+    ACCEPT,
+    AT_AUTHORIZATION,
+    KNOWN,
+    REFUND,
+    AuthorizeBet,
+    Award,
+    Command,
+    Policy,
+    RollbackBet,
+    SettleBet,
+)
+from ledger.core.money import Amount
+
+TRANSACTION, REFUND_OF = "transaction", "refund"
+"""Classes of operations: a txId is unique over all that pays; a refund repeats its bet's."""
+
+
+def verify(call: Call) -> None:
+    if call.option("auth") == "basic":
+        _verify_basic(call)
+    else:
+        _verify_hmac(call)
+
+
+def _verify_hmac(call: Call) -> None:
+    """X-Operator-Signature: hex HMAC-SHA256 of the raw body; of a GET, of its path and query as sent."""
+    sent = call.headers.get(b"x-operator-signature", b"")
+    if not sent:
+        raise Rejected("SIGNATURE_MISSING")
+    if not verify_hmac_hex(call.secrets, call.target if call.method == "GET" else call.body, sent):
+        raise Rejected("SIGNATURE_INVALID")
+
+
+def _verify_basic(call: Call) -> None:
+    """Authorization: Basic, which proves nothing of the content: only callers from a known place are served."""
+    if not call.option("ip_allow") and not call.option("client_certificate"):
+        raise Rejected("CALLER_NOT_ALLOWED")
+    scheme, _, sent = call.headers.get(b"authorization", b"").partition(b" ")
+    if not sent:
+        raise Rejected("SIGNATURE_MISSING")
+    credentials = decode_base64(sent)
+    if credentials is None or scheme.lower() != b"basic":
+        raise Rejected("SIGNATURE_INVALID")
+    found = False
+    for secret in call.secrets:
+        found |= hmac.compare_digest(call.option("username").encode() + b":" + secret, credentials)
+    if not found:
+        raise Rejected("SIGNATURE_INVALID")
+
+
+async def account(call: Call, books: Books) -> Reply:
+    player_id = player_in_path(call.params["playerId"])
+    return _account(call, player_id, await books.wallet(player_id, await books.currency_of(player_id)))
+
+
+async def session(call: Call, books: Books) -> Reply:
+    token = call.params["sessionToken"]
+    found = await books.session(token)
+    return _account(call, found.player_id, await books.wallet(found.player_id, found.currency), sessionToken=token)
+
+
+async def bet(call: Call, books: Books) -> Reply:
+    body = read_json(RoundTransaction, call.body)
+    command = call.command(
+        AuthorizeBet, TRANSACTION, body.tx_id, session_id=body.session_token, bet_id=body.tx_id,
+        round_id=body.round_id, amount=_amount(call, body), currency=call.currency(body.currency),
+        player=body.player_id, game_id=_game(call, body.game_id), stake_kind="free" if body.free_spin_data else "bet",
+    )  # fmt: skip
+    return await _decided(call, books, body, command)
+
+
+async def win(call: Call, books: Books) -> Reply:
+    body = read_json(RoundTransaction, call.body)
+    command = call.command(
+        SettleBet, TRANSACTION, body.tx_id, bet_id=None, round_id=body.round_id, win=_amount(call, body),
+        currency=call.currency(body.currency), player=body.player_id, win_id=body.tx_id,
+        game_id=_game(call, body.game_id), win_kind="free" if body.free_spin_data else "win", ends_bet=False,
+    )  # fmt: skip
+    return await _decided(call, books, body, command)
+
+
+async def refund(call: Call, books: Books) -> Reply:
+    """A success whatever it names: an unknown bet can then never begin."""
+    body = read_json(RefundRequest, call.body)
+    command = call.command(
+        RollbackBet, REFUND_OF, body.tx_id, bet_id=body.tx_id, round_id=body.round_id, reason="refund",
+        player=body.player_id, currency=call.currency(body.currency),
+    )  # fmt: skip
+    return await _decided(call, books, body, command)
+
+
+async def promo_win(call: Call, books: Books) -> Reply:
+    body = read_json(PromoRequest, call.body)
+    return await _decided(call, books, body, _award(call, body, "promo", body.promo_id))
+
+
+async def tournament_win(call: Call, books: Books) -> Reply:
+    body = read_json(PromoRequest, call.body)
+    return await _decided(call, books, body, _award(call, body, "tournament", body.tournament_id))
+
+
+def _award(call: Call, body: PromoRequest, kind: str, campaign_id: str | None) -> Award:
+    return call.command(
+        Award, TRANSACTION, body.tx_id, player=body.player_id, currency=call.currency(body.currency),
+        amount=_amount(call, body), award_id=body.tx_id, award_kind=kind, campaign_id=campaign_id,
+        round_id=body.round_id, game_id=_game(call, body.game_id),
+    )  # fmt: skip
+
+
+def _account(call: Call, player_id: str, balances: Balances, **more: str) -> Reply:
+    currency = call.provider_currency(balances.currency)
+    return Reply(
+        200, dump({"playerId": player_id, **more, "currency": currency, "balance": balance_of(call, balances)})
+    )  # fmt: skip
+
+
+def _amount(call: Call, body: Transaction) -> Amount:
+    return scaled(body.amount, minor_exponent(call.currency(body.currency), call.option("subunits")))
+
+
+def _game(call: Call, code: str | None) -> str | None:
+    return call.game(code) if code else None
+
+
+async def _decided(call: Call, books: Books, body: Transaction | RefundRequest, command: Command) -> Reply:
+    (outcome,) = await books.decide(command)
+    balances = outcome.balances or await books.wallet(body.player_id, call.currency(body.currency))
+    return told(call, balances, body.tx_id, outcome)
+
+
+DIALECT = Dialect(
+    name="pm8",
+    title="PM8 (Eva platform) operator wallet",
+    endpoints=(
+        Endpoint("GET", "/players/accounts/{playerId}", account),
+        Endpoint("GET", "/players/sessions/{sessionToken}", session),
+        Endpoint("POST", "/transactions/bet", bet),
+        Endpoint("POST", "/transactions/win", win),
+        Endpoint("POST", "/transactions/refund", refund),
+        Endpoint("POST", "/transactions/promoWin", promo_win),
+        Endpoint("POST", "/transactions/tournamentWin", tournament_win),
+    ),
+    verify=verify,
+    refuse=refuse,
+    policy=Policy(
+        capture=AT_AUTHORIZATION,
+        rollback_of_settled=REFUND,
+        refusal_consumes_key=False,
+        session=KNOWN,
+        zero_stake=ACCEPT,
+    ),
+    options={
+        "auth": Option(
+            "How callers prove themselves: an HMAC of the content, or HTTP Basic with ip_allow.",
+            default="hmac",
+            choices=("hmac", "basic"),
+        ),
+        "username": Option("The user of HTTP Basic; the integration's secret is its password.", default="pm8"),
+        "subunits": Option(
+            "Decimals of the minor units of amounts, where they are not the usual: ETH:9,USDT:8", form=MINOR_EXPONENTS
+        ),
+    },
+)

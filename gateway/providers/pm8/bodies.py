@@ -1,0 +1,49 @@
+"""The requests. Amounts are minor units of the currency; fields that are not listed change nothing."""
+
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from gateway.errors import Rejected
+from gateway.fields import CamelBody, Natural, PlayerId, ProviderId
+
+
+class Transaction(CamelBody):
+    player_id: PlayerId
+    tx_id: ProviderId
+    currency: str
+    amount: Natural
+
+
+class RoundTransaction(Transaction):
+    session_token: ProviderId | None = None
+    game_id: ProviderId | None = None
+    round_id: ProviderId
+    free_spin_data: dict[str, Any] | None = None
+    """There where the stake, or what was won with it, is a free spin's."""
+
+
+class RefundRequest(CamelBody):
+    """`tx_id` is the bet's. Its amount is the bet's too, whatever the request says."""
+
+    player_id: PlayerId
+    tx_id: ProviderId
+    currency: str
+    round_id: ProviderId | None = None
+
+
+class PromoRequest(Transaction):
+    game_id: ProviderId | None = None
+    round_id: ProviderId | None = None
+    promo_id: ProviderId | None = None
+    tournament_id: ProviderId | None = None
+
+
+_player_id: TypeAdapter[str] = TypeAdapter(PlayerId)
+
+
+def player_in_path(text: str) -> str:
+    try:
+        return _player_id.validate_python(text)
+    except ValidationError as error:
+        raise Rejected("FIELD_INVALID", field="playerId", reason="is no player's id") from error

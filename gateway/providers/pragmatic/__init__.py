@@ -1,0 +1,253 @@
+"""Pragmatic Play's seamless wallet: forms to /<method>.html, JSON back.
+
+`reference` is the id of each money call, and a refund names its bet by it. The calls name no currency: it is the
+player's only one, or the integration's.
+"""
+
+import hashlib
+import hmac
+
+from gateway.dialect import Books, Call, Dialect, Endpoint, Option, Reply
+from gateway.errors import Rejected
+from gateway.fields import form_fields, read_form
+from gateway.providers.pragmatic.answers import money, moved, our_id, refuse, told
+from gateway.providers.pragmatic.bodies import (
+    AdjustmentRequest,
+    AuthenticateRequest,
+    BetRequest,
+    GamesRequest,
+    JackpotWinRequest,
+    PlayerRequest,
+    PromoWinRequest,
+    RefundRequest,
+    ResultRequest,
+    RoundRequest,
+    SessionRequest,
+    Transaction,
+)
+from gateway.strict_json import Number
+from ledger.callback import Balances
+from ledger.core.commands import (
+    ACCEPT,
+    AT_AUTHORIZATION,
+    CURRENT,
+    KNOWN,
+    REFUND,
+    Adjust,
+    AuthorizeBet,
+    Award,
+    Command,
+    EndSession,
+    FinishRound,
+    Policy,
+    RollbackBet,
+    SettleBet,
+)
+from ledger.core.money import parse_amount
+
+TRANSACTION, REFUND_OF, FINISH, SESSION = "transaction", "refund", "finish", "session"
+"""Classes of operations: a reference is unique over all money calls; a refund repeats its bet's."""
+
+
+def verify(call: Call) -> None:
+    """`hash`: hex MD5 of the other fields that are not empty, as name=value, sorted by name and joined by &, with the
+    secret key after them. Over the fields as received: new ones come without notice.
+    """
+    try:
+        fields = form_fields(call.body)
+    except Rejected as rejected:
+        raise Rejected("SIGNATURE_INVALID") from rejected
+    sent = fields.pop("hash", "").encode()
+    if not sent:
+        raise Rejected("SIGNATURE_MISSING")
+    signed = "&".join(f"{name}={value}" for name, value in sorted(fields.items()) if value).encode()
+    found = False
+    for secret in call.secrets:
+        expected = hashlib.md5(signed + secret, usedforsecurity=False).hexdigest().encode()
+        found |= hmac.compare_digest(expected, sent)
+    if not found:
+        raise Rejected("SIGNATURE_INVALID")
+
+
+async def authenticate(call: Call, books: Books) -> Reply:
+    token = read_form(AuthenticateRequest, call.body).token
+    session = await books.session(token)
+    balances = await books.wallet(session.player_id, session.currency)
+    place = {name: value for name in ("country", "jurisdiction") if (value := call.option(name))}
+    return told({
+        "userId": session.player_id, "currency": call.provider_currency(balances.currency), **money(balances),
+        "token": token, **place,
+    })  # fmt: skip
+
+
+async def balance(call: Call, books: Books) -> Reply:
+    balances = await _wallet(books, read_form(PlayerRequest, call.body))
+    return told({"currency": call.provider_currency(balances.currency), **money(balances)})
+
+
+async def balance_per_game(call: Call, books: Books) -> Reply:
+    """One wallet pays for all games."""
+    body = read_form(GamesRequest, call.body)
+    cash_and_bonus = money(await _wallet(books, body))
+    return told({"gamesBalances": [{"gameID": game, **cash_and_bonus} for game in body.game_id_list.split(",")]})
+
+
+async def bet(call: Call, books: Books) -> Reply:
+    body = read_form(BetRequest, call.body)
+    command = _transaction(
+        call, AuthorizeBet, body, session_id=body.token, bet_id=body.reference, round_id=body.round_id,
+        amount=body.amount, currency=await books.currency_of(body.user_id), game_id=call.game(body.game_id),
+    )  # fmt: skip
+    return await _decided(call, books, body, command, usedPromo=Number("0"))
+
+
+async def result(call: Call, books: Books) -> Reply:
+    """The win of a round, possibly 0, and with it perhaps a promotion's: both or none."""
+    body = read_form(ResultRequest, call.body)
+    currency, game_id = await books.currency_of(body.user_id), call.game(body.game_id)
+    win = _transaction(
+        call, SettleBet, body, bet_id=None, round_id=body.round_id, win=body.amount, currency=currency,
+        win_id=body.reference, game_id=game_id, ends_bet=False,
+    )  # fmt: skip
+    if not body.promo_win_amount or not body.promo_win_amount.unscaled:
+        return await _decided(call, books, body, win)
+    if not body.promo_win_reference:
+        raise Rejected("FIELD_INVALID", field="promoWinReference", reason="field required")
+    promo = call.command(
+        Award, TRANSACTION, body.promo_win_reference, occurred_at=body.occurred_at, player=body.user_id,
+        currency=currency, amount=body.promo_win_amount, award_id=body.promo_win_reference, award_kind="promo",
+        campaign_id=body.promo_campaign_id, round_id=body.round_id, game_id=game_id,
+    )  # fmt: skip
+    return await _decided(call, books, body, win, promo)
+
+
+async def bonus_win(call: Call, books: Books) -> Reply:
+    """The total of a player's free rounds, for information: each of their wins has come as a result."""
+    body = read_form(Transaction, call.body)
+    return told(moved(call, body.reference, await _wallet(books, body)))
+
+
+async def jackpot_win(call: Call, books: Books) -> Reply:
+    body = read_form(JackpotWinRequest, call.body)
+    command = _transaction(
+        call, Award, body, currency=await books.currency_of(body.user_id), amount=body.amount,
+        award_id=body.reference, award_kind="jackpot", campaign_id=body.jackpot_id, round_id=body.round_id,
+        game_id=call.game(body.game_id) if body.game_id else None,
+    )  # fmt: skip
+    return await _decided(call, books, body, command)
+
+
+async def promo_win(call: Call, books: Books) -> Reply:
+    """Of a tournament, a prize drop or a cashback: outside rounds, and up to half an hour later."""
+    body = read_form(PromoWinRequest, call.body)
+    currency = call.currency(body.currency) if body.currency else await books.currency_of(body.user_id)
+    command = _transaction(
+        call, Award, body, currency=currency, amount=body.amount, award_id=body.reference,
+        award_kind="tournament" if body.campaign_type == "T" else "promo", campaign_id=body.campaign_id,
+    )  # fmt: skip
+    return await _decided(call, books, body, command)
+
+
+async def end_round(call: Call, books: Books) -> Reply:
+    body = read_form(RoundRequest, call.body)
+    command = call.command(
+        FinishRound, FINISH, f"{body.user_id}:{body.round_id}", player=body.user_id,
+        currency=await books.currency_of(body.user_id), round_id=body.round_id, game_id=call.game(body.game_id),
+    )  # fmt: skip
+    (outcome,) = await books.decide(command)
+    return told(money(outcome.balances or await _wallet(books, body)), repeated=outcome.replayed)
+
+
+async def refund(call: Call, books: Books) -> Reply:
+    """A success whatever it names: an unknown bet can then never begin."""
+    body = read_form(RefundRequest, call.body)
+    command = call.command(
+        RollbackBet, REFUND_OF, body.reference, occurred_at=body.occurred_at, bet_id=body.reference,
+        round_id=body.round_id, reason="refund", player=body.user_id,
+    )  # fmt: skip
+    (outcome,) = await books.decide(command)
+    return told({"transactionId": outcome.result.get("rollback_id", body.reference)}, repeated=outcome.replayed)
+
+
+async def adjustment(call: Call, books: Books) -> Reply:
+    """A live table's correction of what it paid, up or down."""
+    body = read_form(AdjustmentRequest, call.body)
+    amount = parse_amount(body.amount.removeprefix("-"))
+    assert amount is not None, "the field's pattern is the amount's"
+    command = _transaction(
+        call, Adjust, body, currency=await books.currency_of(body.user_id), amount=amount,
+        negative=body.amount.startswith("-"), reason="adjustment", reference=body.reference,
+        actor=call.integration.provider_id, round_id=body.round_id, game_id=call.game(body.game_id),
+    )  # fmt: skip
+    return await _decided(call, books, body, command)
+
+
+async def session_expired(call: Call, books: Books) -> Reply:
+    """The player left: nothing more is bet with the token."""
+    token = read_form(SessionRequest, call.body).token
+    if token:
+        try:
+            await books.session(token)
+            await books.decide(call.command(EndSession, SESSION, token, session_id=token, reason="expired"))
+        except Rejected as rejected:
+            if not rejected.code.startswith("SESSION_"):
+                raise
+    return told({})
+
+
+async def round_details(call: Call, _: Books) -> Reply:
+    """The course of a round, for information."""
+    return told({})
+
+
+def _transaction(call: Call, kind: type[Command], body: Transaction, **fields: object) -> Command:
+    return call.command(
+        kind, TRANSACTION, body.reference, occurred_at=body.occurred_at, player=body.user_id, **fields
+    )  # fmt: skip
+
+
+async def _decided(call: Call, books: Books, body: Transaction, *commands: Command, **more: object) -> Reply:
+    outcomes = await books.decide(*commands)
+    balances = outcomes[-1].balances or await _wallet(books, body)
+    return told(moved(call, our_id(outcomes[0]), balances, **more), repeated=outcomes[0].replayed)
+
+
+async def _wallet(books: Books, body: PlayerRequest) -> Balances:
+    return await books.wallet(body.user_id, await books.currency_of(body.user_id))
+
+
+DIALECT = Dialect(
+    name="pragmatic",
+    title="Pragmatic Play seamless wallet",
+    endpoints=(
+        Endpoint("POST", "/authenticate.html", authenticate),
+        Endpoint("POST", "/balance.html", balance),
+        Endpoint("POST", "/getBalancePerGame.html", balance_per_game),
+        Endpoint("POST", "/GetBalancePerGame.html", balance_per_game),  # both spellings are in use
+        Endpoint("POST", "/bet.html", bet),
+        Endpoint("POST", "/result.html", result),
+        Endpoint("POST", "/bonusWin.html", bonus_win),
+        Endpoint("POST", "/jackpotWin.html", jackpot_win),
+        Endpoint("POST", "/promoWin.html", promo_win),
+        Endpoint("POST", "/endRound.html", end_round),
+        Endpoint("POST", "/refund.html", refund),
+        Endpoint("POST", "/adjustment.html", adjustment),
+        Endpoint("POST", "/sessionExpired.html", session_expired),
+        Endpoint("POST", "/roundDetails.html", round_details),
+    ),
+    verify=verify,
+    refuse=refuse,
+    policy=Policy(
+        capture=AT_AUTHORIZATION,
+        rollback_of_settled=REFUND,
+        refusal_consumes_key=False,
+        session=KNOWN,
+        zero_stake=ACCEPT,
+        bet_after_round_end=ACCEPT,
+        replay_balance=CURRENT,
+    ),
+    options={
+        "country": Option("ISO 3166-1 code that authenticate tells of every player."),
+        "jurisdiction": Option("Jurisdiction that authenticate tells, such as MT."),
+    },
+)

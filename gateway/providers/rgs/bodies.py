@@ -1,0 +1,63 @@
+"""What an aggregator's calls have. The seed names only `transaction_id` and `mode`; the other names are ours."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gateway.fields import Body, CurrencyCode, Decimal, PlayerId, ProviderId
+
+SessionId = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
+Mode = Literal["real", "demo"]
+
+
+class Asked(Body):
+    player_id: PlayerId
+    currency: CurrencyCode
+    mode: Mode = "real"
+
+
+class Balance(Asked):
+    pass
+
+
+class Bet(Asked):
+    transaction_id: ProviderId
+    session_id: SessionId | None = None
+    game_id: ProviderId | None = None
+    round_id: ProviderId | None = None
+    amount: Decimal
+
+
+class Win(Asked):
+    """Of a bet, where it names one; else of the round."""
+
+    transaction_id: ProviderId
+    bet_transaction_id: ProviderId | None = None
+    game_id: ProviderId | None = None
+    round_id: ProviderId | None = None
+    amount: Decimal
+
+
+class Refund(Asked):
+    transaction_id: ProviderId
+    bet_transaction_id: ProviderId
+    round_id: ProviderId | None = None
+
+
+class Action(Body):
+    """Of a call to the one callback URL."""
+
+    action: Literal["balance", "bet", "win", "refund", "settlement"]
+
+
+class Item(Body):
+    """One transaction of a settlement. Who plays, and in which currency, stands once beside them."""
+
+    transaction_id: ProviderId
+    type: Literal["bet", "win", "refund"]
+
+
+class Settlement(Asked):
+    settlement_id: ProviderId
+    session_id: SessionId | None = None
+    transactions: Annotated[list[dict[str, object]], Field(max_length=500)]

@@ -1,0 +1,84 @@
+"""The fields of each action. An empty one counts as absent; those that are not listed tell nothing that moves money."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from gateway.fields import Body, DecimalString, PlayerId, ProviderId, form_fields
+
+MAX_ROLLED_BACK = 100
+
+_IN_ARRAY = re.compile(r"rollback_transactions\[([0-9]{1,3})\]\[([a-z_]{1,40})\]")
+
+
+class Request(Body):
+    player_id: PlayerId
+    currency: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{2,15}$")]
+    session_id: ProviderId | None = None
+
+
+class Transaction(Request):
+    transaction_id: ProviderId
+    game_uuid: ProviderId | None = None
+    round_id: ProviderId | None = None
+    finished: Literal["0", "1", "true", "false"] = "0"
+
+    @property
+    def ends_round(self) -> bool:
+        return self.round_id is not None and self.finished in ("1", "true")
+
+
+class Bet(Transaction):
+    amount: DecimalString
+    type: Annotated[str, Field(max_length=40)] = "bet"
+
+
+class Win(Transaction):
+    amount: DecimalString
+    type: Annotated[str, Field(max_length=40)] = "win"
+
+
+class Refund(Transaction):
+    """Its amount is always the whole bet's."""
+
+    bet_transaction_id: ProviderId
+
+
+class RolledBack(Body):
+    action: Literal["bet", "win", "refund"]
+    transaction_id: ProviderId
+
+
+class Rollback(Transaction):
+    rollback_transactions: Annotated[list[RolledBack], Field(min_length=1, max_length=MAX_ROLLED_BACK)]
+
+    @model_validator(mode="after")
+    def _refunds_with_their_bets(self) -> Self:
+        """A refund is undone together with its bet, which comes to nothing; alone it names nothing that we know."""
+        actions = {one.action for one in self.rollback_transactions}
+        if "refund" in actions and "bet" not in actions:
+            raise PydanticCustomError("refund", "a refund is rolled back only together with its bet")
+        return self
+
+
+class Settle(Transaction):
+    """Sports: nothing about the bet changes any more."""
+
+    bet_transaction_id: ProviderId
+
+
+def read_fields(raw: bytes) -> Mapping[str, Any]:
+    """The form, with rollback_transactions[0][action] and so on as a list. Raises Rejected MALFORMED_REQUEST."""
+    fields: dict[str, Any] = {}
+    listed: dict[int, dict[str, str]] = {}
+    for name, value in form_fields(raw).items():
+        if element := _IN_ARRAY.fullmatch(name):
+            listed.setdefault(int(element[1]), {})[element[2]] = value
+        elif value:
+            fields[name] = value
+    if listed:
+        fields["rollback_transactions"] = [listed[index] for index in sorted(listed)]
+    return fields

@@ -1,0 +1,157 @@
+"""SoftSwiss Game Aggregator v2, as Beexar publishes it: /balance, /betwin, /rollback and /finish.
+
+A transaction's `id_provider` is looked up first (a repeat hears the stored id and balance), then the tombstone (409),
+then the whole request is applied in order, all or none.
+"""
+
+from gateway.dialect import Books, Call, Dialect, Endpoint, Reply
+from gateway.errors import Rejected
+from gateway.fields import read_json
+from gateway.providers.softswiss.answers import answered, balance_after, balance_of, moved, refuse, reversed_
+from gateway.providers.softswiss.bodies import (
+    BalanceRequest,
+    BetWinRequest,
+    FinishRequest,
+    Request,
+    RollbackRequest,
+    Transaction,
+)
+from gateway.signing import verify_hmac_hex
+from ledger.callback import Balances, Outcome
+from ledger.core.commands import (
+    ACCEPT,
+    AT_AUTHORIZATION,
+    KNOWN,
+    REFUND,
+    REVERSE,
+    AuthorizeBet,
+    Command,
+    FinishRound,
+    Policy,
+    RollbackBet,
+    SettleBet,
+)
+
+TRANSACTION, FINISH = "transaction", "finish"
+"""Classes of operations: an id_provider is unique over bets, wins and rollbacks."""
+
+
+def verify(call: Call) -> None:
+    """X-REQUEST-SIGN: hex HMAC-SHA256 of the raw body with the AUTH_TOKEN."""
+    sent = call.headers.get(b"x-request-sign", b"")
+    if not sent:
+        raise Rejected("SIGNATURE_MISSING")
+    if not verify_hmac_hex(call.secrets, call.body, sent):
+        raise Rejected("SIGNATURE_INVALID")
+
+
+async def balance(call: Call, books: Books) -> Reply:
+    return answered(balance=balance_of(await _wallet(call, books, read_json(BalanceRequest, call.body))))
+
+
+async def bet_win(call: Call, books: Books) -> Reply:
+    body = read_json(BetWinRequest, call.body)
+    commands = [_transaction(call, body, transaction) for transaction in body.transactions]
+    if body.finished:
+        commands.append(_finish(call, body, body.round_id, body.transactions[-1].id_provider))
+    outcomes = (await _decide(books, body, *commands))[: len(body.transactions)]
+    balances = balance_after(outcomes) or await _wallet(call, books, body)
+    told = [moved(one.id_provider, outcome) for one, outcome in zip(body.transactions, outcomes, strict=True)]
+    return answered(round_id=body.round_id, transactions=told, balance=balance_of(balances))
+
+
+async def rollback(call: Call, books: Books) -> Reply:
+    body = read_json(RollbackRequest, call.body)
+    commands: list[Command] = [
+        call.command(
+            RollbackBet, TRANSACTION, one.id_provider, bet_id=one.original_id_provider, round_id=None,
+            reason="rollback", player=body.account_id, currency=call.currency(body.currency), target="any",
+        )
+        for one in body.transactions
+    ]  # fmt: skip
+    if body.finished:
+        commands.append(_finish(call, body, body.round_id_provider, body.transactions[-1].id_provider))
+    outcomes = (await books.decide(*commands))[: len(body.transactions)]
+    # What must never begin is remembered even where the player has no wallet to tell a balance of.
+    balances = balance_after(outcomes) or await _wallet(call, books, body)
+    told = [reversed_(one.id_provider, outcome) for one, outcome in zip(body.transactions, outcomes, strict=True)]
+    return answered(balance=balance_of(balances), round_id=body.round_id_provider, transactions=told)
+
+
+async def finish(call: Call, books: Books) -> Reply:
+    """Tells today's balance, also to a repeat."""
+    body = read_json(FinishRequest, call.body)
+    (outcome,) = await _decide(books, body, _finish(call, body, body.round_id, f"{body.account_id}:{body.round_id}"))
+    balances = None if outcome.replayed else outcome.balances
+    return answered(balance=balance_of(balances or await _wallet(call, books, body)))
+
+
+def _transaction(call: Call, body: BetWinRequest, transaction: Transaction) -> Command:
+    id_provider, currency, game_id = transaction.id_provider, call.currency(body.currency), call.game(body.game_id)
+    if transaction.type == "bet":
+        return call.command(
+            AuthorizeBet, TRANSACTION, id_provider, session_id=body.session_id or None, bet_id=id_provider,
+            round_id=body.round_id, amount=transaction.amount, currency=currency, player=body.account_id,
+            game_id=game_id,
+        )  # fmt: skip
+    return call.command(
+        SettleBet, TRANSACTION, id_provider, bet_id=None, round_id=body.round_id, win=transaction.amount,
+        currency=currency, player=body.account_id, win_id=id_provider, game_id=game_id, ends_bet=False,
+    )  # fmt: skip
+
+
+def _finish(call: Call, body: Request, round_id: str, key: str) -> FinishRound:
+    """Without the game, which only some of the requests name that end a round."""
+    return call.command(
+        FinishRound, FINISH, key, player=body.account_id, currency=call.currency(body.currency), round_id=round_id
+    )
+
+
+async def _decide(books: Books, body: Request, *commands: Command) -> tuple[Outcome, ...]:
+    try:
+        return await books.decide(*commands)
+    except Rejected as rejected:
+        raise await _who_or_which_currency(books, body, rejected) from rejected
+
+
+async def _wallet(call: Call, books: Books, body: Request) -> Balances:
+    try:
+        return await books.wallet(body.account_id, call.currency(body.currency))
+    except Rejected as rejected:
+        raise await _who_or_which_currency(books, body, rejected) from rejected
+
+
+async def _who_or_which_currency(books: Books, body: Request, rejected: Rejected) -> Rejected:
+    """Codes 101 and 154: a known player who lacks only this wallet is told so."""
+    if rejected.code == "WALLET_NOT_FOUND" and await books.wallets(body.account_id):
+        return Rejected("CURRENCY_NOT_SUPPORTED")
+    return rejected
+
+
+DIALECT = Dialect(
+    name="softswiss",
+    title="SoftSwiss Game Aggregator v2 (as published by Beexar)",
+    endpoints=(
+        Endpoint("POST", "/balance", balance),
+        Endpoint("POST", "/betwin", bet_win),
+        Endpoint("POST", "/rollback", rollback),
+        Endpoint("POST", "/finish", finish),
+        # The same calls as SoftSwiss itself names them.
+        Endpoint("POST", "/v2/provider_a8r.Player/Balance", balance),
+        Endpoint("POST", "/v2/provider_a8r.Round/BetWin", bet_win),
+        Endpoint("POST", "/v2/provider_a8r.Round/Rollback", rollback),
+        Endpoint("POST", "/v2/provider_a8r.Round/Finish", finish),
+    ),
+    verify=verify,
+    refuse=refuse,
+    policy=Policy(
+        capture=AT_AUTHORIZATION,
+        rollback_of_settled=REFUND,
+        refusal_consumes_key=False,
+        rollback_of_win=REVERSE,
+        session=KNOWN,
+        win_needs_bet=False,
+        win_after_rollback=ACCEPT,
+        bet_after_round_end=ACCEPT,
+    ),
+)

@@ -1,0 +1,67 @@
+"""The requests of the contract. Fields that it does not list are tolerated."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from gateway.fields import Body, DecimalString, PlayerId, ProviderId
+from ledger.core.money import Amount
+
+MAX_TRANSACTIONS = 100
+MAX_DECIMALS = 16
+
+
+def _at_most_16_decimals(value: object) -> object:
+    if isinstance(value, str) and len(value.partition(".")[2]) > MAX_DECIMALS:
+        raise PydanticCustomError("amount", "must have at most 16 decimals")
+    return value
+
+
+def _positive(amount: Amount) -> Amount:
+    if not amount.unscaled:
+        raise PydanticCustomError("amount", "must be greater than zero")
+    return amount
+
+
+class Request(Body):
+    account_id: PlayerId
+    currency: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{2,31}$")]
+    session_id: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{0,200}$")] | None = None
+    """Empty counts as absent."""
+
+
+class BalanceRequest(Request):
+    game_id: ProviderId
+
+
+class Transaction(Body):
+    id_provider: ProviderId
+    type: Literal["bet", "win"]
+    amount: Annotated[DecimalString, BeforeValidator(_at_most_16_decimals), AfterValidator(_positive)]
+
+
+class BetWinRequest(Request):
+    game_id: ProviderId
+    round_id: ProviderId
+    finished: bool | None = None
+    transactions: Annotated[list[Transaction], Field(min_length=1, max_length=MAX_TRANSACTIONS)]
+
+
+class Reversal(Body):
+    id_provider: ProviderId
+    type: Literal["rollback"]
+    original_id_provider: ProviderId
+
+
+class RollbackRequest(Request):
+    """`game_id` and `finished` are always sent, but a rollback that can be served is served without them too."""
+
+    game_id: ProviderId | None = None
+    round_id_provider: ProviderId
+    finished: bool | None = None
+    transactions: Annotated[list[Reversal], Field(min_length=1, max_length=MAX_TRANSACTIONS)]
+
+
+class FinishRequest(Request):
+    round_id: ProviderId

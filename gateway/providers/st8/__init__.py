@@ -1,0 +1,228 @@
+"""ST8: player_profile, balance, debit, credit, cancel, buyin and payout.
+
+Each transaction stands by itself: a cancel names any of them, takes back that one alone, and what it names before it is
+known can then never become true.
+"""
+
+from typing import TypeVar
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from gateway.dialect import ECDSA, Books, Call, Dialect, Endpoint, Option, Reply
+from gateway.errors import Rejected
+from gateway.fields import read_json
+from gateway.providers.st8.answers import refuse, told
+from gateway.providers.st8.bodies import (
+    BalanceRequest,
+    BuyinRequest,
+    CancelRequest,
+    CreditRequest,
+    DebitRequest,
+    PayoutRequest,
+    ProfileRequest,
+)
+from gateway.signing import decode_base64
+from gateway.strict_json import dump
+from ledger.callback import Outcome
+from ledger.core.commands import (
+    ACCEPT,
+    AT_AUTHORIZATION,
+    KNOWN,
+    REFUND,
+    REVERSE,
+    AuthorizeBet,
+    Award,
+    Command,
+    FinishRound,
+    Policy,
+    RollbackBet,
+    SettleBet,
+)
+from ledger.core.state import TOMBSTONED
+
+R = TypeVar("R", bound=ProfileRequest)
+
+TRANSACTION, CANCEL, FINISH = "transaction", "cancel", "finish"
+"""Classes of operations: a transaction_id is unique over debits, credits, buy-ins and payouts."""
+
+STAKES = {"debit": "bet", "free_debit": "free", "bonus_buy_debit": "bonus_buy", "correction_debit": "correction"}
+BUYINS = {**STAKES, "debit": "buy_in"}
+WINS = {"credit": "win", "bonus_buy_credit": "win", "free_credit": "free", "correction_credit": "correction"}
+"""Credits of a round. The others are no part of it."""
+AWARDS = {
+    "credit": "payout",
+    "bonus_buy_credit": "payout",
+    "free_credit": "free_spins",
+    "correction_credit": "correction",
+    "jackpot_credit": "jackpot",
+    "promo_credit": "promo",
+}
+
+
+def verify(call: Call) -> None:
+    """x-st8-sign: base64 of the DER of an ECDSA signature with SHA-256 over the raw body; of a GET, over its query."""
+    sent = call.headers.get(b"x-st8-sign", b"")
+    if not sent:
+        raise Rejected("SIGNATURE_MISSING")
+    signature = decode_base64(sent)
+    signed = call.query if call.method == "GET" else call.body
+    keys = [key for key in call.public_keys if isinstance(key, ec.EllipticCurvePublicKey)]
+    if signature is None or not any(_signed(key, signature, signed) for key in keys):
+        raise Rejected("SIGNATURE_INVALID")
+
+
+def _signed(key: ec.EllipticCurvePublicKey, signature: bytes, message: bytes) -> bool:
+    try:
+        key.verify(signature, message, ec.ECDSA(SHA256()))
+    except InvalidSignature:
+        return False
+    return True
+
+
+async def player_profile(call: Call, books: Books) -> Reply:
+    """What the integration says of all its players; who one is in person is not ours to know."""
+    body = _read(call, ProfileRequest)
+    currency = await books.currency_of(body.player)
+    profile: dict[str, object] = {
+        "status": "ok", "id": body.player, "jurisdiction": call.option("jurisdiction"),
+        "default_currency": call.provider_currency(currency), "reg_country": call.option("country"),
+        "affiliate": None, "bet_limits": call.option("bet_limits"), "birth_date": None, "reg_date": None,
+        "attributes": {"labels": []},
+    }  # fmt: skip
+    return Reply(200, dump(profile))
+
+
+async def balance(call: Call, books: Books) -> Reply:
+    body = _read(call, BalanceRequest)
+    return told(call, await books.wallet(body.player, call.currency(body.currency)))
+
+
+async def debit(call: Call, books: Books) -> Reply:
+    """A correction may come long after the session."""
+    body = _read(call, DebitRequest)
+    kind = STAKES[body.provider_kind]
+    command = _stake(call, body, kind, None if kind == "correction" else body.token, body.round)
+    return await _decided(call, books, body, command, *_round_end(call, body))
+
+
+async def buyin(call: Call, books: Books) -> Reply:
+    """A stake outside sessions and rounds: a seat at a poker table or in a tournament."""
+    body = _read(call, BuyinRequest)
+    return await _decided(call, books, body, _stake(call, body, BUYINS[body.provider_kind], None, None))
+
+
+async def credit(call: Call, books: Books) -> Reply:
+    body = _read(call, CreditRequest)
+    if body.provider_kind not in WINS:
+        return await _decided(call, books, body, _award(call, body, body.round), *_round_end(call, body))
+    command = call.command(
+        SettleBet, TRANSACTION, body.transaction_id, bet_id=None, round_id=body.round, win=body.amount,
+        currency=call.currency(body.currency), player=body.player, win_id=body.transaction_id,
+        game_id=_game(call, body), win_kind=WINS[body.provider_kind], ends_bet=False,
+    )  # fmt: skip
+    return await _decided(call, books, body, command, *_round_end(call, body))
+
+
+async def payout(call: Call, books: Books) -> Reply:
+    body = _read(call, PayoutRequest)
+    return await _decided(call, books, body, _award(call, body, None))
+
+
+async def cancel(call: Call, books: Books) -> Reply:
+    """Of an unknown transaction: transaction_not_found, and remembered."""
+    body = _read(call, CancelRequest)
+    command = call.command(
+        RollbackBet, CANCEL, body.cancel_id, bet_id=body.transaction_id, round_id=body.round, reason="cancel",
+        player=body.player, currency=call.currency(body.currency), target="any",
+    )  # fmt: skip
+    (outcome,) = await books.decide(command)
+    if outcome.result["status"] == TOMBSTONED:
+        raise Rejected("BET_NOT_FOUND", bet_id=body.transaction_id)
+    return await _told(call, books, body, outcome)
+
+
+def _read(call: Call, model: type[R]) -> R:
+    body = read_json(model, call.body)
+    if call.option("site") not in ("", body.site):
+        raise Rejected("INTEGRATION_DISABLED")
+    return body
+
+
+def _stake(call: Call, body: BuyinRequest, kind: str, token: str | None, round_id: str | None) -> AuthorizeBet:
+    return call.command(
+        AuthorizeBet, TRANSACTION, body.transaction_id, session_id=token, bet_id=body.transaction_id,
+        round_id=round_id, amount=body.amount, currency=call.currency(body.currency), player=body.player,
+        game_id=_game(call, body), stake_kind=kind,
+    )  # fmt: skip
+
+
+def _award(call: Call, body: PayoutRequest, round_id: str | None) -> Award:
+    return call.command(
+        Award, TRANSACTION, body.transaction_id, player=body.player, currency=call.currency(body.currency),
+        amount=body.amount, award_id=body.transaction_id, award_kind=AWARDS[body.provider_kind],
+        campaign_id=body.campaign_id, round_id=round_id, game_id=_game(call, body),
+    )  # fmt: skip
+
+
+def _round_end(call: Call, body: DebitRequest | CreditRequest) -> list[FinishRound]:
+    if not body.round_closed:
+        return []
+    return [
+        call.command(
+            FinishRound, FINISH, body.transaction_id, player=body.player, currency=call.currency(body.currency),
+            round_id=body.round,
+        )
+    ]  # fmt: skip
+
+
+def _game(call: Call, body: BuyinRequest | PayoutRequest) -> str | None:
+    return call.game(body.game_code) if body.game_code else None
+
+
+async def _decided(call: Call, books: Books, body: BalanceRequest, *commands: Command) -> Reply:
+    return await _told(call, books, body, (await books.decide(*commands))[0])
+
+
+async def _told(call: Call, books: Books, body: BalanceRequest, outcome: Outcome) -> Reply:
+    balances = outcome.balances or await books.wallet(body.player, call.currency(body.currency))
+    return told(call, balances, repeated=outcome.replayed)
+
+
+DIALECT = Dialect(
+    name="st8",
+    title="ST8 operator wallet",
+    endpoints=(
+        Endpoint("POST", "/player_profile", player_profile),
+        Endpoint("POST", "/balance", balance),
+        Endpoint("POST", "/debit", debit),
+        Endpoint("POST", "/credit", credit),
+        Endpoint("POST", "/cancel", cancel),
+        Endpoint("POST", "/buyin", buyin),
+        Endpoint("POST", "/payout", payout),
+    ),
+    verify=verify,
+    refuse=refuse,
+    keys=(ECDSA,),
+    policy=Policy(
+        capture=AT_AUTHORIZATION,
+        rollback_of_settled=REFUND,
+        refusal_consumes_key=False,
+        rollback_of_win=REVERSE,
+        session=KNOWN,
+        win_needs_bet=False,
+        zero_stake=ACCEPT,
+        bet_after_round_end=ACCEPT,
+    ),
+    options={
+        "site": Option("The only site that calls may be for. Empty: any."),
+        "jurisdiction": Option(
+            "Jurisdiction that player_profile tells.",
+            default="CW",
+            choices=("CW", "IoM", "MGA", "Pagcor", "EMTA", "SGA", "UKGC"),
+        ),
+        "country": Option("ISO 3166-1 code that player_profile tells as reg_country."),
+        "bet_limits": Option("Limits that player_profile tells.", default="low", choices=("low", "medium", "high")),
+    },
+)

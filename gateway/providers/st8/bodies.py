@@ -1,0 +1,59 @@
+"""The requests. Fields that are not listed change nothing."""
+
+from typing import Any, Literal
+
+from gateway.fields import Body, DecimalString, PlayerId, ProviderId
+
+DebitKind = Literal["debit", "free_debit", "bonus_buy_debit", "correction_debit"]
+CreditKind = Literal[
+    "credit", "free_credit", "bonus_buy_credit", "correction_credit", "jackpot_credit", "promo_credit"
+]  # fmt: skip
+
+
+class ProfileRequest(Body):
+    player: PlayerId
+    site: ProviderId
+
+
+class BalanceRequest(ProfileRequest):
+    currency: str
+
+
+class _Transaction(BalanceRequest):
+    transaction_id: ProviderId
+    amount: DecimalString
+    game_code: ProviderId | None = None
+    bonus: dict[str, Any] | None = None
+
+    @property
+    def campaign_id(self) -> str | None:
+        """For information, so that no form of it stands in the way of money."""
+        found = (self.bonus or {}).get("bonus_id")
+        return found[:200] if isinstance(found, str) else None
+
+
+class BuyinRequest(_Transaction):
+    provider_kind: DebitKind
+
+
+class PayoutRequest(_Transaction):
+    provider_kind: CreditKind
+
+
+class DebitRequest(BuyinRequest):
+    token: ProviderId
+    round: ProviderId
+    round_closed: bool | None = None
+
+
+class CreditRequest(PayoutRequest):
+    round: ProviderId
+    round_closed: bool | None = None
+
+
+class CancelRequest(BalanceRequest):
+    """Of any transaction. Its amount is the transaction's, whatever the request says."""
+
+    cancel_id: ProviderId
+    round: ProviderId | None = None
+    transaction_id: ProviderId

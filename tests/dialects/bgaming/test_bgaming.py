@@ -1,0 +1,80 @@
+"""What only SoftSwiss GCP v1 says."""
+
+import json
+from decimal import Decimal
+
+import pytest
+
+from gateway.dialects import check_options
+from gateway.providers.bgaming import DIALECT
+from gateway.providers.bgaming.answers import subunits
+from ledger.callback import Balances
+from ledger.integrations import IntegrationError
+from sandbox.dialects.driver import Request, Says
+from tests.dialects.checks import Tables
+from tests.dialects.house import Play
+from tests.dialects.worked_example import signature_on_page, signed_call
+
+BODY = b'{"user_id":"p_demo_1","currency":"EUR","game":"bgaming:Aztec"}'
+
+
+def test_the_example_of_the_page_is_a_signature() -> None:
+    """Shell and Python print the same, and it is accepted."""
+    headers = {"X-REQUEST-SIGN": signature_on_page("bgaming")}
+    DIALECT.verify(signed_call(DIALECT, "bgaming-example-token", headers, BODY))
+
+
+def test_all_kinds_of_actions_come_in_one_call(tables: Tables) -> None:
+    """Bets, wins and rollbacks are applied in their order; a repeat with one more applies only that one."""
+    play = tables.home.sit()
+    actions: list[dict[str, object]] = [
+        {"action": "bet", "action_id": play.id("bet"), "amount": 100},
+        {"action": "win", "action_id": play.id("win"), "amount": 250},
+        {"action": "rollback", "action_id": play.id("undo"), "original_action_id": play.id("bet")},
+    ]
+    first = play.send(_actions(play, actions))
+    assert first.told.balance == Decimal("102.50")
+    assert len(set(first.told.ids)) == 3
+    more = play.send(_actions(play, [*actions, {"action": "bet", "action_id": play.id("more"), "amount": 50}]))
+    assert more.told.balance == Decimal("102.00")
+    assert more.told.ids[:3] == first.told.ids
+
+
+def test_free_spins_name_their_player_one_way_or_the_other(tables: Tables) -> None:
+    """The call's own fields, or else the issue's id; without either the call is refused."""
+    play = tables.home.sit()
+    body = {"issue_id": play.id("issue"), "status": "finished", "total_amount": 500}
+    assert play.send(_post("/freespins", body)).says == Says(400, "400")
+    named = body | {"user_id": play.seat.player_id, "currency": "EUR"}
+    for _ in range(2):
+        assert play.send(_post("/freespins", named)).told.balance == 105
+    by_issue = body | {"issue_id": f"{play.seat.player_id}/EUR/summer"}
+    assert play.send(_post("/freespins", by_issue)).told.balance == 110
+    other_amount = play.send(_post("/freespins", by_issue | {"total_amount": 600}))
+    assert other_amount.says == Says(400, "400")
+    assert play.available == 110
+
+
+def test_an_operator_may_say_what_a_subunit_is() -> None:
+    """For our currency codes; the others stay as usual."""
+    call = signed_call(DIALECT, "bgaming-example-token", {}, BODY, subunits="USDT:8,ETH:18")
+    balances = Balances("USDT", 6, 1_234_567, 0, 0, 0)
+    assert subunits(call, balances) == 123_456_700
+    assert subunits(call, balances._replace(currency="EUR", exponent=4)) == 12_345
+
+
+@pytest.mark.parametrize("listed", ["ETH", "ETH:x", "ETH:9,", "ETH:19", "eth:9"])
+def test_a_list_of_subunits_that_means_nothing_is_refused(listed: str) -> None:
+    """When the integration is added, not at each of its calls."""
+    check_options(DIALECT, {"subunits": "ETH:18,USDT:8"})
+    with pytest.raises(IntegrationError, match="subunits"):
+        check_options(DIALECT, {"subunits": listed})
+
+
+def _actions(play: Play, actions: list[dict[str, object]]) -> Request:
+    who = {"user_id": play.seat.player_id, "currency": "EUR", "game": "bgaming:Aztec", "game_id": play.id("round")}
+    return _post("/play", who | {"actions": actions})
+
+
+def _post(path: str, content: dict[str, object]) -> Request:
+    return Request(path, json.dumps(content).encode())

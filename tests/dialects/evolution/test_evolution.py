@@ -1,0 +1,87 @@
+"""What only Evolution says: a token in the query, promo payouts of several kinds, balances with few decimals."""
+
+import json
+
+import pytest
+
+from gateway.errors import Rejected
+from gateway.providers.evolution import DIALECT
+from gateway.providers.evolution.answers import told
+from ledger.callback import Balances
+from sandbox.dialects.driver import Request
+from tests.dialects.checks import Tables, yes
+from tests.dialects.house import Heard, Play
+from tests.dialects.worked_example import signed_call
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        (b"authToken=s3cr3t-token", None),
+        (b"authToken=s3cr3t%2Dtoken&more=1", None),
+        (b"", "SIGNATURE_MISSING"),
+        (b"authtoken=s3cr3t-token", "SIGNATURE_MISSING"),
+        (b"authToken=", "SIGNATURE_INVALID"),
+        (b"authToken=s3cr3t-toke", "SIGNATURE_INVALID"),
+        (b"authToken=s3cr3t-token&authToken=s3cr3t-token", "SIGNATURE_INVALID"),
+        (b"authToken=\xff", "SIGNATURE_INVALID"),
+    ],
+)
+def test_the_token_of_the_query(query: bytes, code: str | None) -> None:
+    """Exactly one, and exactly the secret."""
+    call = signed_call(DIALECT, "s3cr3t-token", {}, b"{}")
+    object.__setattr__(call, "query", query)
+    if code is None:
+        DIALECT.verify(call)
+    else:
+        with pytest.raises(Rejected, match=code):
+            DIALECT.verify(call)
+
+
+@pytest.mark.parametrize(
+    ("balances", "decimals", "body"),
+    [
+        (Balances("EUR", 2, 1_005, 250, 7, 0), "2", b'{"status":"OK","balance":10.05,"bonus":2.50,"uuid":"u"}'),
+        (Balances("BTC", 8, 199_999_999, 0, 0, 0), "2", b'{"status":"OK","balance":1.99,"bonus":0.00,"uuid":"u"}'),
+        (
+            Balances("BTC", 8, 199_999_999, 0, 0, 0),
+            "6",
+            b'{"status":"OK","balance":1.999999,"bonus":0.000000,"uuid":"u"}',
+        ),
+        (Balances("JPY", 0, 5, 0, 0, -3), "2", b'{"status":"OK","balance":5,"bonus":0,"uuid":"u"}'),
+    ],
+)
+def test_balances_are_rounded_down(balances: Balances, decimals: str, body: bytes) -> None:
+    """What is told may never be more than what can be staked; a debt is not part of it."""
+    call = signed_call(DIALECT, "s3cr3t-token", {}, b"{}", balance_decimals=decimals)
+    assert told(call, "u", balances).body == body
+
+
+@pytest.mark.parametrize(
+    ("kind", "account"),
+    [
+        ("JackpotWin", "jackpot:evolution"),
+        ("FreeRoundPlayableSpent", "bonus_cost"),
+        ("SmartTournamentMonetaryReward", "bonus_cost"),
+        ("SomethingNew", "bonus_cost"),
+    ],
+)
+def test_promo_payouts(tables: Tables, kind: str, account: str) -> None:
+    """Each is paid once, by the account that bears it, and needs no session; one of nothing is a yes too."""
+    play = tables.home.sit().in_session("gone")
+    for name, amount, cash in (("one", "1.50", 101.5), ("one", "1.50", 101.5), ("nothing", "0", 101.5)):
+        yes(_payout(play, kind, name, amount), tables.traits)
+        assert play.wallet.cash == cash
+    row = tables.home.house.row(
+        "select account from wagerledger.settlements where win_id = %s", (play.id(f"{kind}-one"),)
+    )
+    assert row == (account,)
+
+
+def _payout(play: Play, kind: str, name: str, amount: str) -> Heard:
+    seat = play.seat
+    content = {
+        "sid": seat.session_id, "userId": seat.player_id, "currency": seat.currency, "game": None, "uuid": "u",
+        "promoTransaction": {"type": kind, "id": play.id(f"{kind}-{name}"), "amount": amount, "voucherId": "v"},
+    }  # fmt: skip
+    return play.send(Request("/promo_payout", json.dumps(content).encode()))

@@ -1,0 +1,79 @@
+"""What only Hub88 says: its published signatures, and the tokens that wins and rollbacks never look at."""
+
+import base64
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gateway.dialect import Call
+from gateway.errors import Rejected
+from gateway.incoming import Trace
+from gateway.integration import Integration, SigningKey
+from gateway.providers.hub88 import DIALECT
+from ledger.public_keys import load, read
+from tests.dialects.checks import Tables, yes
+from tests.dialects.worked_example import signature_on_page
+
+HERE = Path(__file__).parent
+PUBLIC_KEY = (HERE / "demo_public.pem").read_bytes()
+SIGNATURES = [line.rsplit(";", 1) for line in (HERE / "signatures.csv").read_text().splitlines()[1:]]
+"""(data, signature) as Hub88 publishes them."""
+
+
+def call(body: bytes, signature: str) -> Call:
+    integration = Integration(
+        "brand/EU/hub88", "brand", "EU", "hub88", DIALECT.policy, enabled=True,
+        keys=(SigningKey("kid", None, load(*read(PUBLIC_KEY)), 0, float("inf")),), dialect="hub88", key_kinds=DIALECT.keys,
+    )  # fmt: skip
+    headers = {b"x-hub88-signature": signature.encode("latin-1")} if signature else {}
+    return Call("POST", "/user/balance", {}, b"/", b"", headers, body, "127.0.0.1", Trace("0" * 32, None), integration)
+
+
+@pytest.mark.parametrize(("data", "signature"), SIGNATURES)
+def test_published_signatures_are_accepted(data: str, signature: str) -> None:
+    """Each of them, and none of them for another body."""
+    DIALECT.verify(call(data.encode(), signature))
+    with pytest.raises(Rejected, match="SIGNATURE_INVALID"):
+        DIALECT.verify(call(data.encode() + b" ", signature))
+
+
+def test_a_signature_has_one_spelling() -> None:
+    """Blanks, other padding bits and cut base64 are no signature."""
+    data, signature = SIGNATURES[0]
+    raw = base64.b64decode(signature)
+    for wrong in (signature[:-2], f" {signature}", f"{signature}\n", signature[:-3] + "B==", raw.hex(), "é"):
+        with pytest.raises(Rejected, match="SIGNATURE_INVALID"):
+            DIALECT.verify(call(data.encode(), wrong))
+    with pytest.raises(Rejected, match="SIGNATURE_MISSING"):
+        DIALECT.verify(call(data.encode(), ""))
+
+
+def test_the_example_of_the_page_runs() -> None:
+    """Shell and Python accept the same signature, which is one of the published."""
+    assert signature_on_page("hub88") == "Verified OK"
+    page = (HERE.parents[2] / "docs" / "providers" / "hub88.md").read_text()
+    signature = SIGNATURES[0][1]
+    assert all(page.count(signature[start : start + 76]) == 2 for start in range(0, len(signature), 76))
+    assert page.count(PUBLIC_KEY.decode().strip()) == 2
+
+
+def test_a_bet_needs_its_player_s_own_token(tables: Tables) -> None:
+    """Another player's token is no token; nothing is taken."""
+    one, two = tables.home.sit(), tables.home.sit()
+    heard = one.in_session(two.seat.session_id).bet()
+    assert heard.says.code == "RS_ERROR_INVALID_TOKEN", heard
+    assert one.available == 100
+
+
+def test_several_wins_of_one_bet_are_paid(tables: Tables) -> None:
+    """Cascading wins reference the same bet, also after the round was closed."""
+    play = tables.home.sit()
+    yes(play.bet(), tables.traits)
+    yes(play.win("first", amount="1"), tables.traits)
+    closing = play.a_win("last", amount="2")
+    body = closing.body.replace(b'"round_closed": false', b'"round_closed": true')
+    assert body != closing.body
+    yes(play.send(replace(closing, body=body)), tables.traits)
+    yes(play.win("late", amount="4"), tables.traits)
+    assert play.available == 105

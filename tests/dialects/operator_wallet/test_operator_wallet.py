@@ -1,0 +1,164 @@
+"""What only the operator wallet says: hashes that do not cover what is asked, and what is safe about them all the same."""
+
+import json
+from dataclasses import replace
+from hashlib import sha1
+from typing import Any
+
+import pytest
+
+from gateway.dialect import Call
+from gateway.errors import Rejected
+from gateway.providers.operator_wallet import DIALECT
+from gateway.providers.operator_wallet.signature import unix_seconds
+from ledger.integrations import IntegrationError
+from sandbox.dialects.driver import Request, Says
+from tests.dialects.checks import Tables
+from tests.dialects.worked_example import signature_on_page, signed_call
+
+SECRET = "operator-example-secret"
+STAMP, STAMP_S = "2026-12-01 00:00:00", 1_796_083_200
+
+
+def _sha1(text: str) -> str:
+    return sha1((text + SECRET).encode(), usedforsecurity=False).hexdigest()
+
+
+def _call(at_s: float = STAMP_S, params: dict[str, str] | None = None, **changed: Any) -> Call:
+    envelope = {
+        "command": "balance",
+        "request_timestamp": STAMP,
+        "hash": _sha1("balance" + STAMP),
+        "data": {},
+    } | changed
+    headers = {"X-Operator-Id": "op-1", "X-Authorization": _sha1("balance")}
+    call = signed_call(
+        DIALECT, SECRET, headers, json.dumps(envelope).encode(), at_s=at_s, operator_id="op-1", provider="TLT"
+    )
+    return replace(call, path="/balance", params=params or {})
+
+
+def test_the_example_of_the_page_is_a_signature() -> None:
+    """Shell and Python print the same X-Authorization and hash, and both are accepted."""
+    authorization, stamped = signature_on_page("operator_wallet").split()
+    call = _call(hash=stamped)
+    DIALECT.verify(replace(call, headers={**call.headers, b"x-authorization": authorization.encode()}))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"hash": _sha1("balance" + STAMP)[:-1] + "x"}, {"hash": ""}, {"hash": None}, {"hash": 1},
+        {"hash": _sha1("balance")}, {"command": "cancel"}, {"request_timestamp": "2026-12-01 00:00:01"},
+        {"request_timestamp": None}, {"command": "cancel", "hash": _sha1("cancel" + STAMP)},
+    ],
+)  # fmt: skip
+def test_the_bodys_hash_is_verified(wrong: dict[str, Any]) -> None:
+    """And the command is the path's: a hash of another command opens nothing here. OP_20, HTTP 200."""
+    with pytest.raises(Rejected, match="SIGNATURE_INVALID") as refused:
+        DIALECT.verify(_call(**wrong))
+    reply = DIALECT.refuse(_call(), refused.value)
+    assert (reply.status, json.loads(reply.body)["data"]["error_code"]) == (200, "OP_20")
+
+
+def test_time_is_told_in_several_forms_and_runs_out() -> None:
+    """Sixty seconds, both ways."""
+    for stamp in (STAMP, "2026-12-01T00:00:00Z", "2026-12-01T00:00:00.5Z", "1796083200", "1796083200123"):
+        call = _call(request_timestamp=stamp, hash=_sha1("balance" + stamp))
+        DIALECT.verify(call)
+        assert int(unix_seconds(stamp) or 0) == STAMP_S
+    for at_s in (STAMP_S - 61, STAMP_S + 61):
+        with pytest.raises(Rejected, match="SIGNATURE_EXPIRED"):
+            DIALECT.verify(_call(at_s))
+    for stamp in ("yesterday", "2026-13-01 00:00:00", "", "9" * 30):
+        with pytest.raises(Rejected, match="SIGNATURE_EXPIRED"):
+            DIALECT.verify(_call(request_timestamp=stamp, hash=_sha1("balance" + stamp)))
+
+
+def test_the_path_names_the_provider() -> None:
+    """Where the integration says which it is."""
+    DIALECT.verify(_call(params={"provider": "TLT"}))
+    with pytest.raises(Rejected, match="SIGNATURE_INVALID"):
+        DIALECT.verify(_call(params={"provider": "another"}))
+
+
+def test_who_proved_nothing_hears_no_hash() -> None:
+    """A hash of the secret is only told to who knows it."""
+    call = _call()
+    stranger = replace(call, headers={b"x-operator-id": b"op-1", b"x-authorization": b"0" * 40})
+    for asked, proven in ((call, True), (stranger, False)):
+        reply = DIALECT.refuse(asked, Rejected("SIGNATURE_INVALID"))
+        assert bool(json.loads(reply.body)["hash"]) is proven
+        assert reply.status == 403
+
+
+def test_a_hash_with_another_content_moves_no_more_money(tables: Tables) -> None:
+    """All calls of one second share their hash, so it cannot be used up. The very same call again is a repeat; with
+    another content under its transaction id it is refused.
+    """
+    play = tables.home.sit()
+    signed = play.driver.signed(play.a_bet())
+    assert tables.home.send_as_is(signed, play.seat).told.balance == 98
+    with tables.home.house.no_event():
+        again = tables.home.send_as_is(signed, play.seat)
+        assert again.told.ok
+        assert again.told.balance == 98
+        forged = replace(signed, body=signed.body.replace(b'"amount": 2', b'"amount": 1'))
+        assert tables.home.send_as_is(forged, play.seat).says == Says(200, "OP_40")
+        flipped = replace(signed, body=signed.body.replace(b'"BET"', b'"WIN"'))
+        assert tables.home.send_as_is(flipped, play.seat).says == Says(200, "OP_40")
+    assert play.available == 98
+
+
+def test_it_needs_a_known_place(tables: Tables) -> None:
+    """No integration without `ip_allow` or `client_certificate`."""
+    from gateway.dialects import check_options  # reads every folder
+
+    with pytest.raises(IntegrationError, match="known place"):
+        check_options(DIALECT, {"operator_id": "op-1"})
+
+
+def test_the_answer_may_stand_beside_its_request() -> None:
+    """As two public integrations of the protocol have it."""
+    call = _call()
+    options = {**call.integration.options, "envelope": "wrapped"}
+    wrapped = replace(call, integration=replace(call.integration, options=options))
+    content = json.loads(DIALECT.refuse(wrapped, Rejected("INSUFFICIENT_FUNDS")).body)
+    assert content["request"]["command"] == "balance"
+    assert content["response"]["data"] == {"error_code": "OP_31", "error_message": "Insufficient funds"}
+
+
+def test_the_contracts_own_paths_find_the_integration(tables: Tables) -> None:
+    """By X-Operator-Id."""
+    play = tables.home.sit()
+    signed = play.driver.signed(play.driver.balance(play.seat))
+    headers = {**signed.headers, "Content-Length": str(len(signed.body))}
+    house = tables.home.house
+    reply = house.run(house.call("POST", "/api/v1/provider/TLT/balance", headers.items(), [signed.body]))
+    assert reply.json["data"] == {"balance": 100, "currency_code": "EUR"}
+    headers["X-Operator-Id"] = "operator-nobody"
+    reply = house.run(house.call("POST", "/api/v1/provider/TLT/balance", headers.items(), [signed.body]))
+    assert reply.status == 404
+
+
+def test_a_status_is_told_only_of_the_players_own(tables: Tables) -> None:
+    """Another player's transaction is not found."""
+    play, other = tables.home.sit(), tables.home.sit()
+    play.bet()
+    for asking, word in ((play, Says(200, "OK")), (other, Says(200, "OP_41"))):
+        body = {"user_id": asking.seat.player_id, "transaction_id": play.id("bet"), "transaction_type": "BET"}
+        assert asking.send(Request("/status", json.dumps(body).encode())).says == word
+
+
+def test_what_a_provider_leaves_empty_is_absent(tables: Tables) -> None:
+    """Nulls of optional fields, an empty token of a win, and ids as numbers."""
+    play = tables.home.sit()
+    play.bet()
+    win = json.loads(play.a_win().body) | {"token": "", "round_finished": None, "context": None}
+    assert play.send(Request("/changebalance", json.dumps(win).encode())).told.balance == 103
+    bet = json.loads(play.a_bet("other").body) | {"token": ""}
+    assert play.send(Request("/changebalance", json.dumps(bet).encode())).says == Says(200, "OP_21")
+    number = json.loads(play.a_bet().body) | {"transaction_id": 77001, "round_id": 5, "game_id": 43}
+    assert play.send(Request("/changebalance", json.dumps(number).encode())).told.balance == 101
+    text = number | {"transaction_id": "77001", "round_id": "5", "game_id": "43"}
+    assert play.send(Request("/changebalance", json.dumps(text).encode())).told.balance == 101

@@ -1,0 +1,129 @@
+"""What only SoftSwiss v2 says."""
+
+import json
+import uuid
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from gateway.errors import Rejected
+from gateway.providers.softswiss import DIALECT
+from ledger.callback import Balances
+from sandbox.dialects.driver import Request, Says
+from tests.dialects.checks import Tables
+from tests.dialects.house import Play
+from tests.dialects.worked_example import signature_on_page, signed_call
+
+BODY = b'{"account_id":"p_demo_1","currency":"EUR","game_id":"PlatinumLightning"}'
+
+
+def test_the_example_of_the_page_is_a_signature() -> None:
+    """Shell and Python print the same, and it is accepted; in capital letters it is not."""
+    signature = signature_on_page("softswiss")
+    DIALECT.verify(signed_call(DIALECT, "softswiss-example-token", {"X-REQUEST-SIGN": signature}, BODY))
+    with pytest.raises(Rejected, match="SIGNATURE_INVALID"):
+        DIALECT.verify(signed_call(DIALECT, "softswiss-example-token", {"X-REQUEST-SIGN": signature.upper()}, BODY))
+
+
+def test_a_lack_of_money_always_tells_the_balance() -> None:
+    """Codes 100, 105 and 106 must carry it: the one before the request."""
+    call = signed_call(DIALECT, "softswiss-example-token", {}, BODY)
+    balances = Balances("EUR", 2, 300, 50, 0, 0)
+    reply = DIALECT.refuse(call, Rejected("INSUFFICIENT_FUNDS", balances=balances))
+    assert reply.status == 400
+    assert json.loads(reply.body)["meta"] == {
+        "api_code": "100",
+        "api_message": "insufficient funds",
+        "balance": "3.50",
+    }
+
+
+def test_a_batch_is_applied_in_order_or_not_at_all(tables: Tables) -> None:
+    """A win pays for the bet after it; the bet before it must stand on its own."""
+    play = tables.home.sit("1")
+    win, bet = _move("win", play.id("win"), "5.00"), _move("bet", play.id("bet"), "5.50")
+    refused = play.send(_bet_win(play, "round", [bet, win]))
+    assert refused.says == Says(400, "100")
+    assert refused.told.balance == Decimal("1.00")
+    done = play.send(_bet_win(play, "round", [win, bet]))
+    assert done.told.ok, done
+    assert done.told.balance == Decimal("0.50")
+    assert play.available == Decimal("0.50")
+
+
+def test_a_tombstone_refuses_the_whole_request(tables: Tables) -> None:
+    """One transaction that was rolled back before it came, bet or win, keeps the others from being applied."""
+    play = tables.home.sit()
+    assert play.cancel("undo", "gone").told.ok
+    for kind in ("bet", "win"):
+        heard = play.send(
+            _bet_win(play, "round", [_move("bet", play.id("fresh"), "1.00"), _move(kind, play.id("gone"), "2.00")])
+        )
+        assert heard.says == Says(400, "409"), heard
+    assert play.available == 100
+
+
+def test_one_rollback_request_undoes_several(tables: Tables) -> None:
+    """In their order, with one id each: a bet, its win, and one that never came."""
+    play = tables.home.sit()
+    assert play.send(play.driver.bet_and_win(play.seat, play.id("b"), "10", play.id("w"), "30", play.id("r"))).told.ok
+    originals = {play.id("undo b"): play.id("b"), play.id("undo w"): play.id("w"), play.id("undo x"): play.id("x")}
+    request = _post(
+        play, "/rollback", game_id="g", round_id_provider=play.id("r"), finished=True,
+        transactions=[
+            {"id_provider": id_provider, "type": "rollback", "original_id_provider": original}
+            for id_provider, original in originals.items()
+        ],
+    )  # fmt: skip
+    first, again = play.send(request), play.send(request)
+    assert first.told.balance == again.told.balance == 100
+    ids = [one["id"] for one in json.loads(first.answer.body)["transactions"]]
+    assert ids[0]
+    assert ids[1]
+    assert ids[2] == ""
+    assert first.answer.body == again.answer.body
+
+
+def test_a_rollback_of_an_unknown_player_is_remembered(tables: Tables) -> None:
+    """There is no balance to tell (101), but the bet can never begin, also once the player has a wallet."""
+    unknown = replace(tables.home.sit().seat, player_id=f"later_{uuid.uuid4().hex}", session_id="")
+    bet_id, driver = uuid.uuid4().hex, tables.home.driver
+    cancel = driver.cancel(unknown, uuid.uuid4().hex, bet_id, "2", "round")
+    assert tables.home.send(cancel, unknown).says == Says(400, "101")
+    play = tables.home.sit(player_id=unknown.player_id)
+    assert play.send(driver.bet(play.seat, bet_id, "2", "round")).says == Says(400, "409")
+
+
+def test_the_end_of_a_round_is_no_end_of_money(tables: Tables) -> None:
+    """Late wins, late bets and rollbacks of a finished round are answered; /finish tells today's balance each time."""
+    play = tables.home.sit()
+    finish = play.driver.finish(play.seat, play.id("round"))
+    assert play.bet().told.ok
+    assert play.send(finish).told.balance == 98
+    assert play.win().told.balance == 103
+    assert play.send(finish).told.balance == 103
+    assert play.bet("late").told.balance == 101
+    assert play.cancel().told.balance == 103
+
+
+def test_softswiss_own_paths_lead_to_the_same(tables: Tables) -> None:
+    """A transaction that came by one path is a repeat by the other."""
+    play = tables.home.sit()
+    bet = play.a_bet()
+    first, again = play.send(bet), play.send(replace(bet, path="/v2/provider_a8r.Round/BetWin"))
+    assert first.answer.body == again.answer.body
+    assert play.available == 98
+
+
+def _move(kind: str, id_provider: str, amount: str) -> dict[str, object]:
+    return {"id_provider": id_provider, "type": kind, "amount": amount}
+
+
+def _bet_win(play: Play, round_name: str, transactions: list[dict[str, object]]) -> Request:
+    return _post(play, "/betwin", game_id="g", round_id=play.id(round_name), transactions=transactions)
+
+
+def _post(play: Play, path: str, **content: object) -> Request:
+    who = {"account_id": play.seat.player_id, "currency": play.seat.currency}
+    return Request(path, json.dumps(who | content).encode())

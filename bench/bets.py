@@ -102,7 +102,7 @@ class _Bench:
                 else:
                     self._yardstick(yardsticks, figure, seconds / TURNS)
         return {
-            "environment": _environment(ledger),
+            "environment": environment(ledger),
             "figures": [figure.to_dict() for figure in figures],
             "ratios": _ratios(figures),
             "load_ceiling": self._ceiling(concurrency),
@@ -202,7 +202,7 @@ def _ratios(figures: Sequence[Figure]) -> list[dict[str, Any]]:
     ]
 
 
-def _environment(ledger: ServedLedger) -> dict[str, str]:
+def environment(ledger: ServedLedger) -> dict[str, str]:
     return {
         "cores": str(os.cpu_count()),
         "machine": platform.machine(),

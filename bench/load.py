@@ -46,6 +46,8 @@ class Job:
     """Each bet goes to one of them, by chance."""
     latencies: str
     """File for the latencies, 8-byte floats, in seconds."""
+    prepared: str | None = None
+    """File of whole requests, each after its length in 4 bytes. None: bets of the canonical API, made here."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,15 @@ def signed_bets(job: Job) -> list[bytes]:
             f"X-Idempotency-Key: {name}\r\n{signing.HEADER}: {signature}\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         requests.append(head.encode() + body)
+    return requests
+
+
+def prepared_requests(path: str) -> list[bytes]:
+    content, requests, start = Path(path).read_bytes(), [], 0
+    while start < len(content):
+        end = start + 4 + int.from_bytes(content[start : start + 4], "big")
+        requests.append(content[start + 4 : end])
+        start = end
     return requests
 
 
@@ -205,4 +216,5 @@ if __name__ == "__main__":
         uvloop.run(_respond())
     else:
         asked = Job(**json.load(sys.stdin))
-        print(json.dumps(asdict(uvloop.run(_fire(asked, signed_bets(asked))))))
+        ready = prepared_requests(asked.prepared) if asked.prepared else signed_bets(asked)
+        print(json.dumps(asdict(uvloop.run(_fire(asked, ready)))))

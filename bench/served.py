@@ -23,11 +23,13 @@ from ledger.journal import Journal
 from ledger.secrets import Vault, new_secrets_key
 from ledger.settings import PREFIX, Settings
 from ledger.store import migrate
+from sandbox.dialects.driver import Driver, Seat
 from sandbox.postgres import Postgres
 from sandbox.process import free_ports
 from sandbox.service import GatewayService
 
 TENANT, REGION, PROVIDER, CURRENCY = "brand", "EU", "studio", "EUR"
+EXPONENT, GAME = 2, "game_1"
 DEPOSIT = Amount(10**9, 0)
 NEVER_US = 9 * 10**15
 """When the sessions expire: microseconds since the epoch."""
@@ -84,14 +86,32 @@ class ServedLedger:
 
     def _prepare(self) -> None:
         migrate.upgrade(self.postgres.url)
-        settings = Settings(
-            database_url=SecretStr(self.postgres.url), secrets_key=SecretStr(self._secrets_key), journal_batch=500
-        )
+        settings = self._settings()
         with psycopg.connect(self.postgres.url) as connection:
             self.issued = integrations.add(
                 connection, Vault(settings), tenant_id=TENANT, region=REGION, provider_id=PROVIDER
             )
-        self.sessions = asyncio.run(_open_players(settings, self.issued.integration_id, self._wallets))
+        players = [f"p_{n}" for n in range(self._wallets)]
+        self.sessions = asyncio.run(_open_players(settings, TENANT, self.issued.integration_id, players))
+
+    def mount(self, driver: Driver, wallets: int) -> list[Seat]:
+        """An integration in the driver's dialect, for a tenant of its own with as many players."""
+        setup = driver.setup()
+        settings = self._settings()
+        with psycopg.connect(self.postgres.url) as connection:
+            issued = integrations.add(
+                connection, Vault(settings), tenant_id=driver.name, region=REGION, provider_id=PROVIDER,
+                dialect=driver.name, options=setup.options, secret=setup.secret, public_keys=setup.public_keys,
+            )  # fmt: skip
+        driver.mounted(f"/integrations/{issued.integration_id}", issued.kid)
+        players = [driver.player_id(n) for n in range(1, wallets + 1)]
+        sessions = asyncio.run(_open_players(settings, driver.name, issued.integration_id, players))
+        return [Seat(*one, CURRENCY, EXPONENT, GAME) for one in zip(players, sessions, strict=True)]
+
+    def _settings(self) -> Settings:
+        return Settings(
+            database_url=SecretStr(self.postgres.url), secrets_key=SecretStr(self._secrets_key), journal_batch=500
+        )
 
     def gateway_cpu_s(self) -> float:
         return sum(process_cpu_s(gateway.pid) for gateway in self.gateways)
@@ -127,26 +147,26 @@ class _ProfiledGateway(GatewayService):
         return [python, "-m", "cProfile", "-o", self._profile, *arguments]
 
 
-async def _open_players(settings: Settings, integration_id: str, count: int) -> list[str]:
-    """Give `count` players a wallet with money and a session; tells the sessions' ids."""
+async def _open_players(settings: Settings, tenant_id: str, integration_id: str, players: Sequence[str]) -> list[str]:
+    """Give each player a wallet with money and a session; tells the sessions' ids."""
     sessions: list[str] = []
     async with Journal(settings) as journal:
-        for first in range(0, count, _AT_ONCE):
-            callbacks = [_opened(integration_id, f"p_{n}") for n in range(first, min(first + _AT_ONCE, count))]
+        for first in range(0, len(players), _AT_ONCE):
+            callbacks = [_opened(tenant_id, integration_id, one) for one in players[first : first + _AT_ONCE]]
             for outcomes in await asyncio.gather(*map(journal.submit, callbacks)):
                 assert not outcomes[-1].refusal_code, outcomes
                 sessions.append(outcomes[-1].result["session_id"])
     return sessions
 
 
-def _opened(integration_id: str, player: str) -> Callback:
-    operator = Origin(TENANT, REGION, None, None, "bench", f"open:{player}", "bench")
+def _opened(tenant_id: str, integration_id: str, player: str) -> Callback:
+    operator = Origin(tenant_id, REGION, None, None, "bench", f"open:{player}", "bench")
     paid_in = replace(operator, idempotency_key=f"pay:{player}")
-    provider = Origin(TENANT, REGION, integration_id, PROVIDER, "bench", f"start:{player}", "bench")
+    provider = Origin(tenant_id, REGION, integration_id, PROVIDER, "bench", f"start:{player}", "bench")
     return Callback(
         (
-            OpenWallet(operator, str(uuid7()), 0, player, CURRENCY, 2),
+            OpenWallet(operator, str(uuid7()), 0, player, CURRENCY, EXPONENT),
             Deposit(paid_in, str(uuid7()), 0, player, CURRENCY, DEPOSIT, "bench", "bench"),
-            StartSession(provider, str(uuid7()), 0, player, CURRENCY, "game_1", None, "real", NEVER_US),
+            StartSession(provider, str(uuid7()), 0, player, CURRENCY, GAME, None, "real", NEVER_US),
         )
     )

@@ -19,18 +19,36 @@ def bets(
     concurrency: Annotated[str, typer.Option(help="Clients at once, with commas.")] = "1,16,64,256",
     wallets: Annotated[int, typer.Option(min=1, max=100_000, help="Wallets of the spread runs.")] = 10_000,
     gateways: Annotated[int, typer.Option(min=1, max=64, help="Gateway processes; they share one port.")] = 2,
+    dialect: Annotated[
+        list[str] | None,
+        typer.Option(help="Measure a provider's protocol beside the canonical API instead; all: each."),
+    ] = None,
     *,
     profile: Annotated[bool, typer.Option(help="Also say where the gateway's time goes.")] = False,
     as_json: Json = False,
 ) -> None:
     """Bets per second and latency through real HTTP with verified signatures and durable commits, beside pgbench on the
-    same rows.
+    same rows; or, with --dialect, beside the canonical API.
     """
-    from bench.bets import run
+    from bench import bets, dialects
+    from sandbox.dialects import NAMES
 
-    run(
+    clients = [int(part) for part in concurrency.split(",")]
+    if dialect:
+        if unknown := set(dialect) - {*NAMES, dialects.ALL}:
+            raise typer.BadParameter(f"no dialect {min(unknown)}: there are {', '.join(NAMES)} and all")
+        dialects.run(
+            dialects=dialect,
+            seconds=seconds,
+            concurrency=clients,
+            wallets=wallets,
+            gateways=gateways,
+            as_json=as_json,
+        )
+        return
+    bets.run(
         seconds=seconds,
-        concurrency=[int(part) for part in concurrency.split(",")],
+        concurrency=clients,
         wallets=wallets,
         gateways=gateways,
         profile=profile,

@@ -11,15 +11,20 @@ import pytest
 
 from tests.docs.pages import ROOT, blocks
 
-FIRST_BET = ROOT / "docs" / "how-to" / "first-bet.md"
+HOW_TO = ROOT / "docs" / "how-to"
+FIRST_BET = HOW_TO / "first-bet.md"
 API = ROOT / "docs" / "reference" / "api.md"
+BEHIND = [
+    API,
+    *(HOW_TO / f"{name}.md" for name in ("launch-a-game", "bet-in-another-currency", "close-abandoned-bets")),
+]
 TIMEOUT_S = 300
 
 
 def script() -> str:
-    """The blocks of first-bet.md; before its last one, which stops the system, those of api.md."""
+    """The blocks of first-bet.md; before its last one, which stops the system, those of the pages that build on it."""
     *road, down = _steps(FIRST_BET)
-    return "\n".join([*road, *_steps(API), down])
+    return "\n".join([*road, *(step for page in BEHIND for step in _steps(page)), down])
 
 
 def _steps(page: Path) -> list[str]:
@@ -32,7 +37,7 @@ def _steps(page: Path) -> list[str]:
 
 @pytest.mark.slow
 def test_the_examples_run(tmp_path: Path) -> None:
-    """Every shell block of `first-bet.md` and every example of `api.md` works, in order, exactly as printed."""
+    """Every shell block of `first-bet.md` and every example of the pages behind it works, in order, exactly as printed."""
     missing = [tool for tool in ("bash", "curl", "openssl") if shutil.which(tool) is None]
     if missing:
         pytest.skip(f"the examples need {', '.join(missing)} on the path")

@@ -1,0 +1,84 @@
+"""One gateway with every dialect mounted, shared by all tests of dialects."""
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from gateway.dialect import Dialect
+from ledger.secrets import new_secrets_key
+from ledger.settings import Settings
+from sandbox.dialects import driver_of
+from tests.dialects.checks import Tables
+from tests.dialects.house import FINE, House, Table
+from tests.servers import Servers, fresh_database
+
+PROVIDERS = Path(__file__).parents[2] / "gateway" / "providers"
+FOLDERS = tuple(sorted(path.parent.name for path in PROVIDERS.glob("*/__init__.py")))
+"""Of the dialects, as they are on disk: what has no driver or test is found missing."""
+TENANTS = "home", "other", FINE
+
+
+def settings_of(database_url: str) -> Settings:
+    return Settings(database_url=SecretStr(database_url), secrets_key=SecretStr(new_secrets_key()))
+
+
+def dialects_that_load() -> tuple[dict[str, Dialect], dict[str, str]]:
+    """By name; and what is wrong with the others, so that a broken folder fails its own tests and nobody else's."""
+    good, broken = {}, {}
+    for name in FOLDERS:
+        try:
+            good[name] = import_module(f"gateway.providers.{name}").DIALECT
+            driver_of(name)
+        except Exception as error:  # noqa: BLE001  # told by the tests of that dialect
+            broken[name] = repr(error)
+    return good, broken
+
+
+def laid(
+    house: House, dialects: Mapping[str, Dialect], mounted: Mapping[str, Mapping[str, Table]]
+) -> dict[str, Tables]:
+    """What the checks play with, once the house is open."""
+    return {
+        name: Tables(**tables, dialect=dialects[name], integration=house.integration(tables["home"]))
+        for name, tables in mounted.items()
+    }
+
+
+@pytest.fixture(scope="session")
+def house_of_all(servers: Servers, ledger_template: str) -> Iterator[tuple[dict[str, Tables], dict[str, str]]]:
+    """Every dialect is mounted for three tenants, with keys of their own; the EUR of `fine` has four decimals."""
+    dialects, broken = dialects_that_load()
+    with fresh_database(servers.database_url, template=ledger_template) as url:
+        house = House(settings_of(url), dialects)
+        mounted = {
+            name: {tenant: house.mount(driver_of(name, tenant), tenant) for tenant in TENANTS}
+            for name in dialects
+            if name not in broken
+        }
+        with house:
+            yield laid(house, dialects, mounted), broken
+
+
+@pytest.fixture
+def all_tables(house_of_all: tuple[dict[str, Tables], dict[str, str]]) -> dict[str, Tables]:
+    """By dialect."""
+    return house_of_all[0]
+
+
+@pytest.fixture
+def tables(request: pytest.FixtureRequest, house_of_all: tuple[dict[str, Tables], dict[str, str]]) -> Iterator[Tables]:
+    """Of the dialect that the test is parametrised with, or whose folder the test is in. A test that fails shows the
+    gateway's log.
+    """
+    name = getattr(request, "param", None) or request.path.parent.name
+    found, broken = house_of_all
+    assert name not in broken, (
+        f"gateway/providers/{name} with sandbox/dialects/{name}.py cannot be used: {broken[name]}"
+    )
+    log = found[name].home.house.log
+    start = log.tell()
+    yield found[name]
+    print(log.getvalue()[start:][-6000:])

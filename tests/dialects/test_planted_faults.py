@@ -1,0 +1,186 @@
+"""The suite finds what it is there to find: each planted fault makes a check fail that passes without it."""
+
+import copy
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import structlog
+
+from gateway.dialect import Books, Call, Dialect, Endpoint, Reply
+from gateway.errors import Rejected
+from gateway.providers.softswiss import DIALECT as BASE_DIALECT
+from ledger.callback import Balances, Outcome
+from ledger.core.commands import RollbackBet
+from ledger.core.money import Amount
+from sandbox.dialects import driver_of
+from tests.dialects import checks
+from tests.dialects.checks import Check, Tables
+from tests.dialects.conftest import TENANTS, laid, settings_of
+from tests.dialects.house import House
+from tests.dialects.test_histories import run_histories
+from tests.servers import Servers, fresh_database
+
+BASE = "softswiss"
+"""Any dialect would do whose credentials prove the content."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    about: str
+    plant: Callable[[Dialect], Dialect]
+    found_by: Check
+
+
+def _every_endpoint(dialect: Dialect, changed: Callable[[Endpoint], Any]) -> Dialect:
+    return replace(dialect, endpoints=tuple(replace(one, handle=changed(one)) for one in dialect.endpoints))
+
+
+def _trusting(dialect: Dialect) -> Dialect:
+    return replace(dialect, verify=lambda call: None)
+
+
+def _comparing_prefixes(dialect: Dialect) -> Dialect:
+    """Lets the empty signature pass."""
+
+    def verify(call: Call) -> None:
+        if call.header(b"x-request-sign"):
+            dialect.verify(call)
+
+    return replace(dialect, verify=verify)
+
+
+class _Inventing(Call):
+    """Makes an id up for each call."""
+
+    def command(self, kind: Any, operation: str, transaction_id: str, **fields: Any) -> Any:
+        made_up = {name: f"{fields[name]}-{uuid.uuid4()}" for name in ("bet_id", "win_id") if fields.get(name)}
+        return super().command(kind, operation, str(uuid.uuid4()), **(fields | made_up))
+
+
+class _Rounding(Call):
+    """Cuts the decimals off that it does not like."""
+
+    def command(self, kind: Any, operation: str, transaction_id: str, **fields: Any) -> Any:
+        if amount := fields.get("amount"):
+            cut = max(0, amount.scale - 2)
+            fields["amount"] = Amount(amount.unscaled // 10**cut, amount.scale - cut)
+        return super().command(kind, operation, transaction_id, **fields)
+
+
+def _called_as(kind: type[Call]) -> Callable[[Dialect], Dialect]:
+    def plant(dialect: Dialect) -> Dialect:
+        def changed(endpoint: Endpoint) -> Any:
+            def handle(call: Call, books: Books) -> Any:
+                other = copy.copy(call)
+                object.__setattr__(other, "__class__", kind)
+                return endpoint.handle(other, books)
+
+            return handle
+
+        return _every_endpoint(dialect, changed)
+
+    return plant
+
+
+@dataclass(frozen=True)
+class _Forgetful:
+    """Says yes to the cancel of what it does not know, and forgets it."""
+
+    books: Any
+
+    async def decide(self, *commands: Any) -> tuple[Outcome, ...]:
+        (command, *_) = commands
+        if isinstance(command, RollbackBet) and await self.books.bet(command.bet_id) is None:
+            balances = await self.books.wallet(command.player, command.currency)
+            assert isinstance(balances, Balances)
+            told = {"status": "tombstoned", "rollback_id": "rb_0"}
+            return tuple(Outcome(one.kind, result=told, balances=balances) for one in commands)
+        outcomes: tuple[Outcome, ...] = await self.books.decide(*commands)
+        return outcomes
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.books, name)
+
+
+def _forgetful(dialect: Dialect) -> Dialect:
+    return _every_endpoint(dialect, lambda endpoint: lambda call, books: endpoint.handle(call, _Forgetful(books)))
+
+
+def _chatty(dialect: Dialect) -> Dialect:
+    """Logs what it compares."""
+
+    def verify(call: Call) -> None:
+        structlog.get_logger("dialect").info("verifying", signature=call.header(b"x-request-sign"))
+        dialect.verify(call)
+
+    return replace(dialect, verify=verify)
+
+
+def _talkative(dialect: Dialect) -> Dialect:
+    def refuse(call: Call, rejected: Rejected) -> Reply:
+        reply = dialect.refuse(call, rejected)
+        return reply._replace(body=reply.body[:-1] + f',"why":"{rejected.details}"}}'.encode())
+
+    return replace(dialect, refuse=refuse)
+
+
+def _blaming_the_player(dialect: Dialect) -> Dialect:
+    """Tells a database that is down as a lack of money."""
+
+    def refuse(call: Call, rejected: Rejected) -> Reply:
+        broke = Rejected("INSUFFICIENT_FUNDS", available="0", currency="EUR", asked="1")
+        return dialect.refuse(call, broke if rejected.code == "UNAVAILABLE" else rejected)
+
+    return replace(dialect, refuse=refuse)
+
+
+FAULTS = {
+    "trusting": Fault("verify compares nothing", _trusting, checks.each_mutated_byte_of_the_body_is_refused),
+    "absent": Fault(
+        "no signature is as good as one", _comparing_prefixes, checks.a_missing_or_cut_signature_is_refused
+    ),
+    "anybody": Fault("any key opens", _trusting, checks.another_key_is_refused),
+    "inventing": Fault("ids are made up", _called_as(_Inventing), checks.the_same_bet_three_times_is_one_bet),
+    "forgetful": Fault("no tombstone", _forgetful, checks.a_cancel_overtakes_its_bet),
+    "rounding": Fault("amounts are rounded", _called_as(_Rounding), checks.more_decimals_than_the_wallet_has),
+    "chatty": Fault("credentials are logged", _chatty, checks.no_secret_is_logged),
+    "talkative": Fault("a refusal tells inner details", _talkative, checks.every_code_has_an_answer),
+    "blaming": Fault("an outage is told as a lack of money", _blaming_the_player, checks.every_code_has_an_answer),
+}
+
+
+def random_histories(tables: Tables) -> None:
+    run_histories(tables, 40, shrink=False)
+
+
+FAULTS |= {
+    "inventing-in-a-history": Fault("ids are made up", _called_as(_Inventing), random_histories),
+    "forgetful-in-a-history": Fault("no tombstone", _forgetful, random_histories),
+}
+
+
+@pytest.fixture(scope="module")
+def faulty(servers: Servers, ledger_template: str) -> Iterator[dict[str, Tables]]:
+    """The base dialect with each fault, and without any, on a gateway of their own."""
+    dialects = {"sound": BASE_DIALECT} | {name: fault.plant(BASE_DIALECT) for name, fault in FAULTS.items()}
+    dialects = {name: replace(dialect, name=name) for name, dialect in dialects.items()}
+    with fresh_database(servers.database_url, template=ledger_template) as url:
+        house = House(settings_of(url), dialects)
+        mounted = {
+            name: {tenant: house.mount(driver_of(BASE, tenant), tenant, name=name, dialect=name) for tenant in TENANTS}
+            for name in dialects
+        }
+        with house:
+            yield laid(house, dialects, mounted)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_planted_fault_is_found(faulty: dict[str, Tables], name: str):
+    """The check passes without the fault, and fails with it."""
+    fault = FAULTS[name]
+    fault.found_by(faulty["sound"])
+    with pytest.raises(AssertionError):
+        fault.found_by(faulty[name])

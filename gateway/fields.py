@@ -21,7 +21,7 @@ from pydantic_core import PydanticCustomError
 from gateway.errors import Rejected
 from gateway.strict_json import MalformedJsonError, Number, parse_object
 from ledger.core.money import COMMON_EXPONENTS, Amount, format_minor, parse_amount
-from ledger.identifiers import CURRENCY, ID, player_id_fault
+from ledger.identifiers import CURRENCY, ID, PLAYER_ID, player_id_fault
 
 B = TypeVar("B", bound="Body")
 
@@ -92,7 +92,8 @@ Id = Annotated[str, Field(pattern=ID)]
 ProviderId = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,200}$")]
 """An id that a provider makes: of a bet, a round, a game. Any printable text."""
 PlayerId = Annotated[
-    Id,
+    str,
+    Field(pattern=PLAYER_ID),
     AfterValidator(_player_id),
     Field(description="The operator's own opaque id; never an e-mail address or a phone number."),
 ]

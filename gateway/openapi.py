@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 from gateway.canonical import OPERATIONS, Operation, Wallet
 from gateway.dialect import Dialect
 from ledger import __version__
-from ledger.identifiers import CURRENCY, ID
+from ledger.identifiers import CURRENCY, ID, PLAYER_ID
 from schemas.errors import ERRORS
 
 _SIGNED = (
@@ -39,7 +39,7 @@ Game providers with a protocol of their own do not call these routes but the bas
 `/integrations/{brand}/{region}/{name}`, in one of the dialects that the tag `dialects` lists.
 """
 
-_PATH_PARAMETERS = {"session_id": ID, "player_id": ID, "currency": CURRENCY}
+_PATH_PARAMETERS = {"session_id": ID, "player_id": PLAYER_ID, "currency": CURRENCY}
 _TRACE = {
     "X-Trace-Id": {
         "description": "The trace id: yours if you sent one.",

@@ -3,14 +3,18 @@
 import re
 
 ID = r"^[A-Za-z0-9_:.\-]{1,128}$"
+PLAYER_ID = r"^[A-Za-z0-9_:.|\-]{1,128}$"
+"""Some operators make theirs of several parts: 8|USDT|USD. A slash would end the part of a path, and of a Kafka key."""
 CURRENCY = r"^[A-Z][A-Z0-9_]{2,15}$"
 
 _id = re.compile(ID.removesuffix("$"))
+_player_id = re.compile(PLAYER_ID.removesuffix("$"))
 _currency = re.compile(CURRENCY.removesuffix("$"))
 # National or international, bare or grouped. A shorter bare number is somebody's account number.
 _phone = re.compile(r"(?:\+|00)?[0-9]+(?:[.\-][0-9]+)+|(?:\+|0)[0-9]+|[0-9]{10,15}")
 
 FORM = "must be 1 to 128 of the characters A-Z a-z 0-9 _ : . -"
+PLAYER_FORM = f"{FORM} |"
 
 
 def is_id(text: str) -> bool:
@@ -27,7 +31,11 @@ def player_id_fault(text: str) -> str | None:
     """
     if "@" in text:
         return "looks like an e-mail address; send the operator's own opaque id"
-    digits = sum(character.isdigit() for character in text)
-    if 7 <= digits <= 15 and _phone.fullmatch(text):
+    if any(map(_is_phone, text.split("|"))):
         return "looks like a phone number; send the operator's own opaque id, or put a letter before it"
-    return None if is_id(text) else FORM
+    return None if _player_id.fullmatch(text) else PLAYER_FORM
+
+
+def _is_phone(text: str) -> bool:
+    digits = sum(character.isdigit() for character in text)
+    return 7 <= digits <= 15 and _phone.fullmatch(text) is not None

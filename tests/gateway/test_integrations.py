@@ -128,13 +128,13 @@ def test_a_key_is_valid_in_its_time_only(gateway: RunningGateway) -> None:
     assert caller.send("POST", "/v1/sessions/s_1/end").code == "SESSION_NOT_FOUND"
 
 
-@pytest.mark.parametrize("player_id", ["p_demo_1", "1234567", "123456789", "018f4c2a-9d77-7c2b-8f3e-6b1a0d9e4f11", "12345678901234567890", "a-1.2:3"])  # fmt: skip
+@pytest.mark.parametrize("player_id", ["p_demo_1", "1234567", "123456789", "018f4c2a-9d77-7c2b-8f3e-6b1a0d9e4f11", "12345678901234567890", "a-1.2:3", "8|USDT|USD"])  # fmt: skip
 def test_an_operators_own_ids_are_taken(player_id: str) -> None:
     """Opaque names, account numbers, UUIDs."""
     assert player_id_fault(player_id) is None
 
 
-@pytest.mark.parametrize("player_id", ["a@b.c", "+4915112345678", "004915112345678", "0151-12345678", "555.123.4567", "4915112345678", "", "a b", "x" * 129, "p\n"])  # fmt: skip
+@pytest.mark.parametrize("player_id", ["a@b.c", "+4915112345678", "004915112345678", "0151-12345678", "555.123.4567", "4915112345678", "", "a b", "x" * 129, "p\n", "a/b", "4915112345678|USD"])  # fmt: skip
 def test_personal_or_malformed_ids_are_refused(player_id: str) -> None:
     """E-mail addresses, phone numbers, and what is no name at all."""
     assert player_id_fault(player_id)

@@ -2,8 +2,8 @@
 
 from gateway.dialect import Books, Call, Dialect, Endpoint, Option, Reply
 from gateway.errors import Rejected
-from gateway.fields import MINOR_EXPONENTS, minor_exponent, read_json, scaled, validated
-from gateway.providers.bgaming.answers import balance_after, refuse, subunits, tx_id
+from gateway.fields import MINOR_EXPONENTS, read_json, scaled, validated
+from gateway.providers.bgaming.answers import balance_after, exponent_of, refuse, subunits, tx_id
 from gateway.providers.bgaming.bodies import Action, FreeSpins, Play, Winner
 from gateway.signing import verify_hmac_hex
 from gateway.strict_json import dump
@@ -54,7 +54,7 @@ async def play(call: Call, books: Books) -> Reply:
     try:
         outcomes = (await books.decide(*commands))[: len(actions)]
     except Rejected as rejected:
-        raise await _who_or_which_currency(books, body.user_id, rejected) from rejected
+        raise await _more_precisely(books, body, rejected) from rejected
     balances = balance_after(outcomes) if outcomes else None
     content = {
         "balance": subunits(call, balances or await _wallet(call, books, body)),
@@ -111,27 +111,33 @@ def _command(call: Call, body: Play, action: Action) -> Command:
 
 
 def _finish(call: Call, body: Play, round_id: str) -> FinishRound:
-    key = body.actions[-1].action_id if body.actions else f"{body.user_id}:{round_id}"
+    # No player id and no currency has a slash.
+    key = body.actions[-1].action_id if body.actions else f"{body.user_id}/{body.currency}/{round_id}"
     return call.command(
         FinishRound, FINISH, key, player=body.user_id, currency=call.currency(body.currency), round_id=round_id
     )
 
 
 def _amount(call: Call, currency: str, units: int) -> Amount:
-    return scaled(units, minor_exponent(currency, call.option("subunits")))
+    return scaled(units, exponent_of(call, currency))
 
 
 async def _wallet(call: Call, books: Books, body: Play) -> Balances:
     try:
         return await books.wallet(body.user_id, call.currency(body.currency))
     except Rejected as rejected:
-        raise await _who_or_which_currency(books, body.user_id, rejected) from rejected
+        raise await _more_precisely(books, body, rejected) from rejected
 
 
-async def _who_or_which_currency(books: Books, player_id: str, rejected: Rejected) -> Rejected:
-    """Codes 101 and 154: a known player who lacks only this wallet is told so."""
-    if rejected.code == "WALLET_NOT_FOUND" and await books.wallets(player_id):
+async def _more_precisely(books: Books, body: Play, rejected: Rejected) -> Rejected:
+    """Codes 101 and 154: a known player who lacks only this wallet is told so. And the one action that a rollback does
+    not find is another player's, and will be: no reason to try again.
+    """
+    if rejected.code == "WALLET_NOT_FOUND" and await books.wallets(body.user_id):
         return Rejected("CURRENCY_NOT_SUPPORTED")
+    undone = [action.original_action_id for action in body.actions or [] if action.action == "rollback"]
+    if rejected.code == "BET_NOT_FOUND" and rejected.details.get("bet_id") in undone:
+        return Rejected("FIELD_INVALID", field="original_action_id", reason="is another player's action")
     return rejected
 
 
@@ -147,7 +153,8 @@ DIALECT = Dialect(
     refuse=refuse,
     options={
         "subunits": Option(
-            "Decimals of the provider's subunits where they are not the usual: ETH:9,USDT:8", form=MINOR_EXPONENTS
+            "Decimals of the provider's subunits where they are others than on its page: ETH:18,USDT:6",
+            form=MINOR_EXPONENTS,
         )
     },
     policy=Policy(

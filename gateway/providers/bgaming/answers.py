@@ -56,11 +56,18 @@ REFUSALS = {
 
 UNKNOWN_ERROR = 500, 500, "Unknown error"
 
+SUBUNITS = "BCH:8,DOG:8,DOGE:8,LTC:8,USDT:8,XRP:6"
+"""Decimals of the provider's subunits where they are not what wallets usually have."""
+
+
+def exponent_of(call: Call, currency: str) -> int:
+    """Decimals of the provider's subunits of our currency: as the integration says, else as the provider does."""
+    return minor_exponent(currency, f"{call.option('subunits')},{SUBUNITS}")
+
 
 def subunits(call: Call, balances: Balances) -> int:
     """What may be staked, in the provider's own subunits, rounded down."""
-    exponent = minor_exponent(balances.currency, call.option("subunits"))
-    return rescaled(balances.available_minor, balances.exponent, exponent)
+    return rescaled(balances.available_minor, balances.exponent, exponent_of(call, balances.currency))
 
 
 def balance_after(outcomes: Sequence[Outcome]) -> Balances | None:
@@ -70,11 +77,15 @@ def balance_after(outcomes: Sequence[Outcome]) -> Balances | None:
 
 
 def tx_id(action_id: str, outcome: Outcome) -> str:
-    """Our id of the action. One that came after its rollback made nothing, and is named after itself."""
+    """Our id of the action. One that made nothing is named after itself: what came after its rollback, and a rollback
+    of what was rolled back.
+    """
+    if outcome.unchanged:
+        return f"noop_{action_id}"
     for name in ("hold_id", "settlement_id", "rollback_id"):
         if our_id := outcome.result.get(name):
             return our_id
-    return f"noop_{action_id}"
+    raise AssertionError(f"an action that made something has an id: {outcome}")
 
 
 def refuse(call: Call, rejected: Rejected) -> Reply:

@@ -2,12 +2,20 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from gateway.fields import Body, Natural, PlayerId, ProviderId
 
 MAX_ACTIONS = 100
+
+
+def _absent_where_empty(value: object) -> object:
+    """A balance is asked with fields that are there and say nothing."""
+    return None if value == "" else value
+
+
+MaybeId = Annotated[ProviderId | None, BeforeValidator(_absent_where_empty)]
 
 
 class Action(Body):
@@ -31,8 +39,8 @@ class Play(Body):
 
     user_id: PlayerId
     currency: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{2,31}$")]
-    game: ProviderId | None = None
-    game_id: ProviderId | None = None
+    game: MaybeId = None
+    game_id: MaybeId = None
     """The round."""
     finished: bool | None = None
     session_id: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{0,200}$")] | None = None

@@ -13,6 +13,12 @@ from gateway.signing import verify_hmac_hex
 from ledger.core.commands import AT_AUTHORIZATION, Policy
 from ledger.core.state import TOMBSTONED
 
+WITHOUT_EFFECT = {
+    TOMBSTONED: "The transaction is not known and was recorded as rolled back",
+    "acknowledged": "The transaction stays as it is",
+}
+"""What a rollback says that moves nothing, by its status."""
+
 
 def verify(call: Call) -> None:
     """x-casino-signature: hex HMAC-SHA256 of the raw body with the CASINO_SECRET."""
@@ -51,11 +57,11 @@ async def rollback(call: Call, books: Books) -> Reply:
     session = await books.session(body.session_token, live=False)
     (outcome,) = await books.decide(commands.rollback(call, session, body.transaction_id, body.original_transaction_id))
     balances = outcome.balances or await books.wallet(session.player_id, session.currency)
-    unknown = outcome.result.get("status") == TOMBSTONED
-    message = "The transaction is not known and was recorded as rolled back" if unknown else "Rolled back"
+    status = str(outcome.result["status"])
+    message = WITHOUT_EFFECT.get(status, "Rolled back")
     return told(
-        call, balances, transactionId=body.transaction_id, rolledBack=not unknown, message=message
-    )  # fmt: skip
+        call, balances, transactionId=body.transaction_id, rolledBack=status not in WITHOUT_EFFECT, message=message
+    )
 
 
 async def launch_game(call: Call, books: Books) -> Reply:

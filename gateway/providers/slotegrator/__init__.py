@@ -85,6 +85,8 @@ async def win(call: Call, books: Books, body: Win) -> Reply:
 async def refund(call: Call, books: Books, body: Refund) -> Reply:
     """Gives a bet back, whenever the refund comes. One that names a win is answered, and changes nothing."""
     if known := await books.win(body.bet_transaction_id):
+        if known.player_id != body.player_id:
+            raise Rejected("BET_NOT_FOUND", bet_id=body.bet_transaction_id)
         balances = await books.wallet(body.player_id, call.currency(body.currency))
         return Reply(200, dump({"balance": _amount(balances), "transaction_id": known.settlement_id}))
     command = _undo(call, body, TRANSACTION, body.transaction_id, body.bet_transaction_id, "bet")

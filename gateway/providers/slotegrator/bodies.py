@@ -11,7 +11,7 @@ from gateway.fields import Body, DecimalString, PlayerId, ProviderId, form_field
 
 MAX_ROLLED_BACK = 100
 
-_IN_ARRAY = re.compile(r"rollback_transactions\[([0-9]{1,3})\]\[([a-z_]{1,40})\]")
+_IN_ARRAY = re.compile(r"rollback_transactions\[([0-9]{1,9})\]\[([a-z_]{1,40})\]")
 
 
 class Request(Body):

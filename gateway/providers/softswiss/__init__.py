@@ -71,7 +71,10 @@ async def rollback(call: Call, books: Books) -> Reply:
     ]  # fmt: skip
     if body.finished:
         commands.append(_finish(call, body, body.round_id_provider, body.transactions[-1].id_provider))
-    outcomes = (await books.decide(*commands))[: len(body.transactions)]
+    try:
+        outcomes = (await books.decide(*commands))[: len(body.transactions)]
+    except Rejected as rejected:
+        raise _not_theirs(rejected) from rejected
     # What must never begin is remembered even where the player has no wallet to tell a balance of.
     balances = balance_after(outcomes) or await _wallet(call, books, body)
     told = [reversed_(one.id_provider, outcome) for one, outcome in zip(body.transactions, outcomes, strict=True)]
@@ -81,7 +84,8 @@ async def rollback(call: Call, books: Books) -> Reply:
 async def finish(call: Call, books: Books) -> Reply:
     """Tells today's balance, also to a repeat."""
     body = read_json(FinishRequest, call.body)
-    (outcome,) = await _decide(books, body, _finish(call, body, body.round_id, f"{body.account_id}:{body.round_id}"))
+    key = f"{body.account_id}/{body.currency}/{body.round_id}"  # no account and no currency has a slash
+    (outcome,) = await _decide(books, body, _finish(call, body, body.round_id, key))
     balances = None if outcome.replayed else outcome.balances
     return answered(balance=balance_of(balances or await _wallet(call, books, body)))
 
@@ -119,6 +123,13 @@ async def _wallet(call: Call, books: Books, body: Request) -> Balances:
         return await books.wallet(body.account_id, call.currency(body.currency))
     except Rejected as rejected:
         raise await _who_or_which_currency(books, body, rejected) from rejected
+
+
+def _not_theirs(rejected: Rejected) -> Rejected:
+    """The one transaction that a rollback does not find is another player's, and will be: no reason to try again."""
+    if rejected.code == "BET_NOT_FOUND":
+        return Rejected("FIELD_INVALID", field="original_id_provider", reason="is another player's transaction")
+    return rejected
 
 
 async def _who_or_which_currency(books: Books, body: Request, rejected: Rejected) -> Rejected:

@@ -80,15 +80,17 @@ def answered(**content: object) -> Reply:
 
 
 def moved(id_provider: str, outcome: Outcome) -> dict[str, object]:
-    """A bet or a win. No wallet of ours has a bonus balance that a transaction could touch."""
-    our_id = outcome.result.get("hold_id") or outcome.result["settlement_id"]
+    """A bet or a win; one that a policy acknowledges without effect is named after itself. No wallet of ours has a
+    bonus balance that a transaction could touch.
+    """
+    our_id = outcome.result.get("hold_id") or outcome.result.get("settlement_id") or f"noop_{id_provider}"
     return {"id_provider": id_provider, "id": our_id, "bonus_amount": "0.00"}
 
 
 def reversed_(id_provider: str, outcome: Outcome) -> dict[str, object]:
     """The id is empty where there was nothing to reverse."""
     never_processed = outcome.result.get("status") == TOMBSTONED
-    return {"id_provider": id_provider, "id": "" if never_processed else outcome.result["rollback_id"]}
+    return {"id_provider": id_provider, "id": "" if never_processed else outcome.result.get("rollback_id", "")}
 
 
 def refuse(_: Call, rejected: Rejected) -> Reply:

@@ -1,5 +1,6 @@
 """The requests of the contract. Fields that it does not list are tolerated."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -9,13 +10,18 @@ from gateway.fields import Body, DecimalString, PlayerId, ProviderId
 from ledger.core.money import Amount
 
 MAX_TRANSACTIONS = 100
-MAX_DECIMALS = 16
+
+_AMOUNT = re.compile(r"(?=.{1,40}$)[0-9]+(?:\.[0-9]{1,16})?")
+_ZEROS_AHEAD = re.compile(r"^0+(?=[0-9])")
 
 
-def _at_most_16_decimals(value: object) -> object:
-    if isinstance(value, str) and len(value.partition(".")[2]) > MAX_DECIMALS:
-        raise PydanticCustomError("amount", "must have at most 16 decimals")
-    return value
+def _as_published(value: object) -> object:
+    """Zeros ahead are of the published form, and mean nothing."""
+    if not isinstance(value, str):
+        return value
+    if _AMOUNT.fullmatch(value) is None:
+        raise PydanticCustomError("amount", "must be a plain decimal: at most 16 decimals, at most 40 characters")
+    return _ZEROS_AHEAD.sub("", value)
 
 
 def _positive(amount: Amount) -> Amount:
@@ -38,7 +44,7 @@ class BalanceRequest(Request):
 class Transaction(Body):
     id_provider: ProviderId
     type: Literal["bet", "win"]
-    amount: Annotated[DecimalString, BeforeValidator(_at_most_16_decimals), AfterValidator(_positive)]
+    amount: Annotated[DecimalString, BeforeValidator(_as_published), AfterValidator(_positive)]
 
 
 class BetWinRequest(Request):

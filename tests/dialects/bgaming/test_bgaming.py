@@ -55,6 +55,43 @@ def test_free_spins_name_their_player_one_way_or_the_other(tables: Tables) -> No
     assert play.available == 110
 
 
+def test_a_balance_is_asked_with_every_field_empty(tables: Tables) -> None:
+    """So the provider asks it: an empty round, an empty session, no actions."""
+    play = tables.home.sit()
+    who = {"user_id": play.seat.player_id, "currency": "EUR", "game": "bgaming:Aztec"}
+    asked = _post("/play", who | {"game_id": "", "session_id": "", "finished": True, "actions": []})
+    assert play.send(asked).answer.body == b'{"balance":10000}'
+
+
+def test_a_rollback_of_another_players_action_is_final(tables: Tables) -> None:
+    """It is a bad request, and not one that the provider should send again."""
+    play, other = tables.home.sit(), tables.home.sit()
+    assert play.bet().told.ok
+    cancel = play.driver.cancel(other.seat, play.id("foreign"), play.id("bet"), "2", play.id("round"))
+    assert other.send(cancel).says == Says(400, "400")
+    assert (play.available, other.available) == (98, 100)
+
+
+def test_every_action_has_a_tx_id_of_its_own(tables: Tables) -> None:
+    """Also a second rollback of the same bet, which changes nothing; repeats keep theirs."""
+    play = tables.home.sit()
+    heard = [play.bet(), play.cancel("first"), play.cancel("second")]
+    assert len({one.told.ids for one in heard}) == 3
+    assert [one.told.balance for one in heard] == [98, 100, 100]
+    assert play.cancel("first").told.ids == heard[1].told.ids
+    assert play.cancel("second").told.ids == heard[2].told.ids
+
+
+@pytest.mark.parametrize(
+    ("currency", "decimals"),
+    [("EUR", 2), ("JPY", 0), ("KWD", 3), ("BTC", 8), ("LTC", 8), ("BCH", 8), ("DOG", 8), ("USDT", 8), ("XRP", 6), ("ETH", 9)],
+)  # fmt: skip
+def test_subunits_are_the_providers(currency: str, decimals: int) -> None:
+    """Of coins too, which the wallet may count in otherwise."""
+    call = signed_call(DIALECT, "bgaming-example-token", {}, BODY)
+    assert subunits(call, Balances(currency, 0, 7, 0, 0, 0)) == 7 * 10**decimals
+
+
 def test_an_operator_may_say_what_a_subunit_is() -> None:
     """For our currency codes; the others stay as usual."""
     call = signed_call(DIALECT, "bgaming-example-token", {}, BODY, subunits="USDT:8,ETH:18")

@@ -39,6 +39,17 @@ def test_a_launched_session_plays(tables: Tables) -> None:
     assert _ask(play, "debit", sessionToken=launched["sessionToken"], **debit)["balance"] == 9_750
 
 
+def test_a_rollback_without_an_effect_rolls_nothing_back(tables: Tables) -> None:
+    """Where the policy acknowledges rollbacks of payouts, `rolledBack` does not claim what did not happen."""
+    driver = driver_of("casino", "acknowledging")
+    policy = {"policy.rollback_of_win": "acknowledge"}
+    play = tables.home.house.mount(driver, f"acknowledging-{uuid.uuid4().hex[:8]}", **policy).sit()
+    assert play.win().told.balance == 105
+    undo = {"transactionId": play.id("undo"), "originalTransactionId": play.id("win")}
+    told = _ask(play, "rollback", sessionToken=play.seat.session_id, **undo)
+    assert (told["success"], told["rolledBack"], told["balance"]) == (True, False, 10_500)
+
+
 def test_an_unsigned_launch_is_refused(tables: Tables) -> None:
     """The operator's endpoints need the signature too."""
     play = tables.home.sit()

@@ -155,6 +155,19 @@ def test_a_refund_in_a_rollback_goes_with_its_bet(tables: Tables) -> None:
     validation.fails(validation.driver.rollback(play.seat, play.id("another"), listed[1:], play.id("round")))
 
 
+def test_a_refund_that_names_anothers_win_is_refused(tables: Tables) -> None:
+    """It tells nothing of the win; the win's own player hears the plain yes without an effect."""
+    play, other = tables.home.sit(), tables.home.sit()
+    validation = Validation(play)
+    validation.step(validation.win("win", "5"), "105")
+    Validation(other).fails(
+        validation.driver.transaction(
+            "refund", other.seat, transaction_id=other.id("refund"), amount="5", bet_transaction_id=play.id("win"),
+        )
+    )  # fmt: skip
+    validation.step(validation.refund("refund", "win", "5"), "105")
+
+
 def test_a_settled_bet_is_final(tables: Tables) -> None:
     """Sports: after `settle` the bet can be refunded no more, and a repeat of it is answered."""
     play = tables.home.sit()

@@ -10,6 +10,7 @@ import pytest
 from gateway.errors import Rejected
 from gateway.providers.softswiss import DIALECT
 from ledger.callback import Balances
+from sandbox.dialects import driver_of
 from sandbox.dialects.driver import Request, Says
 from tests.dialects.checks import Tables
 from tests.dialects.house import Play
@@ -105,6 +106,67 @@ def test_the_end_of_a_round_is_no_end_of_money(tables: Tables) -> None:
     assert play.send(finish).told.balance == 103
     assert play.bet("late").told.balance == 101
     assert play.cancel().told.balance == 103
+
+
+def test_a_rollback_of_another_players_transaction_is_final(tables: Tables) -> None:
+    """It is a bad request, and not one that the provider should send again."""
+    play, other = tables.home.sit(), tables.home.sit()
+    assert play.bet().told.ok
+    cancel = play.driver.cancel(other.seat, play.id("foreign"), play.id("bet"), "2", play.id("round"))
+    assert other.send(cancel).says == Says(400, "400")
+    assert (play.available, other.available) == (98, 100)
+
+
+def test_the_end_of_a_round_belongs_to_its_player_and_currency(tables: Tables) -> None:
+    """Ids may hold the same characters at other places: none is taken for another's repeat."""
+    player_id = f"p{uuid.uuid4().hex[:8]}"
+    longer = tables.home.sit(player_id=f"{player_id}:1")
+    play = tables.home.sit(player_id=player_id)
+    for one, round_id in ((play, "1:r"), (longer, "r")):
+        assert one.send(one.driver.finish(one.seat, round_id)).told.balance == 100
+    in_yen = replace(play.seat, currency="JPY")
+    assert play.send(play.driver.finish(in_yen, "1:r")).says == Says(400, "154")
+
+
+def test_player_ids_of_several_parts_are_taken(tables: Tables) -> None:
+    """Operators of SoftSwiss have ids such as 8|USDT|USD; what would end the part of a path stays refused."""
+    play = tables.home.sit(player_id=f"8|{uuid.uuid4().hex[:8]}|EUR")
+    assert play.bet().told.balance == 98
+    for player_id in ("8/USDT/USD", "8 USDT", "8@USDT"):
+        balance = play.driver.balance(replace(play.seat, player_id=player_id))
+        assert play.send(balance).says == Says(400, "400")
+
+
+@pytest.mark.parametrize(
+    ("amount", "says"),
+    [
+        ("002.50", Says(200)),
+        ("0.0000000000000000", Says(400, "400")),
+        ("2.50000000000000000", Says(400, "400")),
+        ("0" * 41, Says(400, "400")),
+        ("٢.٥", Says(400, "400")),
+    ],
+)
+def test_amounts_are_of_the_published_form(tables: Tables, amount: str, says: Says) -> None:
+    """Digits, and up to 16 decimals; 40 characters at most; more than zero."""
+    play = tables.home.sit()
+    assert play.send(_bet_win(play, "round", [_move("bet", play.id("bet"), amount)])).says == says
+    assert play.available == (Decimal("97.50") if says.status == 200 else 100)
+
+
+def test_an_acknowledged_transaction_has_an_id(tables: Tables) -> None:
+    """Where the policy says yes without an effect, the answer still has the form of the contract."""
+    driver = driver_of("softswiss", "acknowledging")
+    policy = {"policy.late_bet": "acknowledge", "policy.rollback_of_win": "acknowledge"}
+    play = tables.home.house.mount(driver, f"acknowledging-{uuid.uuid4().hex[:8]}", **policy).sit()
+    assert play.cancel("undo", "gone").told.ok
+    late = play.bet("gone")
+    assert late.told.balance == 100
+    assert late.told.ids == (f"noop_{play.id('gone')}",)
+    assert play.win().told.balance == 105
+    undone = play.send(driver.cancel(play.seat, play.id("undo win"), play.id("win"), "5", play.id("round")))
+    assert undone.told.balance == 105
+    assert undone.told.ids == ()
 
 
 def test_softswiss_own_paths_lead_to_the_same(tables: Tables) -> None:

@@ -35,7 +35,7 @@ class EvolutionDriver(Driver):
         cancel_after_win_effect="none",
         zero_bet=Says(200, "OK"),
         zero_win=Says(200, "OK"),
-        told_as_ok=frozenset({"DUPLICATE", "BET_ALREADY_SETTLED", "BET_ROLLED_BACK", "BET_FINAL"}),
+        told_as_ok=frozenset({"BET_ALREADY_SETTLED", "BET_ROLLED_BACK", "BET_FINAL"}),
         covers_body=False,
         balance_decimals=2,
         replay_balance="current",

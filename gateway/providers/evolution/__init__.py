@@ -20,10 +20,10 @@ from gateway.providers.evolution.bodies import (
     PromoTransaction,
     TransactionRequest,
 )
-from ledger.callback import Outcome
+from ledger.callback import Balances, Outcome
 from ledger.core.commands import ACCEPT, CURRENT, AuthorizeBet, Award, Policy, RollbackBet, SettleBet
 from ledger.core.money import Amount
-from ledger.core.state import ROLLED_BACK, TOMBSTONED
+from ledger.core.state import ROLLED_BACK, TOMBSTONED, Bet
 
 DEBIT, CREDIT, CANCEL, PROMO = "debit", "credit", "cancel", "promo"
 """Classes of operations: a cancel repeats the id of its debit."""
@@ -73,13 +73,33 @@ async def debit(call: Call, books: Books) -> Reply:
         AuthorizeBet, DEBIT, one.id, session_id=body.sid, bet_id=one.ref_id, round_id=body.round_id, amount=one.amount,
         currency=call.currency(body.currency), player=body.user_id, game_id=_game(call, body),
     )  # fmt: skip
-    (outcome,) = await books.decide(command)
+    try:
+        (outcome,) = await books.decide(command)
+    except Rejected as rejected:
+        if rejected.code != "DUPLICATE":
+            raise
+        return await _debited_before(call, books, body, rejected.balances)
     if not outcome.replayed:
         return await _told(call, books, body, outcome, "OK")
+    return await _debited_before(call, books, body, outcome.balances)
+
+
+async def _debited_before(call: Call, books: Books, body: DebitRequest, balances: Balances | None) -> Reply:
+    """BET_ALREADY_EXIST counts as success: it is only said of this very bet, and while its stake is there."""
+    one = body.transaction
     known = await books.bet(one.ref_id)
-    if known and known.status == ROLLED_BACK:
+    if not known or not balances or not _is_same(known, body, call.currency(body.currency), balances.exponent):
+        raise Rejected("IDEMPOTENCY_MISMATCH", idempotency_key=one.id)
+    if known.status == ROLLED_BACK:
         raise Rejected("BET_TOMBSTONED", bet_id=one.ref_id)
-    return await _told(call, books, body, outcome, "BET_ALREADY_EXIST")
+    return told(call, body.uuid, balances, "BET_ALREADY_EXIST", repeated=True)
+
+
+def _is_same(bet: Bet, body: DebitRequest, currency: str, exponent: int) -> bool:
+    asked = bet.conversion
+    stake = (asked.amount_minor, asked.exponent) if asked else (bet.stake_minor, exponent)
+    says = bet.player_id, bet.asked_currency, stake[0]
+    return says == (body.user_id, currency, body.transaction.amount.to_minor(stake[1]))
 
 
 async def credit(call: Call, books: Books) -> Reply:

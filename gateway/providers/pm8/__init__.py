@@ -77,6 +77,8 @@ async def session(call: Call, books: Books) -> Reply:
 
 async def bet(call: Call, books: Books) -> Reply:
     body = read_json(RoundTransaction, call.body)
+    if body.session_token:  # one that we never gave is wrong, whatever the policy makes of a bet without any
+        await books.session(body.session_token, live=False)
     command = call.command(
         AuthorizeBet, TRANSACTION, body.tx_id, session_id=body.session_token, bet_id=body.tx_id,
         round_id=body.round_id, amount=_amount(call, body), currency=call.currency(body.currency),
@@ -99,8 +101,8 @@ async def refund(call: Call, books: Books) -> Reply:
     """A success whatever it names: an unknown bet can then never begin."""
     body = read_json(RefundRequest, call.body)
     command = call.command(
-        RollbackBet, REFUND_OF, body.tx_id, bet_id=body.tx_id, round_id=body.round_id, reason="refund",
-        player=body.player_id, currency=call.currency(body.currency),
+        RollbackBet, REFUND_OF, body.tx_id, bet_id=body.tx_id, round_id=None, reason="refund", player=body.player_id,
+        currency=call.currency(body.currency),
     )  # fmt: skip
     return await _decided(call, books, body, command)
 

@@ -24,12 +24,11 @@ class RoundTransaction(Transaction):
 
 
 class RefundRequest(CamelBody):
-    """`tx_id` is the bet's. Its amount is the bet's too, whatever the request says."""
+    """`tx_id` is the bet's. Its amount and its round are the bet's too, whatever the request says."""
 
     player_id: PlayerId
     tx_id: ProviderId
     currency: str
-    round_id: ProviderId | None = None
 
 
 class PromoRequest(Transaction):

@@ -9,7 +9,7 @@ import hmac
 
 from gateway.dialect import Books, Call, Dialect, Endpoint, Option, Reply
 from gateway.errors import Rejected
-from gateway.fields import form_fields, read_form
+from gateway.fields import decimal, form_fields, read_form
 from gateway.providers.pragmatic.answers import money, moved, our_id, refuse, told
 from gateway.providers.pragmatic.bodies import (
     AdjustmentRequest,
@@ -19,7 +19,6 @@ from gateway.providers.pragmatic.bodies import (
     JackpotWinRequest,
     PlayerRequest,
     PromoWinRequest,
-    RefundRequest,
     ResultRequest,
     RoundRequest,
     SessionRequest,
@@ -33,6 +32,7 @@ from ledger.core.commands import (
     CURRENT,
     KNOWN,
     REFUND,
+    REFUSE,
     Adjust,
     AuthorizeBet,
     Award,
@@ -44,6 +44,7 @@ from ledger.core.commands import (
     SettleBet,
 )
 from ledger.core.money import parse_amount
+from ledger.core.state import ROLLED_BACK
 
 TRANSACTION, REFUND_OF, FINISH, SESSION = "transaction", "refund", "finish", "session"
 """Classes of operations: a reference is unique over all money calls; a refund repeats its bet's."""
@@ -94,11 +95,20 @@ async def balance_per_game(call: Call, books: Books) -> Reply:
 
 async def bet(call: Call, books: Books) -> Reply:
     body = read_form(BetRequest, call.body)
+    if body.token:  # one that we never gave is wrong, whatever the policy makes of a bet without any
+        await books.session(body.token, live=False)
     command = _transaction(
         call, AuthorizeBet, body, session_id=body.token, bet_id=body.reference, round_id=body.round_id,
         amount=body.amount, currency=await books.currency_of(body.user_id), game_id=call.game(body.game_id),
     )  # fmt: skip
-    return await _decided(call, books, body, command, usedPromo=Number("0"))
+    (outcome,) = await books.decide(command)
+    balances = outcome.balances or await _wallet(books, body)
+    # Cash is taken first: bonus money was used only where none is left.
+    known = await books.bet(body.reference) if outcome.replayed or not balances.cash_minor else None
+    if outcome.replayed and known and known.status == ROLLED_BACK:
+        raise Rejected("BET_ROLLED_BACK", bet_id=body.reference)
+    used_promo = Number(decimal(known.stake_bonus_minor if known else 0, balances.exponent))
+    return told(moved(call, our_id(outcome), balances, usedPromo=used_promo), repeated=outcome.replayed)
 
 
 async def result(call: Call, books: Books) -> Reply:
@@ -159,14 +169,16 @@ async def end_round(call: Call, books: Books) -> Reply:
 
 
 async def refund(call: Call, books: Books) -> Reply:
-    """A success whatever it names: an unknown bet can then never begin."""
-    body = read_form(RefundRequest, call.body)
+    """A success whatever it names: an unknown bet can then never begin. `reference` is the bet's; the amount and the
+    round, where they are sent, are the bet's too.
+    """
+    body = read_form(Transaction, call.body)
     command = call.command(
-        RollbackBet, REFUND_OF, body.reference, occurred_at=body.occurred_at, bet_id=body.reference,
-        round_id=body.round_id, reason="refund", player=body.user_id,
+        RollbackBet, REFUND_OF, body.reference, occurred_at=body.occurred_at, bet_id=body.reference, round_id=None,
+        reason="refund", player=body.user_id,
     )  # fmt: skip
     (outcome,) = await books.decide(command)
-    return told({"transactionId": outcome.result.get("rollback_id", body.reference)}, repeated=outcome.replayed)
+    return told({"transactionId": our_id(outcome)}, repeated=outcome.replayed)
 
 
 async def adjustment(call: Call, books: Books) -> Reply:
@@ -206,10 +218,10 @@ def _transaction(call: Call, kind: type[Command], body: Transaction, **fields: o
     )  # fmt: skip
 
 
-async def _decided(call: Call, books: Books, body: Transaction, *commands: Command, **more: object) -> Reply:
+async def _decided(call: Call, books: Books, body: Transaction, *commands: Command) -> Reply:
     outcomes = await books.decide(*commands)
     balances = outcomes[-1].balances or await _wallet(books, body)
-    return told(moved(call, our_id(outcomes[0]), balances, **more), repeated=outcomes[0].replayed)
+    return told(moved(call, our_id(outcomes[0]), balances), repeated=outcomes[0].replayed)
 
 
 async def _wallet(books: Books, body: PlayerRequest) -> Balances:
@@ -232,6 +244,7 @@ DIALECT = Dialect(
         Endpoint("POST", "/endRound.html", end_round),
         Endpoint("POST", "/refund.html", refund),
         Endpoint("POST", "/adjustment.html", adjustment),
+        Endpoint("POST", "/session/expired", session_expired),
         Endpoint("POST", "/sessionExpired.html", session_expired),
         Endpoint("POST", "/roundDetails.html", round_details),
     ),
@@ -241,6 +254,7 @@ DIALECT = Dialect(
         capture=AT_AUTHORIZATION,
         rollback_of_settled=REFUND,
         refusal_consumes_key=False,
+        shortfall=REFUSE,
         session=KNOWN,
         zero_stake=ACCEPT,
         bet_after_round_end=ACCEPT,

@@ -89,9 +89,10 @@ def money(balances: Balances) -> dict[str, object]:
 
 
 def our_id(outcome: Outcome) -> str:
-    """Of what a command made; the same for each repeat."""
+    """Of what a command made, without its prefix: 32 characters are what the provider keeps. Each repeat hears it."""
     result = outcome.result
-    return next(result[name] for name in ("hold_id", "settlement_id", "adjustment_id", "rollback_id") if name in result)
+    ids = ("hold_id", "settlement_id", "adjustment_id", "rollback_id")
+    return str(next(result[name] for name in ids if name in result)).rpartition("_")[2]
 
 
 def refuse(call: Call, rejected: Rejected) -> Reply:

@@ -44,12 +44,6 @@ class Transaction(PlayerRequest):
         return int(self.timestamp) * 1000 if self.timestamp else None
 
 
-class RefundRequest(Transaction):
-    """`reference` is the bet's. The amount, where it is sent, is the bet's too."""
-
-    round_id: ProviderId | None = None
-
-
 class BetRequest(Transaction, RoundRequest):
     token: ProviderId | None = None
     amount: Decimal
@@ -66,7 +60,7 @@ class JackpotWinRequest(Transaction):
     amount: Decimal
     game_id: ProviderId | None = None
     round_id: ProviderId | None = None
-    jackpot_id: ProviderId | None = None
+    jackpot_id: ProviderId
 
 
 class PromoWinRequest(Transaction):

@@ -100,9 +100,11 @@ async def balance(call: Call, books: Books) -> Reply:
 
 
 async def debit(call: Call, books: Books) -> Reply:
-    """A correction may come long after the session."""
+    """A correction may come long after the session. The policy cannot ask for one, since buy-ins name none."""
     body = _read(call, DebitRequest)
     kind = STAKES[body.provider_kind]
+    if kind != "correction":
+        await books.session(body.token, live=False)
     command = _stake(call, body, kind, None if kind == "correction" else body.token, body.round)
     return await _decided(call, books, body, command, *_round_end(call, body))
 
@@ -134,7 +136,7 @@ async def cancel(call: Call, books: Books) -> Reply:
     """Of an unknown transaction: transaction_not_found, and remembered."""
     body = _read(call, CancelRequest)
     command = call.command(
-        RollbackBet, CANCEL, body.cancel_id, bet_id=body.transaction_id, round_id=body.round, reason="cancel",
+        RollbackBet, CANCEL, body.cancel_id, bet_id=body.transaction_id, round_id=None, reason="cancel",
         player=body.player, currency=call.currency(body.currency), target="any",
     )  # fmt: skip
     (outcome,) = await books.decide(command)

@@ -52,8 +52,7 @@ class CreditRequest(PayoutRequest):
 
 
 class CancelRequest(BalanceRequest):
-    """Of any transaction. Its amount is the transaction's, whatever the request says."""
+    """Of any transaction. Its amount and its round are the transaction's, whatever the request says."""
 
     cancel_id: ProviderId
-    round: ProviderId | None = None
     transaction_id: ProviderId

@@ -1,6 +1,7 @@
 """What only Evolution says: a token in the query, promo payouts of several kinds, balances with few decimals."""
 
 import json
+import uuid
 
 import pytest
 
@@ -76,6 +77,38 @@ def test_promo_payouts(tables: Tables, kind: str, account: str) -> None:
         "select account from wagerledger.settlements where win_id = %s", (play.id(f"{kind}-one"),)
     )
     assert row == (account,)
+
+
+def test_only_the_very_same_bet_exists_already(tables: Tables) -> None:
+    """BET_ALREADY_EXIST counts as success: told of another player's bet, of another stake, or of a stake that was given
+    back, it would let the player play for nothing.
+    """
+    play, other = tables.home.sit(), tables.home.sit()
+    yes(play.bet(), tables.traits)
+    assert _debit(play, play.id("bet"), "2").says.code == "BET_ALREADY_EXIST"
+    assert _debit(play, play.id("bet"), "3").says.code == "INVALID_PARAMETER"
+    assert _debit(other, play.id("bet"), "2").says.code == "INVALID_PARAMETER"
+    yes(play.win(amount="0"), tables.traits)
+    assert _debit(play, play.id("bet"), "2").says.code == "BET_ALREADY_EXIST"
+    assert (play.available, other.available) == (98, 100)
+
+
+def test_a_cancelled_bet_does_not_exist_under_another_id(tables: Tables) -> None:
+    """Whatever the debit's id: its refId was cancelled."""
+    play = tables.home.sit()
+    yes(play.bet(), tables.traits)
+    yes(play.cancel(), tables.traits)
+    for heard in (play.bet(), _debit(play, play.id("bet"), "2")):
+        assert heard.says.code == "FINAL_ERROR_ACTION_FAILED"
+    assert play.available == 100
+
+
+def _debit(play: Play, ref_id: str, amount: str) -> Heard:
+    """Under an id that was never used."""
+    request = play.driver.bet(play.seat, ref_id, amount, play.id("round"))
+    content = json.loads(request.body)
+    content["transaction"]["id"] = str(uuid.uuid4())
+    return play.send(Request(request.path, json.dumps(content).encode()))
 
 
 def _payout(play: Play, kind: str, name: str, amount: str) -> Heard:

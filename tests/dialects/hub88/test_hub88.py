@@ -1,6 +1,7 @@
 """What only Hub88 says: its published signatures, and the tokens that wins and rollbacks never look at."""
 
 import base64
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from gateway.incoming import Trace
 from gateway.integration import Integration, SigningKey
 from gateway.providers.hub88 import DIALECT
 from ledger.public_keys import load, read
+from sandbox.dialects.driver import Request
 from tests.dialects.checks import Tables, yes
+from tests.dialects.house import Heard, Play
 from tests.dialects.worked_example import signature_on_page
 
 HERE = Path(__file__).parent
@@ -77,3 +80,58 @@ def test_several_wins_of_one_bet_are_paid(tables: Tables) -> None:
     yes(play.send(replace(closing, body=body)), tables.traits)
     yes(play.win("late", amount="4"), tables.traits)
     assert play.available == 105
+
+
+@pytest.mark.parametrize(
+    ("flag", "unknown", "expired"),
+    [
+        ("is_free", "RS_ERROR_INVALID_TOKEN", "RS_ERROR_TOKEN_EXPIRED"),
+        ("is_supplier_promo", "RS_ERROR_INVALID_TOKEN", "RS_OK"),
+    ],
+)
+def test_a_bet_that_takes_nothing_needs_a_token(tables: Tables, flag: str, unknown: str, expired: str) -> None:
+    """One of the player's own; only a promotion of the supplier may come after it has expired."""
+    play = tables.home.sit()
+    stranger = tables.home.sit().seat.session_id
+    for session_id, status in (
+        ("no such token", unknown),
+        (stranger, unknown),
+        (tables.home.session(play.seat, expired=True), expired),
+        (play.seat.session_id, "RS_OK"),
+    ):
+        there = play.in_session(session_id)
+        name = f"{flag} {session_id}"
+        assert _changed(there, there.a_bet(name), **{flag: True}).says.code == status
+        assert _changed(there, there.a_bet(name), **{flag: True}).says.code == status
+    assert play.available == 100
+
+
+def test_a_promotion_of_the_supplier_needs_a_token(tables: Tables) -> None:
+    """Expired or not, but the player's own: it is all that ties the money to a launch of ours."""
+    play = tables.home.sit()
+    gone = tables.home.session(play.seat, expired=True)
+    promotion = {"is_supplier_promo": True, "reference_transaction_uuid": None}
+    for session_id, status in (("no such token", "RS_ERROR_INVALID_TOKEN"), (gone, "RS_OK"), (gone, "RS_OK")):
+        there = play.in_session(session_id)
+        assert _changed(there, there.a_win("promotion"), **promotion).says.code == status
+    assert _changed(play, play.a_win("none"), **promotion, token=None).says.code == "RS_ERROR_WRONG_SYNTAX"
+    assert play.available == 105
+
+
+@pytest.mark.parametrize(
+    "change", [{"round": "another"}, {"amount": 1}, {"game_code": "another"}, {"user": "another"}, {"currency": "USD"}]
+)
+def test_a_win_that_comes_again_with_other_content_is_a_duplicate(tables: Tables, change: dict[str, object]) -> None:
+    """Its round too, though a win names its bet."""
+    play = tables.home.sit()
+    yes(play.bet(), tables.traits)
+    yes(play.win(), tables.traits)
+    with tables.home.house.no_event():
+        assert _changed(play, play.a_win(), **change).says.code == "RS_ERROR_DUPLICATE_TRANSACTION"
+    yes(play.win(), tables.traits)
+
+
+def _changed(play: Play, request: Request, **fields: object) -> Heard:
+    content = json.loads(request.body) | fields
+    body = {name: value for name, value in content.items() if value is not None}
+    return play.send(replace(request, body=json.dumps(body).encode()))

@@ -9,7 +9,7 @@ from gateway.dialect import Call
 from gateway.errors import Rejected
 from gateway.providers.pm8 import DIALECT
 from sandbox.dialects.driver import Request
-from tests.dialects.checks import Tables
+from tests.dialects.checks import Tables, yes
 from tests.dialects.worked_example import signature_on_page, signed_call
 
 SECRET = "pm8-example-secret"
@@ -79,3 +79,18 @@ def test_a_session_names_its_player(tables: Tables) -> None:
     ):
         heard = play.send(Request(f"/players/sessions/{session_id}", method="GET"))
         assert heard.says.status == status, heard
+
+
+def test_a_bet_with_a_token_that_we_never_gave_is_refused(tables: Tables) -> None:
+    """A bet may leave the token out."""
+    play = tables.home.sit()
+    assert play.in_session("sess_unknown").bet().says.status == 404
+    assert play.available == 100
+
+
+def test_a_refund_needs_the_bet_alone(tables: Tables) -> None:
+    """What else it says is for information, and may be wrong."""
+    play = tables.home.sit()
+    yes(play.bet(), tables.traits)
+    yes(play.cancel(round_name="another round", amount="7"), tables.traits)
+    assert play.available == 100

@@ -52,15 +52,70 @@ def test_a_result_pays_both_references_or_none(tables: Tables) -> None:
     assert play.available == 105
 
 
-def test_a_correction_below_zero_becomes_a_debt(tables: Tables) -> None:
-    """It never fails for lack of money; the next win pays the debt first."""
+def test_a_correction_takes_what_is_there_or_nothing(tables: Tables) -> None:
+    """Below zero it is told "insufficient balance", and may come again when there is money."""
     play = tables.home.sit("10")
     yes(play.bet(), tables.traits)
+    with tables.home.house.no_event():
+        assert _post(play, "adjustment", "correction", "-30.00").says == tables.traits.insufficient
+    yes(play.win(amount="25"), tables.traits)
     for _ in range(2):
         yes(_post(play, "adjustment", "correction", "-30.00"), tables.traits)
-        assert (play.wallet.cash, play.wallet.receivable) == (0, -22)
-    yes(play.win(amount="25"), tables.traits)
-    assert (play.wallet.cash, play.wallet.receivable) == (3, 0)
+        assert (play.wallet.cash, play.wallet.receivable) == (3, 0)
+
+
+def test_a_bet_with_a_token_that_we_never_gave_is_refused(tables: Tables) -> None:
+    """A bet may leave the token out; a wrong one is error 4."""
+    play = tables.home.sit()
+    assert play.in_session("no-such-token").bet().says.code == "4"
+    yes(play.in_session("").bet(), tables.traits)
+    assert play.available == 98
+
+
+def test_a_bet_that_was_refunded_is_no_success_again(tables: Tables) -> None:
+    """A late copy of the bet would let the player play with the stake that he has back."""
+    play = tables.home.sit()
+    yes(play.bet(), tables.traits)
+    yes(play.cancel(), tables.traits)
+    assert play.bet().says == tables.traits.late_bet
+    assert play.available == 100
+
+
+def test_a_refund_needs_the_reference_alone(tables: Tables) -> None:
+    """What else it says of its bet is for information, and may be wrong."""
+    play = tables.home.sit()
+    yes(play.bet(), tables.traits)
+    yes(play.cancel(round_name="another round", amount="7"), tables.traits)
+    assert play.available == 100
+
+
+def test_our_ids_fit_into_32_characters(tables: Tables) -> None:
+    """That is how long the provider keeps a transactionId."""
+    play = tables.home.sit()
+    for heard in (play.bet(), play.win(), _post(play, "adjustment", "correction", "1"), play.cancel()):
+        yes(heard, tables.traits)
+        assert len(heard.told.ids[0]) == 32
+    assert play.cancel(bet="never seen").told.ids
+
+
+def test_a_jackpot_names_its_pool(tables: Tables) -> None:
+    """A bet's form, sent to /jackpotWin.html with its own hash, pays nothing."""
+    play = tables.home.sit("1")
+    form = play.a_bet(amount="500")
+    assert play.send(form).says == tables.traits.insufficient
+    assert play.send(Request("/jackpotWin.html", form.body)).says.code == "7"
+    yes(play.send(Request("/jackpotWin.html", form.body + b"&jackpotId=7")), tables.traits)
+    assert play.available == 501
+
+
+@pytest.mark.parametrize("path", ["/session/expired", "/sessionExpired.html"])
+def test_an_expired_session_takes_no_bets(tables: Tables, path: str) -> None:
+    """At the path of the document, and at the one that others use."""
+    play = tables.home.sit()
+    fields = {"providerId": "PragmaticPlay", "sessionId": "1", "playerId": "x", "token": play.seat.session_id}
+    for _ in range(2):
+        yes(play.send(Request(path, urlencode(fields).encode())), tables.traits)
+    assert play.bet().says.code == "4"
 
 
 def test_a_bonus_win_moves_nothing(tables: Tables) -> None:

@@ -13,7 +13,7 @@ from gateway.errors import Rejected
 from gateway.incoming import Trace
 from gateway.integration import Integration, SigningKey
 from gateway.providers.st8 import DIALECT
-from sandbox.dialects.driver import Request
+from sandbox.dialects.driver import Request, Says
 from tests.dialects.checks import Tables, expect, yes
 from tests.dialects.house import Heard, Play
 from tests.dialects.worked_example import signature_on_page
@@ -95,6 +95,23 @@ def test_what_was_cancelled_before_it_came_never_comes(tables: Tables, path: str
     kind = "debit" if path in ("/debit", "/buyin") else "credit"
     expect(play.cancel(bet=kind, amount="1"), tables.traits.cancel_unknown)
     expect(_send(play, path, kind), tables.traits.late_bet)
+    assert play.available == 100
+
+
+def test_a_debit_needs_a_token_that_we_gave(tables: Tables) -> None:
+    """Only corrections may come without: they may be late."""
+    play = tables.home.sit().in_session("no-such-token")
+    for kind in ("debit", "free_debit", "bonus_buy_debit"):
+        expect(_send(play, "/debit", kind), Says(200, "session_expired"))
+    assert play.available == 100
+    yes(_send(play, "/debit", "correction_debit"), tables.traits)
+
+
+def test_a_cancel_needs_the_transaction_alone(tables: Tables) -> None:
+    """What else it says is for information, and may be wrong."""
+    play = tables.home.sit()
+    yes(play.bet(), tables.traits)
+    yes(play.cancel(round_name="another round", amount="7"), tables.traits)
     assert play.available == 100
 
 

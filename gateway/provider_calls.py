@@ -198,6 +198,8 @@ class _Exchange:
             raise Rejected("METHOD_NOT_ALLOWED", method=head.method, allow=", ".join(self._routed.methods))
         if absolute:
             self._target, self._integration = self._claimed(head, raw)
+            if self._target and self._target.endpoint.open:  # whoever asks whether anybody is there may be nobody
+                self._integration = self._integration or NOBODY
         if self._target is None or self._integration is None:
             raise Rejected("NOT_FOUND")
         return self._target, self._integration

@@ -1,4 +1,4 @@
-"""The game callbacks of seed 003: camel case, numbers as amounts, X-Signature over time, method, target and body."""
+"""The game callbacks of a casino platform: camel case, numbers as amounts, X-Signature over time, method, target and body."""
 
 import hmac
 import json

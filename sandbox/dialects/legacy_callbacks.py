@@ -1,4 +1,4 @@
-"""The legacy callbacks of seed 003: the same things under other names, signed alike."""
+"""The legacy callbacks of a casino platform: the same things under other names, signed alike."""
 
 import hmac
 import json

@@ -1,4 +1,4 @@
-"""The operator wallet of seed 003: SHA-1 of command and secret in a header, of command, time and secret in the body."""
+"""The operator wallet: SHA-1 of command and secret in a header, of command, time and secret in the body."""
 
 import json
 import time
@@ -11,6 +11,9 @@ from sandbox.dialects.driver import Answer, Driver, Request, Says, Seat, Setup, 
 OK = Says(200, "OK")
 DENIED, HASH = Says(403, "OP_22"), Says(200, "OP_20")
 INVALID, DUPLICATE, NOT_FOUND = Says(200, "OP_50"), Says(200, "OP_40"), Says(200, "OP_41")
+
+
+PROVIDER = "TLT"
 
 
 class OperatorWalletDriver(Driver):
@@ -47,7 +50,7 @@ class OperatorWalletDriver(Driver):
     )
 
     def setup(self) -> Setup:
-        options = {"operator_id": f"operator-{self.who}", "ip_allow": "127.0.0.0/8,::1"}
+        options = {"operator_id": f"operator-{self.who}", "provider": PROVIDER, "ip_allow": "127.0.0.0/8,::1"}
         return Setup(secret=self._secret(), options=options)
 
     def signed(self, request: Request, at: float | None = None) -> Request:
@@ -64,7 +67,7 @@ class OperatorWalletDriver(Driver):
         return Request(request.path, body, request.method, request.query, {**request.headers, **headers})
 
     def told(self, answer: Answer, seat: Seat) -> Told:
-        content = json.loads(answer.body, parse_float=Decimal)
+        content = json.loads(answer.body, parse_float=Decimal)["response"]
         status, stamp, data = content["status"], content["response_timestamp"], content["data"]
         if answer.status == 200 and content["hash"] != self._hash(status + stamp):
             raise ValueError("the answer's hash is wrong")

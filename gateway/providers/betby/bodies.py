@@ -4,7 +4,7 @@ import re
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import Field, PlainValidator
+from pydantic import AliasChoices, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
 from gateway.fields import Body, CurrencyCode, Natural, PlayerId
@@ -91,7 +91,9 @@ class Rollback(Body):
 
 
 class Commit(Body):
-    bet_transaction_id: OurId
+    """One source names our id as `transaction_id`."""
+
+    bet_transaction_id: Annotated[OurId, Field(validation_alias=AliasChoices("bet_transaction_id", "transaction_id"))]
 
 
 class Settled(Body):

@@ -1,4 +1,4 @@
-"""The generic game callbacks of seed 003, with the proof that the seed lacks: X-Signature, as our own API has it."""
+"""The generic game callbacks of a casino platform, with the proof that its description lacks: X-Signature, as our own API has it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +15,7 @@ from gateway.providers.game_callbacks.bodies import (
     GameError,
     GameResult,
     JackpotWin,
+    Key,
     Player,
     SessionRecovery,
     SessionTransfer,
@@ -136,15 +137,21 @@ def _verify(call: Call) -> None:
 
 
 def _identity(call: Call, body: GameResult | BalanceUpdate | JackpotWin) -> str:
-    """The provider's id of the callback; where it sends none, the fields that the integration says identify one. An id
-    that we made up would pay a repeat twice.
+    """The provider's id of the callback; where it sends none, its signed X-Idempotency-Key, else the fields that the
+    integration says identify one. An id that we made up would pay a repeat twice.
     """
     if body.provider_transaction_id:
         return body.provider_transaction_id
+    if key := call.header(b"x-idempotency-key"):
+        return validated(Key, {"x-idempotency-key": key}).key
     names = [name for name in call.option("identified_by").split(",") if name]
     told = body.model_dump(by_alias=True, include={"session_id", "game_id", "round_id"})
     if not names or not all(told.get(name) for name in names):
-        raise Rejected("FIELD_INVALID", field="providerTransactionId", reason="must be there, or identified_by set")
+        raise Rejected(
+            "FIELD_INVALID",
+            field="providerTransactionId",
+            reason="must be there, or X-Idempotency-Key, or identified_by set",
+        )
     identity = ",".join(f"{name}={told[name]}" for name in names)
     if len(identity) > 400:
         raise Rejected("FIELD_INVALID", field=names[0], reason="is too long to identify a callback by")
@@ -267,7 +274,7 @@ AS_WRITTEN = "/api/callbacks"
 
 DIALECT = Dialect(
     name="game_callbacks",
-    title="Game callbacks of seed 003, signed",
+    title="Game callbacks, signed",
     endpoints=(
         Endpoint("GET", "/ping", ping, (f"{AS_WRITTEN}/ping",), open=True),
         *(Endpoint("POST", f"/{name}", handle, (f"{AS_WRITTEN}/{name}",)) for name, handle in CALLBACKS.items()),

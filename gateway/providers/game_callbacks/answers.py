@@ -1,4 +1,4 @@
-"""What the provider hears: the fields of the seed's tables; of a refusal our code, a text, and when."""
+"""What the provider hears: the fields of the published tables; of a refusal our code, a text, and when."""
 
 import hmac
 from collections.abc import Mapping

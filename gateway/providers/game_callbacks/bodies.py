@@ -1,4 +1,4 @@
-"""The fields of seed 003's tables, by their own names."""
+"""The fields of the published tables, by their own names."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -48,6 +48,10 @@ class Player(CamelCase):
     """Ours, made of their number."""
 
     player_id: PlayerId
+
+
+class Key(Body):
+    key: Annotated[ProviderId, Field(validation_alias="x-idempotency-key")]
 
 
 class Callback(CamelCase):

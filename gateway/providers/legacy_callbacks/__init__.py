@@ -1,4 +1,4 @@
-"""The legacy callbacks of seed 003: maps with names of many makes, mapped strictly, and signed as our own API is."""
+"""The legacy callbacks of a casino platform: maps with names of many makes, mapped strictly, and signed as our own API is."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -81,7 +81,7 @@ async def game_round(call: Call, books: Books) -> Reply:
             SettleBet, "win", body.transaction_id, bet_id=body.transaction_id, win=body.win_amount, **shared
         ),
     )  # fmt: skip
-    return _yes(body, outcomes[0], outcomes[-1].balances)
+    return _yes(call, body, outcomes[0], outcomes[-1].balances)
 
 
 async def balance(call: Call, books: Books) -> Reply:
@@ -90,14 +90,14 @@ async def balance(call: Call, books: Books) -> Reply:
     if str(fields.get("transaction_type")).upper() == "BALANCE":
         question = validated(Question, fields)
         shared = await _shared(call, books, question)
-        return _yes(question, None, await books.wallet(shared["player"], shared["currency"]))
+        return _yes(call, question, None, await books.wallet(shared["player"], shared["currency"]))
     body = validated(Change, fields)
     make = MOVEMENTS.get(body.transaction_type.upper())
     if make is None:
         raise Rejected("FIELD_INVALID", field="transaction_type", reason=f"must be one of {', '.join(MOVEMENTS)}")
     shared = await _shared(call, books, body)
     (outcome,) = await books.decide(make(call, body, shared))
-    return _yes(body, outcome, outcome.balances or await books.wallet(shared["player"], shared["currency"]))
+    return _yes(call, body, outcome, outcome.balances or await books.wallet(shared["player"], shared["currency"]))
 
 
 async def jackpot(call: Call, books: Books) -> Reply:
@@ -107,7 +107,7 @@ async def jackpot(call: Call, books: Books) -> Reply:
         award_kind="jackpot", campaign_id=body.jackpot_id, **await _shared(call, books, body),
     )  # fmt: skip
     (outcome,) = await books.decide(command)
-    return _yes(body, outcome, outcome.balances)
+    return _yes(call, body, outcome, outcome.balances)
 
 
 async def error(call: Call, books: Books) -> Reply:
@@ -181,13 +181,13 @@ MOVEMENTS: dict[str, Callable[[Call, Change, dict[str, Any]], Command]] = {
 OUR_IDS = ("hold_id", "settlement_id", "rollback_id")
 
 
-def _yes(body: Question, outcome: Outcome | None, balances: Balances | None) -> Reply:
+def _yes(call: Call, body: Question, outcome: Outcome | None, balances: Balances | None) -> Reply:
     result = outcome.result if outcome else {}
     content = {
         "status": "success",
         "transactionId": next((result[name] for name in OUR_IDS if name in result), None),
         "balance": _balance(balances),
-        "currency": body.currency,
+        "currency": call.provider_currency(balances.currency) if balances else body.currency,
     }
     return Reply(200, dump(content))
 
@@ -239,7 +239,7 @@ AS_WRITTEN = "/api/callbacks/legacy"
 
 DIALECT = Dialect(
     name="legacy_callbacks",
-    title="Legacy game callbacks of seed 003, signed",
+    title="Legacy game callbacks, signed",
     endpoints=tuple(
         Endpoint("POST", f"/{name}", handle, (f"{AS_WRITTEN}/{name}",)) for name, handle in CALLBACKS.items()
     ),

@@ -1,4 +1,4 @@
-"""The command envelope of seed 003: every call is `{command, request_timestamp, hash, data}`, a bet is known by its
+"""The command envelope of a casino platform: every call is `{command, request_timestamp, hash, data}`, a bet is known by its
 transaction id, a win only by its round.
 """
 
@@ -60,13 +60,13 @@ async def authenticate(call: Call, books: Books) -> Reply:
 async def balance(call: Call, books: Books) -> Reply:
     body = _data(call, Balance)
     session = await books.session(body.token)
-    if session.player_id != body.user_id:
-        raise Rejected("WALLET_NOT_FOUND", player_id=body.user_id, currency=body.currency_code)
-    currency = call.currency(body.currency_code)
-    if session.currency != currency:
-        raise Rejected("CURRENCY_MISMATCH", currency=currency, expected=session.currency)
-    balances = await books.wallet(session.player_id, currency)
-    return yes(call, {"balance": amount(balances), "currency_code": body.currency_code})
+    if body.user_id not in (None, session.player_id):
+        raise Rejected("WALLET_NOT_FOUND", player_id=body.user_id, currency=session.currency)
+    told = body.currency_code or call.provider_currency(session.currency)
+    if call.currency(told) != session.currency:
+        raise Rejected("CURRENCY_MISMATCH", currency=told, expected=session.currency)
+    balances = await books.wallet(session.player_id, session.currency)
+    return yes(call, {"balance": amount(balances), "currency_code": told})
 
 
 async def change_balance(call: Call, books: Books) -> Reply:
@@ -76,7 +76,7 @@ async def change_balance(call: Call, books: Books) -> Reply:
         commands.append(_end_of_round(call, body.user_id, body.round_id, call.currency(body.currency_code)))
     balances = (await books.decide(*commands))[0].balances
     balances = balances or await books.wallet(body.user_id, call.currency(body.currency_code))
-    return yes(call, {"balance": amount(balances), "currency_code": body.currency_code})
+    return yes(call, {"balance": amount(balances), "currency_code": call.provider_currency(balances.currency)})
 
 
 async def status(call: Call, books: Books) -> Reply:
@@ -111,9 +111,12 @@ async def cancel(call: Call, books: Books) -> Reply:
 
 
 async def finish_round(call: Call, books: Books) -> Reply:
+    """It names no currency: the round ends in each of the player's wallets."""
     body = _data(call, FinishRound)
-    currency = await books.currency_of(body.user_id)
-    await books.decide(_end_of_round(call, body.user_id, body.round_id, currency))
+    wallets = await books.wallets(body.user_id)
+    if not wallets:
+        raise Rejected("WALLET_NOT_FOUND", player_id=body.user_id, currency="any currency")
+    await books.decide(*[_end_of_round(call, body.user_id, body.round_id, wallet.currency) for wallet in wallets])
     return yes(call, _echoed(call, "round_id", "user_id", "game_id"))
 
 
@@ -161,7 +164,7 @@ def _movement(call: Call, body: ChangeBalance) -> Command:
 
 def _end_of_round(call: Call, player: str, round_id: str, currency: str) -> Command:
     """Under one key, whether a flag or a command of its own says it. A round's id may be shared by players."""
-    key = f"{player}:{round_id}"
+    key = f"{player}:{currency}:{round_id}"
     return call.command(EndRound, "finishround", key, player=player, currency=currency, round_id=round_id)
 
 
@@ -171,8 +174,9 @@ def _microseconds(timestamp: str | None) -> int | None:
 
 
 def _claims(call: Call) -> Mapping[str, str]:
+    """An operator may have this contract with several providers: the path says which of them it is."""
     operator_id = call.header(b"x-operator-id")
-    return {"operator_id": operator_id} if operator_id else {}
+    return {"provider": call.params["provider"]} | ({"operator_id": operator_id} if operator_id else {})
 
 
 COMMANDS: dict[str, Handle] = {
@@ -183,7 +187,7 @@ AS_WRITTEN = "/api/v1/provider/{provider}"
 
 DIALECT = Dialect(
     name="operator_wallet",
-    title="Operator wallet API with SHA-1 command hashes (seed 003; Innova, TimelessTech)",
+    title="Operator wallet API with SHA-1 command hashes (Innova, TimelessTech)",
     endpoints=(
         Endpoint("GET", "/ping", ping, (f"{AS_WRITTEN}/ping",), open=True),
         *(Endpoint("POST", f"/{name}", handle, (f"{AS_WRITTEN}/{name}",)) for name, handle in COMMANDS.items()),
@@ -201,8 +205,12 @@ DIALECT = Dialect(
     ),
     options={
         "operator_id": Option("X-Operator-Id of every call.", required=True),
-        "provider": Option("The {provider} of the contract's own paths; empty: any."),
-        "envelope": Option("Answers alone, or beside the request that they answer.", "flat", ("flat", "wrapped")),
+        "provider": Option("The {provider} of the contract's own paths; empty: it has none, only its base URL."),
+        "envelope": Option(
+            "Answers alone (flat), beside the request that they answer (wrapped), or both at once.",
+            "both",
+            ("both", "flat", "wrapped"),
+        ),
         "country": Option("ISO code that authenticate tells as the player's country."),
         "group": Option("Player group that authenticate tells."),
     },

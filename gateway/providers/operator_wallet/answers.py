@@ -62,6 +62,9 @@ ERRORS: dict[str, tuple[str, str]] = {
 """Everything else that a caller can change is an invalid request."""
 
 UNPROVEN = {"SIGNATURE_MISSING", "SIGNATURE_INVALID", "CALLER_NOT_ALLOWED", "INTEGRATION_DISABLED"}
+UNREAD = {"MALFORMED_REQUEST", "FIELD_INVALID"}
+"""What was not understood is not repeated."""
+
 RETRY = {"OVERLOADED", "UNAVAILABLE", "DEADLINE_EXCEEDED", "RATE_LIMITED", "BODY_TIMEOUT"}
 
 
@@ -79,7 +82,8 @@ def _no(call: Call, status: int, error: tuple[str, str], outcome: str) -> Reply:
 
 
 def _answer(call: Call, http_status: int, status: str, data: Mapping[str, Any], outcome: str) -> Reply:
-    secret = proven_secret(call)
+    """The contract has the answer beside its request, its users also have it alone: whoever reads either finds it."""
+    secret, envelope = proven_secret(call), call.option("envelope")
     at = datetime.fromtimestamp(call.received_at // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
     response = {
         "status": status,
@@ -87,12 +91,15 @@ def _answer(call: Call, http_status: int, status: str, data: Mapping[str, Any], 
         "hash": digest(secret, status + at) if secret else "",
         "data": data,
     }
-    if call.option("envelope") == "wrapped":
-        return Reply(http_status, dump({"request": _request(call), "response": response}), outcome)
-    return Reply(http_status, dump(response), outcome)
+    if envelope == "flat" or call.method == "GET":
+        return Reply(http_status, dump(response), outcome)
+    understood = secret is not None and outcome not in UNREAD
+    beside = {"request": _request(call) if understood else {}, "response": response}
+    return Reply(http_status, dump(beside if envelope == "wrapped" else response | beside), outcome)
 
 
 def _request(call: Call) -> Mapping[str, Any]:
+    """Empty where a refusal came before anybody looked whether it can be read."""
     try:
         return envelope_of(call)
     except Rejected:

@@ -13,6 +13,10 @@ def _text(value: object) -> object:
     return value.token if isinstance(value, Number) and value.token.isdigit() else value
 
 
+def _object(value: object) -> object:
+    return value if isinstance(value, dict) else None
+
+
 Id = Annotated[ProviderId, BeforeValidator(_text)]
 UserId = Annotated[PlayerId, BeforeValidator(_text)]
 Token = Annotated[str, Field(pattern=r"^[\x21-\x7e]{0,128}$")]
@@ -26,14 +30,17 @@ class Authenticate(Body):
 
 
 class Balance(Body):
+    """Whose it is, the token knows; what else is there must fit."""
+
     token: Token
-    user_id: UserId
-    currency_code: CurrencyCode
+    user_id: UserId | None = None
+    currency_code: CurrencyCode | None = None
 
 
 class Context(Body):
+    """Of a campaign. What is no object says nothing: some write an empty list for an empty object."""
+
     reason: str | None = None
-    campaign_code: str | None = None
 
 
 class ChangeBalance(Body):
@@ -48,8 +55,8 @@ class ChangeBalance(Body):
     game_id: Id
     currency_code: CurrencyCode
     amount: Decimal
-    transaction_timestamp: str | None = None
-    context: Context | None = None
+    transaction_timestamp: Annotated[str | None, BeforeValidator(_text)] = None
+    context: Annotated[Context | None, BeforeValidator(_object)] = None
 
     @property
     def is_promo(self) -> bool:
@@ -65,12 +72,9 @@ class Status(Body):
 class Cancel(Body):
     user_id: UserId
     transaction_id: Id
-    round_id: Id
-    round_finished: bool | None = None
-    game_id: Id | None = None
+    round_id: Id | None = None
 
 
 class FinishRound(Body):
     user_id: UserId
     round_id: Id
-    game_id: Id | None = None

@@ -1,4 +1,4 @@
-"""An aggregator with a remote game server, as seed 004 tells of it: signed bodies, an id per transaction, and after a
+"""An aggregator with a remote game server, as an integration guide tells of it: signed bodies, an id per transaction, and after a
 session a settlement that repeats its transactions, in any order and sometimes in part.
 """
 
@@ -60,13 +60,13 @@ async def settlement(call: Call, books: Books) -> Reply:
         return _demo()
     items = [validated(Item, item) for item in body.transactions]
     by_kind = sorted(zip(items, body.transactions, strict=True), key=lambda pair: ORDER.index(pair[0].type))
-    told = {item.transaction_id: await _reconciled(call, books, body, item, fields) for item, fields in by_kind}
+    told = {_named(item): await _reconciled(call, books, body, item, fields) for item, fields in by_kind}
     complete = all(one["status"] != "pending" for one in told.values())
     return _yes(
         {
             "settlement_id": body.settlement_id,
             "complete": complete,
-            "transactions": [told[item.transaction_id] for item in items],
+            "transactions": [told[_named(item)] for item in items],
         }
     )
 
@@ -107,7 +107,12 @@ async def _moved(call: Call, books: Books, body: Any, make: Callable[[Call, Any]
     (outcome,) = await books.decide(make(call, body))
     balances = outcome.balances or await books.wallet(body.player_id, call.currency(body.currency))
     told = {"transaction_id": body.transaction_id, "id": _our_id(outcome)}
-    return _yes(told | {"balance": _amount(balances), "currency": body.currency})
+    return _yes(told | {"balance": _amount(balances), "currency": call.provider_currency(balances.currency)})
+
+
+def _named(item: Item) -> tuple[str, str]:
+    """A bet and its win may have the same id."""
+    return item.type, item.transaction_id
 
 
 async def _reconciled(
@@ -217,7 +222,7 @@ CALLS: dict[str, Handle] = {
 
 DIALECT = Dialect(
     name="rgs",
-    title="Aggregator with a remote game server (seed 004)",
+    title="Aggregator with a remote game server",
     endpoints=(
         Endpoint("POST", "", callback),
         *(Endpoint("POST", f"/{name}", handle) for name, handle in CALLS.items()),

@@ -1,4 +1,4 @@
-"""What an aggregator's calls have. The seed names only `transaction_id` and `mode`; the other names are ours."""
+"""What an aggregator's calls have. The guide names only `transaction_id` and `mode`; the other names are ours."""
 
 from typing import Annotated, Literal
 

@@ -101,12 +101,17 @@ def test_no_other_algorithm() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"iss": "another"}, {"aud": "another"}, {"aud": ["brand", "more"]}, {"jti": ""}, {"jti": None}]
+    "wrong", [{"iss": "another"}, {"aud": "another"}, {"aud": ["brand", "more"]}, {"iss": None}, {"aud": []}]
 )
 def test_only_our_issuer_and_audience(wrong: dict[str, object]) -> None:
-    """A good signature for somebody else proves nothing here; a token has an id."""
+    """A good signature for somebody else proves nothing here."""
     _refused(_body(_rs256(CLAIMS | wrong)))
     DIALECT.verify(_call(_body(_rs256(CLAIMS | {"aud": ["brand"]}))))
+
+
+def test_a_token_needs_no_id_of_its_own() -> None:
+    """Some are made without a `jti`: what makes a repeat harmless is the id of the transaction."""
+    DIALECT.verify(_call(_body(_rs256({name: said for name, said in CLAIMS.items() if name != "jti"}))))
 
 
 @pytest.mark.parametrize(
@@ -201,6 +206,24 @@ def test_a_bet_in_another_currency_is_refunded_as_it_was_asked_for(tables: Table
     assert refund.told.balance == 100
     undone = _step("rollback", play, bet.told.ids[0], "undo", 111, "USD", parent_transaction_id=refund.told.ids[0])
     assert play.send(undone).told.balance == 99
+
+
+def test_a_commit_names_our_id_by_either_name(tables: Tables) -> None:
+    """`bet_transaction_id`, or `transaction_id`; nothing moves."""
+    play = tables.home.sit()
+    bet = play.bet()
+    with tables.home.house.no_event():
+        for name in ("bet_transaction_id", "transaction_id"):
+            assert play.send(Request("/bet/commit", json.dumps({name: bet.told.ids[0]}).encode())).told.ok
+            unknown = Request("/bet/commit", json.dumps({name: "bet-404"}).encode())
+            assert play.send(unknown).says == Says(400, "2003")
+
+
+def test_anybody_may_ask_whether_anybody_is_there(tables: Tables) -> None:
+    """At the contract's own path too, where a ping has no token."""
+    answer = tables.home.ask("GET", "/api/v1/sport/betby/ping", b"")
+    assert answer.status == 200
+    assert list(json.loads(answer.body)) == ["timestamp"]
 
 
 def test_discard_and_settlement_are_always_answered_yes(tables: Tables) -> None:

@@ -1,4 +1,4 @@
-"""What only the game callbacks of seed 003 say."""
+"""What only the game callbacks of a casino platform say."""
 
 import json
 from dataclasses import replace
@@ -70,12 +70,22 @@ def test_an_integration_may_say_what_identifies_a_callback(tables: Tables) -> No
     assert _identified(body, "sessionId,roundId") == "sessionId=s,roundId=r"
 
 
-def _identified(body: str, fields: str) -> str:
+def test_the_signed_idempotency_key_is_an_id_too() -> None:
+    """Where there is no providerTransactionId; it is an id like any other."""
+    body = {"sessionId": "s", "gameId": "g", "betAmount": 1, "winAmount": 0, "currency": "EUR"}
+    assert _identified(json.dumps(body), "", key="k-1") == "k-1"
+    assert _identified(json.dumps(body | {"providerTransactionId": "t"}), "", key="k-1") == "t"
+    with pytest.raises(Rejected, match="FIELD_INVALID"):
+        _identified(json.dumps(body), "", key="k" * 201)
+
+
+def _identified(body: str, fields: str, key: str = "") -> str:
     from gateway.fields import read_json
     from gateway.providers.game_callbacks import _identity
     from gateway.providers.game_callbacks.bodies import GameResult
 
-    call = signed_call(DIALECT, SECRET, {}, body.encode(), identified_by=fields)
+    headers = {"X-Idempotency-Key": key} if key else {}
+    call = signed_call(DIALECT, SECRET, headers, body.encode(), identified_by=fields)
     return _identity(call, read_json(GameResult, call.body))
 
 
@@ -109,6 +119,12 @@ def test_unsigned_paths_of_the_seed_do_not_exist(tables: Tables) -> None:
         reply = house.run(house.call("POST", f"/api/callbacks/{path}", [("Content-Length", "2")], [b"{}"]))
         assert reply.status == 404, reply
         assert tables.home.send_as_is(Request(f"/{path}", b"{}"), tables.home.sit().seat).answer.status == 401
+
+
+def test_anybody_may_ask_whether_anybody_is_there(tables: Tables) -> None:
+    """At the published path too."""
+    answer = tables.home.ask("GET", "/api/callbacks/ping", b"")
+    assert (answer.status, json.loads(answer.body)["status"]) == (200, "OK")
 
 
 def test_an_adjustment_may_go_down(tables: Tables) -> None:

@@ -76,8 +76,9 @@ def test_time_is_told_in_several_forms_and_runs_out() -> None:
 
 
 def test_the_path_names_the_provider() -> None:
-    """Where the integration says which it is."""
-    DIALECT.verify(_call(params={"provider": "TLT"}))
+    """Where it is the contract's own: several providers may know the operator by one id."""
+    for params in ({}, {"provider": "TLT"}):
+        DIALECT.verify(_call(params=params))
     with pytest.raises(Rejected, match="SIGNATURE_INVALID"):
         DIALECT.verify(_call(params={"provider": "another"}))
 
@@ -118,18 +119,70 @@ def test_it_needs_a_known_place(tables: Tables) -> None:
         check_options(DIALECT, {"operator_id": "op-1"})
 
 
-def test_the_answer_may_stand_beside_its_request() -> None:
-    """As two public integrations of the protocol have it."""
+def test_an_answer_is_found_alone_and_beside_its_request() -> None:
+    """Both at once, where the integration does not say which: the contract's form, and that of some of its users."""
     call = _call()
-    options = {**call.integration.options, "envelope": "wrapped"}
-    wrapped = replace(call, integration=replace(call.integration, options=options))
-    content = json.loads(DIALECT.refuse(wrapped, Rejected("INSUFFICIENT_FUNDS")).body)
-    assert content["request"]["command"] == "balance"
-    assert content["response"]["data"] == {"error_code": "OP_31", "error_message": "Insufficient funds"}
+    forms = {}
+    for envelope in ("both", "flat", "wrapped"):
+        options = {**call.integration.options, "envelope": envelope}
+        asked = replace(call, integration=replace(call.integration, options=options))
+        forms[envelope] = json.loads(DIALECT.refuse(asked, Rejected("INSUFFICIENT_FUNDS")).body)
+    flat = forms["flat"]
+    assert flat["hash"] == _sha1("ERROR" + flat["response_timestamp"])
+    assert flat["data"] == {"error_code": "OP_31", "error_message": "Insufficient funds"}
+    assert forms["wrapped"] == {"request": json.loads(call.body), "response": flat}
+    assert forms["both"] == flat | forms["wrapped"]
+
+
+def test_what_is_not_proven_or_not_understood_is_not_repeated() -> None:
+    """`request` is empty then."""
+    call = _call()
+    broken = replace(call, body=b"{")
+    for asked, code in ((call, "FIELD_INVALID"), (broken, "MALFORMED_REQUEST"), (broken, "CALLER_NOT_ALLOWED")):
+        assert json.loads(DIALECT.refuse(asked, Rejected(code)).body)["request"] == {}
+    stranger = replace(call, headers={b"x-operator-id": b"op-1", b"x-authorization": b"0" * 40})
+    assert json.loads(DIALECT.refuse(stranger, Rejected("SIGNATURE_INVALID")).body)["request"] == {}
+
+
+def test_anybody_may_ask_whether_anybody_is_there(tables: Tables) -> None:
+    """At the contract's own path too, where a ping names no operator."""
+    answer = tables.home.ask("GET", "/api/v1/provider/TLT/ping", b"")
+    told = json.loads(answer.body)
+    assert (answer.status, told["status"], told["hash"]) == (200, "OK", "")
+
+
+def test_one_operator_has_several_providers() -> None:
+    """They may all know him by the same id: the path says which integration it is."""
+    call = _call(params={"provider": "TLT"})
+    assert DIALECT.claims is not None
+    assert DIALECT.claims(call) == {"operator_id": "op-1", "provider": "TLT"}
+    assert DIALECT.claims(replace(call, headers={})) == {"provider": "TLT"}
+
+
+def test_a_round_ends_whatever_wallets_its_player_has(tables: Tables) -> None:
+    """`finishround` names no currency; it is never refused because there are two."""
+    play = tables.home.sit()
+    play.bet()
+    tables.home.sit(currency="JPY", player_id=play.seat.player_id)
+    finish = play.driver.finish(play.seat, play.id("round"))
+    assert finish is not None
+    for _ in range(2):
+        assert play.send(finish).told.ok
+    assert play.bet("late").says == Says(200, "OP_49")
+
+
+def test_the_token_alone_tells_whose_balance(tables: Tables) -> None:
+    """The player and the currency may be left out of `balance`, and the round of `cancel`."""
+    play = tables.home.sit()
+    play.bet()
+    assert play.send(_post("balance", {"token": play.seat.session_id})).told.balance == 98
+    cancel = {"user_id": play.seat.player_id, "transaction_id": play.id("bet")}
+    assert play.send(_post("cancel", cancel)).told.ok
+    assert play.available == 100
 
 
 def test_the_contracts_own_paths_find_the_integration(tables: Tables) -> None:
-    """By X-Operator-Id."""
+    """By X-Operator-Id and the provider's name."""
     play = tables.home.sit()
     signed = play.driver.signed(play.driver.balance(play.seat))
     headers = {**signed.headers, "Content-Length": str(len(signed.body))}
@@ -147,14 +200,14 @@ def test_a_status_is_told_only_of_the_players_own(tables: Tables) -> None:
     play.bet()
     for asking, word in ((play, Says(200, "OK")), (other, Says(200, "OP_41"))):
         body = {"user_id": asking.seat.player_id, "transaction_id": play.id("bet"), "transaction_type": "BET"}
-        assert asking.send(Request("/status", json.dumps(body).encode())).says == word
+        assert asking.send(_post("status", body)).says == word
 
 
 def test_what_a_provider_leaves_empty_is_absent(tables: Tables) -> None:
     """Nulls of optional fields, an empty token of a win, and ids as numbers."""
     play = tables.home.sit()
     play.bet()
-    win = json.loads(play.a_win().body) | {"token": "", "round_finished": None, "context": None}
+    win = json.loads(play.a_win().body) | {"token": "", "round_finished": None, "context": []}
     assert play.send(Request("/changebalance", json.dumps(win).encode())).told.balance == 103
     bet = json.loads(play.a_bet("other").body) | {"token": ""}
     assert play.send(Request("/changebalance", json.dumps(bet).encode())).says == Says(200, "OP_21")
@@ -162,3 +215,7 @@ def test_what_a_provider_leaves_empty_is_absent(tables: Tables) -> None:
     assert play.send(Request("/changebalance", json.dumps(number).encode())).told.balance == 101
     text = number | {"transaction_id": "77001", "round_id": "5", "game_id": "43"}
     assert play.send(Request("/changebalance", json.dumps(text).encode())).told.balance == 101
+
+
+def _post(command: str, data: dict[str, object]) -> Request:
+    return Request(f"/{command}", json.dumps(data).encode())

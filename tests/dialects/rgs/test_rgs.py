@@ -63,6 +63,17 @@ def test_a_settlement_repeats_what_the_calls_did(tables: Tables) -> None:
     assert play.available == 97
 
 
+def test_a_settlement_tells_a_bet_from_a_win_of_the_same_id(tables: Tables) -> None:
+    """An id is one per kind of call: what is told of the one is not told of the other."""
+    play = tables.home.sit()
+    bet, win = (
+        _item(play, "bet", "same", amount="2.00"),
+        _item(play, "win", "same", amount="5.00", bet_transaction_id="?"),
+    )
+    told = _settle(play, [win, bet])
+    assert (told["complete"], [one["status"] for one in told["transactions"]]) == (False, ["pending", "applied"])
+
+
 def test_play_money_moves_nothing(tables: Tables) -> None:
     """Whatever is asked in demo mode."""
     play = tables.home.sit()
@@ -72,6 +83,17 @@ def test_play_money_moves_nothing(tables: Tables) -> None:
             assert json.loads(play.send(_post(f"/{call}", body)).answer.body)["mode"] == "demo"
         settlement = body | {"settlement_id": "s", "transactions": [_item(play, "bet", "b", amount="1")]}
         assert play.send(_post("/settlement", settlement)).told.ok
+
+
+def test_a_balance_is_told_in_its_own_currency(tables: Tables) -> None:
+    """Whatever currency the refund of a refunded bet names."""
+    play = tables.home.sit()
+    play.bet()
+    play.cancel()
+    tables.home.sit(currency="JPY", player_id=play.seat.player_id)
+    again = {"player_id": play.seat.player_id, "currency": "JPY", "bet_transaction_id": play.id("bet")}
+    told = json.loads(play.send(_post("/refund", again | {"transaction_id": play.id("again")})).answer.body)
+    assert (told["balance"], told["currency"]) == ("100.00", "EUR")
 
 
 def test_one_url_takes_every_call(tables: Tables) -> None:

@@ -191,7 +191,7 @@ def events(
     *,
     as_json: Json = False,
 ) -> None:
-    """Print the latest events of a player's stream, with their postings."""
+    """Print the latest events of a player's stream, with their postings in whole minor units (cents)."""
     from ledger.history import latest
 
     try:
@@ -203,7 +203,7 @@ def events(
     rows = (
         (e["stream_version"], e["occurred_at"], e["event_type"], _postings(e["postings"]), e["event_id"]) for e in found
     )
-    show(found, as_json=as_json, text=table(("version", "time", "event", "postings", "event id"), rows))
+    show(found, as_json=as_json, text=table(("version", "time", "event", "postings, minor units", "event id"), rows))
 
 
 def _postings(postings: list[dict[str, object]]) -> str:

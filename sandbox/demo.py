@@ -49,6 +49,7 @@ class _Rounds:
 
     def play(self) -> None:
         player, poor = PLAYERS[0].player_id, PLAYERS[2].player_id
+        self._console.rule("A player sits down at a game")
         session = self._session(player)
         self._console.rule("A bet and its win")
         self._bet(session, "1", "2.00", expect=200)

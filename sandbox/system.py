@@ -47,7 +47,7 @@ PLAYERS = (
     Player("p_demo_2", "USD", "1000.00"),
     Player("p_low_balance", "EUR", "1.00"),
 )
-"""The sandbox players of seed 001, as far as their rules exist."""
+"""The sandbox players, as far as their rules exist."""
 
 
 class System:

@@ -1,11 +1,13 @@
 """`wagerledger integration scaffold`: what it writes is a dialect that works, as it stands."""
 
+import asyncio
 import json
 import subprocess
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import cast
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,10 +16,14 @@ from pydantic import SecretStr
 from cli import scaffold
 from cli.scaffold import ScaffoldError
 from gateway import dialects
-from gateway.dialect import Dialect
+from gateway.dialect import Books, Dialect
+from gateway.errors import Rejected
+from ledger.callback import Outcome
+from ledger.core.commands import Command
 from ledger.secrets import new_secrets_key
 from ledger.settings import Settings
 from sandbox.dialects.driver import Answer, Driver, Seat
+from tests.dialects.worked_example import signed_call
 from tests.gateway.caller import RunningGateway
 
 NAME = "lucky_star"
@@ -82,6 +88,23 @@ def test_it_is_a_dialect_of_the_host(dialect: Dialect) -> None:
     """With the name of its folder."""
     dialects.check(dialect)
     assert dialect.name == NAME
+
+
+def test_a_transaction_is_only_of_the_player_that_it_names(dialect: Dialect, driver: Driver) -> None:
+    """So that the ledger refuses another one's bet."""
+    seat, heard = Seat("p_1", "session"), []
+
+    class Listening:
+        async def decide(self, *commands: Command) -> tuple[Outcome, ...]:
+            heard.extend((command.kind, command.player_id) for command in commands)
+            raise Rejected("UNAVAILABLE")
+
+    calls = (driver.bet(seat, "t", "1.00", "r"), driver.win(seat, "u", "t", "1.00", "r"), driver.cancel(seat, "v", "t", "1.00", "r"))  # fmt: skip
+    for request in calls:
+        (endpoint,) = (endpoint for endpoint in dialect.endpoints if endpoint.path == request.path)
+        with pytest.raises(Rejected, match="UNAVAILABLE"):
+            asyncio.run(endpoint.handle(signed_call(dialect, "secret", {}, request.body), cast(Books, Listening())))
+    assert heard == [("AuthorizeBet", "p_1"), ("SettleBet", "p_1"), ("RollbackBet", "p_1")]
 
 
 def test_its_recorded_exchanges_come_out_at_a_real_gateway(

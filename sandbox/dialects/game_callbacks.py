@@ -1,4 +1,6 @@
-"""The game callbacks of a casino platform: camel case, numbers as amounts, X-Signature over time, method, target and body."""
+"""The game callbacks of a casino platform: camel case, numbers as amounts, X-Signature over time, method, target and
+body.
+"""
 
 import hmac
 import json

@@ -1,4 +1,6 @@
-"""The generic game callbacks of a casino platform, with the proof that its description lacks: X-Signature, as our own API has it."""
+"""The generic game callbacks of a casino platform, with the proof that its description lacks: X-Signature, as our own
+API has it.
+"""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,6 @@
-"""The legacy callbacks of a casino platform: maps with names of many makes, mapped strictly, and signed as our own API is."""
+"""The legacy callbacks of a casino platform: maps with names of many makes, mapped strictly, and signed as our own API
+is.
+"""
 
 from collections.abc import Callable
 from typing import Annotated, Any

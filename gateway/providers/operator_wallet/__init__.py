@@ -1,5 +1,5 @@
-"""The command envelope of a casino platform: every call is `{command, request_timestamp, hash, data}`, a bet is known by its
-transaction id, a win only by its round.
+"""The command envelope of a casino platform: every call is `{command, request_timestamp, hash, data}`, a bet is known
+by its transaction id, a win only by its round.
 """
 
 from collections.abc import Mapping

@@ -1,5 +1,5 @@
-"""An aggregator with a remote game server, as an integration guide tells of it: signed bodies, an id per transaction, and after a
-session a settlement that repeats its transactions, in any order and sometimes in part.
+"""An aggregator with a remote game server, as an integration guide tells of it: signed bodies, an id per transaction,
+and after a session a settlement that repeats its transactions, in any order and sometimes in part.
 """
 
 from collections.abc import Callable

@@ -10,17 +10,16 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import psycopg
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
-from psycopg import AsyncConnection
 
 from ledger.callback import Callback, Outcome
 from ledger.directory import Directory
+from ledger.roundtrip import Connection
 from ledger.settings import Settings
-from ledger.store import arrays
 from ledger.transaction import Answer, commit
 
 log = structlog.get_logger("journal")
@@ -73,13 +72,6 @@ class DeadlineExceeded(Retryable):
     code = "DEADLINE_EXCEEDED"
 
 
-class _Connection(AsyncConnection[Any]):
-    """Given up by closing it, never by a cancel request: a cancelled COMMIT may be half a yes (see LET_COMMIT_WAIT)."""
-
-    async def cancel_safe(self, *, timeout: float = 0) -> None:  # noqa: ASYNC109  # the base class's signature
-        self.pgconn.finish()
-
-
 class _TransactionFailedError(Exception):
     """The database lives and has undone the transaction: its callbacks may be tried one by one."""
 
@@ -106,7 +98,7 @@ class _Writer:
 
     waiting: deque[_Waiting] = field(default_factory=deque)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
-    connection: AsyncConnection[Any] | None = None
+    connection: Connection | None = None
     task: asyncio.Task[None] | None = None
 
 
@@ -262,17 +254,15 @@ class Journal:
         writer.waiting.extendleft(reversed(again))
         self._waiting += len(again)
 
-    async def _connect(self, writer: _Writer) -> AsyncConnection[Any]:
+    async def _connect(self, writer: _Writer) -> Connection:
         timeout_ms = self._settings.journal_deadline_ms
-        writer.connection = await _Connection.connect(
+        writer.connection = await Connection.connect(
             self._settings.database_url.get_secret_value(),
             application_name="wagerledger journal",
             options="-c synchronous_commit=on -c default_transaction_isolation=read\\ committed"
             f" -c lock_timeout={timeout_ms // 2} -c statement_timeout={timeout_ms}"
             f" -c idle_in_transaction_session_timeout={timeout_ms} {_PLANS}",
         )
-        writer.connection.prepare_threshold = 0
-        arrays.register(writer.connection)
         return writer.connection
 
     async def _give_up(self, writer: _Writer, reason: str, callbacks: int) -> None:
@@ -291,7 +281,7 @@ def _tell_all(batch: Iterable[_Waiting], error: Exception) -> None:
         waiting.tell(error)
 
 
-async def _rolled_back(connection: AsyncConnection[Any]) -> bool:
+async def _rolled_back(connection: Connection) -> bool:
     """Whether the connection is usable again after an error."""
     try:
         async with asyncio.timeout(_ROLLBACK_S):

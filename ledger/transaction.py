@@ -6,10 +6,8 @@ events, state, outcomes; (4) commit.
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import structlog
-from psycopg import AsyncConnection, AsyncCursor
 
 from ledger import locks
 from ledger.batch import Batch, NotLocked
@@ -18,6 +16,7 @@ from ledger.core.commands import Command
 from ledger.core.state import State
 from ledger.directory import Directory
 from ledger.recording import PLAYER, StreamKey
+from ledger.roundtrip import Connection
 from ledger.store import arrays, commands, entities, event_log, players, streams, wallets
 from ledger.store.statement import Statement
 
@@ -34,7 +33,7 @@ see it, and a repeat would be told yes for what a failover loses.
 
 
 async def commit(
-    connection: AsyncConnection[Any],
+    connection: Connection,
     directory: Directory,
     callbacks: Sequence[Callback],
     *,
@@ -50,29 +49,29 @@ async def commit(
     await _look_up(connection, directory, callbacks)
     pairs = [(command, directory.stream_of(command)) for callback in callbacks for command in callback.commands]
     if lock_timeout_ms is not None:
-        await run(connection, [Statement(locks.SET_TIMEOUT, (str(lock_timeout_ms),))])
+        await connection.run([Statement(locks.SET_TIMEOUT, (str(lock_timeout_ms),))])
     batch = await _load(connection, pairs)
     answers = tuple([_decide(batch, directory, callback) for callback in callbacks])
     directory.learn(batch.loaded.entities.values())
     if changes := list(writes(batch)):
-        await run(connection, [*changes, Statement(LET_COMMIT_WAIT, ())])
+        await connection.run([*changes, Statement(LET_COMMIT_WAIT, ())])
     await connection.commit()
     directory.learn(batch.state.entities.values())
     return answers
 
 
-async def _look_up(connection: AsyncConnection[Any], directory: Directory, callbacks: Iterable[Callback]) -> None:
+async def _look_up(connection: Connection, directory: Directory, callbacks: Iterable[Callback]) -> None:
     """Players are immutable facts of bets, wins and sessions, so reading them before the lock is safe."""
     unknown = {key for callback in callbacks for command in callback.commands for key in directory.unknown(command)}
     if not unknown:
         return
     tables = entities.load(unknown)
-    cursors = await run(connection, [statement for _, statement in tables])
-    for (table, _), cursor in zip(tables, cursors, strict=True):
-        directory.learn(map(table.entity, await cursor.fetchall()))
+    found = await connection.run([statement for _, statement in tables])
+    for (table, _), rows in zip(tables, found, strict=True):
+        directory.learn(map(table.entity, rows))
 
 
-async def _load(connection: AsyncConnection[Any], pairs: Sequence[tuple[Command, StreamKey]]) -> Batch:
+async def _load(connection: Connection, pairs: Sequence[tuple[Command, StreamKey]]) -> Batch:
     """Take the locks of all commands and read what they are decided on, as it is once the locks are held."""
     stream_keys = {stream for _, stream in pairs}
     known = [(tenant_id, stream_id) for tenant_id, stream_type, stream_id in stream_keys if stream_type == PLAYER]
@@ -86,18 +85,18 @@ async def _load(connection: AsyncConnection[Any], pairs: Sequence[tuple[Command,
         commands.load({commands.key_of(command) for command, _ in pairs}),
         *(statement for _, statement in tables),
     ]
-    locked, heads, repeated, *loaded = await run(connection, statements)
-    taken = await locked.fetchone()
-    assert taken, "a query without a table has a row"
-    assert taken[1], "locks must come before the first write: only so is (xid, position) the order of every stream"
+    ((_, nothing_written),), heads, repeated, *loaded = await connection.run(statements)
+    assert nothing_written, (
+        "locks must come before the first write: only so is (xid, position) the order of every stream"
+    )
     state = State()
-    for (table, _), cursor in zip(tables, loaded, strict=True):
-        state.put(*map(table.entity, await cursor.fetchall()))
+    for (table, _), rows in zip(tables, loaded, strict=True):
+        state.put(*map(table.entity, rows))
     return Batch(
         locked=stream_keys,
         loaded=state,
-        loaded_heads=dict(map(streams.head, await heads.fetchall())),
-        remembered=dict(map(commands.remembered, await repeated.fetchall())),
+        loaded_heads=dict(map(streams.head, heads)),
+        remembered=dict(map(commands.remembered, repeated)),
         now=time.time_ns() // 1000,
     )
 
@@ -112,23 +111,6 @@ def _decide(batch: Batch, directory: Directory, callback: Callback) -> Answer | 
     except Exception as error:
         log.exception("decision failed", command=callback.commands[0].kind)
         return error
-
-
-async def run(connection: AsyncConnection[Any], statements: Iterable[Statement]) -> list[AsyncCursor[Any]]:
-    """Run statements in order in one exchange. Raises AssertionError where one touched another number of rows than it
-    must.
-    """
-    cursors = []
-    async with connection.pipeline():
-        for statement in statements:
-            cursor = connection.cursor(binary=True)
-            await cursor.execute(statement.sql, statement.params, prepare=True)
-            cursors.append((statement, cursor))
-    for statement, cursor in cursors:
-        assert statement.rows in (None, cursor.rowcount), (
-            f"{cursor.rowcount} rows instead of {statement.rows}: {statement.sql}"
-        )
-    return [cursor for _, cursor in cursors]
 
 
 def writes(batch: Batch) -> Iterable[Statement]:

@@ -37,7 +37,7 @@ _TARGETS = {
     ROLLBACK: "/v1/bets/rollback",
     START_SESSION: "/v1/sessions",
 }
-_CONNECT_TIMEOUT_S = 5.0
+_CONNECT_TIMEOUT_S = 15.0
 _BACK_OFF_S = (0.05, 0.5)
 _STALE = struct.pack("ii", 1, 0)  # linger for no time: closing sends RST, as a crashed client's kernel does
 

@@ -5,9 +5,10 @@ from typing import Any, cast
 
 from gateway.dialect import Call
 from gateway.errors import Rejected
+from gateway.launchpad import allowed_game
 from gateway.reads import Reads
 from ledger.callback import Balances, Callback, Outcome
-from ledger.core.commands import AuthorizeBet, Command, SettleBet
+from ledger.core.commands import DEMO, AuthorizeBet, Command, SettleBet, StartSession
 from ledger.core.state import Bet, Session, Settlement, Wallet
 from ledger.journal import Journal
 
@@ -25,6 +26,9 @@ class LedgerBooks:
     async def decide(self, *commands: Command) -> tuple[Outcome, ...]:
         integration = self._call.integration
         self._facts["provider_transaction_id"] = commands[0].origin.idempotency_key
+        for command in commands:
+            if isinstance(command, StartSession):
+                allowed_game(integration, command.game_id, command.jurisdiction)
         if wallet_currency := integration.option("wallet_currency"):
             commands = tuple([in_wallet(command, wallet_currency) for command in commands])
         # Nothing cancels this: a caller that leaves now finds the outcome under its key.
@@ -65,7 +69,8 @@ class LedgerBooks:
     async def session(self, session_id: str, *, live: bool = True) -> Session:
         found = await self._reads.find((Session, session_id))
         call = self._call
-        if found is None or found.integration_id != call.integration.integration_id:
+        # A demo session has no token: who names it all the same must not be paid as in real play.
+        if found is None or found.integration_id != call.integration.integration_id or found.mode == DEMO:
             raise Rejected("SESSION_NOT_FOUND", session_id=session_id)
         if not live:
             return cast(Session, found)

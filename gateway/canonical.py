@@ -274,6 +274,7 @@ def _start_session(asked: Asked, body: SessionStart) -> Command:
         mode,
         asked.session_expires_at,
         None if integration_id == asked.origin.integration_id else integration_id,
+        body.jurisdiction,
     )
 
 

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import structlog
@@ -18,8 +18,9 @@ from gateway.canonical import Asked, Operation
 from gateway.errors import Rejected, error_body, error_headers
 from gateway.fields import Body, read_json
 from gateway.incoming import Disconnected, Head, Receive, Scope, Send, head_of, read_body
-from gateway.integration import Integration
+from gateway.integration import NOBODY, Integration
 from gateway.keys import KeyRing
+from gateway.launchpad import Launch
 from gateway.lookups import Lookups
 from ledger.callback import Balances, Callback, Outcome
 from ledger.core.commands import Origin
@@ -142,7 +143,7 @@ class Write:
                 launch = await operation.prepare(services.keys, integration, asked.received_at / 1_000_000, body)
             except Rejected:
                 # What was answered once stays answered, whatever the catalogue says today.
-                if known := await self._answered_before(asked.origin, body):
+                if known := await self._answered_before(asked, body):
                     return known
                 raise
             asked = asked._replace(launch=launch)
@@ -160,16 +161,18 @@ class Write:
             return Answer(ERRORS[code].status, outcome.answer, code, [])
         return Answer(operation.status, outcome.answer, "repeated" if outcome.replayed else "accepted", [])
 
-    async def _answered_before(self, origin: Origin, body: Body) -> Answer | None:
+    async def _answered_before(self, asked: Asked, body: Body) -> Answer | None:
         """The stored answer of a success under this key, where it is the answer to this body."""
+        origin = asked.origin
         found = await self._services.lookups.fetch(
             commands.ANSWER, (origin.scope, origin.operation, origin.idempotency_key)
         )
         if not found:
             return None
-        stored = bytes(found[0][0])
-        told = json.loads(stored)
-        if any(told.get(name) != getattr(body, name) for name in self._operation.echoed):
+        stored, fingerprint = map(bytes, found[0])
+        target = replace(NOBODY, integration_id=json.loads(stored).get("integration_id"))
+        command = self._operation.command(asked._replace(launch=Launch(target, "", {}, b"")), body)
+        if commands.fingerprint(command) != fingerprint:
             raise Rejected("IDEMPOTENCY_MISMATCH", idempotency_key=origin.idempotency_key)
         return Answer(self._operation.status, stored, "repeated", [])
 

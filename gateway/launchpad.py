@@ -44,8 +44,7 @@ def launch(
     """
     if not target.enabled:
         raise Rejected("INTEGRATION_DISABLED")
-    game = _provider_game(target, game_id)
-    _check_jurisdiction(target, jurisdiction)
+    game = allowed_game(target, game_id, jurisdiction)
     provider_currency = _provider_currency(target, currency)
     base_url = target.option("launch_url")
     if not base_url:
@@ -82,6 +81,13 @@ async def target_of(keys: KeyRing, caller: Integration, game_id: str, integratio
         names = ", ".join(one.integration_id for one in having)
         raise Rejected("FIELD_INVALID", field="integration_id", reason=f"must say which: {names} have the game")
     return having[0] if having else caller
+
+
+def allowed_game(target: Integration, game_id: str, jurisdiction: str | None) -> str:
+    """The provider's code of a game that may be played there, whoever opens the session. Raises Rejected."""
+    code = _provider_game(target, game_id)
+    _check_jurisdiction(target, jurisdiction)
+    return code
 
 
 def _provider_game(target: Integration, game_id: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ledger.callback import Balances, Callback, Outcome
-from ledger.core.commands import CURRENT, REFUSE, Command, Policy
+from ledger.core.commands import CURRENT, REFUSE, Command, Policy, RollbackBet
 from ledger.core.decide import decide
 from ledger.core.decision import Accepted, Decision, Refusal
 from ledger.core.events import Event
@@ -22,7 +22,7 @@ PARTLY_KNOWN = "BATCH_PARTLY_KNOWN"
 
 
 class NotLocked(Exception):  # noqa: N818  # not an error: the callback is decided in a later batch
-    """A command goes to a stream that the batch did not lock: between the look-up and the lock its bet came to be."""
+    """A command needs what the batch did not lock or load: since the look-up, its bet came to be."""
 
 
 @dataclass
@@ -49,7 +49,8 @@ class Batch:
         """Decide the commands in order, all or none. One outcome for each; a refusal is the only outcome of its
         callback and nothing of it stays.
 
-        Raises NotLocked, with nothing kept, where the callback goes to a stream that is not locked.
+        Raises NotLocked, with nothing kept, where the callback goes to a stream that is not locked, or undoes a bet
+        that this batch made: the wins beside that one have not been loaded.
         """
         trial = _Trial(self, callback)
         if callback.policy.partial_duplicate == REFUSE and (partly := trial.refuse_partly_known()):
@@ -60,6 +61,11 @@ class Batch:
                 return (outcome,)
         trial.keep()
         return tuple(trial.outcomes)
+
+    def made(self, command: RollbackBet) -> bool:
+        """Whether the bet that is undone came to be in an earlier callback of this batch."""
+        key = Bet, command.origin.integration_id, command.bet_id
+        return key in self.state.entities and key not in self.loaded.entities
 
 
 class _Trial:
@@ -88,6 +94,8 @@ class _Trial:
             outcome = self._repeat(command, asked, stream, known)
             if outcome.refusal_code == MISMATCH:
                 self.batch.refusals.append(self._decided(command, asked, stream, None, outcome))
+        elif isinstance(command, RollbackBet) and self.batch.made(command):
+            raise NotLocked(stream)
         else:
             outcome = self._judge(command, asked, stream, decide(self.state, command, self.callback.policy))
         self.outcomes.append(outcome)

@@ -10,6 +10,7 @@ from fractions import Fraction
 import psycopg
 from psycopg.errors import CheckViolation, UniqueViolation
 
+from ledger import locks
 from ledger.core.money import COMMON_EXPONENTS, MAX_EXPONENT
 from ledger.core.state import Rate
 from ledger.identifiers import FORM, is_currency, is_id
@@ -59,11 +60,14 @@ def parse(tenant_id: str, fields: Mapping[str, str], now: datetime) -> Rate:
 
 def add(connection: psycopg.Connection, rates: Iterable[Rate]) -> int:
     """Write rates, all or none. Gives how many. Raises RateError."""
+    given = list(rates)
     rows = [
-        (r.tenant_id, r.base, r.quote, r.numerator, r.denominator, r.base_exponent, r.source, r.as_of) for r in rates
+        (r.tenant_id, r.base, r.quote, r.numerator, r.denominator, r.base_exponent, r.source, r.as_of) for r in given
     ]
     try:
         with connection.transaction(), connection.cursor() as cursor:
+            # With a wallet that opens at the same time there is no telling whose decimals came first.
+            cursor.execute(locks.TAKE, [sorted({locks.currency_lock(r.tenant_id, r.base) for r in given})])
             cursor.executemany(store.INSERT, rows)
     except CheckViolation as error:
         raise RateError(str(error.diag.message_primary)) from error

@@ -66,8 +66,8 @@ order by tenant{c}, stream_type{c}, stream_id{c}
 
 SETTLEMENTS = """
 select tenant_id, 'player', player_id,
-    integration_id, win_id, settlement_id, tenant_id, player_id, currency, bet_id, round_id, game_id, kind, win_minor,
-    account, mode, undone_by, conversion::text
+    integration_id, win_id, settlement_id, tenant_id, player_id, currency, bet_id, round_id, session_id, game_id, kind,
+    win_minor, account, mode, undone_by, conversion::text
 from wagerledger.settlements
 order by tenant_id{c}, player_id{c}
 """

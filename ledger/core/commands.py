@@ -12,6 +12,7 @@ from ledger.core.state import (
     Currency,
     Key,
     Rate,
+    RatesFrom,
     Round,
     Session,
     Settlement,
@@ -144,7 +145,8 @@ class OpenWallet(PlayerCommand):
 
     @property
     def needs(self) -> tuple[Key, ...]:
-        return ((Currency, self.origin.tenant_id, self.currency),)
+        tenant_id = self.origin.tenant_id
+        return (Currency, tenant_id, self.currency), (RatesFrom, tenant_id, self.currency)
 
 
 @value()
@@ -172,6 +174,8 @@ class StartSession(PlayerCommand):
     expires_at: int
     for_integration: str | None = None
     """Whose session it is: None is the caller's own; a launch opens one for the game's integration."""
+    jurisdiction: str | None = None
+    """Where the player plays: ISO 3166 or the operator's word."""
 
 
 @value()

@@ -134,6 +134,7 @@ class SessionStarted(Payload):
     locale: str | None
     expires_at: int
     """Microseconds since the epoch, UTC."""
+    jurisdiction: str | None
 
     @property
     def result(self) -> dict[str, str]:

@@ -137,8 +137,8 @@ def _bet_authorized(state: State, event: Event, payload: BetAuthorized) -> Touch
 def _bet_settled(state: State, event: Event, payload: BetSettled) -> Touched:
     win = Settlement(
         _integration(event), payload.win_id or payload.settlement_id, payload.settlement_id, event.tenant_id,
-        _player(event), payload.currency, payload.bet_id, payload.round_id, payload.game_id, payload.kind,
-        payload.win_minor, HOUSE, payload.mode, None, Conversion.of(payload.conversion),
+        _player(event), payload.currency, payload.bet_id, payload.round_id, payload.session_id, payload.game_id,
+        payload.kind, payload.win_minor, HOUSE, payload.mode, None, Conversion.of(payload.conversion),
     )  # fmt: skip
     return *_with_win(state, event, payload, win), _new(state, win), _moved(state, event, payload.currency)
 
@@ -163,7 +163,7 @@ def _with_win(state: State, event: Event, payload: BetSettled, win: Settlement) 
 def _awarded(state: State, event: Event, payload: Awarded) -> Touched:
     award = Settlement(
         _integration(event), payload.win_id, payload.settlement_id, event.tenant_id, _player(event), payload.currency,
-        None, payload.round_id, payload.game_id, payload.kind, payload.amount_minor, payload.account, REAL,
+        None, payload.round_id, None, payload.game_id, payload.kind, payload.amount_minor, payload.account, REAL,
     )  # fmt: skip
     return _new(state, award), _moved(state, event, payload.currency)
 

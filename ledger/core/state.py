@@ -171,6 +171,8 @@ class Settlement:
     """None: of the round as such, or an award."""
     round_id: str | None
     """Its bet's, where it names one."""
+    session_id: str | None
+    """Of the bet that it was paid for."""
     game_id: str | None
     kind: str
     win_minor: int
@@ -242,6 +244,11 @@ class Rate:
         return (Rate, self.tenant_id, self.base, self.quote)
 
     @property
+    def place(self) -> Key:
+        """Where it is found besides its key: with all rates of its tenant from this currency."""
+        return (self.tenant_id, self.base)
+
+    @property
     def locked(self) -> Conversion:
         """What a bet keeps of it."""
         return Conversion(self.base, self.base_exponent, 0, self.numerator, self.denominator, self.source, self.as_of)
@@ -261,6 +268,10 @@ class BetOfWin:
     """Key of a query: (BetOfWin, integration, win) loads the bet that the win names."""
 
 
+class RatesFrom:
+    """Key of a query: (RatesFrom, tenant, base) loads the newest rates from a currency."""
+
+
 Entity = Currency | Wallet | Session | Bet | Settlement | Round | Player | Rate
 
 
@@ -273,7 +284,7 @@ class State:
         self.base = base
         self.entities: dict[Key, Entity] = {}
         self._places: dict[Key, list[Key]] | None = None
-        """Keys of the bets and settlements at each `place`; None until somebody asks, which plain bets never do."""
+        """Keys of what is at each `place`; None until somebody asks, which plain bets never do."""
 
     def get(self, key: Key) -> Entity | None:
         layer: State | None = self
@@ -298,7 +309,7 @@ class State:
                 _place(self._places, entity)
 
     def at(self, place: Key) -> Iterator[Entity]:
-        """The bets and settlements at a `place`, in the order of their keys."""
+        """What is at a `place`, in the order of their keys."""
         keys: set[Key] = set()
         layer: State | None = self
         while layer is not None:
@@ -324,6 +335,9 @@ class State:
         place = bet.place or (bet.integration_id, bet.bet_id)
         wins = [win for win in self.at(place) if isinstance(win, Settlement) and win.undone_by is None]
         return [win for win in wins if win.bet_id in (None, bet.bet_id)]
+
+    def rates_from(self, tenant_id: str, base: str) -> list[Rate]:
+        return [rate for rate in self.at((tenant_id, base)) if isinstance(rate, Rate)]
 
     def currency(self, tenant_id: str, currency: str) -> Currency | None:
         return cast(Currency | None, self.get((Currency, tenant_id, currency)))
@@ -351,7 +365,7 @@ class State:
 
 
 def _place(places: dict[Key, list[Key]], entity: Entity) -> None:
-    if isinstance(entity, Bet | Settlement) and (place := entity.place):
+    if isinstance(entity, Bet | Settlement | Rate) and (place := entity.place):
         places.setdefault(place, []).append(entity.key)
 
 

@@ -19,7 +19,7 @@ join wagerledger.commands c using (scope, operation, idempotency_key)
 """
 
 ANSWER = """
-select answer from wagerledger.commands
+select answer, fingerprint from wagerledger.commands
 where scope = %s and operation = %s and idempotency_key = %s and answer is not null and outcome ->> 'refusal' is null
 """
 
@@ -91,8 +91,8 @@ def key_of(command: Command) -> CommandKey:
 _COMMAND: tuple[type[Column], ...] = (*[Text] * 5, Bytea, Text, Text, Text, Int8, Int8, Text, Bytea, Text, Timestamptz)
 _REFUSAL: tuple[type[Column], ...] = (*[Text] * 9, Timestamptz)
 
-_NOT_ASKED = {"origin", "command_id", "received_at", "expires_at"}
-"""Fields that we add: a repeat has other values there and still asks the same."""
+_NOT_ASKED = {"origin", "command_id", "received_at", "expires_at", "wallet_currency"}
+"""Fields that we add: a repeat may have other values there, as when an option has changed, and still asks the same."""
 
 
 _ASKED_OF_PLAYERS: dict[type[Command], tuple[str, ...]] = {RollbackBet: ("bet_id", "player", "target")}

@@ -14,6 +14,7 @@ from ledger.core.state import (
     Key,
     Player,
     Rate,
+    RatesFrom,
     Round,
     Session,
     Settlement,
@@ -40,6 +41,7 @@ QUERIES: dict[object, tuple[Any, Callable[[Iterable[Key]], Statement]]] = {
     BetsOfRound: (bets, bets.load_of_rounds),
     BetOfWin: (bets, bets.load_of_wins),
     WinsBesideBet: (settlements, settlements.load_beside_bets),
+    RatesFrom: (rates, rates.load_from),
 }
 """Keys that do not name what they load: the table whose rows they give, and the query."""
 

@@ -17,13 +17,21 @@ cross join lateral (
 ) r
 """
 
+LOAD_FROM = """
+select distinct on (r.tenant_id, r.base, r.quote)
+    r.tenant_id, r.base, r.quote, r.numerator, r.denominator, r.base_exponent::bigint, r.source, r.as_of
+from unnest(%b::text[], %b::text[]) k(tenant_id, base) join wagerledger.rates r using (tenant_id, base)
+order by r.tenant_id, r.base, r.quote, r.as_of desc
+"""
+
 INSERT = """
 insert into wagerledger.rates (tenant_id, base, quote, numerator, denominator, base_exponent, source, as_of)
 values (%s, %s, %s, %s, %s, %s, %s, %s)
 """
 """One unit of `base` is `numerator` / `denominator` units of `quote`. `as_of` is microseconds since the epoch.
 
-A check violation where the tenant's wallets in `base` have other decimals: its accounts would be in two units.
+A check violation where the tenant's wallets in `base`, or its other rates from there, have other decimals: its accounts
+would be in two units.
 """
 
 LIST = """
@@ -40,6 +48,11 @@ from wagerledger.rates where tenant_id = %s order by base, quote, as_of desc
 
 def load(keys: Iterable[Key]) -> Statement:
     return Statement(LOAD, columns((Text, Text, Text), (key[1:] for key in keys)))
+
+
+def load_from(keys: Iterable[Key]) -> Statement:
+    """For keys (RatesFrom, tenant, base)."""
+    return Statement(LOAD_FROM, columns((Text, Text), (key[1:] for key in keys)))
 
 
 def entity(row: Sequence[Any]) -> Rate:

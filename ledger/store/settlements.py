@@ -10,8 +10,8 @@ from ledger.store.conversions import from_text, to_text
 from ledger.store.statement import Statement
 
 COLUMNS = """
-    s.integration_id, s.win_id, s.settlement_id, s.tenant_id, s.player_id, s.currency, s.bet_id, s.round_id, s.game_id,
-    s.kind, s.win_minor, s.account, s.mode, s.undone_by, s.conversion::text
+    s.integration_id, s.win_id, s.settlement_id, s.tenant_id, s.player_id, s.currency, s.bet_id, s.round_id,
+    s.session_id, s.game_id, s.kind, s.win_minor, s.account, s.mode, s.undone_by, s.conversion::text
 """
 """The fields of an entity, in their order."""
 
@@ -39,13 +39,13 @@ where b.round_id is null and s.round_id is null and s.undone_by is null
 
 INSERT = """
 insert into wagerledger.settlements (integration_id, win_id, settlement_id, tenant_id, player_id, currency, bet_id,
-    round_id, game_id, kind, win_minor, account, mode, undone_by, conversion)
-select integration_id, win_id, settlement_id, tenant_id, player_id, currency, bet_id, round_id, game_id, kind,
-    win_minor, account, mode, undone_by, conversion::json
+    round_id, session_id, game_id, kind, win_minor, account, mode, undone_by, conversion)
+select integration_id, win_id, settlement_id, tenant_id, player_id, currency, bet_id, round_id, session_id, game_id,
+    kind, win_minor, account, mode, undone_by, conversion::json
 from unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[],
-    %b::text[], %b::text[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::text[])
-    n(integration_id, win_id, settlement_id, tenant_id, player_id, currency, bet_id, round_id, game_id, kind,
-    win_minor, account, mode, undone_by, conversion)
+    %b::text[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::text[])
+    n(integration_id, win_id, settlement_id, tenant_id, player_id, currency, bet_id, round_id, session_id, game_id,
+    kind, win_minor, account, mode, undone_by, conversion)
 """
 
 UPDATE = """
@@ -54,10 +54,10 @@ from unnest(%b::text[], %b::text[], %b::text[]) n(integration_id, win_id, undone
 where s.integration_id = n.integration_id and s.win_id = n.win_id
 """
 
-_KINDS: tuple[type[Column], ...] = (*[Text] * 10, Int8, Text, Text, Text)
+_KINDS: tuple[type[Column], ...] = (*[Text] * 11, Int8, Text, Text, Text)
 _inserted = attrgetter(
-    "integration_id", "win_id", "settlement_id", "tenant_id", "player_id", "currency", "bet_id", "round_id", "game_id",
-    "kind", "win_minor", "account", "mode", "undone_by",
+    "integration_id", "win_id", "settlement_id", "tenant_id", "player_id", "currency", "bet_id", "round_id",
+    "session_id", "game_id", "kind", "win_minor", "account", "mode", "undone_by",
 )  # fmt: skip
 _updated = attrgetter("integration_id", "win_id", "undone_by")
 

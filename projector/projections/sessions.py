@@ -18,6 +18,7 @@ create table projections.sessions (
     mode text not null,
     game_id text not null,
     locale text,
+    jurisdiction text,
     currency text not null,
     started_at timestamptz not null,
     expires_at timestamptz not null,
@@ -31,7 +32,8 @@ create table projections.sessions (
 ) with (fillfactor = 70);
 
 create view bi.sessions as
-select session_id, integration_id, tenant_id, region, player_id, provider_id, mode, game_id, locale, currency, exponent,
+select session_id, integration_id, tenant_id, region, player_id, provider_id, mode, game_id, locale,
+    jurisdiction, currency, exponent,
     started_at, expires_at, ended_at, end_reason, bets, open_bets, rolled_back_bets,
     stake_minor, projections.amount(stake_minor, coalesce(exponent, 0)) as stake,
     free_stake_minor, projections.amount(free_stake_minor, coalesce(exponent, 0)) as free_stake,
@@ -45,6 +47,8 @@ comment on view bi.sessions is
 comment on column bi.sessions.mode is 'real or demo; demo moves no money.';
 comment on column bi.sessions.game_id is 'The operator''s id of the game.';
 comment on column bi.sessions.locale is 'BCP 47 tag of the player''s language.';
+comment on column bi.sessions.jurisdiction is
+    'Where the player plays, as the launch said: ISO 3166 or the operator''s word.';
 comment on column bi.sessions.exponent is 'Decimals of the currency in this tenant; null before the first bet.';
 comment on column bi.sessions.started_at is 'When the ledger recorded its start.';
 comment on column bi.sessions.expires_at is 'From then on it takes no bets; settlements and rollbacks pass.';
@@ -72,7 +76,7 @@ comment on column bi.sessions.trace_id is 'Trace of the callback that caused it.
 
 STARTED_COLUMNS = """
     session_id text, integration_id text, tenant_id text, region text, player_id text, provider_id text, mode text,
-    game_id text, locale text, currency text, started_at moment, expires_at moment
+    game_id text, locale text, jurisdiction text, currency text, started_at moment, expires_at moment
 """
 STEP_COLUMNS = f"""
     exponent smallint, ended_at moment, end_reason text, {totals.COLUMNS},
@@ -130,8 +134,8 @@ def _start(record: dict[str, Any]) -> Row:
     payload = record["payload"]
     return [
         payload["session_id"], payload["integration_id"], record["tenant_id"], record["region"], record["player_id"],
-        record["provider_id"], payload["mode"], payload["game_id"], payload["locale"], payload["currency"],
-        record["occurred_at"], payload["expires_at"],
+        record["provider_id"], payload["mode"], payload["game_id"], payload["locale"],
+        payload["jurisdiction"], payload["currency"], record["occurred_at"], payload["expires_at"],
     ]  # fmt: skip
 
 
@@ -144,4 +148,4 @@ def _step(record: dict[str, Any], session_id: str, steps: dict[str, Row]) -> Row
     return step
 
 
-SESSIONS = Projection("sessions", 2, DDL, apply)
+SESSIONS = Projection("sessions", 3, DDL, apply)

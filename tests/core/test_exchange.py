@@ -13,7 +13,7 @@ from ledger.core.events import BetAuthorized, BetReinstated, BetRolledBack, BetS
 from ledger.core.exchange import Conversion
 from ledger.core.money import MAX_AMOUNT_MINOR, MAX_BALANCE_MINOR
 from ledger.core.state import Rate
-from tests.core.scene import SESSIONLESS, ask, wallet
+from tests.core.scene import SESSIONLESS, ask, session, wallet
 from tests.support.asks import NOW
 from tests.support.given import given
 
@@ -111,6 +111,14 @@ def test_foreign_amounts_are_bounded_before_and_after():
     dear.when(ask.debit(str(MAX_AMOUNT_MINOR // 100), **FOREIGN)).then_refused("AMOUNT_TOO_LARGE")
     dear.when(ask.debit("1", **FOREIGN)).when(ask.settle("0.001", currency="USD")).then_refused("AMOUNT_SCALE")
     scene(cash=66).when(ask.debit("1", **FOREIGN)).then_refused("INSUFFICIENT_FUNDS", asked="0.67", available="0.66")
+
+
+def test_a_demo_win_is_bounded_too():
+    """No rate makes more of it than an event can say."""
+    dear = replace(RATE, numerator=10**15, denominator=1)
+    story = given(wallet(), session(mode="demo"), dear, policy=POLICY)
+    story.when(ask.bet("0.01", currency="USD", wallet_currency="EUR")).then(BetAuthorized, stake_minor=10**15)
+    story.when(ask.settle("9999999999999", currency="USD")).then_refused("BALANCE_TOO_LARGE")
 
 
 @pytest.mark.parametrize("free", [True, False])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ledger.core.commands import ACKNOWLEDGE, AT_AUTHORIZATION, REFUND, REFUSE, REVERSE
+from ledger.core.commands import ACKNOWLEDGE, AT_AUTHORIZATION, REFUND, REFUSE, REVERSE, Policy
 from ledger.core.events import (
     AdjustedDown,
     AdjustedUp,
@@ -87,6 +87,13 @@ def test_a_bet_that_its_round_ended_was_not_paid_for():
     story.then(BetRolledBack, ("house", -200), ("cash", 200), was_open=False)
 
 
+def test_a_rollback_in_another_currency_is_a_mismatch():
+    """What was staked or won in one currency is never undone in another."""
+    story = played(ask.win("5", "w1"))
+    story.when(ask.rollback(currency="USD")).then_refused("CURRENCY_MISMATCH", currency="USD", expected="EUR")
+    story.when(ask.undo_win("w1", currency="USD")).then_refused("CURRENCY_MISMATCH", currency="USD", expected="EUR")
+
+
 def test_the_rollback_of_another_player_s_bet_is_not_found():
     """The player that a rollback names must be the bet's or the win's."""
     story = played(wallet(player="bob"), ask.settle("5", win_id="w1"))
@@ -126,6 +133,13 @@ def test_a_win_that_ended_its_bet_opens_it_again():
         )
         assert status(story) == OPEN
     story.and_wallet(cash=800, held=200)
+
+
+def test_what_was_won_in_a_session_is_taken_back_there():
+    """Also a win that names its round alone: what a session shows as won is what it paid."""
+    story = given(wallet(), session(), policy=Policy(rollback_of_win=REVERSE)).when(ask.bet(player="ann"))
+    story.when(ask.win("5")).then(BetSettled, ("house", -500), ("cash", 500), bet_id=None, session_id="s1")
+    story.when(ask.undo_win()).then(WinReversed, ("house", 500), ("cash", -500), bet_id=None, session_id="s1")
 
 
 def test_a_captured_stake_stays_with_the_house_when_the_bet_opens_again():

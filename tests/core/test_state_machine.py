@@ -33,6 +33,7 @@ from ledger.core.state import (
     BetsOfRound,
     Player,
     Rate,
+    RatesFrom,
     Settlement,
     State,
     Wallet,
@@ -198,6 +199,8 @@ class Histories(RuleBasedStateMachine):
             win = self.state.settlement(*names)
             bet = self.state.bet(win.integration_id, win.bet_id) if win and win.bet_id else None
             return [bet] if bet else []
+        if kind is RatesFrom:
+            return self.state.rates_from(*names)
         if kind is WinsBesideBet:
             return self.wins_beside(self.state.bet(*names))
         entity = self.state.get(key)

@@ -127,11 +127,11 @@ class RunningGateway:
         if value.unscaled:
             funded = replace(origin, idempotency_key=str(uuid.uuid4()))
             commands.append(Deposit(funded, str(uuid.uuid4()), 0, player_id, currency, value, "test", "test"))
-        outcomes = self.run(_submit(self.settings, Callback(tuple(commands))))
+        outcomes = self.run(submit(self.settings, Callback(tuple(commands))))
         assert all(outcome.refusal_code is None for outcome in outcomes), outcomes
 
 
-async def _submit(settings: Settings, callback: Callback) -> tuple[Outcome, ...]:
+async def submit(settings: Settings, callback: Callback) -> tuple[Outcome, ...]:
     async with Journal(settings) as journal:
         return await journal.submit(callback)
 

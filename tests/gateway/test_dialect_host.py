@@ -14,12 +14,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import SecretStr
 from structlog.testing import capture_logs
+from uuid_utils import uuid7
 
 from gateway import dialects
 from ledger import games, integrations, rates
+from ledger.callback import Callback
+from ledger.core.commands import Origin, StartSession
 from ledger.secrets import new_secrets_key
 from ledger.settings import Settings
-from tests.gateway.caller import Caller, Reply, RunningGateway, on_board
+from tests.gateway.caller import Caller, Reply, RunningGateway, on_board, submit
 from tests.gateway.toy_dialect import TOY, WEAK, signature
 
 HOSTED = {"canonical": dialects.CANONICAL_API, "toy": TOY, "weak_toy": WEAK}
@@ -110,6 +113,20 @@ def test_parts_of_paths_are_decoded_after_they_are_split(provider: Toy) -> None:
     """An encoded slash belongs to the part, and does not lead to another path."""
     assert provider.send("/players/p%2F1/balance", method="GET").json["code"] == "WALLET_NOT_FOUND"
     assert provider.send("/players//balance", method="GET").status == 404
+
+
+def test_a_demo_session_is_no_session_of_the_providers(gateway: RunningGateway, provider: Toy) -> None:
+    """Its token is given to nobody; a win that names it all the same has no player whom it could pay real money."""
+    player_id = provider.player()
+    for mode in ("real", "demo"):
+        origin = Origin(provider.tenant_id, "EU", provider.integration_id, "toy", "launch", uuid.uuid4().hex, "test")
+        far = time.time_ns() // 1000 + 10**9
+        command = StartSession(origin, str(uuid7()), 0, player_id, "EUR", "dice", None, mode, far)
+        (outcome,) = gateway.run(submit(gateway.settings, Callback((command,))))
+        told = provider.send(f"/sessions/{outcome.result['session_id']}", method="GET").json
+        assert told.get("player" if mode == "real" else "code") == (
+            player_id if mode == "real" else "SESSION_NOT_FOUND"
+        )
 
 
 def test_what_is_not_there_is_said_in_plain_http(gateway: RunningGateway, provider: Toy) -> None:

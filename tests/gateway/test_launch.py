@@ -27,6 +27,7 @@ from gateway.launch import (
 from ledger import games, integrations
 from ledger.games import Game
 from sandbox.provider import Provider
+from schemas.events import BY_FINGERPRINT
 from tests.gateway.caller import Caller, Reply, RunningGateway, on_board
 
 SECRET = b"a secret that both sides know"
@@ -253,6 +254,23 @@ def test_a_repeated_launch_is_the_same_to_the_byte(
         with gateway.connect() as connection:
             games.put(connection, STUDIO, [before])
         read_again(gateway)
+
+
+def test_a_launch_says_where_the_player_plays(
+    gateway: RunningGateway, operator: Caller, studio: Caller, player: str
+) -> None:
+    """In its event; and another jurisdiction under the same key is another launch, allowed or not."""
+    key = uuid.uuid4().hex
+    assert start(operator, player, key).status == 201
+    with gateway.connect() as connection:
+        found = connection.execute(
+            "select schema_fingerprint, body from wagerledger.event_log where stream_id = %s and event_type = %s",
+            (player, "session.started"),
+        )
+        ((fingerprint, body),) = found.fetchall()
+    assert BY_FINGERPRINT[fingerprint].decode(body)["payload"]["jurisdiction"] == "MT"
+    for jurisdiction in ("GB", "US", None):
+        assert start(operator, player, key, jurisdiction=jurisdiction).code == "IDEMPOTENCY_MISMATCH"
 
 
 def test_demo_play_has_no_token(operator: Caller, studio: Caller, player: str) -> None:

@@ -72,6 +72,11 @@ async def balance(call: Call, books: Books) -> Reply:
     )
 
 
+async def sit(call: Call, books: Books) -> Reply:
+    """Who plays in a session, ended or not: what a dialect pays a win by that names nothing else."""
+    return answer(player=(await books.session(call.params["session"], live=False)).player_id)
+
+
 async def look(call: Call, books: Books) -> Reply:
     """What the host tells a dialect about the call."""
     found = await books.bet(call.option("look_for"))
@@ -105,6 +110,7 @@ TOY = Dialect(
         Endpoint("POST", "/bet", bet, as_written=("/toy/api/bet",)),
         Endpoint("POST", "/win", win),
         Endpoint("GET", "/players/{player}/balance", balance, as_written=("/toy/api/players/{player}/balance",)),
+        Endpoint("GET", "/sessions/{session}", sit),
         Endpoint("POST", "", look),
         Endpoint("GET", "/look", look),
         Endpoint("POST", "/crash", crash),

@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+import psycopg
+
+from ledger import rates
 from ledger.callback import Callback, Outcome
 from ledger.core.commands import AT_AUTHORIZATION, AT_SETTLEMENT, DEMO, KNOWN, REAL, REFUSE, REVERSE, Command, Policy
-from ledger.core.state import LOCKED
+from ledger.core.state import LOCKED, Rate
 from ledger.journal import Journal
 from ledger.settings import Settings
-from tests.support.asks import Asks
+from tests.support.asks import NOW, Asks
 
 CURRENCIES = {"EUR": 2, "JPY": 0}
 TENANTS = ("acme", "zeta")
@@ -48,6 +51,7 @@ class Game:
             session=KNOWN,
             rollback_of_win=REVERSE,
             win_needs_bet=False,
+            rate_max_age_s=3600,
         )
         outcomes = await self.journal.submit(Callback(commands, policy))
         self.told += zip(commands, outcomes, strict=False)
@@ -71,7 +75,7 @@ class Game:
             await self.rng.choice(
                 (
                     *(self.bet, self.bet, self.settle, self.settle, self.roll_back, self.cash, self.change_session),
-                    *(self.round, self.credit, self.undo),
+                    *(self.round, self.foreign_round, self.credit, self.undo),
                 )
             )(player)
 
@@ -106,6 +110,23 @@ class Game:
         if self.rng.random() < 0.7:
             await self.ask(player.asks.finish(round_id, **named))
 
+    async def foreign_round(self, player: Player) -> None:
+        """Bets in a currency that is no wallet's, wins beside them and their end: of one, or of the round."""
+        number, named = next(self.numbers), {"player": player.name, "currency": "USD"}
+        round_id, name = f"f-{number % 3}", f"{player.tenant_id}-{player.name}-{number}"
+        bet, amount, asks = f"{name}-b", str(self.rng.randrange(1, 90)), player.asks
+        await self.ask(asks.debit(amount, bet, round_id, wallet_currency="EUR", **named))
+        win = asks.settle("7.77", bet, round_id, win_id=f"{name}-w", ends_bet=self.rng.random() < 0.5, **named)
+        last = [
+            asks.win("0.05", f"{name}-v", round_id, **named),
+            asks.rollback(bet, round_id),
+            asks.finish(round_id, **named),
+        ]
+        for command in (win, *self.rng.sample(last, 2)):
+            await self.ask(command)
+        player.bets.append((bet, round_id, "USD"))
+        player.wins += [f"{name}-w", f"{name}-v"]
+
     async def credit(self, player: Player) -> None:
         award = f"{player.tenant_id}-{player.name}-a{next(self.numbers)}"
         player.wins.append(award)
@@ -139,6 +160,8 @@ def play(settings: Settings, rng: random.Random, *, players: int = 6, steps: int
     """Let players live side by side, half of them in each tenant. Gives every command with what it was told."""
 
     async def run() -> list[tuple[Command, Outcome]]:
+        with psycopg.connect(settings.database_url.get_secret_value()) as connection:
+            rates.add(connection, [Rate(tenant, "USD", "EUR", 7, 9, 2, "bank", NOW - 1) for tenant in TENANTS])
         async with Journal(settings) as journal:
             game = Game(journal, rng)
             tenants = [TENANTS[n % len(TENANTS)] for n in range(players)]

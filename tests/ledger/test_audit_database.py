@@ -188,7 +188,7 @@ def test_a_deleted_row_is_found(tampered, table):
             "state_unexplained",
         ),
         (
-            "settlements select 'acme/eu/spin', 'w_x', 'st_x', 'acme', 'nobody', 'EUR', null, null, null, 'win', 5, 'house', 'real'",
+            "settlements select 'acme/eu/spin', 'w_x', 'st_x', 'acme', 'nobody', 'EUR', null, null, null, null, 'win', 5, 'house', 'real'",
             "state_unexplained",
         ),
         ("rounds select 'acme/eu/spin', 'ghost', 'r', 'acme'", "state_unexplained"),

@@ -28,7 +28,7 @@ def played(ledger_database_of_module):
 
 @pytest.fixture
 def database(ledger_database_of_module):
-    with psycopg.connect(ledger_database_of_module) as connection:
+    with psycopg.connect(ledger_database_of_module, autocommit=True) as connection:
         yield connection
 
 

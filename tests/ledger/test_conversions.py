@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import psycopg
@@ -124,5 +125,34 @@ def test_a_win_of_no_bet_is_never_converted(ledger_database, played):
         assert (await asked(win, win_needs_bet=False)).refusal_code == "RATE_NOT_LOCKED"
         await asked(ask.bet("1", session_id=session))
         assert (await asked(ask.settle("1", currency="USD"))).refusal_code is not None
+
+    played(play)
+
+
+def test_a_currency_has_one_unit(ledger_database, played):
+    """Whose decimals came first, a wallet's or a rate's, has fixed them: the house's dollars are never cents and mills."""
+    add_rate(ledger_database, "0.5")
+
+    async def play(ask, session, asked):
+        assert (await asked(ask.bet("1", session_id=session, **FOREIGN))).refusal_code is None
+        assert (await asked(ask.open_wallet("bob", "USD", 4))).refusal_code == "EXPONENT_FIXED"
+        assert (await asked(ask.open_wallet("bob", "USD", 2))).refusal_code is None
+        fields = {"base": "GBP", "quote": "EUR", "rate": "1.1", "source": "bank"}
+        with psycopg.connect(ledger_database) as connection:
+            rates.add(connection, [rates.parse("acme", fields | {"base_exponent": "3"}, datetime.now(UTC))])
+            with pytest.raises(rates.RateError, match="other rates from GBP do not have 2 decimals"):
+                rates.add(connection, [rates.parse("acme", fields | {"base_exponent": "2"}, datetime.now(UTC))])
+
+    played(play)
+
+
+def test_a_repeat_outlives_a_change_of_the_wallets_currency(ledger_database, played):
+    """What an integration's option adds is not what its provider asked: the same call is the same call."""
+
+    async def play(ask, session, asked):
+        bet = ask.bet("1", session_id=session, player="ann")
+        first = await asked(bet)
+        again = await asked(replace(bet, wallet_currency="USD"))
+        assert (again.replayed, again.refusal_code, again.answer) == (True, None, first.answer)
 
     played(play)

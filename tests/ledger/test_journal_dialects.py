@@ -262,6 +262,21 @@ def test_a_foreign_round_keeps_its_rate(database):
     play(database, story)
 
 
+def test_a_rollback_in_the_batch_of_its_bet_finds_the_wins_of_the_round(database):
+    """Who is decided together is decided as one after the other: a paid round's bet is not refunded because it is young."""
+
+    async def story(journal):
+        await journal.submit(callback(ask.debit("2", "b1"), ask.win("5", "w1"), session=IGNORED))
+        bet, undone = await asyncio.gather(
+            ask_one(journal, ask.debit("2", "b2"), session=IGNORED),
+            ask_one(journal, ask.rollback("b2", None, player="ann"), session=IGNORED),
+        )
+        assert (bet.refusal_code, undone.refusal_code) == (None, "BET_ALREADY_SETTLED")
+        assert (await total(journal)).held_minor == 400
+
+    play(database, story)
+
+
 def test_a_rate_fits_the_wallets(database):
     """A rate with other decimals than the tenant's wallets have would put two units into one account: the table refuses it."""
 

@@ -32,7 +32,7 @@ def test_the_spine_s_rows_survive(empty_database):
         rows = connection.execute(f"select {settlements.COLUMNS} from wagerledger.settlements s order by 2").fetchall()
         integration = connection.execute("select options, policy from wagerledger.integrations").fetchone()
         bet = connection.execute("select stake_kind, final, conversion from wagerledger.bets").fetchone()
-    of_bet = "acme", "ann", "EUR", "b1", "r1", "dice", "win"
+    of_bet = "acme", "ann", "EUR", "b1", "r1", "s_1", "dice", "win"
     assert rows == [
         ("acme/eu/spin", "st_1", "st_1", *of_bet, 300, "house", "real", "rb_1", None),
         ("acme/eu/spin", "st_2", "st_2", *of_bet, 500, "house", "real", None, None),

@@ -27,7 +27,7 @@ TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 PAYLOADS: list[Payload] = [
     WalletOpened("EUR", 2),
     Deposited("EUR", 2, 10_000, "ref-1", "cashier"),
-    SessionStarted("session-1", "integration-1", "EUR", "real", "game-1", None, 1),
+    SessionStarted("session-1", "integration-1", "EUR", "real", "game-1", None, 1, None),
     BetAuthorized(
         "bet-1", "hold-1", "round-1", "session-1", "game-1", "bet", "EUR", 2, 100, 100, 0, "settlement", "real", None
     ),

@@ -70,7 +70,7 @@ def history() -> list[tuple[Event, Origin]]:
         ),
         (PlayerRestricted("self_excluded", "asked for it", "clerk"), ()),
         (PlayerFreed("time is over", "clerk"), ()),
-        (SessionStarted("s_1", INTEGRATION, "EUR", "real", "dice", "de-DE", 1_900_000_000_000_000), ()),
+        (SessionStarted("s_1", INTEGRATION, "EUR", "real", "dice", "de-DE", 1_900_000_000_000_000, "MT"), ()),
         (
             BetAuthorized("b1", "h_1", "r1", "s_1", "dice", "bet", "EUR", 2, 200, 200, 0, "settlement", "real", None),
             stake("EUR", 200, 0, held=True),

@@ -33,8 +33,8 @@ ENTITIES = {
     Bet: """select integration_id, bet_id, tenant_id, player_id, status, round_id, session_id, game_id, currency, mode, hold_id, stake_minor,
         stake_cash_minor, stake_bonus_minor, held_minor, win_minor, settlement_id, rollback_id, stake_kind, final, conversion::text
         from wagerledger.bets""",
-    Settlement: """select integration_id, win_id, settlement_id, tenant_id, player_id, currency, bet_id, round_id, game_id, kind, win_minor,
-        account, mode, undone_by, conversion::text from wagerledger.settlements""",
+    Settlement: """select integration_id, win_id, settlement_id, tenant_id, player_id, currency, bet_id, round_id, session_id, game_id,
+        kind, win_minor, account, mode, undone_by, conversion::text from wagerledger.settlements""",
     Round: "select integration_id, player_id, round_id, tenant_id from wagerledger.rounds",
     Player: "select tenant_id, player_id, restriction from wagerledger.players",
 }

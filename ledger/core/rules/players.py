@@ -24,7 +24,7 @@ def start_session(state: State, command: StartSession, _: Policy) -> Decision:
     assert integration_id, "a session belongs to an integration"
     payload = SessionStarted(
         command.named("s"), integration_id, command.currency, command.mode, command.game_id, command.locale,
-        command.expires_at,
+        command.expires_at, command.jurisdiction,
     )  # fmt: skip
     return accept(command, command.player, (), payload)
 

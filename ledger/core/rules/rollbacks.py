@@ -51,6 +51,8 @@ def _rollback_bet(state: State, command: RollbackBet, policy: Policy, bet: Bet) 
         return not_found(command.bet_id)
     if bet.status == ROLLED_BACK:
         return Accepted((), {"status": bet.status, "rollback_id": str(bet.rollback_id)})
+    if command.currency not in (None, bet.currency, bet.asked_currency):
+        return _other_currency(command, bet.asked_currency)
     if bet.final:
         return Refusal("BET_FINAL", {"bet_id": bet.bet_id})
     wins = state.wins_beside(bet)
@@ -97,6 +99,9 @@ def _rollback_win(state: State, command: RollbackBet, policy: Policy, win: Settl
         return not_found(command.bet_id)
     if win.undone_by:
         return Accepted((), {"status": "rolled_back", "rollback_id": win.undone_by})
+    asked_currency = win.conversion.currency if win.conversion else win.currency
+    if command.currency not in (None, win.currency, asked_currency):
+        return _other_currency(command, asked_currency)
     bet = state.bet(win.integration_id, win.bet_id) if win.bet_id else None
     if bet and bet.final:
         return Refusal("BET_FINAL", {"bet_id": bet.bet_id})
@@ -111,9 +116,9 @@ def _rollback_win(state: State, command: RollbackBet, policy: Policy, win: Settl
     reopens = bet is not None and bet.status == SETTLED and bet.settlement_id == win.settlement_id
     held_minor = bet.paid_minor if bet and reopens and policy.capture == AT_SETTLEMENT else 0
     payload = WinReversed(
-        command.named("rb"), win.win_id, win.settlement_id, win.bet_id, win.round_id, bet.session_id if bet else None,
-        win.game_id, win.kind, wallet.currency, wallet.exponent, win.win_minor, win.account, reopens, held_minor,
-        command.reason, win.mode, _told(win.conversion),
+        command.named("rb"), win.win_id, win.settlement_id, win.bet_id, win.round_id, win.session_id, win.game_id,
+        win.kind, wallet.currency, wallet.exponent, win.win_minor, win.account, reopens, held_minor, command.reason,
+        win.mode, _told(win.conversion),
     )  # fmt: skip
     return accept(command, wallet.player_id, _taken_back(win, bet, held_minor, wallet), payload)
 
@@ -126,6 +131,10 @@ def _taken_back(win: Settlement, bet: Bet | None, held_minor: int, wallet: Walle
         return moves
     staked = bet.conversion.amount_minor if bet and bet.conversion and held_minor else 0
     return postings.exchanged(moves, {win.conversion.currency: win.conversion.amount_minor - staked})
+
+
+def _other_currency(command: RollbackBet, expected: str | None) -> Refusal:
+    return Refusal("CURRENCY_MISMATCH", {"currency": str(command.currency), "expected": str(expected)})
 
 
 def _tombstone(state: State, command: RollbackBet) -> Decision:

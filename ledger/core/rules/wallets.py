@@ -25,8 +25,10 @@ def open_wallet(state: State, command: OpenWallet, _: Policy) -> Decision:
     if not 0 <= command.exponent <= MAX_EXPONENT:
         return Refusal("EXPONENT_INVALID", {"exponent": command.exponent, "maximum": MAX_EXPONENT})
     known = state.currency(tenant_id, currency)
-    if known and known.exponent != command.exponent:
-        return Refusal("EXPONENT_FIXED", {"currency": currency, "exponent": known.exponent, "asked": command.exponent})
+    # Converted bets have posted to the tenant's accounts in the decimals of their rate.
+    fixed = [known.exponent] if known else [rate.base_exponent for rate in state.rates_from(tenant_id, currency)]
+    if fixed and fixed[0] != command.exponent:
+        return Refusal("EXPONENT_FIXED", {"currency": currency, "exponent": fixed[0], "asked": command.exponent})
     return accept(command, command.player, (), WalletOpened(currency, command.exponent))
 
 

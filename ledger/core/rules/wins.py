@@ -80,8 +80,8 @@ def _settle_bet(state: State, command: SettleBet, bet: Bet) -> Decision:
     win = _win(command, wallet, bet.conversion)
     if isinstance(win, Refusal):
         return win
-    if bet.mode != DEMO and wallet.cash_minor + win.amount_minor > MAX_BALANCE_MINOR:
-        return too_rich(wallet)
+    if refusal := _no_room(wallet, win.amount_minor, bet.mode):
+        return refusal
     was_open = bet.status == OPEN
     payload = BetSettled(
         command.named("st"), command.win_id, bet.bet_id, bet.round_id, bet.session_id, command.game_id or bet.game_id,
@@ -110,8 +110,8 @@ def _settle_round(state: State, command: SettleBet, policy: Policy) -> Decision:
     if isinstance(win, Refusal):
         return win
     mode = str(bet.mode) if bet else REAL
-    if mode != DEMO and wallet.cash_minor + win.amount_minor > MAX_BALANCE_MINOR:
-        return too_rich(wallet)
+    if refusal := _no_room(wallet, win.amount_minor, mode):
+        return refusal
     payload = BetSettled(
         command.named("st"), command.win_id, None, command.round_id, bet.session_id if bet else None,
         command.game_id or (bet.game_id if bet else None), command.win_kind, wallet.currency, wallet.exponent, 0,
@@ -159,6 +159,12 @@ def _win(command: SettleBet, wallet: Wallet, rate: Conversion | None) -> Win | R
         return asked_minor
     conversion = rate.asking(asked_minor)
     return Win(conversion.win_minor(wallet.exponent), conversion)
+
+
+def _no_room(wallet: Wallet, win_minor: int, mode: str | None) -> Refusal | None:
+    """A demo win meets an empty wallet; but no rate makes more of it than an event can say."""
+    cash_minor = 0 if mode == DEMO else wallet.cash_minor
+    return too_rich(wallet) if cash_minor + win_minor > MAX_BALANCE_MINOR else None
 
 
 def _moves(wallet: Wallet, captured_minor: int, win: Win, staked_asked_minor: int) -> tuple[Posting, ...]:

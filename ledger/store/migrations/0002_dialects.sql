@@ -40,6 +40,12 @@ begin
     ) then
         raise exception 'the wallets in % do not have % decimals', new.base, new.base_exponent using errcode = 'check_violation';
     end if;
+    if exists (
+        select from wagerledger.rates r
+        where r.tenant_id = new.tenant_id and r.base = new.base and r.base_exponent <> new.base_exponent
+    ) then
+        raise exception 'other rates from % do not have % decimals', new.base, new.base_exponent using errcode = 'check_violation';
+    end if;
     return new;
 end $$;
 revoke execute on function wagerledger.check_decimals() from public;
@@ -78,6 +84,7 @@ create table wagerledger.settlements (
     currency text not null,
     bet_id text, -- null: of a round as such, or an award
     round_id text,
+    session_id text,
     game_id text,
     kind text not null,
     win_minor bigint not null check (win_minor >= 0),
@@ -98,9 +105,9 @@ begin
 end $$;
 
 insert into wagerledger.settlements (integration_id, win_id, settlement_id, tenant_id, player_id, currency, bet_id,
-    round_id, game_id, kind, win_minor, account, mode, undone_by)
+    round_id, session_id, game_id, kind, win_minor, account, mode, undone_by)
 select integration_id, s.settlement_id, s.settlement_id, b.tenant_id, b.player_id, b.currency, b.bet_id,
-    b.round_id, b.game_id, 'win', s.win_minor, 'house', b.mode, s.undone_by
+    b.round_id, b.session_id, b.game_id, 'win', s.win_minor, 'house', b.mode, s.undone_by
 from wagerledger.settlements_0001 s join wagerledger.bets b using (integration_id, bet_id);
 drop table wagerledger.settlements_0001;
 

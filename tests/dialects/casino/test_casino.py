@@ -50,6 +50,15 @@ def test_a_rollback_without_an_effect_rolls_nothing_back(tables: Tables) -> None
     assert (told["success"], told["rolledBack"], told["balance"]) == (True, False, 10_500)
 
 
+def test_a_launch_minds_the_operator_s_conditions(tables: Tables) -> None:
+    """The protocol tells no jurisdiction: where the integration has a list, nobody is let in by it."""
+    for jurisdictions, status in (("", 200), ("MT, GB", 400)):
+        name = f"casino-{uuid.uuid4().hex[:8]}"
+        play = tables.home.house.mount(driver_of("casino", name), name, jurisdictions=jurisdictions).sit()
+        launch = _post("launchGame", userId=play.seat.player_id, gameId="dice", currency="EUR")
+        assert play.send(launch).answer.status == status
+
+
 def test_an_unsigned_launch_is_refused(tables: Tables) -> None:
     """The operator's endpoints need the signature too."""
     play = tables.home.sit()

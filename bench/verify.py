@@ -131,15 +131,17 @@ def _decided(players: range, known: tuple[Entity, ...]) -> Batch:
     locked = {player_stream(TENANT, f"player-{n:07}") for n in players}
     batch = Batch(locked, loaded, {}, {}, time.time_ns() // 1000)
     # Players take turns, as they do in life: the rows of a stream lie apart.
-    for turn in zip(*(_commands(f"player-{n:07}", batch) for n in players), strict=True):
-        for command in turn:
-            outcomes = batch.decide(Callback((command,)))
-            assert not outcomes[0].refusal_code, outcomes[0]
+    for turn in zip(*(_callbacks(f"player-{n:07}", batch) for n in players), strict=True):
+        for commands in turn:
+            outcomes = batch.decide(Callback(commands))
+            assert not outcomes[-1].refusal_code, outcomes[-1]
     return batch
 
 
-def _commands(player_id: str, batch: Batch) -> Iterator[Command]:
-    """A wallet, a session, and rounds: of ten bets nine are settled, four with a win, and one is rolled back."""
+def _callbacks(player_id: str, batch: Batch) -> Iterator[tuple[Command, ...]]:
+    """A wallet, a session, and rounds: of ten bets nine are settled, four with a win, and one is rolled back in its own
+    callback, because a rollback in one of its own waits for the batch after its bet's.
+    """
 
     def origin(key: str) -> Origin:
         trace_id = uuid7().hex
@@ -157,8 +159,8 @@ def _commands(player_id: str, batch: Batch) -> Iterator[Command]:
     def own(key: str) -> Origin:
         return Origin(TENANT, "EU", None, None, "wallet", f"{player_id}:{key}", uuid7().hex)
 
-    yield OpenWallet(own("open"), str(uuid7()), batch.now, player_id, "EUR", 2)
-    yield Deposit(own("deposit"), str(uuid7()), batch.now, player_id, "EUR", Amount(1000, 0), "ref-1", "cashier")
+    yield (OpenWallet(own("open"), str(uuid7()), batch.now, player_id, "EUR", 2),)
+    yield (Deposit(own("deposit"), str(uuid7()), batch.now, player_id, "EUR", Amount(1000, 0), "ref-1", "cashier"),)
     session = StartSession(
         origin("session"),
         str(uuid7()),
@@ -170,16 +172,17 @@ def _commands(player_id: str, batch: Batch) -> Iterator[Command]:
         "real",
         batch.now + 3600 * 10**6,
     )
-    yield session
+    yield (session,)
     for n in range((EVENTS_PER_PLAYER - 3) // 2):
         bet_id, round_id = f"{player_id}-b{n}", f"{player_id}-r{n}"
-        bet = (session.named("s"), bet_id, round_id, Amount(1, 0), "EUR")
-        yield AuthorizeBet(origin(f"b{n}"), str(uuid7()), batch.now, *bet)
+        staked = (session.named("s"), bet_id, round_id, Amount(1, 0), "EUR")
+        bet = AuthorizeBet(origin(f"b{n}"), str(uuid7()), batch.now, *staked)
         if n % 10:
+            yield (bet,)
             win = Amount(2 if n % 10 < 5 else 0, 0)
-            yield SettleBet(origin(f"s{n}"), str(uuid7()), batch.now, bet_id, round_id, win, "EUR")
+            yield (SettleBet(origin(f"s{n}"), str(uuid7()), batch.now, bet_id, round_id, win, "EUR"),)
         else:
-            yield RollbackBet(origin(f"r{n}"), str(uuid7()), batch.now, bet_id, round_id, "cancelled")
+            yield bet, RollbackBet(origin(f"r{n}"), str(uuid7()), batch.now, bet_id, round_id, "cancelled")
 
 
 def _store(connection: Connection, batch: Batch) -> None:

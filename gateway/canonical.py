@@ -2,14 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
 from gateway.errors import error_body
-from gateway.fields import Body, Count, CurrencyCode, Decimal, Id, PlayerId, Reason
+from gateway.fields import Body, Count, CurrencyCode, Decimal, Id, PlayerId, Reason, rfc3339
 from gateway.integration import Integration
 from gateway.keys import KeyRing
 from gateway.launchpad import Launch, launch, target_of
@@ -180,11 +180,6 @@ def tell_balances(balances: Balances) -> dict[str, str | int]:
     }
 
 
-def tell_time(microseconds: int) -> str:
-    """RFC 3339, UTC, whole seconds."""
-    return datetime.fromtimestamp(microseconds // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 # From body to command, from outcome to answer -----------------------------------------------------------------------
 
 
@@ -232,7 +227,7 @@ class Operation:
             return error_body(outcome.refusal_code, outcome.details, asked.origin.trace_id)
         answer: dict[str, Any] = dict(outcome.result)
         if "expires_at" in answer:
-            answer["expires_at"] = tell_time(int(answer["expires_at"]))
+            answer["expires_at"] = rfc3339(int(answer["expires_at"]))
         for name in self.echoed:
             if (value := getattr(body, name)) is not None:
                 answer[name] = value
@@ -256,7 +251,7 @@ def _tell_launch(launch: Launch, token: str | None) -> dict[str, str | None]:
         "integration_id": launch.integration.integration_id,
         "token": token,
         "launch_url": url,
-        "launch_expires_at": tell_time(launch.expires_at_s * 1_000_000) if url else None,
+        "launch_expires_at": rfc3339(launch.expires_at_s * 1_000_000) if url else None,
     }
 
 

@@ -1,6 +1,7 @@
 """What requests and answers are made of: the fields of bodies, JSON and forms read strictly, amounts both ways."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
@@ -165,6 +166,14 @@ def field_fault(error: ValidationError) -> tuple[str, str]:
     """Name of the first bad field, and what is wrong with it. The value itself is not repeated: it may be anything."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     return ".".join(map(str, first["loc"])), first["msg"][0].lower() + first["msg"][1:]
+
+
+# Times --------------------------------------------------------------------------------------------------------------
+
+
+def rfc3339(microseconds: int) -> str:
+    """Microseconds since the epoch as RFC 3339, UTC, whole seconds."""
+    return datetime.fromtimestamp(microseconds // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 # Amounts ------------------------------------------------------------------------------------------------------------

@@ -40,6 +40,10 @@ class Balances(NamedTuple):
         )
 
 
+_OUR_IDS = ("hold_id", "settlement_id", "rollback_id", "adjustment_id")
+"""A result has one of them at most."""
+
+
 @value()
 class Outcome:
     """What a command came to. Exactly one of `refusal_code` and `result` speaks; `answer` is the exact text that the
@@ -60,6 +64,11 @@ class Outcome:
     def code(self) -> str:
         """What metrics call it: the refusal's code, REPEATED or ACCEPTED."""
         return self.refusal_code or ("REPEATED" if self.replayed else "ACCEPTED")
+
+    @property
+    def our_id(self) -> str | None:
+        """Of what the command made or undid; None where nothing of it has one."""
+        return next((self.result[name] for name in _OUR_IDS if name in self.result), None)
 
     @classmethod
     def of(cls, command: Command, decision: Accepted | Refusal, balances: Balances | None) -> "Outcome":

@@ -25,6 +25,11 @@ class Conversion(NamedTuple):
         """As an event carries it."""
         return cls(**record) if record else None
 
+    @staticmethod
+    def told(conversion: "Conversion | None") -> dict[str, Any] | None:
+        """For an event to carry."""
+        return conversion._asdict() if conversion else None
+
     def asking(self, amount_minor: int) -> "Conversion":
         """The same rate for another amount."""
         return self._replace(amount_minor=amount_minor)

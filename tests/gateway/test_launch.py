@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import dialects
-from gateway.canonical import tell_time
+from gateway.fields import rfc3339
 from gateway.launch import (
     MAX_TTL_S,
     SKEW_S,
@@ -228,7 +228,7 @@ def test_a_launch_opens_the_provider_s_session(operator: Caller, studio: Caller,
         "jurisdiction": "MT", "return_url": "https://brand.example/lobby?x=1", "lobby": "1", "kid": studio.kid, "expires": "",
     }  # fmt: skip
     assert 595 <= int(parameters["expires"]) - time.time() <= 600
-    assert told["launch_expires_at"] == tell_time(int(parameters["expires"]) * 1_000_000)
+    assert told["launch_expires_at"] == rfc3339(int(parameters["expires"]) * 1_000_000)
     bet_id = f"b_{uuid.uuid4().hex}"
     assert operator.authorize(told["token"], bet_id).code == "SESSION_NOT_FOUND"
     assert studio.authorize(told["token"], bet_id).status == 200

@@ -82,10 +82,8 @@ def tx_id(action_id: str, outcome: Outcome) -> str:
     """
     if outcome.unchanged:
         return f"noop_{action_id}"
-    for name in ("hold_id", "settlement_id", "rollback_id"):
-        if our_id := outcome.result.get(name):
-            return our_id
-    raise AssertionError(f"an action that made something has an id: {outcome}")
+    assert outcome.our_id, f"an action that made something has an id: {outcome}"
+    return outcome.our_id
 
 
 def refuse(call: Call, rejected: Rejected) -> Reply:

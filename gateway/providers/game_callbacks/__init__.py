@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
-from gateway import signing
-from gateway.dialect import ED25519, SECRET, Books, Call, Dialect, Endpoint, Handle, Option, Reply
+from gateway.dialect import ED25519, SECRET, Books, Call, Dialect, Endpoint, Handle, Option, Reply, verify_as_our_own
 from gateway.errors import Rejected
-from gateway.fields import read_json, validated
-from gateway.providers.game_callbacks.answers import TOKEN_LIFETIME_S, balance, iso, number, refuse, token, yes
+from gateway.fields import read_json, rfc3339, validated
+from gateway.providers.game_callbacks.answers import TOKEN_LIFETIME_S, balance, number, refuse, token, yes
 from gateway.providers.game_callbacks.bodies import (
     BalanceUpdate,
     Callback,
@@ -80,7 +79,7 @@ async def balance_update(call: Call, books: Books) -> Reply:
     (outcome,) = await books.decide(command)
     after = outcome.balances or await books.wallet(player, call.currency(body.currency))
     told = {
-        "transactionId": _our_id(outcome),
+        "transactionId": outcome.our_id or "",
         "sessionId": body.session_id,
         "balanceBefore": await _before(books, command, outcome, after, body.amount[1]),
         "balanceAfter": balance(after),
@@ -104,7 +103,7 @@ async def jackpot(call: Call, books: Books) -> Reply:
     )  # fmt: skip
     (outcome,) = await books.decide(command)
     told = {
-        "transactionId": _our_id(outcome),
+        "transactionId": outcome.our_id or "",
         "sessionId": body.session_id,
         "jackpotType": body.jackpot_type,
         "amount": Number(str(body.amount)),
@@ -128,14 +127,6 @@ async def session_transfer(call: Call, books: Books) -> Reply:
 
 
 # Steps of them ------------------------------------------------------------------------------------------------------
-
-
-def _verify(call: Call) -> None:
-    now_s = call.received_at / 1_000_000
-    kids = [key.kid for key in call.integration.keys if key.valid_at(now_s)]
-    code = signing.fault(call.headers, call.method, call.target, call.body, kids, call.secrets, call.public_keys, now_s)
-    if code:
-        raise Rejected(code, window_s=signing.WINDOW_S)
 
 
 def _identity(call: Call, body: GameResult | BalanceUpdate | JackpotWin) -> str:
@@ -177,7 +168,7 @@ async def _resumable(call: Call, books: Books, body: Callback) -> tuple[dict[str
         "sessionId": session.session_id,
         "gameState": None,
         "balance": balance(balances),
-        "expiresAt": iso(expires_at),
+        "expiresAt": rfc3339(expires_at),
     }
     return told, expires_at
 
@@ -242,12 +233,6 @@ MOVEMENTS: dict[str, Callable[[Call, BalanceUpdate, str, str], Command]] = {
 }
 """What a transactionType means."""
 
-OUR_IDS = ("hold_id", "settlement_id", "rollback_id", "adjustment_id")
-
-
-def _our_id(outcome: Outcome) -> str:
-    return next((outcome.result[name] for name in OUR_IDS if name in outcome.result), "")
-
 
 async def _before(books: Books, command: Command, outcome: Outcome, after: Balances, amount: Amount) -> Number:
     """What the movement left, without the movement."""
@@ -281,7 +266,7 @@ DIALECT = Dialect(
         Endpoint("GET", "/ping", ping, (f"{AS_WRITTEN}/ping",), open=True),
         *(Endpoint("POST", f"/{name}", handle, (f"{AS_WRITTEN}/{name}",)) for name, handle in CALLBACKS.items()),
     ),
-    verify=_verify,
+    verify=verify_as_our_own,
     refuse=refuse,
     keys=(SECRET, ED25519),
     policy=Policy(

@@ -2,12 +2,11 @@
 
 import hmac
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from gateway.dialect import Call, Reply
 from gateway.errors import Rejected
-from gateway.fields import decimal
+from gateway.fields import decimal, rfc3339
 from gateway.strict_json import Number, dump
 from ledger.callback import Balances
 
@@ -15,7 +14,7 @@ TOKEN_LIFETIME_S = 900
 
 
 def yes(call: Call, content: Mapping[str, Any]) -> Reply:
-    return Reply(200, dump({**content, "status": "OK", "timestamp": iso(call.received_at)}))
+    return Reply(200, dump({**content, "status": "OK", "timestamp": rfc3339(call.received_at)}))
 
 
 def number(amount_minor: int, exponent: int) -> Number:
@@ -25,11 +24,6 @@ def number(amount_minor: int, exponent: int) -> Number:
 def balance(balances: Balances | None) -> Number:
     """What a bet may stake; exact."""
     return number(balances.available_minor, balances.exponent) if balances else Number("0")
-
-
-def iso(microseconds: int) -> str:
-    """RFC 3339, UTC, whole seconds."""
-    return datetime.fromtimestamp(microseconds // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def token(call: Call, purpose: str, session_id: str, device: str, expires_at: int) -> str:
@@ -76,7 +70,7 @@ def refuse(call: Call, rejected: Rejected) -> Reply:
         "status": "ERROR",
         "code": told,
         "message": told.replace("_", " ").capitalize(),
-        "timestamp": iso(call.received_at),
+        "timestamp": rfc3339(call.received_at),
     }
     if rejected.balances:
         content["balance"] = balance(rejected.balances)

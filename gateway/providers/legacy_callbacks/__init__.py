@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from gateway import signing
-from gateway.dialect import ED25519, SECRET, Books, Call, Dialect, Endpoint, Handle, Option, Reply
+from gateway.dialect import ED25519, SECRET, Books, Call, Dialect, Endpoint, Handle, Option, Reply, verify_as_our_own
 from gateway.errors import Rejected
 from gateway.fields import Body, CurrencyCode, Decimal, PlayerId, ProviderId, decimal, validated
 from gateway.providers.legacy_callbacks.spellings import read
@@ -121,14 +120,6 @@ async def error(call: Call, books: Books) -> Reply:
 # Steps of them ------------------------------------------------------------------------------------------------------
 
 
-def _verify(call: Call) -> None:
-    now_s = call.received_at / 1_000_000
-    kids = [key.kid for key in call.integration.keys if key.valid_at(now_s)]
-    code = signing.fault(call.headers, call.method, call.target, call.body, kids, call.secrets, call.public_keys, now_s)
-    if code:
-        raise Rejected(code, window_s=signing.WINDOW_S)
-
-
 async def _shared(call: Call, books: Books, body: Question) -> dict[str, Any]:
     """Fields of every command. The player is told, or the session's: also of one that has ended, for only debits need
     a live one.
@@ -180,14 +171,11 @@ MOVEMENTS: dict[str, Callable[[Call, Change, dict[str, Any]], Command]] = {
 
 # Answers ------------------------------------------------------------------------------------------------------------
 
-OUR_IDS = ("hold_id", "settlement_id", "rollback_id")
-
 
 def _yes(call: Call, body: Question, outcome: Outcome | None, balances: Balances | None) -> Reply:
-    result = outcome.result if outcome else {}
     content = {
         "status": "success",
-        "transactionId": next((result[name] for name in OUR_IDS if name in result), None),
+        "transactionId": outcome.our_id if outcome else None,
         "balance": _balance(balances),
         "currency": call.provider_currency(balances.currency) if balances else body.currency,
     }
@@ -245,7 +233,7 @@ DIALECT = Dialect(
     endpoints=tuple(
         Endpoint("POST", f"/{name}", handle, (f"{AS_WRITTEN}/{name}",)) for name, handle in CALLBACKS.items()
     ),
-    verify=_verify,
+    verify=verify_as_our_own,
     refuse=refuse,
     keys=(SECRET, ED25519),
     policy=Policy(

@@ -67,9 +67,8 @@ def balance_of(call: Call, balances: Balances) -> dict[str, object]:
 def told(call: Call, balances: Balances, tx_id: str, outcome: Outcome) -> Reply:
     """`processed`: the transaction had been done before, and nothing moved now."""
     done_before = outcome.replayed or outcome.unchanged
-    ids = ("hold_id", "settlement_id", "rollback_id")
-    our_id = next((outcome.result[name] for name in ids if name in outcome.result), tx_id)
-    content = {"balance": balance_of(call, balances), "tx": {"id": our_id, "txId": tx_id, "processed": done_before}}
+    tx = {"id": outcome.our_id or tx_id, "txId": tx_id, "processed": done_before}
+    content = {"balance": balance_of(call, balances), "tx": tx}
     return Reply(200, dump(content), "repeated" if outcome.replayed else "accepted")
 
 

@@ -90,9 +90,8 @@ def money(balances: Balances) -> dict[str, object]:
 
 def our_id(outcome: Outcome) -> str:
     """Of what a command made, without its prefix: 32 characters are what the provider keeps. Each repeat hears it."""
-    result = outcome.result
-    ids = ("hold_id", "settlement_id", "adjustment_id", "rollback_id")
-    return str(next(result[name] for name in ids if name in result)).rpartition("_")[2]
+    assert outcome.our_id, f"a command that moves money has an id: {outcome}"
+    return outcome.our_id.rpartition("_")[2]
 
 
 def refuse(call: Call, rejected: Rejected) -> Reply:

@@ -11,7 +11,7 @@ from gateway.fields import decimal, read_json, validated
 from gateway.providers.rgs.bodies import Action, Asked, Balance, Bet, Item, Refund, Settlement, Win
 from gateway.signing import verify_hmac_hex
 from gateway.strict_json import dump
-from ledger.callback import Balances, Outcome
+from ledger.callback import Balances
 from ledger.core.commands import (
     AT_AUTHORIZATION,
     REFUND,
@@ -106,7 +106,7 @@ async def _moved(call: Call, books: Books, body: Any, make: Callable[[Call, Any]
         return _demo(body.transaction_id)
     (outcome,) = await books.decide(make(call, body))
     balances = outcome.balances or await books.wallet(body.player_id, call.currency(body.currency))
-    told = {"transaction_id": body.transaction_id, "id": _our_id(outcome)}
+    told = {"transaction_id": body.transaction_id, "id": outcome.our_id or ""}
     return _yes(told | {"balance": _amount(balances), "currency": call.provider_currency(balances.currency)})
 
 
@@ -138,12 +138,6 @@ ORDER = tuple(KINDS)
 """A settlement's bets come before its wins, and those before its refunds, however it lists them."""
 
 # Answers ------------------------------------------------------------------------------------------------------------
-
-OUR_IDS = ("hold_id", "settlement_id", "rollback_id")
-
-
-def _our_id(outcome: Outcome) -> str:
-    return next((outcome.result[name] for name in OUR_IDS if name in outcome.result), "")
 
 
 def _amount(balances: Balances) -> str:

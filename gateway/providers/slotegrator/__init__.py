@@ -151,16 +151,10 @@ async def _answered(
     call: Call, books: Books, body: Transaction, outcomes: tuple[Outcome, ...], **more: list[str]
 ) -> Reply:
     balances = outcomes[-1].balances or await books.wallet(body.player_id, call.currency(body.currency))
-    content = {"balance": _amount(balances), "transaction_id": _our_id(outcomes[0], body.transaction_id)} | more
+    # A bet that came after its refund made nothing, and is named after itself.
+    our_id = outcomes[0].our_id or f"noop_{body.transaction_id}"
+    content = {"balance": _amount(balances), "transaction_id": our_id} | more
     return Reply(200, dump(content))
-
-
-def _our_id(outcome: Outcome, transaction_id: str) -> str:
-    """A bet that came after its refund made nothing, and is named after itself."""
-    for name in ("hold_id", "settlement_id", "rollback_id"):
-        if our_id := outcome.result.get(name):
-            return our_id
-    return f"noop_{transaction_id}"
 
 
 def _amount(balances: Balances) -> Number:

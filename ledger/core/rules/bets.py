@@ -69,7 +69,7 @@ def authorize(state: State, command: AuthorizeBet, policy: Policy) -> Decision:
         command.bet_id, command.named("h"), command.round_id, session.session_id if session else None,
         command.game_id or (session.game_id if session else None), command.stake_kind, wallet.currency,
         wallet.exponent, stake.amount_minor, stake.cash_minor, stake.bonus_minor, policy.capture, mode,
-        stake.conversion._asdict() if stake.conversion else None,
+        Conversion.told(stake.conversion),
     )  # fmt: skip
     return accept(command, player_id, _moves(wallet, stake, policy), payload)
 

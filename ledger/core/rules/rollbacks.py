@@ -89,7 +89,7 @@ def _undo(state: State, command: RollbackBet, policy: Policy, bet: Bet, wins: li
     payload = BetRolledBack(
         command.named("rb"), bet.bet_id, bet.round_id, bet.session_id, bet.game_id, wallet.currency, wallet.exponent,
         _staked_minor(bet), win_minor, [win.win_id for win in wins], bet.status == OPEN, command.reason, str(bet.mode),
-        _told(bet.conversion),
+        Conversion.told(bet.conversion),
     )  # fmt: skip
     return accept(command, wallet.player_id, moves, payload)
 
@@ -118,7 +118,7 @@ def _rollback_win(state: State, command: RollbackBet, policy: Policy, win: Settl
     payload = WinReversed(
         command.named("rb"), win.win_id, win.settlement_id, win.bet_id, win.round_id, win.session_id, win.game_id,
         win.kind, wallet.currency, wallet.exponent, win.win_minor, win.account, reopens, held_minor, command.reason,
-        win.mode, _told(win.conversion),
+        win.mode, Conversion.told(win.conversion),
     )  # fmt: skip
     return accept(command, wallet.player_id, _taken_back(win, bet, held_minor, wallet), payload)
 
@@ -169,7 +169,8 @@ def reinstate(state: State, command: ReinstateBet, policy: Policy) -> Decision:
         moves = postings.exchanged(moves, {bet.conversion.currency: bet.conversion.amount_minor})
     payload = BetReinstated(
         bet.bet_id, str(bet.rollback_id), bet.round_id, bet.session_id, bet.game_id, wallet.currency, wallet.exponent,
-        _staked_minor(bet), bet.paid_minor if held else 0, command.reason, str(bet.mode), _told(bet.conversion),
+        _staked_minor(bet), bet.paid_minor if held else 0, command.reason, str(bet.mode),
+        Conversion.told(bet.conversion),
     )  # fmt: skip
     return accept(command, wallet.player_id, moves, payload)
 
@@ -177,7 +178,3 @@ def reinstate(state: State, command: ReinstateBet, policy: Policy) -> Decision:
 def _staked_minor(bet: Bet) -> int:
     """What goes back and forth; in demo mode, what would."""
     return bet.stake_minor if bet.mode == DEMO and bet.stake_kind != FREE else bet.paid_minor
-
-
-def _told(conversion: Conversion | None) -> dict[str, object] | None:
-    return conversion._asdict() if conversion else None

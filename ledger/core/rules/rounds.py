@@ -4,6 +4,7 @@ from ledger.core import postings
 from ledger.core.commands import FinishRound, Policy
 from ledger.core.decision import Accepted, Decision, Refusal, accept, integration_of, wallet_of
 from ledger.core.events import RoundFinished
+from ledger.core.exchange import Conversion
 from ledger.core.postings import Posting
 from ledger.core.state import OPEN, TOMBSTONED, Bet, State, Wallet
 
@@ -43,5 +44,5 @@ def _told(bet: Bet) -> dict[str, object]:
         "game_id": bet.game_id,
         "mode": str(bet.mode),
         "held_minor": bet.held_minor,
-        "conversion": bet.conversion._asdict() if bet.conversion else None,
+        "conversion": Conversion.told(bet.conversion),
     }

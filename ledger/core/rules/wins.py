@@ -86,7 +86,7 @@ def _settle_bet(state: State, command: SettleBet, bet: Bet) -> Decision:
     payload = BetSettled(
         command.named("st"), command.win_id, bet.bet_id, bet.round_id, bet.session_id, command.game_id or bet.game_id,
         command.win_kind, wallet.currency, wallet.exponent, bet.stake_minor, win.amount_minor, was_open,
-        command.ends_bet, command.in_bonus, command.freespins_left, str(bet.mode), _told(win),
+        command.ends_bet, command.in_bonus, command.freespins_left, str(bet.mode), Conversion.told(win.conversion),
     )  # fmt: skip
     captured_minor = bet.held_minor if was_open and command.ends_bet else 0
     staked = bet.conversion.amount_minor if bet.conversion and captured_minor else 0
@@ -115,7 +115,7 @@ def _settle_round(state: State, command: SettleBet, policy: Policy) -> Decision:
     payload = BetSettled(
         command.named("st"), command.win_id, None, command.round_id, bet.session_id if bet else None,
         command.game_id or (bet.game_id if bet else None), command.win_kind, wallet.currency, wallet.exponent, 0,
-        win.amount_minor, False, False, command.in_bonus, command.freespins_left, mode, _told(win),
+        win.amount_minor, False, False, command.in_bonus, command.freespins_left, mode, Conversion.told(win.conversion),
     )  # fmt: skip
     return accept(command, wallet.player_id, _moves(wallet, 0, win, 0) if mode != DEMO else (), payload)
 
@@ -172,10 +172,6 @@ def _moves(wallet: Wallet, captured_minor: int, win: Win, staked_asked_minor: in
     if win.conversion is None:
         return moves
     return postings.exchanged(moves, {win.conversion.currency: staked_asked_minor - win.conversion.amount_minor})
-
-
-def _told(win: Win) -> dict[str, object] | None:
-    return win.conversion._asdict() if win.conversion else None
 
 
 def award(state: State, command: Award, policy: Policy) -> Decision:

@@ -7,6 +7,7 @@ import copy
 import re
 import string
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from decimal import ROUND_DOWN, Decimal
@@ -15,6 +16,7 @@ from gateway.dialect import Call, Dialect
 from gateway.errors import Rejected
 from gateway.incoming import Trace
 from gateway.integration import Integration
+from sandbox.dialects import driver_of
 from sandbox.dialects.driver import Answer, Request, Says, Traits
 from schemas.errors import ERRORS
 from tests.dialects.house import Heard, Play, Table
@@ -722,6 +724,19 @@ def _refused_cleanly(at: Tables, heard: Heard) -> None:
     assert not heard.told.ok, heard
     assert heard.says != at.traits.temporary, heard
     assert heard.answer.status < 500 or heard.answer.status == at.traits.malformed.status, heard
+
+
+@check
+def an_acknowledged_late_bet_has_an_answer(at: Tables) -> None:
+    """Under `late_bet=acknowledge` a bet that comes after its cancel is answered in the protocol's form, for nothing."""
+    driver = driver_of(at.home.driver.name, "acknowledging")
+    name = f"acknowledging-{uuid.uuid4().hex[:8]}"
+    play = at.home.house.mount(driver, name, **{"policy.late_bet": "acknowledge"}).sit()
+    play.cancel("undo", "gone")
+    written = len(at.home.house.log.getvalue())
+    late = play.bet("gone")
+    assert "crashed" not in at.home.house.log.getvalue()[written:], late
+    has(play, START)
 
 
 @check

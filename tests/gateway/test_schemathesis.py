@@ -25,8 +25,8 @@ CONFIG = {
         # Right by its form is not yet right: amounts have their own decimals, money may be missing, a player id may look like a phone number.
         "positive_data_acceptance": {"expected-statuses": [200, 201, 402, 403, 404, 409, 422]},
     },
-    "generation": {"max-examples": 15},
-    "max-time": 40,
+    "generation": {"max-examples": 8},
+    "max-time": 20,
     "workers": 1,
 }
 

@@ -46,12 +46,24 @@ def check(*, as_json: Json = False) -> None:
     raise typer.Exit(FINDING if findings else 0)
 
 
+@app.command()
+def check_compatibility(*, as_json: Json = False) -> None:
+    """Compare the schemas of this version with all that were released. Exit code 1 names what must not change."""
+    from schemas import releases
+
+    findings = releases.check()
+    text = table(findings[0]._fields, findings) if findings else "Readers of every version can read every version."
+    show([finding._asdict() for finding in findings], as_json=as_json, text=text)
+    raise typer.Exit(FINDING if findings else 0)
+
+
 @app.command("show")
 def show_schema(event_type: Annotated[str, typer.Argument(help="Such as bet.authorized.")]) -> None:
     """Print the whole Avro schema of an event type, envelope included."""
-    from schemas.events import EVENTS
+    from schemas.events import EVENTS, FORMS
 
-    schema = EVENTS.get(event_type)
+    types = EVENTS | FORMS
+    schema = types.get(event_type)
     if schema is None:
-        fail(f"{event_type} is no event type; there are: {', '.join(EVENTS)}")
+        fail(f"{event_type} is no event type; there are: {', '.join(types)}")
     print(schema.text)

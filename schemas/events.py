@@ -1,15 +1,17 @@
 """The Avro schemas of the events, and their codec.
 
 Each file `avro/<event type>.avsc` is a payload; `avro/envelope.avsc` is what surrounds it. Together they make the
-record schema that is registered.
+record schema that is registered. What was released stays in `released/<event type>/<version>.avsc`, because bytes of
+every version stay in the log.
 """
 
 import json
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from io import BytesIO
 from typing import Any
 
@@ -17,9 +19,13 @@ from fastavro import parse_schema, schemaless_reader
 from fastavro.read import SchemaResolutionError
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
+from schemas.decoder import decoder, picker
 from schemas.encoder import encoder
 
 Schema = dict[str, Any]
+
+CURRENT = files("schemas") / "avro"
+RELEASED = files("schemas") / "released"
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,18 @@ class EventSchema:
     schema_version: str
     schema: Schema
     """As it is registered: with docs, defaults and logical types."""
+    announced: bool = False
+    """Nothing writes it yet: the rule comes later."""
+    form_of: str | None = None
+    """The type whose other form it is: never in the log or in `ledger.events`, only in a topic of its own."""
+    consumers: str = ""
+    """Who reads it, for the documentation."""
+    deprecated: str | None = None
+    """Since this day (ISO 8601) its type topic should not get new readers."""
+    sunset: str | None = None
+    """From this day on nothing more comes into its type topic."""
+    read_as: "EventSchema | None" = None
+    """Of a version that is not today's: today's, as which its records are read."""
 
     @cached_property
     def record_name(self) -> str:
@@ -41,18 +59,17 @@ class EventSchema:
         """CRC-64-AVRO of the parsing canonical form (Avro specification, schema fingerprints): 8 bytes, little-endian
         as fastavro prints it.
         """
-        return bytes.fromhex(fingerprint(to_parsing_canonical_form(self.schema), "CRC-64-AVRO"))
+        return bytes.fromhex(fingerprint(self.canonical_form, "CRC-64-AVRO"))
+
+    @cached_property
+    def canonical_form(self) -> str:
+        """Avro's parsing canonical form: what the fingerprint is of."""
+        return to_parsing_canonical_form(self.schema)
 
     @cached_property
     def text(self) -> str:
         """The schema as the registry gets it."""
         return json.dumps(self.schema, separators=(",", ":"))
-
-    @cached_property
-    def _codec_schema(self) -> Any:
-        # Logical types do not change the bytes; without them times stay the integers that they are, and both ways are
-        # faster.
-        return parse_schema(_without_logical_types(deepcopy(self.schema)))
 
     @cached_property
     def _encode(self) -> Callable[[dict[str, Any]], bytes]:
@@ -62,23 +79,40 @@ class EventSchema:
         """The Avro bytes of an envelope. Times are integers, microseconds since the epoch."""
         return self._encode(record)
 
-    def decode(self, body: bytes, writer: "EventSchema | None" = None) -> dict[str, Any]:
-        """The envelope in `body`, written with `writer` (where that is another version of this schema) and read as this
-        one.
+    def decode(self, body: bytes) -> dict[str, Any]:
+        """The envelope in `body`, which this schema wrote, as today's version has it: fields that were added since have
+        their defaults, fields that this code does not know are left out.
 
         Raises ValueError when the bytes are not exactly one record.
         """
-        source = BytesIO(body)
         try:
-            record = schemaless_reader(source, (writer or self)._codec_schema, self._codec_schema if writer else None)  # noqa: SLF001, its own class
-        except (EOFError, IndexError, UnicodeDecodeError, OverflowError, MemoryError, SchemaResolutionError) as error:
+            return self._decode(body)
+        except ValueError as error:
             raise ValueError(f"not a {self.event_type} {self.schema_version} record: {error}") from error
-        if source.tell() != len(body):
-            raise ValueError(
-                f"{len(body) - source.tell()} bytes follow the {self.event_type} {self.schema_version} record"
-            )
-        assert isinstance(record, dict)
-        return record
+
+    @cached_property
+    def _decode(self) -> Callable[[bytes], dict[str, Any]]:
+        writer, reader = (_without_logical_types(schema.schema) for schema in (self, self.read_as or self))
+        try:
+            return decoder(writer, reader)
+        except TypeError:  # a schema of others, or one that differs in more than fields with defaults
+            return partial(_decode_by_fastavro, parse_schema(deepcopy(writer)), parse_schema(deepcopy(reader)))
+
+    def picker(self, *fields: str) -> Callable[[bytes], tuple[Any, ...]]:
+        """A function that decodes the `fields` alone: see `schemas.decoder.picker`."""
+        return picker(_without_logical_types(self.schema), fields)
+
+
+def _decode_by_fastavro(writer: Any, reader: Any, body: bytes) -> dict[str, Any]:
+    source = BytesIO(body)
+    try:
+        record = schemaless_reader(source, writer, reader)
+    except (EOFError, IndexError, UnicodeDecodeError, OverflowError, MemoryError, SchemaResolutionError) as error:
+        raise ValueError(str(error)) from error
+    if source.tell() != len(body):
+        raise ValueError(f"{len(body) - source.tell()} bytes follow the record")
+    assert isinstance(record, dict)
+    return record
 
 
 def _without_logical_types(schema: Any) -> Any:
@@ -89,31 +123,66 @@ def _without_logical_types(schema: Any) -> Any:
     return schema
 
 
-def _load() -> dict[str, EventSchema]:
-    folder = files("schemas") / "avro"
-    envelope = json.loads((folder / "envelope.avsc").read_text())
-    schemas = {}
-    for path in sorted(folder.iterdir(), key=lambda path: path.name):
-        if not path.name.endswith(".avsc") or path.name == "envelope.avsc":
-            continue
-        payload = json.loads(path.read_text())
-        event_type, version = payload.pop("event_type"), payload.pop("schema_version")
-        schemas[event_type] = EventSchema(event_type, version, _compose(envelope, payload))
-    return schemas
-
-
-def _compose(envelope: Schema, payload: Schema) -> Schema:
+def compose(envelope: Schema, payload: Schema) -> EventSchema:
+    """The schema of an event type, from the contents of `envelope.avsc` and of the type's own file."""
+    payload = dict(payload)
+    notes = {name: payload.pop(name) for name in _NOTES if name in payload}
     schema = deepcopy(envelope)
     schema["name"] = payload["name"].removesuffix("Payload")
     schema["doc"] = payload["doc"]
     for field in schema["fields"]:
         if field["type"] == "Payload":
             field["type"] = payload
-    return schema
+    return EventSchema(schema=schema, **notes)
 
 
-EVENTS: dict[str, EventSchema] = _load()
-"""The current schema of each event type."""
+_NOTES = "event_type", "schema_version", "announced", "form_of", "consumers", "deprecated", "sunset"
 
-BY_FINGERPRINT: dict[bytes, EventSchema] = {schema.fingerprint: schema for schema in EVENTS.values()}
-"""Every schema that an event log may name."""
+
+def _current() -> dict[str, EventSchema]:
+    envelope = json.loads((CURRENT / "envelope.avsc").read_text())
+    names = sorted(path.name for path in CURRENT.iterdir() if path.name.endswith(".avsc"))
+    payloads = [json.loads((CURRENT / name).read_text()) for name in names if name != "envelope.avsc"]
+    return {schema.event_type: schema for schema in (compose(envelope, payload) for payload in payloads)}
+
+
+def released(today: EventSchema, releases: Traversable = RELEASED) -> list[EventSchema]:
+    """Every released version of an event type, the oldest first. Today's own is among them."""
+    folder = releases / today.event_type
+    if not folder.is_dir():
+        return []
+    versions = sorted((path.name.removesuffix(".avsc") for path in folder.iterdir()), key=version_of)
+    return [
+        replace(
+            today,
+            schema_version=version,
+            schema=json.loads((folder / f"{version}.avsc").read_text()),
+            read_as=None if version == today.schema_version else today,
+        )
+        for version in versions
+    ]
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """A SemVer version as numbers that can be compared."""
+    return tuple(map(int, text.split(".")))
+
+
+def _by_fingerprint(types: dict[str, EventSchema]) -> dict[bytes, EventSchema]:
+    versions = [schema for today in types.values() for schema in released(today) if schema.read_as]
+    return {schema.fingerprint: schema for schema in (*versions, *types.values())}
+
+
+_ALL = _current()
+
+EVENTS: dict[str, EventSchema] = {name: schema for name, schema in _ALL.items() if not schema.form_of}
+"""Today's schema of each event type."""
+
+FORMS: dict[str, EventSchema] = {name: schema for name, schema in _ALL.items() if schema.form_of}
+"""Today's schema of each other form of a type (see `schemas.forms`)."""
+
+BY_FINGERPRINT: dict[bytes, EventSchema] = _by_fingerprint(EVENTS)
+"""Every schema that an event log may name: of each type every version."""
+
+FORMS_BY_FINGERPRINT: dict[bytes, EventSchema] = _by_fingerprint(FORMS)
+"""Every schema that another form in an event log may name."""

@@ -1,11 +1,11 @@
 """The schema registry: registering as a deploy step, checking, and the wire format `0x00 | schema id (4 bytes) | Avro`.
 
 Every event is published twice. Its subject in `ledger.events` is the record's name, because many types share that
-topic; in its type topic it is `<topic>-value`, which sinks expect.
+topic; in its type topic it is `<topic>-value`, which sinks expect. Another form of a type has its topic only.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from struct import Struct
@@ -15,7 +15,9 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 from httpx2 import HTTPError
 
-from schemas.events import BY_FINGERPRINT, EVENTS, EventSchema
+from schemas.events import BY_FINGERPRINT, EVENTS, FORMS_BY_FINGERPRINT, EventSchema
+from schemas.refusal import REFUSAL
+from schemas.refusal import VERSIONS as REFUSALS
 from schemas.topics import Topics
 
 COMPATIBILITY = "FULL_TRANSITIVE"
@@ -66,10 +68,19 @@ class WirePrefixes(NamedTuple):
     of_type: bytes
 
 
+class FormTarget(NamedTuple):
+    """Where another form of an event goes, and the five bytes before its body there."""
+
+    event_type: str
+    topic: str
+    prefix: bytes
+
+
 class WireRecord(NamedTuple):
     """A value from a topic, taken apart: `record` is the envelope as this code knows it; the hash covers `body`."""
 
     schema: EventSchema
+    """The one that wrote `body`, perhaps of another version than ours."""
     body: bytes
     record: dict[str, Any]
 
@@ -79,9 +90,19 @@ def connect(url: str) -> SchemaRegistryClient:
     return SchemaRegistryClient({"url": url, "timeout": TIMEOUT_S, "max.retries": 0})
 
 
-def subjects(schema: EventSchema, topics: Topics) -> tuple[str, str]:
-    """The subjects of an event: in `ledger.events`, and in its type topic."""
-    return schema.record_name, f"{topics.of_type(schema.event_type)}-value"
+def subjects(schema: EventSchema, topics: Topics) -> tuple[str, ...]:
+    """The subjects of an event: in `ledger.events` (where another form of a type never goes), and in its type topic.
+    Refusals have a topic of their own.
+    """
+    if schema.record_name == REFUSAL.record_name:
+        return (f"{topics.refusals}-value",)
+    of_type = f"{topics.of_type(schema.event_type)}-value"
+    return (of_type,) if schema.form_of else (schema.record_name, of_type)
+
+
+def _versions() -> tuple[EventSchema, ...]:
+    """Every version of every type, the oldest first: the log may hold bytes of each."""
+    return *BY_FINGERPRINT.values(), *FORMS_BY_FINGERPRINT.values(), *REFUSALS
 
 
 def register(client: SchemaRegistryClient, topics: Topics) -> list[Registration]:
@@ -90,7 +111,7 @@ def register(client: SchemaRegistryClient, topics: Topics) -> list[Registration]
     Raises SchemaMismatchError where the registry refuses a schema, RegistryUnavailableError (retryable).
     """
     registrations = []
-    for schema in EVENTS.values():
+    for schema in _versions():
         for subject in subjects(schema, topics):
             _demand_compatibility(client, subject)
             registrations.append(Registration(subject, _register_one(client, subject, schema)))
@@ -100,7 +121,7 @@ def register(client: SchemaRegistryClient, topics: Topics) -> list[Registration]
 def check(client: SchemaRegistryClient, topics: Topics) -> list[Finding]:
     """Compare the registry with this code; no findings means that it holds every schema and guards every subject."""
     findings = []
-    for schema in EVENTS.values():
+    for schema in _versions():
         for subject in subjects(schema, topics):
             try:
                 _look_up(client, subject, schema)
@@ -121,6 +142,8 @@ class WireIds:
         self._client = client
         self._topics = topics
         self._known: dict[bytes, WirePrefixes] = {}
+        self._forms: dict[bytes, FormTarget] = {}
+        self._refusals = b""
 
     def of(self, fingerprint: bytes) -> WirePrefixes:
         """The prefixes of what was written with a schema.
@@ -133,14 +156,38 @@ class WireIds:
         return known
 
     def _look_up(self, fingerprint: bytes) -> WirePrefixes:
-        schema = BY_FINGERPRINT.get(fingerprint)
-        if schema is None:
-            raise SchemaMismatchError(
-                f"the event log holds events of schema {fingerprint.hex()}, which this version does not know; "
-                "upgrade the relay before the gateways"
-            )
+        schema = _known_schema(BY_FINGERPRINT, fingerprint)
+        return WirePrefixes(*self._prefixes(schema))
+
+    def of_form(self, fingerprint: bytes) -> FormTarget:
+        """Where another form that was written with a schema goes. Raises as `of` does."""
+        known = self._forms.get(fingerprint)
+        if known is None:
+            schema = _known_schema(FORMS_BY_FINGERPRINT, fingerprint)
+            (prefix,) = self._prefixes(schema)
+            topic = self._topics.of_type(schema.event_type)
+            known = self._forms[fingerprint] = FormTarget(schema.event_type, topic, prefix)
+        return known
+
+    def of_refusals(self) -> bytes:
+        """The prefix of refusals, which are all written with today's schema. Raises as `of` does."""
+        if not self._refusals:
+            (self._refusals,) = self._prefixes(REFUSAL)
+        return self._refusals
+
+    def _prefixes(self, schema: EventSchema) -> list[bytes]:
         ids = [_look_up(self._client, subject, schema) for subject in subjects(schema, self._topics)]
-        return WirePrefixes(*(PREFIX.pack(MAGIC, schema_id) for schema_id in ids))
+        return [PREFIX.pack(MAGIC, schema_id) for schema_id in ids]
+
+
+def _known_schema(schemas: Mapping[bytes, EventSchema], fingerprint: bytes) -> EventSchema:
+    schema = schemas.get(fingerprint)
+    if schema is None:
+        raise SchemaMismatchError(
+            f"the event log holds events of schema {fingerprint.hex()}, which this version does not know; "
+            "upgrade the relay before the gateways"
+        )
+    return schema
 
 
 class Reader:
@@ -148,35 +195,55 @@ class Reader:
 
     def __init__(self, client: SchemaRegistryClient) -> None:
         self._client = client
-        self._schemas: dict[int, tuple[EventSchema, EventSchema | None]] = {}
+        self._schemas: dict[int, EventSchema] = {}
 
     def read(self, value: bytes | None) -> WireRecord:
         """Raises UndecodableRecord; RegistryUnavailableError (retryable)."""
+        schema = self.schema_of(value)
+        assert value, "it has a schema"
+        body = value[PREFIX.size :]
+        try:
+            return WireRecord(schema, body, schema.decode(body))
+        except ValueError as error:
+            raise UndecodableRecord(str(error)) from error
+
+    def schema_of(self, value: bytes | None) -> EventSchema:
+        """What `value` was written with. Raises as `read` does."""
         if value is None or len(value) <= PREFIX.size:
             raise UndecodableRecord(f"a value of {len(value or b'')} bytes is too short for an event")
         magic, schema_id = PREFIX.unpack_from(value)
         if magic != MAGIC:
             raise UndecodableRecord(f"the value begins with byte {magic}, not with {MAGIC} and a schema id")
-        schema, writer = self._schemas.get(schema_id) or self._look_up(schema_id)
-        body = value[PREFIX.size :]
-        try:
-            return WireRecord(schema, body, schema.decode(body, writer))
-        except ValueError as error:
-            raise UndecodableRecord(str(error)) from error
+        return self._schemas.get(schema_id) or self._look_up(schema_id)
 
-    def _look_up(self, schema_id: int) -> tuple[EventSchema, EventSchema | None]:
-        """The schema to read as, and the one that wrote where that is another one."""
+    def _look_up(self, schema_id: int) -> EventSchema:
+        """The schema that wrote, with the one to read as."""
         try:
             writer = _schema_of(self._client, schema_id)
         except LookupError as error:
             # Not remembered: it may be registered later, and the next reader of the record shall see it.
             raise UndecodableRecord(f"the registry does not know schema id {schema_id}") from error
-        if not _ENVELOPE_FIELDS.issubset(field["name"] for field in writer.schema["fields"]):
+        known = BY_FINGERPRINT.get(writer.fingerprint)
+        if known is None and not _ENVELOPE_FIELDS.issubset(field["name"] for field in writer.schema["fields"]):
             raise UndecodableRecord(
                 f"schema id {schema_id} ({writer.record_name}) is no event's: it lacks envelope fields"
             )
-        known = EVENTS.get(writer.event_type, writer)  # a type that we do not know yet is read as it was written
-        found = self._schemas[schema_id] = (known, None if known.fingerprint == writer.fingerprint else writer)
+        # A version that we do not know yet is read as ours; a type that we do not know yet, as it was written.
+        found = self._schemas[schema_id] = known or replace(writer, read_as=EVENTS.get(writer.event_type))
+        return found
+
+
+class RefusalReader(Reader):
+    """The same for the topic of refusals."""
+
+    def _look_up(self, schema_id: int) -> EventSchema:
+        try:
+            writer = _schema_of(self._client, schema_id)
+        except LookupError as error:
+            raise UndecodableRecord(f"the registry does not know schema id {schema_id}") from error
+        if writer.record_name != REFUSAL.record_name:
+            raise UndecodableRecord(f"schema id {schema_id} ({writer.record_name}) is no refusal's")
+        found = self._schemas[schema_id] = replace(writer, read_as=REFUSAL)
         return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
-from schemas.events import EVENTS
+from schemas.events import EVENTS, FORMS
 
 TIMEOUT_S = 30.0
 
@@ -53,6 +53,16 @@ class Topics:
         """Records that a projector could not read, with the reason in their headers."""
         return f"{self.prefix}ledger.dead-letters"
 
+    @property
+    def refusals(self) -> str:
+        """Refused commands, for BI: who asked for what, and why not."""
+        return f"{self.prefix}ledger.refusals"
+
+    @property
+    def anchors(self) -> str:
+        """Signed tree heads over the whole log."""
+        return f"{self.prefix}ledger.anchors"
+
     def of_type(self, event_type: str) -> str:
         """The topic that holds this event type alone, under one schema."""
         return f"{self.prefix}{event_type}"
@@ -62,18 +72,33 @@ class Topics:
         return [self.of_type(event_type) for event_type in EVENTS]
 
     @property
+    def of_forms(self) -> list[str]:
+        """The topics of other forms of a type, written during a migration from one to the other."""
+        return [self.of_type(form) for form in FORMS]
+
+    @property
     def all(self) -> list[str]:
-        return [self.events, *self.of_types, self.relay_position, self.dead_letters]
+        return [
+            self.events,
+            *self.of_types,
+            *self.of_forms,
+            self.refusals,
+            self.anchors,
+            self.relay_position,
+            self.dead_letters,
+        ]
 
 
 def wanted(topics: Topics, *, partitions: int, replication: int) -> list[NewTopic]:
     """Every topic as it must be."""
     in_sync = {"min.insync.replicas": str(max(1, replication - 1))}
     kept = KEPT_FOREVER | in_sync
-    events = [NewTopic(name, partitions, replication, config=kept) for name in (topics.events, *topics.of_types)]
+    partitioned = topics.events, *topics.of_types, *topics.of_forms, topics.refusals
+    events = [NewTopic(name, partitions, replication, config=kept) for name in partitioned]
+    anchors = NewTopic(topics.anchors, 1, replication, config=kept)
     position = NewTopic(topics.relay_position, 1, replication, config=COMPACTED | in_sync)
     dead_letters = NewTopic(topics.dead_letters, 1, replication, config=kept)
-    return [*events, position, dead_letters]
+    return [*events, anchors, position, dead_letters]
 
 
 def apply(bootstrap_servers: str, topics: Topics, *, partitions: int, replication: int) -> list[str]:

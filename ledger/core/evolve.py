@@ -12,6 +12,7 @@ from ledger.core.commands import AT_SETTLEMENT, REAL
 from ledger.core.events import (
     AdjustedDown,
     AdjustedUp,
+    Announced,
     Awarded,
     BetAuthorized,
     BetFinalized,
@@ -32,7 +33,7 @@ from ledger.core.events import (
     Withdrawn,
 )
 from ledger.core.exchange import Conversion
-from ledger.core.postings import HOUSE
+from ledger.core.postings import HOUSE, WALLET_ACCOUNTS
 from ledger.core.state import (
     OPEN,
     ROLLED_BACK,
@@ -231,6 +232,11 @@ def _bet_tombstoned(state: State, event: Event, payload: BetTombstoned) -> Touch
     return (bet,)
 
 
+def _announced(state: State, event: Event, payload: Announced) -> Touched:
+    currencies = {posting.currency for posting in event.postings if posting.account in WALLET_ACCOUNTS}
+    return tuple([_moved(state, event, currency) for currency in sorted(currencies)])
+
+
 def _moved(state: State, event: Event, currency: str) -> Wallet:
     wallet = state.wallet(event.tenant_id, _player(event), currency)
     assert wallet, f"{event.payload.event_type} on a wallet of {event.player_id} in {currency} that was never opened"
@@ -288,4 +294,5 @@ _FOLDS: dict[type[Payload], Callable[[State, Event, Any], Touched]] = {
     BetReinstated: _bet_reinstated,
     BetFinalized: _bet_finalized,
     RoundFinished: _round_finished,
+    Announced: _announced,
 }

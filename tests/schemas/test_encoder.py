@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.encoder import encoder
-from schemas.events import EVENTS, _without_logical_types
+from schemas.events import EVENTS, FORMS, _without_logical_types
 
 
 def values_of(schema, types):
@@ -38,16 +38,19 @@ def values_of(schema, types):
     return st.fixed_dictionaries({field["name"]: values_of(field["type"], types) for field in schema["fields"]})
 
 
-@pytest.mark.parametrize("event_type", EVENTS)
+TYPES = EVENTS | FORMS
+
+
+@pytest.mark.parametrize("event_type", TYPES)
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_same_bytes_as_fastavro(event_type, data):
     """Whatever an event holds, its bytes are those of the Avro specification as fastavro writes them."""
-    schema = _without_logical_types(EVENTS[event_type].schema)
+    schema = _without_logical_types(TYPES[event_type].schema)
     record = data.draw(values_of(schema, {}))
     expected = BytesIO()
     schemaless_writer(expected, parse_schema(schema), record)
-    assert EVENTS[event_type].encode(record) == expected.getvalue()
+    assert TYPES[event_type].encode(record) == expected.getvalue()
 
 
 @pytest.mark.parametrize(

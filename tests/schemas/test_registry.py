@@ -11,7 +11,8 @@ import pytest
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
 from schemas import registry
-from schemas.events import EVENTS, EventSchema
+from schemas.compatibility import incompatibilities
+from schemas.events import EVENTS, FORMS, EventSchema, released
 from schemas.registry import Reader, RegistryUnavailableError, SchemaMismatchError, UndecodableRecord, WireIds
 from schemas.topics import Topics
 from tests.support.seeds import seeded_random
@@ -62,11 +63,13 @@ def evolved(schema: EventSchema, *fields: dict[str, Any]) -> EventSchema:
 
 
 def test_registering_twice_changes_nothing(client: SchemaRegistryClient, names: Topics):
-    """Every schema gets its two subjects, and a second run gives the same ids."""
+    """Every schema gets its subjects, other forms and refusals one of their own, and a second run gives the same ids."""
     first = registry.register(client, names)
     assert registry.register(client, names) == first
     assert {registration.subject for registration in first} == {
-        subject for schema in EVENTS.values() for subject in registry.subjects(schema, names)
+        *(subject for schema in EVENTS.values() for subject in registry.subjects(schema, names)),
+        *(f"{names.of_type(form)}-value" for form in FORMS),
+        f"{names.refusals}-value",
     }
     assert registry.check(client, names) == []
 
@@ -100,6 +103,29 @@ def test_an_incompatible_schema_is_refused(
         registry._register_one(client, subject, evolved(OPENED, {"name": "more", "type": "string"}))
 
 
+@pytest.mark.parametrize(
+    ("field", "compatible"),
+    [
+        ({"name": "more", "type": ["null", "string"], "default": None}, True),
+        ({"name": "more", "type": {"type": "array", "items": "string"}, "default": []}, True),
+        ({"name": "more", "type": "string"}, False),
+        ({"name": "more", "type": ["null", "long"]}, False),
+    ],
+)
+def test_the_registry_and_our_own_check_agree(client, names, field, compatible):
+    """After the released version, both take the same next versions and refuse the same."""
+    subject = f"{names.of_type(OPENED.event_type)}-value"
+    registry._demand_compatibility(client, subject)
+    registry._register_one(client, subject, released(OPENED)[0])
+    later = replace(evolved(OPENED, field), schema_version="1.1.0")
+    assert (incompatibilities(OPENED.schema, later.schema) == []) is compatible
+    if compatible:
+        registry._register_one(client, subject, later)
+    else:
+        with pytest.raises(SchemaMismatchError):
+            registry._register_one(client, subject, later)
+
+
 def test_wire_ids_are_looked_up_and_never_registered(client: SchemaRegistryClient, names: Topics):
     """A schema that the registry lacks is an error that says what to run; afterwards its ids are found, and asked for once."""
     with pytest.raises(SchemaMismatchError, match="run `wagerledger schemas register`"):
@@ -131,7 +157,7 @@ def test_a_newer_schema_is_read_as_ours(client: SchemaRegistryClient, names: Top
     schema_id = client.register_schema(f"{names.prefix}newer-value", Schema(newer.text, "AVRO"))
     body = newer.encode(RECORD | {"more": "news"})
     wire = Reader(client).read(struct.pack(">bI", 0, schema_id) + body)
-    assert (wire.schema, wire.body, wire.record) == (OPENED, body, RECORD)
+    assert (wire.schema.fingerprint, wire.body, wire.record) == (newer.fingerprint, body, RECORD)
 
 
 def test_an_unknown_event_type_is_read_as_it_was_written(client: SchemaRegistryClient, names: Topics):

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from schemas import topics
-from schemas.events import EVENTS
+from schemas.events import EVENTS, FORMS
 from schemas.topics import TopicMismatchError, Topics
 
 
@@ -49,7 +49,9 @@ def test_names_carry_the_prefix():
         names.events,
         names.relay_position,
         names.dead_letters,
-        *(f"eu.{event_type}" for event_type in EVENTS),
+        names.refusals,
+        names.anchors,
+        *(f"eu.{event_type}" for event_type in EVENTS | FORMS),
     }
 
 

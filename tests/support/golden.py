@@ -1,8 +1,16 @@
-"""The golden bytes: a small history of every event type, written once. `python -m tests.support.golden` wrote them."""
+"""The golden bytes: a small history of every event type, written once. `python -m tests.support.golden` wrote them.
+
+In `0.9.0/` is the same history as an earlier version would have written it, with the schemas of that version, which was
+never released: it lacks fields that were added since, in the envelope, in payloads, and in a record inside of one.
+"""
 
 import json
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from ledger.core.chain import GENESIS, hash_of
 from ledger.core.commands import Origin
 from ledger.core.events import (
     AdjustedDown,
@@ -38,9 +46,13 @@ from ledger.core.postings import (
     withdrawal,
 )
 from ledger.recording import Head, record
+from schemas.events import EVENTS, EventSchema
 from tests.support.given import replay
 
 FOLDER = Path(__file__).parent.parent / "data" / "golden"
+EARLIER = FOLDER / "0.9.0"
+ADDED_SINCE = {"operation", "command_fingerprint", "conversion", "jurisdiction"}
+"""The fields that 0.9.0 lacks."""
 
 INTEGRATION = "acme/eu/spin"
 CONVERSION = {
@@ -201,6 +213,39 @@ def write() -> None:
     assert wallet
     balances = {name: getattr(wallet, name) for name in ("cash_minor", "bonus_minor", "held_minor", "receivable_minor")}
     (FOLDER / "history.json").write_text(json.dumps({"events": entries, "wallet": balances}, indent=1) + "\n")
+
+
+def without(schema: Any, names: set[str]) -> Any:
+    """The schema as it was before these fields were added."""
+    if isinstance(schema, list):
+        return [without(part, names) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: without(part, names) for key, part in schema.items() if key != "fields"}
+    if "fields" in schema:
+        made["fields"] = [without(field, names) for field in schema["fields"] if field["name"] not in names]
+    return made
+
+
+def earlier(event_type: str, names: set[str]) -> EventSchema:
+    """A version before today's, as the product would know a released one."""
+    today = EVENTS[event_type]
+    return replace(today, schema_version="0.9.0", schema=without(deepcopy(today.schema), names), read_as=today)
+
+
+def write_earlier() -> None:
+    """Write the golden history once more, as 0.9.0 would have."""
+    entries, previous = [], GENESIS
+    for number, entry in enumerate(json.loads((FOLDER / "history.json").read_text())["events"]):
+        schema = earlier(entry["event_type"], ADDED_SINCE)
+        said = EVENTS[entry["event_type"]].decode((FOLDER / entry["file"]).read_bytes())
+        chained = {"previous_hash": previous if entry["stream"] == "player" else GENESIS}
+        body = schema.encode(said | chained | {"schema_version": "0.9.0"})
+        previous = hash_of(body) if entry["stream"] == "player" else previous
+        (EARLIER / f"{number}.avro").write_bytes(body)
+        (EARLIER / f"{entry['event_type']}.avsc").write_text(json.dumps(schema.schema, indent=1) + "\n")
+        entries.append({"file": f"{number}.avro", "event_type": entry["event_type"], "sha256": hash_of(body).hex()})
+    (EARLIER / "history.json").write_text(json.dumps(entries, indent=1) + "\n")
 
 
 if __name__ == "__main__":

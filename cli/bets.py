@@ -69,7 +69,7 @@ def close_abandoned(
     moment = now.replace(tzinfo=UTC) if now else datetime.now(UTC)
     try:
         with ledger_database() as connection:
-            found = abandoned.find(connection, defaults, moment)
+            found = abandoned.find(connection, defaults, moment, settings.residency)
         if dry_run:
             closings = [
                 Closing(one.hold, f"to {one.integration.policy.abandoned_action}", closed=False) for one in found

@@ -14,6 +14,7 @@ from ledger.cashier import Cashier
 from ledger.core.money import Amount, parse_amount
 from ledger.identifiers import FORM, is_currency, is_id, player_id_fault
 from ledger.journal import Retryable
+from ledger.residency import ForeignRegionError
 from schemas.errors import ERRORS
 
 Brand = Annotated[str, typer.Option("--brand", help="The tenant whose books these are.")]
@@ -61,6 +62,10 @@ def ask(
         if not is_id(value):
             fail(f"{name} {value!r} {FORM}")
     settings = settings_or_fail()
+    try:
+        settings.residency.check(region)
+    except ForeignRegionError as error:
+        fail(f"--region: {error}", FINDING)
 
     async def submit() -> Outcome:
         async with Cashier(settings, tenant_id=brand, region=region, actor=actor) as cashier:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
+from cli.acts import ActActor, ActReason, by_or_fail
 from cli.database import ledger_database
 from cli.file_rows import rows_or_fail
 from cli.output import FINDING, Json, errors, fail, show, table
@@ -31,12 +32,14 @@ def import_games(
         ),
     ],
     integration_id: Annotated[str, typer.Option("--integration", help="brand/region/name.")],
+    actor: ActActor,
+    reason: ActReason,
     *,
     replace: Annotated[bool, typer.Option("--replace", help="Take out the games that are not in the file.")] = False,
     as_json: Json = False,
 ) -> None:
     """Take games in, new and changed ones, all or none. Gateways see them within seconds."""
-    listed = _listed_or_fail(path, integration_id)
+    by, listed = by_or_fail(actor, reason), _listed_or_fail(path, integration_id)
     with (
         ledger_database() as connection,
         Progress(console=errors, disable=not errors.is_terminal, transient=True) as bar,
@@ -47,7 +50,7 @@ def import_games(
             bar.update(task, completed=done)
 
         try:
-            count = games.put(connection, integration_id, listed, replace=replace, progress=progress)
+            count = games.put(connection, integration_id, listed, by=by, replace=replace, progress=progress)
         except CatalogueError as error:
             fail(str(error), FINDING)
     show(

@@ -11,12 +11,14 @@ import psycopg
 import typer
 
 from cli import scaffold
+from cli.acts import ActActor, ActReason, by_or_fail
 from cli.database import ledger_database
 from cli.output import FINDING, Json, fail, show, table
 from cli.settings import settings_or_fail
 from gateway import dialects
 from gateway.dialect import Dialect, Option
 from ledger import integrations, policies
+from ledger.acts import By
 from ledger.integrations import CANONICAL, POLICY_PREFIX, Integration, IntegrationError, Issued, NewKeys
 from ledger.policies import PolicyError
 from ledger.secrets import SecretsKeyError, Vault
@@ -61,6 +63,8 @@ def add(
     name: Annotated[str, typer.Option("--name", "--provider", help="What the game provider is called here.")],
     brand: Annotated[str, typer.Option(help="Tenant.")],
     region: Annotated[str, typer.Option(help="Region.")],
+    actor: ActActor,
+    reason: ActReason,
     dialect: Annotated[str, typer.Option(help="Protocol it speaks; `integration dialects` lists all.")] = CANONICAL,
     secret: Secret = None,
     secret_file: SecretFile = None,
@@ -70,6 +74,7 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Open an integration. Prints its base URL, its key id and, this once, the secret that we made."""
+    by = by_or_fail(actor, reason)
     keys, options = _new_keys(secret, secret_file, public_key), _parsed(option or [])
     with _arguments():
         spoken = dialects.named(dialect)
@@ -77,8 +82,8 @@ def add(
         dialects.check_keys(spoken, keys.kinds)
     with _administration() as (connection, vault):
         issued = integrations.add(
-            connection, vault, tenant_id=brand, region=region, provider_id=name, dialect=dialect, options=options,
-            secret=keys.secret, public_keys=keys.public_keys,
+            connection, vault, by=by, tenant_id=brand, region=region, provider_id=name, dialect=dialect,
+            options=options, secret=keys.secret, public_keys=keys.public_keys, residency=settings_or_fail().residency,
         )  # fmt: skip
     _show_issued(issued, dialect, as_json=as_json)
 
@@ -86,6 +91,8 @@ def add(
 @app.command("rotate-key")
 def rotate_key(
     integration_id: IntegrationId,
+    actor: ActActor,
+    reason: ActReason,
     overlap_s: Annotated[float, typer.Option(min=0, help="How long the older keys stay valid.")] = 86_400,
     secret: Secret = None,
     secret_file: SecretFile = None,
@@ -94,26 +101,31 @@ def rotate_key(
     as_json: Json = False,
 ) -> None:
     """Add keys and let all older ones end."""
+    by = by_or_fail(actor, reason)
     keys = _new_keys(secret, secret_file, public_key)
     with _administration() as (connection, vault):
         found = integrations.find(connection, integration_id, dialects.default_policies())
         with _arguments():
             dialects.check_keys(dialects.named(found.dialect), keys.kinds)
         issued = integrations.rotate(
-            connection, vault, integration_id, overlap_s=overlap_s, secret=keys.secret, public_keys=keys.public_keys
-        )
+            connection, vault, integration_id, by=by, overlap_s=overlap_s, secret=keys.secret,
+            public_keys=keys.public_keys,
+        )  # fmt: skip
     _show_issued(issued, found.dialect, as_json=as_json)
 
 
 @app.command()
 def configure(
     integration_id: IntegrationId,
+    actor: ActActor,
+    reason: ActReason,
     option: Options = None,
     unset: Annotated[list[str] | None, typer.Option(help="Back to the dialect's default. May be repeated.")] = None,
     *,
     as_json: Json = False,
 ) -> None:
     """Change options or the policy; gateways see it within seconds."""
+    by = by_or_fail(actor, reason)
     with _administration() as (connection, _):
         found = integrations.find(connection, integration_id, dialects.default_policies())
         stated = _stated(found)
@@ -123,21 +135,41 @@ def configure(
         options |= _parsed(option or [])
         with _arguments():
             dialects.check_options(dialects.named(found.dialect), options)
-        integrations.set_options(connection, integration_id, options)
+        integrations.set_options(connection, integration_id, options, by=by)
     content = {"integration_id": integration_id, "options": options}
     show(content, as_json=as_json, text=table(("option", "value"), options.items()))
 
 
+@app.command("restore-secret")
+def restore_secret(
+    kid: Annotated[str, typer.Argument(help="The key that came out of an archive without its secret.")],
+    actor: ActActor,
+    reason: ActReason,
+    secret_file: SecretFile = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Give a key of a restored ledger the secret that the provider knows it by, on standard input or in a file."""
+    by, secret = by_or_fail(actor, reason), _read_secret(secret_file or "-")
+    with _administration() as (connection, vault):
+        integration_id = integrations.restore_secret(connection, vault, kid, secret, by=by)
+    show(
+        {"integration_id": integration_id, "kid": kid},
+        as_json=as_json,
+        text=f"{kid} of {integration_id} has its secret",
+    )
+
+
 @app.command()
-def disable(integration_id: IntegrationId, *, as_json: Json = False) -> None:
+def disable(integration_id: IntegrationId, actor: ActActor, reason: ActReason, *, as_json: Json = False) -> None:
     """Refuse the integration's callbacks from now on; gateways see it within seconds."""
-    _switch(integration_id, enabled=False, as_json=as_json)
+    _switch(integration_id, by_or_fail(actor, reason), enabled=False, as_json=as_json)
 
 
 @app.command()
-def enable(integration_id: IntegrationId, *, as_json: Json = False) -> None:
+def enable(integration_id: IntegrationId, actor: ActActor, reason: ActReason, *, as_json: Json = False) -> None:
     """Take the integration's callbacks again."""
-    _switch(integration_id, enabled=True, as_json=as_json)
+    _switch(integration_id, by_or_fail(actor, reason), enabled=True, as_json=as_json)
 
 
 @app.command("list")
@@ -163,6 +195,7 @@ def show_one(integration_id: IntegrationId, *, as_json: Json = False) -> None:
         "policy": asdict(found.policy),
         "keys": [
             {"kid": key.kid, "kind": key.kind, "not_before": key.not_before, "not_after": key.not_after}
+            | ({"lacks_secret": True} if key.lacks_secret else {})
             for key in found.keys
         ],
     }
@@ -235,9 +268,11 @@ def _stated(integration: Integration) -> dict[str, str]:
     return dict(integration.options) | policy
 
 
-def _switch(integration_id: str, *, enabled: bool, as_json: bool) -> None:
+def _switch(integration_id: str, by: By, *, enabled: bool, as_json: bool) -> None:
     with _administration() as (connection, _):
-        integrations.set_enabled(connection, integration_id, enabled=enabled)
+        integrations.set_enabled(
+            connection, integration_id, enabled=enabled, by=by, residency=settings_or_fail().residency
+        )
     show(
         {"integration_id": integration_id, "enabled": enabled},
         as_json=as_json,

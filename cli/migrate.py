@@ -1,7 +1,9 @@
-"""`wagerledger migrate`: the deploy step for the ledger's database."""
+"""`wagerledger migrate`: the deploy step for the ledger's database; and what else only its role may do."""
 
 import typer
 
+from cli.acts import ActActor, ActReason, by_or_fail
+from cli.database import ledger_database
 from cli.output import Json, fail, show
 from cli.settings import settings_or_fail
 
@@ -27,5 +29,19 @@ def migrate(*, as_json: Json = False) -> None:
     show({"migrated": True}, as_json=as_json, text="The ledger's database is up to date.")
 
 
+def new_generation(actor: ActActor, reason: ActReason, *, as_json: Json = False) -> None:
+    """Say that the log was moved or restored on purpose: relays then ask for `relay recover` instead of trusting ids.
+
+    WAGERLEDGER_DATABASE_URL must name the role that migrates.
+    """
+    from ledger.generation import raise_generation
+
+    by = by_or_fail(actor, reason)
+    with ledger_database() as connection:
+        generation = raise_generation(connection, by)
+    show({"generation": generation}, as_json=as_json, text=f"The log is in generation {generation} now.")
+
+
 def add_to(app: typer.Typer) -> None:
     app.command()(migrate)
+    app.command("new-generation")(new_generation)

@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
+from cli.acts import ActActor, ActReason, by_or_fail
 from cli.database import ledger_database
 from cli.file_rows import rows_or_fail
 from cli.output import FINDING, Json, fail, show, table
 from ledger import rates
+from ledger.acts import By
 from ledger.core.state import Rate
 from ledger.rates import RateError
 from ledger.recording import to_datetime
@@ -28,6 +30,8 @@ def set_rate(
     rate: Annotated[str, typer.Argument(help="What one BASE is in QUOTE: a plain decimal, taken exactly.")],
     brand: Brand,
     source: Annotated[str, typer.Option(help="Who says so; it stands in the event of every bet.")],
+    actor: ActActor,
+    reason: ActReason,
     base_exponent: Annotated[str, typer.Option(help="Decimals of BASE. Default: the usual ones.")] = "",
     as_of: Annotated[str, typer.Option("--as-of", help="When it was right, ISO 8601, UTC. Default: now.")] = "",
     *,
@@ -41,7 +45,7 @@ def set_rate(
         added = rates.parse(brand, fields, datetime.now(UTC))
     except RateError as error:
         fail(str(error))
-    _add([added])
+    _add([added], by_or_fail(actor, reason))
     _show([added], as_json=as_json)
 
 
@@ -57,6 +61,8 @@ def import_rates(
         ),
     ],
     brand: Brand,
+    actor: ActActor,
+    reason: ActReason,
     *,
     as_json: Json = False,
 ) -> None:
@@ -68,7 +74,7 @@ def import_rates(
             added.append(rates.parse(brand, fields, now))
         except RateError as error:
             fail(f"{place}: {error}")
-    count = _add(added)
+    count = _add(added, by_or_fail(actor, reason))
     show({"imported": count}, as_json=as_json, text=f"{count} rates added")
 
 
@@ -84,10 +90,10 @@ def list_rates(
         _show(rates.load(connection, brand, history=history), as_json=as_json)
 
 
-def _add(added: list[Rate]) -> int:
+def _add(added: list[Rate], by: By) -> int:
     with ledger_database() as connection:
         try:
-            return rates.add(connection, added)
+            return rates.add(connection, added, by=by)
         except RateError as error:
             fail(str(error), FINDING)
 

@@ -141,10 +141,7 @@ def adjust(
             player_id, currency, exact, negative=down, reason=reason, reference=reference, approver=approver, key=key
         )
 
-    try:
-        _run(brand, region, actor, key, adjusted, as_json=as_json)
-    except ValueError as error:
-        fail(f"--approver: {error}")
+    _run(brand, region, actor, key, adjusted, as_json=as_json)
 
 
 @app.command("show")

@@ -81,7 +81,7 @@ def build_app(settings: Settings, hosted: Mapping[str, Dialect] | None = None) -
     """
     hosted = dialects.load() if hosted is None else hosted
     lookups = Lookups(settings)
-    keys = KeyRing(lookups, Vault(settings), hosted, dialects.default_options())
+    keys = KeyRing(lookups, Vault(settings), hosted, dialects.default_options(), settings.residency)
     journal = Journal(settings)
     authenticator = Authenticator(keys, RateLimit(settings.rate_limit_per_s), settings.signature_window_s)
     callers = Callers(settings.trusted_proxies)

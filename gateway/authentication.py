@@ -1,6 +1,7 @@
 """Who is calling? The key id alone selects the integration; the signature proves it; the headers may only agree."""
 
 import time
+from typing import NamedTuple
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -17,6 +18,13 @@ from ledger.journal import Unavailable
 log = structlog.get_logger("authentication")
 
 
+class Signer(NamedTuple):
+    """Who signed a request, and with which key."""
+
+    integration: Integration
+    kid: str | None
+
+
 class Authenticator:
     """Lets a request through to its integration, or not. Everything here happens before a byte of the body is
     interpreted.
@@ -27,9 +35,10 @@ class Authenticator:
         self._rate_limit = rate_limit
         self._window_s = window_s
 
-    async def integration_of(self, head: Head, body: bytes) -> Integration:
-        """The integration that signed the request. Raises Rejected, or Unavailable while no keys have been loaded."""
-        integration = await self._signer(head, body)
+    async def signer_of(self, head: Head, body: bytes) -> Signer:
+        """Who signed the request. Raises Rejected, or Unavailable while no keys have been loaded."""
+        signer = await self._signer(head, body)
+        integration = signer.integration
         headers = head.headers
         if headers.get(b"x-brand-id") != integration.tenant_id.encode():
             raise Rejected("INTEGRATION_MISMATCH", header="X-Brand-Id")
@@ -38,7 +47,7 @@ class Authenticator:
         if headers.get(b"x-provider-id") != integration.provider_id.encode():
             raise Rejected("INTEGRATION_MISMATCH", header="X-Provider-Id")
         self.admit(integration)
-        return integration
+        return signer
 
     def admit(self, integration: Integration) -> None:
         """Let a proven caller go on. Raises Rejected."""
@@ -47,7 +56,7 @@ class Authenticator:
         if not self._rate_limit.allows(integration.integration_id, time.monotonic()):
             raise Rejected("RATE_LIMITED", limit_per_s=self._rate_limit.per_s)
 
-    async def _signer(self, head: Head, body: bytes) -> Integration:
+    async def _signer(self, head: Head, body: bytes) -> Signer:
         header = head.headers.get(b"x-signature")
         if not header:
             raise unsigned("missing", "SIGNATURE_MISSING")
@@ -62,12 +71,16 @@ class Authenticator:
         integration = found or NOBODY
         key = b"" if head.method in ("GET", "HEAD") else head.headers.get(b"x-idempotency-key", b"")
         message = signing.signed_bytes(signature.timestamp, head.method.encode(), head.target, key, body)
-        public_keys = [key for key in integration.public_keys(now) if isinstance(key, Ed25519PublicKey)]
-        if not signing.verify(signature, message, integration.secrets(now), public_keys):
+
+        def proves(one: Integration) -> bool:
+            public_keys = [key for key in one.public_keys(now) if isinstance(key, Ed25519PublicKey)]
+            return signing.verify(signature, message, one.secrets(now), public_keys)
+
+        if not proves(integration):
             raise unsigned("wrong" if found else "unknown_kid", "SIGNATURE_INVALID", kid=signature.kid)
         if abs(now - int(signature.timestamp)) > self._window_s:
             raise unsigned("expired", "SIGNATURE_EXPIRED", kid=signature.kid, window_s=self._window_s)
-        return integration
+        return Signer(integration, integration.signer(now, proves, signature.kid))
 
 
 def unsigned(reason: str, code: str, kid: str | None = None, **details: object) -> Rejected:

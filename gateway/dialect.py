@@ -61,6 +61,8 @@ class Call:
     integration: Integration
     received_at: int = field(default_factory=lambda: time.time_ns() // 1000)
     """Microseconds since the epoch."""
+    kid: str | None = None
+    """The key that proved the caller, once `verify` has."""
 
     @cached_property
     def secrets(self) -> list[bytes]:
@@ -91,7 +93,7 @@ class Call:
         integration = self.integration
         origin = Origin(
             integration.tenant_id, integration.region, integration.integration_id, integration.provider_id, operation,
-            transaction_id, self.trace.trace_id, self.trace.traceparent, occurred_at, transaction_id,
+            transaction_id, self.trace.trace_id, self.trace.traceparent, occurred_at, transaction_id, self.kid,
         )  # fmt: skip
         return kind(origin=origin, command_id=str(uuid_utils.uuid7()), received_at=self.received_at, **fields)
 

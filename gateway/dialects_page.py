@@ -14,7 +14,8 @@ HEAD = """# Providers
 Each game provider calls the wallet in its own protocol, at the base URL of its integration:
 
 ```sh
-wagerledger integration add --name NAME --dialect DIALECT --brand BRAND --region REGION --json
+wagerledger integration add --name NAME --dialect DIALECT --brand BRAND --region REGION --json \\
+    --actor WHO --reason WHY
 ```
 
 The answer has the base URL, `/integrations/BRAND/REGION/NAME`, which is all that the provider is given besides its

@@ -129,7 +129,7 @@ class Write:
     async def _answer(self, scope: Scope, receive: Receive, head: Head, facts: dict[str, Any]) -> Answer:
         services, operation = self._services, self._operation
         raw = await read_body(head, receive, services.settings.body_limit_bytes)
-        integration = await services.authenticator.integration_of(head, raw)
+        integration, kid = await services.authenticator.signer_of(head, raw)
         services.callers.admit(scope, head.headers, integration)
         facts["provider_id"] = integration.provider_id
         facts["idempotency_key"] = key = _idempotency_key(head)
@@ -137,7 +137,7 @@ class Write:
         body = self._body(head, raw)
         if bet_id := getattr(body, "bet_id", None):
             facts["bet_id"] = bet_id
-        asked = self._asked(head, integration, key, session_id)
+        asked = self._asked(head, integration, kid, key, session_id)
         if operation.prepare:
             try:
                 launch = await operation.prepare(services.keys, integration, asked.received_at / 1_000_000, body)
@@ -184,11 +184,11 @@ class Write:
             raise Rejected("UNSUPPORTED_MEDIA_TYPE")
         return read_json(operation.body, raw)
 
-    def _asked(self, head: Head, integration: Integration, key: str, session_id: str | None) -> Asked:
+    def _asked(self, head: Head, integration: Integration, kid: str | None, key: str, session_id: str | None) -> Asked:
         now = time.time_ns() // 1000
         origin = Origin(
             integration.tenant_id, integration.region, integration.integration_id, integration.provider_id,
-            canonical.OPERATION_CLASS, key, head.trace.trace_id, head.trace.traceparent,
+            canonical.OPERATION_CLASS, key, head.trace.trace_id, head.trace.traceparent, kid=kid,
         )  # fmt: skip
         expires_at = (now // 1_000_000 + self._services.settings.session_ttl_s) * 1_000_000
         by_operator = integration.option("may_launch") == "true"
@@ -210,7 +210,7 @@ class ReadWallet:
         await serve(self.name, scope, send, answer)
 
     async def _answer(self, scope: Scope, head: Head, facts: dict[str, Any]) -> Answer:
-        integration = await self._services.authenticator.integration_of(head, b"")
+        integration, _ = await self._services.authenticator.signer_of(head, b"")
         self._services.callers.admit(scope, head.headers, integration)
         facts["provider_id"] = integration.provider_id
         player_id, currency = scope["path_params"]["player_id"], scope["path_params"]["currency"]

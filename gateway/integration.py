@@ -4,8 +4,8 @@ never changes from request to request is worked out once.
 
 import os
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
@@ -69,6 +69,16 @@ class Integration:
         """Likewise."""
         found = [key.public_key for key in self.keys if key.public_key and key.valid_at(now)]
         return found or [_nobody_public_key(kind) for kind in self.key_kinds if kind != SECRET]
+
+    def signer(self, now: float, proves: Callable[["Integration"], bool], named: str = "") -> str | None:
+        """The kid of the key that proved a caller who is proven: where there are several, the first that does so alone,
+        the `named` one before the others.
+        """
+        valid = [key for key in self.keys if key.valid_at(now)]
+        if len(valid) == 1:
+            return valid[0].kid
+        valid.sort(key=lambda key: key.kid != named)
+        return next((key.kid for key in valid if proves(replace(self, keys=(key,)))), None)
 
     def option(self, name: str) -> str:
         return self.options.get(name, "")

@@ -21,6 +21,7 @@ from ledger.games import Game
 from ledger.integrations import CANONICAL, SECRETS
 from ledger.journal import Retryable
 from ledger.policies import PolicyError
+from ledger.residency import ForeignRegionError, Residency
 from ledger.secrets import SecretsKeyError, Vault
 from ledger.store import games as games_store
 from ledger.store import integrations as store
@@ -65,12 +66,18 @@ class KeyRing:
     """
 
     def __init__(
-        self, lookups: Lookups, vault: Vault, dialects: Mapping[str, Dialect], default_options: Mapping[str, str]
+        self,
+        lookups: Lookups,
+        vault: Vault,
+        dialects: Mapping[str, Dialect],
+        default_options: Mapping[str, str],
+        residency: Residency,
     ) -> None:
         self._lookups = lookups
         self._vault = vault
         self._dialects = dialects
         self._options = dict(default_options)
+        self._residency = residency
         self._known: _Known | None = None
         self._games: Mapping[str, dict[str, Game]] = {}
         self._games_stamp: object = None
@@ -189,13 +196,14 @@ class KeyRing:
             self._complain(integration_id, f"this gateway has no dialect {name}")
             return None
         try:
+            self._residency.check(region)
             integration = Integration(
                 integration_id, tenant_id, region, provider_id, policies.in_force(dialect.policy, policy), enabled,
                 keys, name, self._options | dialect.default_options | options,
                 self._games.get(integration_id, {}), dialect.keys,
             )  # fmt: skip
             integration.check()
-        except (PolicyError, OptionError) as error:
+        except (ForeignRegionError, PolicyError, OptionError) as error:
             self._complain(integration_id, str(error))
             return None
         return integration
@@ -210,6 +218,9 @@ class KeyRing:
     def _opened(self, row: Row) -> SigningKey | None:
         kid, _, algorithm, material, not_before, not_after = row
         times = not_before.timestamp(), not_after.timestamp() if not_after else inf
+        if material is None:
+            self._complain(kid, "its secret is not here: `wagerledger integration restore-secret` gives it")
+            return None
         try:
             if algorithm in SECRETS:
                 return SigningKey(kid, self._vault.open(kid, material), None, *times)

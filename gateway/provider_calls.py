@@ -5,7 +5,7 @@ who, how often, then what.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, cast
 from urllib.parse import unquote, unquote_to_bytes
 
@@ -164,8 +164,8 @@ class _Exchange:
         raw = await self._body(head)
         target, integration = self._found(head, raw)
         facts["provider_id"] = integration.provider_id
-        call = self._call = self._made(head, raw, target, integration)
-        reply, repeated = await self._reply(call, target, facts)
+        self._call = self._made(head, raw, target, integration)
+        reply, repeated = await self._reply(self._call, target, facts)
         outcome = "repeated" if repeated and reply.outcome == "accepted" else reply.outcome
         return Answer(reply.status, reply.body, outcome, list(reply.headers), reply.content_type)
 
@@ -230,6 +230,7 @@ class _Exchange:
             return await endpoint.handle(call, cast(Books, ClosedBooks())), False
         services.callers.admit(self._scope, call.headers, call.integration, weak=dialect.weak)
         _verify(dialect, call)
+        call = replace(call, kid=_signer(dialect, call))
         services.authenticator.admit(call.integration)
         books = LedgerBooks(services.journal, self._calls.reads, call, facts)
         return await endpoint.handle(call, books), books.repeated
@@ -242,6 +243,17 @@ def _verify(dialect: Dialect, call: Call) -> None:
         reason = _REASONS.get(rejected.code, "caller")
         count_unsigned(reason, integration=call.integration.integration_id)
         raise
+
+
+def _signer(dialect: Dialect, call: Call) -> str | None:
+    def proves(one: Integration) -> bool:
+        try:
+            dialect.verify(replace(call, integration=one))
+        except Rejected:
+            return False
+        return True
+
+    return call.integration.signer(call.received_at / 1_000_000, proves)
 
 
 def transport_headers(code: str, status: int) -> list[tuple[bytes, bytes]]:

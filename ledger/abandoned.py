@@ -23,6 +23,7 @@ from ledger.integrations import Integration
 from ledger.journal import Journal, Retryable
 from ledger.policies import PolicyError
 from ledger.recording import to_datetime, to_us
+from ledger.residency import ANYWHERE, Residency
 from ledger.settings import Settings
 
 log = structlog.get_logger("abandoned")
@@ -93,7 +94,9 @@ def open_holds(connection: psycopg.Connection, until: datetime, *, integration_i
         yield Hold(*row)
 
 
-def find(connection: psycopg.Connection, defaults: Mapping[str, Policy], now: datetime) -> list[Abandoned]:
+def find(
+    connection: psycopg.Connection, defaults: Mapping[str, Policy], now: datetime, residency: Residency = ANYWHERE
+) -> list[Abandoned]:
     """The holds that are older than the policy of their integration lets them be, oldest first. `defaults` are the
     dialects' policies by name. Raises PolicyError.
     """
@@ -105,6 +108,7 @@ def find(connection: psycopg.Connection, defaults: Mapping[str, Policy], now: da
         Abandoned(hold, integration)
         for hold in open_holds(connection, now - timedelta(seconds=min(limits_s)))
         if (integration := known.get(hold.integration_id))
+        and residency.holds(integration.region)
         and 0 < integration.policy.abandoned_after_s <= hold.age_s(now)
     ]
 
@@ -142,7 +146,7 @@ async def run(settings: Settings, defaults: Mapping[str, Policy], every_s: float
 
 def _look(settings: Settings, defaults: Mapping[str, Policy]) -> list[Abandoned]:
     with psycopg.connect(settings.database_url.get_secret_value(), connect_timeout=10) as connection:
-        return find(connection, defaults, datetime.now(UTC))
+        return find(connection, defaults, datetime.now(UTC), settings.residency)
 
 
 def _one_writer(settings: Settings) -> Settings:

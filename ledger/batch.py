@@ -14,8 +14,9 @@ from ledger.core.evolve import evolve
 from ledger.core.state import Bet, Key, Session, Settlement, State
 from ledger.directory import Owner, owner_of, stream_of
 from ledger.recording import Head, Recorded, StreamKey, record
-from ledger.store.commands import CommandKey, Decided, Remembered, fingerprint, key_of
+from ledger.store.commands import CommandKey, Decided, Remembered, asked_of, fingerprint, key_of
 from schemas.errors import ERRORS
+from schemas.forms import Form
 
 MISMATCH = "IDEMPOTENCY_MISMATCH"
 PARTLY_KNOWN = "BATCH_PARTLY_KNOWN"
@@ -36,6 +37,8 @@ class Batch:
     loaded_heads: Mapping[StreamKey, Head]
     remembered: dict[CommandKey, Remembered]
     now: int
+    forms: Mapping[str, Form] = field(default_factory=dict)
+    """Other forms of event types that are written too, by the type in the log."""
     state: State = field(init=False)
     heads: dict[StreamKey, Head] = field(default_factory=dict)
     events: list[Recorded] = field(default_factory=list)
@@ -162,7 +165,7 @@ class _Trial:
         before = head.version
         for event in events:
             self.state.put(*evolve(self.state, event))
-            recorded = record(event, command.origin, head, self.batch.now, asked)
+            recorded = record(event, command.origin, head, self.batch.now, asked, self.batch.forms)
             assert recorded.stream == stream, f"{command.kind} was locked for {stream} and wrote to {recorded.stream}"
             self.events.append(recorded)
             head = recorded.head()
@@ -182,7 +185,7 @@ class _Trial:
         origin = command.origin
         return Decided(
             key_of(command), command.command_id, command.kind, origin.tenant_id, origin.trace_id, asked, stream,
-            versions, outcome, self.batch.now,
+            versions, outcome, self.batch.now, origin.region, origin.kid, None if versions else asked_of(command),
         )  # fmt: skip
 
     def _balances(self, state: State, stream: StreamKey, currency: str | None) -> Balances | None:

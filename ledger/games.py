@@ -9,8 +9,11 @@ from typing import NamedTuple
 import psycopg
 from psycopg.errors import ForeignKeyViolation, UniqueViolation
 
+from ledger import acts
+from ledger.acts import Act, By
 from ledger.identifiers import FORM, is_id
 from ledger.store import games as store
+from ledger.store import integrations
 
 CHUNK = 2000
 """Games between two signs of progress."""
@@ -69,11 +72,12 @@ def put(
     integration_id: str,
     games: Sequence[Game],
     *,
+    by: By,
     replace: bool = False,
     progress: Callable[[int], object] = lambda done: None,
 ) -> int:
     """Write the games, all or none; with `replace` the integration has no others afterwards. Gives how many it has now.
-    Raises CatalogueError.
+    Raises CatalogueError, ActError.
     """
     try:
         with connection.transaction():
@@ -86,15 +90,28 @@ def put(
                 chunk = games[start : start + CHUNK]
                 connection.cursor().executemany(store.INSERT, chunk)
                 progress(start + len(chunk))
+            _record(connection, by, integration_id, games, replace=replace)
             row = connection.execute(store.COUNT, (integration_id,)).fetchone()
             assert row, "a count is a row"
             return int(row[0])
     except ForeignKeyViolation as error:
-        raise CatalogueError(
-            f"integration {integration_id} is not known: `wagerledger integration list` names all"
-        ) from error
+        raise _unknown(integration_id) from error
     except UniqueViolation as error:
         raise CatalogueError(f"another game has this code already: {error.diag.message_detail}") from error
+
+
+def _record(
+    connection: psycopg.Connection, by: By, integration_id: str, games: Sequence[Game], *, replace: bool
+) -> None:
+    row = connection.execute(integrations.PLACE, (integration_id,)).fetchone()
+    if row is None:
+        raise _unknown(integration_id)
+    content = {"games": [game._asdict() for game in games], "replaced": replace}
+    acts.record(connection, Act(by, "games.put", integration_id, content, *row))
+
+
+def _unknown(integration_id: str) -> CatalogueError:
+    return CatalogueError(f"integration {integration_id} is not known: `wagerledger integration list` names all")
 
 
 def find(connection: psycopg.Connection, *, integration_id: str | None = None, game: str | None = None) -> list[Game]:

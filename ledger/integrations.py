@@ -10,11 +10,13 @@ from datetime import datetime
 import psycopg
 from psycopg.types.json import Json
 
-from ledger import policies, public_keys
+from ledger import acts, policies, public_keys
+from ledger.acts import By
 from ledger.core.commands import Policy
 from ledger.identifiers import FORM, is_id
 from ledger.policies import PolicyError, Value
 from ledger.public_keys import PublicKeyError
+from ledger.residency import ANYWHERE, ForeignRegionError, Residency
 from ledger.secrets import Vault
 from ledger.store import integrations as store
 
@@ -39,6 +41,8 @@ class Key:
     algorithm: str
     not_before: datetime
     not_after: datetime | None
+    lacks_secret: bool = False
+    """It came out of an archive and proves nobody until `restore_secret`."""
 
     @property
     def kind(self) -> str:
@@ -104,6 +108,7 @@ def add(
     connection: psycopg.Connection,
     vault: Vault,
     *,
+    by: By,
     tenant_id: str,
     region: str,
     provider_id: str,
@@ -111,20 +116,24 @@ def add(
     options: Mapping[str, str] = {},
     secret: str | None = None,
     public_keys: Sequence[bytes] = (),
+    residency: Residency = ANYWHERE,
 ) -> Issued:
     """Open an integration with its first keys: the given ones, or a secret of ours. `options` named policy.<name> are
-    where it differs from its dialect's policy. Raises IntegrationError.
+    where it differs from its dialect's policy. Raises IntegrationError, ActError.
     """
     for name, value in (("brand", tenant_id), ("region", region), ("provider", provider_id)):
         if not is_id(value):
             raise IntegrationError(f"{name} {value!r} {FORM}")
+    _check(residency, region)
     integration_id = f"{tenant_id}/{region}/{provider_id}"
     own, policy = split(options)
     row = (integration_id, tenant_id, region, provider_id, dialect, Json(own), Json(policy))
     with connection.transaction():
         if connection.execute(store.INSERT, row).rowcount == 0:
             raise IntegrationError(f"integration {integration_id} exists already: rotate its key instead")
-        return _issue(connection, vault, integration_id, NewKeys(secret, public_keys))
+        issued = _issue(connection, vault, integration_id, NewKeys(secret, public_keys))
+        acts.record_integration(connection, by, "integration.added", integration_id)
+        return issued
 
 
 def rotate(
@@ -132,33 +141,58 @@ def rotate(
     vault: Vault,
     integration_id: str,
     *,
+    by: By,
     overlap_s: float,
     secret: str | None = None,
     public_keys: Sequence[bytes] = (),
 ) -> Issued:
-    """Add keys; all older ones, of whatever kind, end `overlap_s` seconds from now. Raises IntegrationError."""
+    """Add keys; all older ones, of whatever kind, end `overlap_s` seconds from now. Raises IntegrationError,
+    ActError.
+    """
     with connection.transaction():
         try:
             issued = _issue(connection, vault, integration_id, NewKeys(secret, public_keys))
         except psycopg.errors.ForeignKeyViolation as error:
             raise _unknown(integration_id) from error
         connection.execute(store.EXPIRE_OLDER_KEYS, (overlap_s, integration_id, list(issued.kids), overlap_s))
+        acts.record_integration(connection, by, "integration.keys_rotated", integration_id)
         return issued
 
 
-def set_options(connection: psycopg.Connection, integration_id: str, options: Mapping[str, str]) -> None:
-    """Replace what the integration says about itself. Raises IntegrationError."""
+def restore_secret(connection: psycopg.Connection, vault: Vault, kid: str, secret: str, *, by: By) -> str:
+    """Give a key that came out of an archive, and so without its secret, that secret again. Gives its integration's id.
+    Raises IntegrationError, ActError.
+    """
+    with connection.transaction():
+        row = connection.execute(store.FILL_KEY, (vault.seal(kid, _checked(secret).encode()), kid)).fetchone()
+        if row is None:
+            raise IntegrationError(
+                f"key {kid} is not known, or lacks no secret: `integration rotate-key` makes a new one"
+            )
+        acts.record_integration(connection, by, "integration.secret_restored", row[0])
+        return str(row[0])
+
+
+def set_options(connection: psycopg.Connection, integration_id: str, options: Mapping[str, str], *, by: By) -> None:
+    """Replace what the integration says about itself. Raises IntegrationError, ActError."""
     own, policy = split(options)
     with connection.transaction():
         if connection.execute(store.SET_OPTIONS, (Json(own), Json(policy), integration_id)).rowcount == 0:
             raise _unknown(integration_id)
+        acts.record_integration(connection, by, "integration.configured", integration_id)
 
 
-def set_enabled(connection: psycopg.Connection, integration_id: str, *, enabled: bool) -> None:
-    """Switch an integration on or off. Raises IntegrationError."""
+def set_enabled(
+    connection: psycopg.Connection, integration_id: str, *, enabled: bool, by: By, residency: Residency = ANYWHERE
+) -> None:
+    """Switch an integration on or off; off in every region. Raises IntegrationError, ActError."""
     with connection.transaction():
+        if enabled:
+            _check(residency, find(connection, integration_id).region)
         if connection.execute(store.SET_ENABLED, (enabled, integration_id)).rowcount == 0:
             raise _unknown(integration_id)
+        action = "integration.enabled" if enabled else "integration.disabled"
+        acts.record_integration(connection, by, action, integration_id)
 
 
 def load(connection: psycopg.Connection, defaults: Mapping[str, Policy] = {}) -> list[Integration]:
@@ -166,8 +200,9 @@ def load(connection: psycopg.Connection, defaults: Mapping[str, Policy] = {}) ->
     PolicyError.
     """
     keys: dict[str, list[Key]] = {}
-    for kid, integration_id, algorithm, _, not_before, not_after in connection.execute(store.LOAD_KEYS):
-        keys.setdefault(integration_id, []).append(Key(kid, integration_id, algorithm, not_before, not_after))
+    for kid, integration_id, algorithm, material, not_before, not_after in connection.execute(store.LOAD_KEYS):
+        key = Key(kid, integration_id, algorithm, not_before, not_after, material is None)
+        keys.setdefault(integration_id, []).append(key)
     return [
         Integration(
             integration_id, tenant_id, region, provider_id, dialect, options, policy,
@@ -200,10 +235,15 @@ def split(options: Mapping[str, str]) -> tuple[dict[str, str], dict[str, Value]]
     return own, policy
 
 
+def _check(residency: Residency, region: str) -> None:
+    try:
+        residency.check(region)
+    except ForeignRegionError as error:
+        raise IntegrationError(str(error)) from error
+
+
 def _issue(connection: psycopg.Connection, vault: Vault, integration_id: str, keys: NewKeys) -> Issued:
-    secret = keys.secret
-    if secret is not None and not SHORTEST_SECRET <= len(secret.encode()) <= LONGEST_SECRET:
-        raise IntegrationError(f"a secret has {SHORTEST_SECRET} to {LONGEST_SECRET} bytes, not {len(secret.encode())}")
+    secret = _checked(keys.secret) if keys.secret is not None else None
     made = secrets.token_urlsafe(32) if secret is None and not keys.public_keys else None
     kids = []
     for kind, material in keys.materials():
@@ -213,6 +253,12 @@ def _issue(connection: psycopg.Connection, vault: Vault, integration_id: str, ke
         kids.insert(0, kid := _new_kid())
         connection.execute(store.INSERT_KEY, (kid, integration_id, HMAC_SHA256, vault.seal(kid, sealed.encode())))
     return Issued(integration_id, tuple(kids), made)
+
+
+def _checked(secret: str) -> str:
+    if not SHORTEST_SECRET <= len(secret.encode()) <= LONGEST_SECRET:
+        raise IntegrationError(f"a secret has {SHORTEST_SECRET} to {LONGEST_SECRET} bytes, not {len(secret.encode())}")
+    return secret
 
 
 def _new_kid() -> str:

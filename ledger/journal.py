@@ -21,6 +21,7 @@ from ledger.directory import Directory
 from ledger.roundtrip import Connection
 from ledger.settings import Settings
 from ledger.transaction import Answer, commit
+from schemas.forms import chosen
 
 log = structlog.get_logger("journal")
 
@@ -108,6 +109,8 @@ class Journal:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._deadline_s = settings.journal_deadline_ms / 1000
+        self._forms = chosen(settings.dual_write)
+        self._residency = settings.residency
         self._directory = Directory()
         self._writers = [_Writer() for _ in range(settings.journal_writers)]
         self._waiting = 0
@@ -131,9 +134,11 @@ class Journal:
     async def submit(self, callback: Callback) -> tuple[Outcome, ...]:
         """Decide and commit `callback`. Returns when it is durable.
 
-        One outcome per command, or a single refusal. Raises Retryable when nothing can be promised; any other exception
-        is a bug.
+        One outcome per command, or a single refusal. Raises Retryable when nothing can be promised; ForeignRegionError
+        where the data may not be held here, which callers have to rule out before; any other exception is a bug.
         """
+        for command in callback.commands:
+            self._residency.check(command.origin.region)
         if self._waiting >= self._settings.journal_queue or self._closing:
             raise Overloaded
         waiting = _Waiting(callback, asyncio.get_running_loop().create_future(), time.monotonic())
@@ -238,7 +243,9 @@ class Journal:
         connection = writer.connection or await self._connect(writer)
         callbacks = [waiting.callback for waiting in batch]
         lock_timeout_ms = self._settings.journal_deadline_ms // _ALONE_LOCK_FRACTION if alone else None
-        answers = await commit(connection, self._directory, callbacks, lock_timeout_ms=lock_timeout_ms)
+        answers = await commit(
+            connection, self._directory, callbacks, lock_timeout_ms=lock_timeout_ms, forms=self._forms
+        )
         tally: Tally[tuple[str, str]] = Tally()
         again = []
         for waiting, answer in zip(batch, answers, strict=True):

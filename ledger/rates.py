@@ -2,15 +2,17 @@
 another currency than its wallet's locks the newest.
 """
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 
 import psycopg
 from psycopg.errors import CheckViolation, UniqueViolation
 
-from ledger import locks
+from ledger import acts, locks
+from ledger.acts import Act, By
 from ledger.core.money import COMMON_EXPONENTS, MAX_EXPONENT
 from ledger.core.state import Rate
 from ledger.identifiers import FORM, is_currency, is_id
@@ -58,8 +60,8 @@ def parse(tenant_id: str, fields: Mapping[str, str], now: datetime) -> Rate:
     return Rate(tenant_id, base, quote, rate.numerator, rate.denominator, exponent, source, to_us(as_of))
 
 
-def add(connection: psycopg.Connection, rates: Iterable[Rate]) -> int:
-    """Write rates, all or none. Gives how many. Raises RateError."""
+def add(connection: psycopg.Connection, rates: Iterable[Rate], *, by: By) -> int:
+    """Write rates, all or none. Gives how many. Raises RateError, ActError."""
     given = list(rates)
     rows = [
         (r.tenant_id, r.base, r.quote, r.numerator, r.denominator, r.base_exponent, r.source, r.as_of) for r in given
@@ -69,11 +71,20 @@ def add(connection: psycopg.Connection, rates: Iterable[Rate]) -> int:
             # With a wallet that opens at the same time there is no telling whose decimals came first.
             cursor.execute(locks.TAKE, [sorted({locks.currency_lock(r.tenant_id, r.base) for r in given})])
             cursor.executemany(store.INSERT, rows)
+            for tenant_id in sorted({rate.tenant_id for rate in given}):
+                _record(connection, by, tenant_id, [rate for rate in given if rate.tenant_id == tenant_id])
     except CheckViolation as error:
         raise RateError(str(error.diag.message_primary)) from error
     except UniqueViolation as error:
         raise RateError(f"a moment has one rate: {error.diag.message_detail}") from error
     return len(rows)
+
+
+def _record(connection: psycopg.Connection, by: By, tenant_id: str, rates: Sequence[Rate]) -> None:
+    keys = [{"tenant_id": r.tenant_id, "base": r.base, "quote": r.quote, "as_of": r.as_of} for r in rates]
+    row = connection.execute(store.WRITTEN, [json.dumps(keys)]).fetchone()
+    assert row, "an aggregate is a row"
+    acts.record(connection, Act(by, "rates.added", tenant_id, {"rates": row[0]}, tenant_id))
 
 
 def load(connection: psycopg.Connection, tenant_id: str, *, history: bool = False) -> list[Rate]:

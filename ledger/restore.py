@@ -2,10 +2,9 @@
 moment.
 
 The events come back with their own bytes, so the chain proves them; the state is folded from them by the same `evolve`;
-their commands are
-made again from what the events say of them, so that a late repeat of a callback still hears its old answer. What the
-topics never held (refusals,
-and repeats that changed nothing) is not known any more: asked again, it is decided again.
+their commands are made again from what the events say of them, so that a late repeat of a callback still hears its old
+answer. What the topics never held (refusals, and repeats that changed nothing) is not known any more: asked again, it
+is decided again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,14 +13,18 @@ from typing import Any
 
 import psycopg
 
+from ledger import acts
+from ledger.acts import Act, By
 from ledger.batch import Batch
 from ledger.callback import Balances, Outcome
 from ledger.core.chain import hash_of
+from ledger.core.commands import TENANT_SCOPE
 from ledger.core.events import Event, Payload
 from ledger.core.evolve import evolve, needs
 from ledger.core.state import State
 from ledger.locks import stream_lock
 from ledger.recording import PLAYER, Head, Recorded, StreamKey, stream_of
+from ledger.residency import ForeignRegionError
 from ledger.settings import Settings
 from ledger.store import arrays, entities, players, streams, wallets
 from ledger.store.commands import CommandKey, Decided
@@ -38,11 +41,11 @@ class RestoreError(Exception):
     """An event does not continue its stream: the topics and the log tell two stories, and people must decide."""
 
 
-def restore(settings: Settings, lost: Iterator[WireRecord]) -> None:
-    """Append the `lost` events, which come in stream order, with their state and commands. Safe to
-    repeat after a break.
+def restore(settings: Settings, lost: Iterator[WireRecord], *, by: By) -> None:
+    """Append the `lost` events, which come in stream order, with their state and commands, and an act that says so.
+    Safe to repeat after a break.
 
-    Raises RestoreError, with nothing of that chunk kept; psycopg.OperationalError.
+    Raises RestoreError, with nothing of that chunk kept; psycopg.OperationalError; ActError.
     """
     with psycopg.connect(
         settings.database_url.get_secret_value(), connect_timeout=10, options="-c synchronous_commit=on"
@@ -50,13 +53,24 @@ def restore(settings: Settings, lost: Iterator[WireRecord]) -> None:
         arrays.register(connection)
         while chunk := list(islice(lost, CHUNK)):
             try:
+                for record in chunk:
+                    settings.residency.check(record.record["region"])
                 with connection.transaction():
                     _append(connection, [_Lost(record) for record in chunk])
+                    acts.record(connection, _act(by, chunk))
+            except ForeignRegionError as error:
+                raise RestoreError(f"a published event may not be brought back here: {error}") from error
             except (AssertionError, psycopg.errors.UniqueViolation) as error:
                 raise RestoreError(
                     "the log has gone on since it was restored and has decided otherwise what the topics hold, such as "
                     f"the same key or the same bet: {error}"
                 ) from error
+
+
+def _act(by: By, restored: Sequence[WireRecord]) -> Act:
+    """These events stand in the log for the second time: where anchors have seen them before, this says why."""
+    event_ids = [record.record["event_id"] for record in restored]
+    return Act(by, "log.events_restored", "event_log", {"restored_events": event_ids})
 
 
 class _Lost:
@@ -75,7 +89,7 @@ class _Lost:
     def command(self, balances: Balances | None) -> Decided:
         record, payload = self.record, self.event.payload
         outcome = Outcome(payload.command_kind, result=payload.result, balances=balances)
-        scope = record["integration_id"] or f"tenant:{record['tenant_id']}"
+        scope = record["integration_id"] or f"{TENANT_SCOPE}{record['tenant_id']}"
         return Decided(
             key=CommandKey(scope, record["operation"], record["idempotency_key"]),
             command_id=record["event_id"],
@@ -87,6 +101,7 @@ class _Lost:
             versions=(self.row.version, self.row.version),
             outcome=outcome,
             decided_at=record["occurred_at"],
+            region=record["region"],
         )
 
 

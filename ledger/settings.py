@@ -13,6 +13,8 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, PositiveInt, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ledger.residency import Residency
+
 PREFIX = "WAGERLEDGER_"
 
 
@@ -37,6 +39,12 @@ class Settings(BaseSettings):
     topic_replication: PositiveInt = Field(1, description="Replicas of new topics; 3 in production.")
     secrets_key: SecretStr | None = Field(
         None, description="32 bytes, base64: encrypts the integrations' secrets at rest."
+    )
+
+    regions: str = Field(
+        "",
+        description="Regions whose data this deployment may hold, separated by commas; integrations, commands and "
+        "events of another are refused. Empty: every region.",
     )
 
     gateway_host: str = Field("127.0.0.1", description="Address the gateway listens on.")
@@ -70,6 +78,12 @@ class Settings(BaseSettings):
     journal_queue: PositiveInt = Field(4096, description="Most callbacks that wait; past it the answer is 503.")
     journal_deadline_ms: PositiveInt = Field(5000, description="Longest that a callback waits for its commit.")
 
+    dual_write: str = Field(
+        "",
+        description="Other forms of event types that are written too while readers move, such as bet.settled.v2; "
+        "separated by commas.",
+    )
+
     relay_shard: int = Field(0, ge=0, description="Shard of this relay.")
     relay_shards: PositiveInt = Field(1, description="Shards in all; changing it is a stop-and-migrate.")
     relay_batch_rows: PositiveInt = Field(2000, description="Most events of one Kafka transaction.")
@@ -80,6 +94,34 @@ class Settings(BaseSettings):
 
     projector_group: str = Field("wagerledger-projector", description="Kafka consumer group of the projectors.")
     projector_batch: PositiveInt = Field(5000, description="Most events of one projection transaction.")
+    projector_page_host: str = Field(
+        "127.0.0.1",
+        description="Address of the projector's web page. It asks nobody who he is: put your own proxy before it.",
+    )
+    projector_page_port: int | None = Field(
+        None, description="Port of the projector's web page; 0 takes a free one, unset serves none."
+    )
+    projector_page_database_url: SecretStr | None = Field(
+        None,
+        description="The read models as the web page reads them; a role of its own limits what it shows. Default: "
+        "as the projector, in transactions that cannot write.",
+    )
+
+    anchor_key: SecretStr | None = Field(
+        None, description="Ed25519 private key, 32 bytes in base64: signs tree heads and archives; only for the sealer."
+    )
+    anchor_public_keys: str = Field(
+        "",
+        description="Ed25519 public keys in base64, separated by commas, that heads and archives are checked with: the "
+        "sealer's, and those before it. Default: that of the private key.",
+    )
+    anchor_log: str = Field(
+        "wagerledger", description="Name of this log in its tree heads.", pattern=r"[A-Za-z0-9._/-]{1,200}"
+    )
+    anchor_interval_s: PositiveInt = Field(60, description="Seconds between two tree heads.")
+    anchor_path: str = Field(
+        "", description="File that tree heads are appended to, for storage outside; empty writes none."
+    )
 
     log_format: str = Field("json", pattern="json|console", description="json for machines, console for people.")
     log_level: str = Field("info", description="debug, info, warning or error.")
@@ -94,16 +136,36 @@ class Settings(BaseSettings):
                 raise ValueError(f"{error}: networks are written 203.0.113.0/24,2001:db8::/32") from error
         return text
 
+    @field_validator("regions")
+    @classmethod
+    def _are_regions(cls, text: str) -> str:
+        Residency.parse(text)
+        return text
+
+    @field_validator("dual_write")
+    @classmethod
+    def _are_forms(cls, names: str) -> str:
+        from schemas import forms
+
+        forms.chosen(names)
+        return names
+
+    @property
+    def residency(self) -> Residency:
+        return Residency.parse(self.regions)
+
     @property
     def gateway_url(self) -> str:
         """Where providers reach the gateway."""
         host = f"[{self.gateway_host}]" if ":" in self.gateway_host else self.gateway_host
         return self.gateway_public_url.rstrip("/") or f"http://{host}:{self.gateway_port}"
 
-    @field_validator("database_url", "bi_database_url")
+    @field_validator("database_url", "bi_database_url", "projector_page_database_url")
     @classmethod
-    def _is_database_url(cls, url: SecretStr) -> SecretStr:
+    def _is_database_url(cls, url: SecretStr | None) -> SecretStr | None:
         """Here, because the drivers quote what they cannot read, and that is most often the password."""
+        if url is None:
+            return None
         try:
             parts = conninfo_to_dict(url.get_secret_value())
         except psycopg.ProgrammingError:

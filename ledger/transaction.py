@@ -5,7 +5,7 @@ events, state, outcomes; (4) commit.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import structlog
 
@@ -15,10 +15,11 @@ from ledger.callback import Callback, Outcome
 from ledger.core.commands import Command
 from ledger.core.state import State
 from ledger.directory import Directory
-from ledger.recording import PLAYER, StreamKey
+from ledger.recording import NO_FORMS, PLAYER, StreamKey
 from ledger.roundtrip import Connection
 from ledger.store import arrays, commands, entities, event_log, players, streams, wallets
 from ledger.store.statement import Statement
+from schemas.forms import Form
 
 log = structlog.get_logger("journal")
 
@@ -38,11 +39,12 @@ async def commit(
     callbacks: Sequence[Callback],
     *,
     lock_timeout_ms: int | None = None,
+    forms: Mapping[str, Form] = NO_FORMS,
 ) -> tuple[Answer | None, ...]:
     """Decide `callbacks` in order and make them durable; one answer for each.
 
     None is the answer of a callback whose player turned out to be another one than was locked: try it again.
-    `lock_timeout_ms` replaces the connection's own for this transaction.
+    `lock_timeout_ms` replaces the connection's own for this transaction; `forms` are written beside the log's own.
 
     Raises what the database raises; nothing is committed then, unless the connection was lost at the very end.
     """
@@ -50,7 +52,7 @@ async def commit(
     pairs = [(command, directory.stream_of(command)) for callback in callbacks for command in callback.commands]
     if lock_timeout_ms is not None:
         await connection.run([Statement(locks.SET_TIMEOUT, (str(lock_timeout_ms),))])
-    batch = await _load(connection, pairs)
+    batch = await _load(connection, pairs, forms)
     answers = tuple([_decide(batch, directory, callback) for callback in callbacks])
     directory.learn(batch.loaded.entities.values())
     if changes := list(writes(batch)):
@@ -71,7 +73,7 @@ async def _look_up(connection: Connection, directory: Directory, callbacks: Iter
         directory.learn(map(table.entity, rows))
 
 
-async def _load(connection: Connection, pairs: Sequence[tuple[Command, StreamKey]]) -> Batch:
+async def _load(connection: Connection, pairs: Sequence[tuple[Command, StreamKey]], forms: Mapping[str, Form]) -> Batch:
     """Take the locks of all commands and read what they are decided on, as it is once the locks are held."""
     stream_keys = {stream for _, stream in pairs}
     known = [(tenant_id, stream_id) for tenant_id, stream_type, stream_id in stream_keys if stream_type == PLAYER]
@@ -98,6 +100,7 @@ async def _load(connection: Connection, pairs: Sequence[tuple[Command, StreamKey
         loaded_heads=dict(map(streams.head, heads)),
         remembered=dict(map(commands.remembered, repeated)),
         now=time.time_ns() // 1000,
+        forms=forms,
     )
 
 

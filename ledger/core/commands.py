@@ -28,6 +28,9 @@ STORED, CURRENT = "stored", "current"
 RECEIVABLE = "receivable"
 LOSE = "lose"
 FREE = "free"
+
+TENANT_SCOPE = "tenant:"
+"""Begins the scope of what an operator asked himself; his tenant follows. No integration's id begins so."""
 """A stake that moves no money."""
 
 
@@ -90,11 +93,13 @@ class Origin:
     provider_occurred_at: int | None = None
     """The provider's own time, microseconds since the epoch."""
     provider_transaction_id: str | None = None
+    kid: str | None = None
+    """The key that proved the caller. None for the operator's own commands."""
 
     @property
     def scope(self) -> str:
         """Whose idempotency keys: the integration's, or the tenant's own."""
-        return self.integration_id or f"tenant:{self.tenant_id}"
+        return self.integration_id or f"{TENANT_SCOPE}{self.tenant_id}"
 
 
 @value()

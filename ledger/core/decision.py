@@ -90,6 +90,12 @@ def too_rich(wallet: Wallet) -> Refusal:
     )
 
 
+def unexplained(actor: str, reason: str) -> Refusal | None:
+    """A no to what a person does by hand without a name or a reason."""
+    missing = [name for name, said in (("actor", actor), ("reason", reason)) if not said.strip()]
+    return Refusal("REASON_MISSING", {"field": missing[0]}) if missing else None
+
+
 def cannot_owe(wallet: Wallet, lost_minor: int, policy: Policy) -> Refusal | None:
     """A no to taking `lost_minor` back, where the cash does not cover it and the policy lets nobody owe."""
     if policy.shortfall == REFUSE and lost_minor > wallet.cash_minor:

@@ -1,8 +1,7 @@
 """Columns as PostgreSQL binary arrays.
 
 A batch sends some seventy values per bet, each as an element of an array for `unnest`. psycopg's own list dumper looks
-at every element in Python
-to find its type; here the column says its type once, and an element costs about a tenth.
+at every element in Python to find its type; here the column says its type once, and an element costs about a tenth.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +16,8 @@ from psycopg.pq import Format
 
 _HEADER = Struct(">iiIii")  # dimensions, has nulls, element type, length, lower bound
 _NULL = b"\xff\xff\xff\xff"
-_POSTGRES_EPOCH_US = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
+POSTGRES_EPOCH_US = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
+"""PostgreSQL counts microseconds from 2000; add this for those since 1970."""
 
 
 class Column(list[Any]):
@@ -115,5 +115,5 @@ _DUMPERS: list[Any] = [
     _dumper(Bytea, _variable(bytes)),
     _dumper(Int8, _fixed("q")),
     _dumper(Bool, _fixed("?")),
-    _dumper(Timestamptz, _fixed("q", _POSTGRES_EPOCH_US)),
+    _dumper(Timestamptz, _fixed("q", POSTGRES_EPOCH_US)),
 ]

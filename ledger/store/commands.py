@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 
 from ledger.callback import Outcome
 from ledger.core.commands import Command, RollbackBet
+from ledger.core.money import Amount
 from ledger.core.value import value
+from ledger.evidence.entry import canonical
 from ledger.recording import StreamKey
 from ledger.store.arrays import Bytea, Column, Int8, Text, Timestamptz, columns
 from ledger.store.statement import Statement
@@ -26,24 +28,26 @@ where scope = %s and operation = %s and idempotency_key = %s and answer is not n
 INSERT = """
 insert into wagerledger.commands (scope, operation, idempotency_key, command_id, kind, fingerprint, tenant_id,
     stream_type, stream_id,
-    first_version, last_version, outcome, answer, trace_id, decided_at)
+    first_version, last_version, outcome, answer, kid, asked, trace_id, decided_at)
 select scope, operation, idempotency_key, command_id::uuid, kind, fingerprint, tenant_id, stream_type, stream_id,
-    first_version, last_version, outcome::json, answer, trace_id, decided_at
+    first_version, last_version, outcome::json, answer, kid, asked::json, trace_id, decided_at
 from unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::bytea[], %b::text[], %b::text[],
     %b::text[], %b::bigint[], %b::bigint[],
-    %b::text[], %b::bytea[], %b::text[], %b::timestamptz[])
+    %b::text[], %b::bytea[], %b::text[], %b::text[], %b::text[], %b::timestamptz[])
     n(scope, operation, idempotency_key, command_id, kind, fingerprint, tenant_id, stream_type, stream_id,
     first_version, last_version,
-    outcome, answer, trace_id, decided_at)
+    outcome, answer, kid, asked, trace_id, decided_at)
 """
 
 INSERT_REFUSALS = """
-insert into wagerledger.refusals (scope, operation, idempotency_key, command_id, kind, tenant_id, code, details,
-    trace_id, refused_at)
-select scope, operation, idempotency_key, command_id::uuid, kind, tenant_id, code, details::json, trace_id, refused_at
-from unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[],
-    %b::text[], %b::timestamptz[])
-    n(scope, operation, idempotency_key, command_id, kind, tenant_id, code, details, trace_id, refused_at)
+insert into wagerledger.refusals (scope, operation, idempotency_key, command_id, kind, fingerprint, region, tenant_id,
+    stream_type, stream_id, code, details, answer, kid, asked, trace_id, refused_at)
+select scope, operation, idempotency_key, command_id::uuid, kind, fingerprint, region, tenant_id,
+    stream_type, stream_id, code, details::json, answer, kid, asked::json, trace_id, refused_at
+from unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::bytea[], %b::text[], %b::text[],
+    %b::text[], %b::text[], %b::text[], %b::text[], %b::bytea[], %b::text[], %b::text[], %b::text[], %b::timestamptz[])
+    n(scope, operation, idempotency_key, command_id, kind, fingerprint, region, tenant_id,
+    stream_type, stream_id, code, details, answer, kid, asked, trace_id, refused_at)
 """
 
 
@@ -81,6 +85,11 @@ class Decided:
     outcome: Outcome
     decided_at: int
     """Microseconds since the epoch."""
+    region: str
+    kid: str | None = None
+    """The key that proved the caller."""
+    asked: str | None = None
+    """What was asked, where no event says it (see `asked_of`)."""
 
 
 def key_of(command: Command) -> CommandKey:
@@ -88,12 +97,17 @@ def key_of(command: Command) -> CommandKey:
     return CommandKey(origin.scope, origin.operation, origin.idempotency_key)
 
 
-_COMMAND: tuple[type[Column], ...] = (*[Text] * 5, Bytea, Text, Text, Text, Int8, Int8, Text, Bytea, Text, Timestamptz)
-_REFUSAL: tuple[type[Column], ...] = (*[Text] * 9, Timestamptz)
+_COMMAND: tuple[type[Column], ...] = (
+    *[Text] * 5, Bytea, Text, Text, Text, Int8, Int8, Text, Bytea, Text, Text, Text, Timestamptz,
+)  # fmt: skip
+_REFUSAL: tuple[type[Column], ...] = (*[Text] * 5, Bytea, *[Text] * 6, Bytea, *[Text] * 3, Timestamptz)
 
 _NOT_ASKED = {"origin", "command_id", "received_at", "expires_at", "wallet_currency"}
 """Fields that we add: a repeat may have other values there, as when an option has changed, and still asks the same."""
 
+
+_OF_THE_ROW = {"origin", "command_id"}
+"""Fields that have columns of their own."""
 
 _ASKED_OF_PLAYERS: dict[type[Command], tuple[str, ...]] = {RollbackBet: ("bet_id", "player", "target")}
 """What tells these apart where they name their player: a provider may leave the rest out of a repeat."""
@@ -115,6 +129,20 @@ def fingerprint(command: Command) -> bytes:
         )
     asked = [f"{name}={value!r}" for name, default in fields_asked if (value := getattr(command, name)) != default]
     return sha256("\n".join([command.kind, *asked]).encode()).digest()
+
+
+def asked_of(command: Command) -> str:
+    """All that was asked, as canonical JSON without what was left open: for evidence where no event says it. The
+    session and the actor are in it, and what the provider calls the transaction.
+    """
+    origin = command.origin
+    names = [field.name for field in fields(command) if field.name not in _OF_THE_ROW]
+    asked = {name: getattr(command, name) for name in names}
+    asked |= {name: getattr(origin, name) for name in ("provider_occurred_at", "provider_transaction_id")}
+    plain = {
+        name: str(value) if isinstance(value, Amount) else value for name, value in asked.items() if value is not None
+    }
+    return canonical(plain).decode()
 
 
 def _asked_fields(kind: type[Command]) -> tuple[tuple[str, object], ...]:
@@ -142,7 +170,7 @@ def insert(decided: Sequence[Decided]) -> Statement:
     rows = [
         (
             *d.key, d.command_id, d.kind, d.fingerprint, *d.stream, *(d.versions or (None, None)),
-            d.outcome.to_json(), d.outcome.answer, d.trace_id, d.decided_at,
+            d.outcome.to_json(), d.outcome.answer, d.kid, d.asked, d.trace_id, d.decided_at,
         )
         for d in decided
     ]  # fmt: skip
@@ -152,8 +180,8 @@ def insert(decided: Sequence[Decided]) -> Statement:
 def insert_refusals(decided: Sequence[Decided]) -> Statement:
     rows = [
         (
-            *d.key, d.command_id, d.kind, d.tenant_id, d.outcome.refusal_code, d.outcome.to_json(), d.trace_id,
-            d.decided_at,
+            *d.key, d.command_id, d.kind, d.fingerprint, d.region, *d.stream, d.outcome.refusal_code,
+            d.outcome.to_json(), d.outcome.answer, d.kid, d.asked, d.trace_id, d.decided_at,
         )
         for d in decided
     ]  # fmt: skip

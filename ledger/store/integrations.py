@@ -11,6 +11,7 @@ from wagerledger.integration_keys
 where not_after is null or not_after > now()
 order by not_before, kid
 """
+"""`material` is null where a key came out of an archive without its secret: it proves nobody."""
 
 HAS_KEY = """
 select 1 from wagerledger.integration_keys where kid = %s and (not_after is null or not_after > now())
@@ -20,8 +21,8 @@ HAS = """
 select 1 from wagerledger.integrations where integration_id = %s
 """
 
-DIALECT_OF = """
-select dialect from wagerledger.integrations where integration_id = %s
+PLACE = """
+select tenant_id, region from wagerledger.integrations where integration_id = %s
 """
 
 INSERT = """
@@ -32,6 +33,10 @@ on conflict do nothing
 
 INSERT_KEY = """
 insert into wagerledger.integration_keys (kid, integration_id, algorithm, material) values (%s, %s, %s, %s)
+"""
+
+FILL_KEY = """
+update wagerledger.integration_keys set material = %s where kid = %s and material is null returning integration_id
 """
 
 EXPIRE_OLDER_KEYS = """

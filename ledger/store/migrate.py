@@ -4,14 +4,22 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy import create_engine, make_url, text
 
 MONTHS_AHEAD = 12
 
 # A new partition locks the whole log. Behind somebody's long read of it that would keep every bet waiting as well.
 DO_NOT_QUEUE = text("set local lock_timeout = '2s'")
+
+# The tables belong to a role that nobody can log in as; whoever migrates becomes it.
+IS_HANDED_OVER = text("""
+select exists (
+    select from pg_namespace n join pg_roles r on r.oid = n.nspowner
+    where n.nspname = 'wagerledger' and r.rolname = 'wagerledger_owner'
+)
+""")
+BECOME_OWNER = text("set local role wagerledger_owner")
 
 ADD_PARTITIONS = text("""
 select wagerledger.add_event_log_partition((this_month + make_interval(months => n))::date)
@@ -30,17 +38,14 @@ def upgrade(database_url: str) -> None:
         with engine.begin() as connection:
             config = _config()
             config.attributes["connection"] = connection
+            if connection.scalar(IS_HANDED_OVER):
+                connection.execute(BECOME_OWNER)
             command.upgrade(config, "head")
+            connection.execute(BECOME_OWNER)
             connection.execute(DO_NOT_QUEUE)
             connection.execute(ADD_PARTITIONS, {"months": MONTHS_AHEAD})
     finally:
         engine.dispose()
-
-
-def current_and_head(connection: Connection) -> tuple[str | None, str | None]:
-    """The database's revision, and the one that this code expects."""
-    current = MigrationContext.configure(connection, opts={"version_table_schema": "public"}).get_current_revision()
-    return current, head()
 
 
 def head() -> str | None:

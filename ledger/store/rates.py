@@ -34,6 +34,12 @@ A check violation where the tenant's wallets in `base`, or its other rates from 
 would be in two units.
 """
 
+WRITTEN = """
+select json_agg(r order by r.base, r.quote, r.as_of)
+from wagerledger.rates r
+join json_populate_recordset(null::wagerledger.rates, %s::json) given using (tenant_id, base, quote, as_of)
+"""
+
 LIST = """
 select tenant_id, base, quote, numerator, denominator, base_exponent::bigint, source, as_of
 from wagerledger.rates where tenant_id = %s order by base, quote, as_of desc

@@ -1,5 +1,7 @@
 """Rollbacks of what was paid, of wins, of rollbacks; and what is final."""
 
+from dataclasses import replace
+
 import pytest
 
 from ledger.core.commands import ACKNOWLEDGE, AT_AUTHORIZATION, REFUND, REFUSE, REVERSE, Policy
@@ -14,7 +16,7 @@ from ledger.core.events import (
     BetTombstoned,
     WinReversed,
 )
-from ledger.core.state import OPEN, ROLLED_BACK
+from ledger.core.state import LOCKED, OPEN, ROLLED_BACK
 from tests.core.scene import SESSIONLESS, ask, operator, session, wallet
 from tests.support.given import given
 
@@ -283,11 +285,19 @@ def test_an_adjustment_goes_both_ways():
     story.when(ask.adjust("0")).then(AdjustedUp, amount_minor=0).and_wallet(cash=300)
 
 
-@pytest.mark.parametrize("approver", [None, "clerk"])
+@pytest.mark.parametrize("approver", [None, "clerk", " ", " Clerk "])
 def test_a_person_needs_a_second_person(approver):
     """A provider's adjustment is its own word; a person's needs another person."""
     story = given(wallet()).when(operator.adjust(approver=approver)).then_refused("APPROVAL_MISSING", actor="clerk")
     story.when(ask.adjust(approver=approver)).then(AdjustedUp, ("adjustment", -100), ("cash", 100))
+
+
+@pytest.mark.parametrize("field", ["actor", "reason"])
+def test_what_a_person_does_by_hand_is_explained(field):
+    """An adjustment or a restriction without a name or a reason is refused; a provider's adjustment is its own word."""
+    for command in (operator.adjust(), operator.restrict(LOCKED)):
+        given(wallet()).when(replace(command, **{field: " "})).then_refused("REASON_MISSING", field=field)
+    given(wallet()).when(replace(ask.adjust(), **{field: ""})).then(AdjustedUp, ("adjustment", -100), ("cash", 100))
 
 
 def test_an_adjustment_is_bounded_like_all_money():

@@ -4,7 +4,8 @@ import asyncio
 import json
 import threading
 import uuid
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 from urllib.parse import unquote
@@ -22,6 +23,7 @@ from ledger.integrations import Issued
 from ledger.journal import Journal
 from ledger.secrets import Vault
 from ledger.settings import Settings
+from tests.support.asks import BY
 
 
 @dataclass(frozen=True)
@@ -111,10 +113,17 @@ class RunningGateway:
     def connect(self) -> psycopg.Connection:
         return psycopg.connect(self.settings.database_url.get_secret_value(), autocommit=True)
 
+    @contextmanager
+    def wrong_hand(self) -> Iterator[psycopg.Connection]:
+        """A superuser who changes settings past the commands that say who and why."""
+        with self.connect() as connection:
+            connection.execute("set session_replication_role = replica")
+            yield connection
+
     def add_integration(self, tenant_id: str, region: str, provider_id: str, **options: Any) -> Issued:
         with self.connect() as connection:
             return integrations.add(
-                connection, self.vault(), tenant_id=tenant_id, region=region, provider_id=provider_id, **options
+                connection, self.vault(), by=BY, tenant_id=tenant_id, region=region, provider_id=provider_id, **options
             )
 
     def open_wallet(

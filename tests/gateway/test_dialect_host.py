@@ -24,6 +24,7 @@ from ledger.secrets import new_secrets_key
 from ledger.settings import Settings
 from tests.gateway.caller import Caller, Reply, RunningGateway, on_board, submit
 from tests.gateway.toy_dialect import TOY, WEAK, signature
+from tests.support.asks import BY
 
 HOSTED = {"canonical": dialects.CANONICAL_API, "toy": TOY, "weak_toy": WEAK}
 
@@ -202,14 +203,21 @@ def test_while_keys_rotate_both_work_and_then_only_the_new(gateway: RunningGatew
     assert provider.send("").json["ok"]
     with gateway.connect() as connection:
         second = integrations.rotate(
-            connection, gateway.vault(), provider.integration_id, overlap_s=3600, secret="chosen by them"
+            connection, gateway.vault(), provider.integration_id, by=BY, overlap_s=3600, secret="chosen by them"
         )
     assert second.secret is None, "a given secret is told to nobody"
     new = Toy(gateway, provider.integration_id, "chosen by them")
     eventually(lambda: new.send("").json["ok"])
     assert provider.send("").json["ok"]
+    player_id = provider.player()
+    assert provider.bet(player_id, bet_id="by the old key").json["ok"]
+    assert new.bet(player_id, bet_id="by the new key").json["ok"]
     with gateway.connect() as connection:
-        third = integrations.rotate(connection, gateway.vault(), provider.integration_id, overlap_s=0)
+        query = "select idempotency_key, kid from wagerledger.commands where scope = %s"
+        signed_by = dict(connection.execute(query, [provider.integration_id]).fetchall())
+    assert signed_by["by the new key"] == second.kid != signed_by["by the old key"]
+    with gateway.connect() as connection:
+        third = integrations.rotate(connection, gateway.vault(), provider.integration_id, by=BY, overlap_s=0)
     assert third.secret
     eventually(lambda: Toy(gateway, provider.integration_id, third.secret or "").send("").json["ok"])
     assert {one.send("").json["code"] for one in (provider, new)} == {"SIGNATURE_INVALID"}
@@ -220,7 +228,7 @@ def test_the_red_button_stops_a_dialect(gateway: RunningGateway) -> None:
     provider = toy(gateway)
     assert provider.send("").json["ok"]
     with gateway.connect() as connection:
-        integrations.set_enabled(connection, provider.integration_id, enabled=False)
+        integrations.set_enabled(connection, provider.integration_id, enabled=False, by=BY)
     eventually(lambda: not provider.send("").json["ok"])
     assert provider.send("").json["code"] == "INTEGRATION_DISABLED"
     assert provider.send("", secret="a wrong one").json["code"] == "SIGNATURE_INVALID"
@@ -317,7 +325,7 @@ def test_a_name_that_is_not_exactly_one_integrations_leads_nowhere(gateway: Runn
     assert second.send("").json["ok"]
     assert absolute(first, "p_1", operator).status == 404
     with gateway.connect() as connection:
-        integrations.set_enabled(connection, second.integration_id, enabled=False)
+        integrations.set_enabled(connection, second.integration_id, enabled=False, by=BY)
     eventually(lambda: absolute(first, "p_1", operator).status == 200)
 
 
@@ -410,7 +418,7 @@ def test_bets_in_another_currency_than_the_wallets_are_converted(gateway: Runnin
     assert provider.send("/bet", content).json["code"] == "RATE_NOT_AVAILABLE"
     with gateway.connect() as connection:
         fields = {"base": "USD", "quote": "EUR", "rate": "0.5", "base_exponent": "2", "source": "test"}
-        rates.add(connection, [rates.parse("brand-7", fields, datetime.now(UTC))])
+        rates.add(connection, [rates.parse("brand-7", fields, datetime.now(UTC))], by=BY)
     assert provider.send("/bet", content).json["cash"] == 9500
     win = content | {"id": "fx_w", "amount": "20.00", "bet": "fx_1"}
     assert provider.send("/win", win).json["cash"] == 10500
@@ -433,7 +441,8 @@ def test_the_catalogue_is_seen_within_seconds(gateway: RunningGateway) -> None:
     provider = toy(gateway)
     assert provider.send("").json["game"] == "g"
     with gateway.connect() as connection:
-        games.put(connection, provider.integration_id, [games.Game(provider.integration_id, "ours", "g", "G", True)])
+        listed = [games.Game(provider.integration_id, "ours", "g", "G", True)]
+        games.put(connection, provider.integration_id, listed, by=BY)
     eventually(lambda: provider.send("").json["game"] == "ours")
 
 
@@ -445,7 +454,7 @@ def test_what_this_version_does_not_understand_is_not_served(gateway: RunningGat
     """Better no answer than one by other rules; the others go on."""
     provider, neighbour = toy(gateway), toy(gateway)
     assert provider.send("").json["ok"]
-    with gateway.connect() as connection:
+    with gateway.wrong_hand() as connection:
         content = value if isinstance(value, str) else json.dumps(value)
         connection.execute(
             f"update wagerledger.integrations set {column} = %s where integration_id = %s",

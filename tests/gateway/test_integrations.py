@@ -16,6 +16,7 @@ from ledger.integrations import IntegrationError
 from ledger.secrets import SecretsKeyError, Vault, new_secrets_key
 from ledger.settings import Settings
 from tests.gateway.caller import RunningGateway, on_board
+from tests.support.asks import BY
 
 
 def with_key(key: str | None) -> Settings:
@@ -70,8 +71,8 @@ def test_what_cannot_be_administrated_is_said(gateway: RunningGateway) -> None:
         gateway.add_integration("brand-7", "US", name, public_keys=[b"short"])
     with gateway.connect() as connection:
         for act in (
-            lambda: integrations.rotate(connection, gateway.vault(), "no/such/one", overlap_s=0),
-            lambda: integrations.set_enabled(connection, "no/such/one", enabled=True),
+            lambda: integrations.rotate(connection, gateway.vault(), "no/such/one", by=BY, overlap_s=0),
+            lambda: integrations.set_enabled(connection, "no/such/one", enabled=True, by=BY),
         ):
             with pytest.raises(IntegrationError, match="not known"):
                 act()
@@ -84,7 +85,7 @@ def test_one_unreadable_key_costs_the_others_nothing(gateway: RunningGateway) ->
     """A secret sealed with another WAGERLEDGER_SECRETS_KEY opens for nobody; every other key works."""
     good, bad = (on_board(gateway, provider_id=f"studio-{uuid.uuid4().hex}") for _ in range(2))
     sealed = Vault(with_key(new_secrets_key())).seal(bad.kid, bad.secret.encode())
-    with gateway.connect() as connection:
+    with gateway.wrong_hand() as connection:
         connection.execute("update wagerledger.integration_keys set material = %s where kid = %s", [sealed, bad.kid])
     assert bad.send("POST", "/v1/sessions/s_1/end").code == "SIGNATURE_INVALID"
     assert good.send("POST", "/v1/sessions/s_1/end").code == "SESSION_NOT_FOUND"
@@ -118,7 +119,7 @@ def test_a_key_is_valid_in_its_time_only(gateway: RunningGateway) -> None:
     """Not before, and not after."""
     caller = on_board(gateway, provider_id=f"studio-{uuid.uuid4().hex}")
     early = replace(caller, kid=f"k_{uuid.uuid4().hex[:16]}")
-    with gateway.connect() as connection:
+    with gateway.wrong_hand() as connection:
         connection.execute(
             "insert into wagerledger.integration_keys (kid, integration_id, algorithm, material, not_before)"
             " select %s, integration_id, algorithm, %s, now() + interval '1 hour' from wagerledger.integration_keys where kid = %s",

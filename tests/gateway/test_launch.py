@@ -29,6 +29,7 @@ from ledger.games import Game
 from sandbox.provider import Provider
 from schemas.events import BY_FINGERPRINT
 from tests.gateway.caller import Caller, Reply, RunningGateway, on_board
+from tests.support.asks import BY
 
 SECRET = b"a secret that both sides know"
 NOW = 1_700_000_000
@@ -204,7 +205,7 @@ def read_again(gateway: RunningGateway) -> None:
 
 def catalogue(gateway: RunningGateway, integration_id: str, *listed: Game) -> None:
     with gateway.connect() as connection:
-        games.put(connection, integration_id, listed, replace=True)
+        games.put(connection, integration_id, listed, by=BY, replace=True)
     read_again(gateway)
 
 
@@ -243,7 +244,7 @@ def test_a_repeated_launch_is_the_same_to_the_byte(
     assert start(operator, player, key).body == first.body
     before = Game(STUDIO, "dice", "D-1", "Dice", True)
     with gateway.connect() as connection:
-        games.put(connection, STUDIO, [before._replace(enabled=False)])
+        games.put(connection, STUDIO, [before._replace(enabled=False)], by=BY)
     read_again(gateway)
     try:
         again = start(operator, player, key)
@@ -252,7 +253,7 @@ def test_a_repeated_launch_is_the_same_to_the_byte(
         assert start(operator, player, key, game_id="off").code == "IDEMPOTENCY_MISMATCH"
     finally:
         with gateway.connect() as connection:
-            games.put(connection, STUDIO, [before])
+            games.put(connection, STUDIO, [before], by=BY)
         read_again(gateway)
 
 
@@ -333,7 +334,7 @@ def test_a_switched_off_integration_is_not_launched(operator: Caller, studio: Ca
     gateway = operator.gateway
     for enabled, expected in ((False, "INTEGRATION_DISABLED"), (True, None)):
         with gateway.connect() as connection:
-            integrations.set_enabled(connection, TABLES, enabled=enabled)
+            integrations.set_enabled(connection, TABLES, enabled=enabled, by=BY)
         read_again(gateway)
         reply = start(operator, player, game_id="roulette")
         assert (reply.code if expected else None) == expected
@@ -342,7 +343,7 @@ def test_a_switched_off_integration_is_not_launched(operator: Caller, studio: Ca
 def test_new_games_show_by_themselves(operator: Caller, studio: Caller, player: str) -> None:
     """Nobody has to tell the gateway: it looks every two seconds."""
     with operator.gateway.connect() as connection:
-        games.put(connection, STUDIO, [Game(STUDIO, "fresh", "F-1", "Fresh", True)])
+        games.put(connection, STUDIO, [Game(STUDIO, "fresh", "F-1", "Fresh", True)], by=BY)
     deadline = time.monotonic() + 20
     while start(operator, player, game_id="fresh").json.get("integration_id") != STUDIO:
         assert time.monotonic() < deadline, "the catalogue was not read again"

@@ -17,6 +17,7 @@ from ledger import integrations
 from ledger.settings import Settings
 from schemas.errors import ERRORS
 from tests.gateway.caller import Caller, Reply, RunningGateway, on_board
+from tests.support.asks import BY
 
 SETTLE = "/v1/bets/settle"
 BODY = {"bet_id": "b_unknown", "round_id": "r", "win": {"amount": "1.00", "currency": "EUR"}}
@@ -112,7 +113,7 @@ def test_keys_rotate_without_a_pause(gateway: RunningGateway) -> None:
     old = on_board(gateway, provider_id="rotating")
     name = f"{old.tenant_id}/{old.region}/{old.provider_id}"
     with gateway.connect() as connection:
-        issued = integrations.rotate(connection, gateway.vault(), name, overlap_s=3600)
+        issued = integrations.rotate(connection, gateway.vault(), name, by=BY, overlap_s=3600)
     new = replace(old, kid=issued.kid, secret=issued.secret)
     is_error(new.send("POST", SETTLE, BODY), "BET_NOT_FOUND")
     is_error(old.send("POST", SETTLE, BODY), "BET_NOT_FOUND")
@@ -123,7 +124,7 @@ def test_keys_rotate_without_a_pause(gateway: RunningGateway) -> None:
     for both in (f"{by_old},{by_new.partition('v1=')[1]}{by_new.partition('v1=')[2]}", f"{by_old},v1={'00' * 32}"):
         is_error(old.send("POST", SETTLE, body, "k", x_signature=both), "BET_NOT_FOUND")
     with gateway.connect() as connection:
-        newest = integrations.rotate(connection, gateway.vault(), name, overlap_s=0)
+        newest = integrations.rotate(connection, gateway.vault(), name, by=BY, overlap_s=0)
     is_error(replace(old, kid=newest.kid, secret=newest.secret).send("POST", SETTLE, BODY), "BET_NOT_FOUND")
     is_error(new.send("POST", SETTLE, BODY), "SIGNATURE_INVALID")
 
@@ -153,7 +154,8 @@ def test_a_disabled_integration_is_refused(gateway: RunningGateway) -> None:
     caller = on_board(gateway, provider_id="leaving")
     is_error(caller.send("POST", SETTLE, BODY), "BET_NOT_FOUND")
     with gateway.connect() as connection:
-        integrations.set_enabled(connection, f"{caller.tenant_id}/{caller.region}/{caller.provider_id}", enabled=False)
+        integration_id = f"{caller.tenant_id}/{caller.region}/{caller.provider_id}"
+        integrations.set_enabled(connection, integration_id, enabled=False, by=BY)
     deadline = time.monotonic() + 10
     while (reply := caller.send("POST", SETTLE, BODY)).status == 404 and time.monotonic() < deadline:
         time.sleep(0.1)

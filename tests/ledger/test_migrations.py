@@ -1,9 +1,17 @@
 """An older database is brought up to date with all that it holds."""
 
+import json
+
 import psycopg
 from alembic import command
+from pydantic import SecretStr
 from sqlalchemy import create_engine, make_url
 
+from ledger import acts
+from ledger.audit.findings import Report
+from ledger.audit.settings import verify_settings
+from ledger.audit.snapshot import snapshot
+from ledger.evidence.log import entries, horizon
 from ledger.store import migrate, settlements
 
 BEFORE = """
@@ -16,14 +24,62 @@ values ('acme/eu/spin', 'acme', 'eu', 'spin', 'canonical', '{}');
 """
 
 
-def test_the_spine_s_rows_survive(empty_database):
-    """Settlements get what they lacked from their bets; what is new has its defaults; and a second run changes nothing."""
-    engine = create_engine(make_url(empty_database).set(drivername="postgresql+psycopg"))
+SETTINGS = """
+insert into wagerledger.integrations (integration_id, tenant_id, region, provider_id, dialect, policy)
+values ('acme/eu/spin', 'acme', 'eu', 'spin', 'canonical', '{"capture": "settlement"}');
+insert into wagerledger.integration_keys (kid, integration_id, algorithm, material)
+values ('k_1', 'acme/eu/spin', 'hmac-sha256', 'a sealed secret'), ('k_2', 'acme/eu/spin', 'ed25519', 'a public key');
+insert into wagerledger.games values ('acme/eu/spin', 'dice', 'd1', 'Dice'), ('acme/eu/spin', 'cards', 'c1', 'Cards');
+insert into wagerledger.rates (tenant_id, base, quote, numerator, denominator, base_exponent, source, as_of)
+values ('acme', 'USD', 'EUR', 9, 10, 2, 'desk', 1);
+insert into wagerledger.log_generation (generation, reason) values (2, 'moved');
+insert into wagerledger.commands (scope, operation, idempotency_key, command_id, kind, tenant_id, stream_type, stream_id, outcome,
+    trace_id, decided_at)
+values ('acme/eu/spin', 'api', 'key', gen_random_uuid(), 'EndSession', 'acme', 'player', 'ann', '{}', 't', now());
+"""
+
+
+def upgrade_to(database_url, revision):
+    engine = create_engine(make_url(database_url).set(drivername="postgresql+psycopg"))
     with engine.begin() as connection:
         config = migrate._config()
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        command.upgrade(config, revision)
     engine.dispose()
+
+
+def test_settings_of_before_have_acts_too(empty_database, ledger_database):
+    """So that an archive holds them: done again elsewhere, they give the same settings, and no secret is in them."""
+    upgrade_to(empty_database, "0002")
+    with psycopg.connect(empty_database) as connection:
+        connection.execute(SETTINGS)
+    migrate.upgrade(empty_database)
+    tables = "integrations", "keys_without_secrets", "games", "rates", "log_generation"
+    with psycopg.connect(empty_database) as old, psycopg.connect(ledger_database) as new:
+        old.execute("set transaction isolation level repeatable read")
+        found = list(entries(old, 0, horizon(old)))
+        assert [entry.kind for entry in found] == ["command", *["act"] * 4]
+        for entry in found[1:]:
+            assert b"a sealed secret".hex().encode() not in entry.body
+            acts.redo(new, json.loads(entry.body))
+        for table in tables:
+            query = f"select t::text from wagerledger.{table} t order by 1"
+            expected = old.execute(query).fetchall()
+            if table == "log_generation":  # the first one is each database's own
+                assert new.execute(query).fetchall()[1:] == expected[1:]
+            else:
+                assert new.execute(query).fetchall() == expected
+        new.rollback()
+    with snapshot(SecretStr(empty_database), "WAGERLEDGER_DATABASE_URL") as opened:
+        verify_settings(opened, report := Report())
+    assert report.ok, report.text()
+    with psycopg.connect(ledger_database) as fresh:
+        assert fresh.execute("select count(*) from wagerledger.acts").fetchone() == (0,), "an empty ledger has no acts"
+
+
+def test_the_spine_s_rows_survive(empty_database):
+    """Settlements get what they lacked from their bets; what is new has its defaults; and a second run changes nothing."""
+    upgrade_to(empty_database, "0001")
     with psycopg.connect(empty_database) as connection:
         connection.execute(BEFORE)
     migrate.upgrade(empty_database)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from uuid_utils import uuid7
 
+from ledger.acts import By
 from ledger.core.commands import (
     REAL,
     Adjust,
@@ -26,6 +27,7 @@ from ledger.core.commands import (
 from ledger.core.money import Amount, parse_amount
 from ledger.core.state import LOCKED
 
+BY = By("tester", "a test")
 NOW = 1_700_000_000_000_000
 """When everything is received, unless said otherwise: microseconds since the epoch."""
 HOUR = 3_600_000_000

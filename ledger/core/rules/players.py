@@ -1,7 +1,7 @@
 """Players: their sessions, and what stops their stakes."""
 
 from ledger.core.commands import EndSession, Policy, RestrictPlayer, StartSession
-from ledger.core.decision import Accepted, Decision, Refusal, accept, wallet_of
+from ledger.core.decision import Accepted, Decision, Refusal, accept, unexplained, wallet_of
 from ledger.core.events import PlayerFreed, PlayerRestricted, SessionEnded, SessionStarted
 from ledger.core.state import Session, State
 
@@ -9,6 +9,8 @@ from ledger.core.state import Session, State
 def restrict(state: State, command: RestrictPlayer, _: Policy) -> Decision:
     player = state.player(command.origin.tenant_id, command.player)
     asked = command.restriction
+    if refusal := unexplained(command.actor, command.reason):
+        return refusal
     if (player.restriction if player else None) == asked:
         return Accepted((), {"status": "restricted" if asked else "freed"})
     if asked is None:

@@ -11,6 +11,7 @@ from ledger.core.decision import (
     positive,
     too_poor,
     too_rich,
+    unexplained,
     wallet_of,
 )
 from ledger.core.events import AdjustedDown, AdjustedUp, Deposited, WalletOpened, Withdrawn
@@ -59,9 +60,12 @@ def withdraw(state: State, command: Withdraw, _: Policy) -> Decision:
 
 
 def adjust(state: State, command: Adjust, policy: Policy) -> Decision:
-    """A person's adjustment needs a second person; a provider's does not."""
-    if command.origin.integration_id is None and command.approver in (None, command.actor):
-        return Refusal("APPROVAL_MISSING", {"actor": command.actor})
+    """A person's adjustment says who and why, and needs a second person; a provider's does not."""
+    if command.origin.integration_id is None:
+        if refusal := unexplained(command.actor, command.reason):
+            return refusal
+        if _name(command.approver) in ("", _name(command.actor)):
+            return Refusal("APPROVAL_MISSING", {"actor": command.actor})
     wallet = wallet_of(state, command, command.player, command.currency)
     if isinstance(wallet, Refusal):
         return wallet
@@ -82,3 +86,8 @@ def adjust(state: State, command: Adjust, policy: Policy) -> Decision:
         command.actor, command.approver, command.round_id, command.game_id,
     )  # fmt: skip
     return accept(command, command.player, moves, payload)
+
+
+def _name(person: str | None) -> str:
+    """However it is written, it is one person."""
+    return (person or "").strip().casefold()

@@ -18,13 +18,15 @@ from gateway.incoming import Trace
 from gateway.integration import Integration, SigningKey
 from gateway.providers.betby import DIALECT
 from gateway.providers.betby.signature import parties
-from ledger.store.rates import INSERT
+from ledger import rates
+from ledger.core.state import Rate
 from sandbox.dialects.betby import BetbyDriver
 from sandbox.dialects.driver import Request, Says
 from tests.dialects.checks import Tables
 from tests.dialects.house import Play
 from tests.dialects.worked_example import signature_on_page
 from tests.docs.pages import ROOT, blocks
+from tests.support.asks import BY
 
 RSA_KEY = rsa.generate_private_key(65537, 2048)
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
@@ -195,7 +197,7 @@ def test_a_bet_in_another_currency_is_refunded_as_it_was_asked_for(tables: Table
     options = {"wallet_currency": "EUR", "policy.rate_max_age_s": "3600", "policy.session": "known"}
     table = house.mount(BetbyDriver("abroad"), "abroad", **options)
     with house.connect() as connection:
-        connection.execute(INSERT, ("abroad", "USD", "EUR", 9, 10, 2, "test", int(time.time() * 1_000_000)))
+        rates.add(connection, [Rate("abroad", "USD", "EUR", 9, 10, 2, "test", int(time.time() * 1_000_000))], by=BY)
     play = table.sit()
     play = replace(play, seat=replace(play.seat, currency="USD", session_id="elsewhere"))
     bet = play.bet(amount="1.11")

@@ -1,0 +1,214 @@
+"""The sealer's loop: prove what was said before, seal what is new, sign a head, tell it."""
+
+import contextlib
+import signal
+import threading
+import time
+from typing import Any
+
+import psycopg
+import structlog
+from confluent_kafka import KafkaException
+from psycopg import Connection, IsolationLevel
+
+from ledger.evidence import anchors
+from ledger.evidence.anchors import AnchorsError, Tree
+from ledger.evidence.heads import SignedHead
+from ledger.evidence.keys import key_id, signing_key, trusted_keys
+from ledger.settings import Settings
+from ledger.telemetry import serve_metrics
+from schemas.topics import Topics
+from sealer import metrics
+from sealer.outlets import Outlet, OutletError, outlets
+
+STOPPED, BUSY, REFUSED = 0, 1, 2
+BACKOFF_MIN_S, BACKOFF_MAX_S = 0.1, 30.0
+STANDBY_S = 1.0
+ONCE_PATIENCE_S = 10.0
+
+RETRYABLE = (psycopg.OperationalError, KafkaException, OSError)
+
+# Plans that are right for a large log, however it looked when they were made. Waiting for Kafka is no idleness.
+SESSION = (
+    "-c timezone=UTC -c enable_seqscan=off -c statement_timeout=0 -c idle_in_transaction_session_timeout=0 "
+    "-c work_mem=64MB"
+)
+# Two keys, as the relay's: the journal's locks have one.
+LOCK = "select pg_try_advisory_lock(hashtext('sealer'), hashtext(%s))"
+UNLOCK = "select pg_advisory_unlock_all()"
+
+XMAX = "select pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+
+logger = structlog.get_logger()
+
+
+class RefusedError(Exception):
+    """What was published and what the database says contradict each other: signing more could sign a lie."""
+
+
+def run(settings: Settings, *, once: bool = False) -> int:
+    """Seal until SIGTERM or SIGINT, or `once`. Gives the exit code: 0 stopped, 1 another sealer has the log, 2 refused.
+
+    Raises AnchorKeyError.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    sealer = Sealer(settings)
+    logger.info("sealer_started", log=settings.anchor_log, metrics=None if once else serve_metrics(settings))
+    return sealer.run(stop, once=once)
+
+
+class Sealer:
+    """The one writer of the tree. Raises AnchorKeyError."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._key = signing_key(settings)
+        public = self._key.public_key()
+        self._trusted = {**trusted_keys(settings), key_id(public): public}
+        self._outlets = outlets(settings)
+
+    def run(self, stop: threading.Event, *, once: bool = False) -> int:
+        """Seal until `stop` is set, whatever fails meanwhile; `once` ends when all is sealed that was there, and raises
+        what did not get better for a while (`RETRYABLE`).
+        """
+        try:
+            return self._run_with_retries(stop, once=once)
+        except (RefusedError, AnchorsError, OutletError) as error:
+            logger.error("sealer_refused", reason=str(error))
+            return REFUSED
+
+    def _run_with_retries(self, stop: threading.Event, *, once: bool) -> int:
+        backoff_s, waits, began = BACKOFF_MIN_S, False, time.monotonic()
+        while not stop.is_set():
+            started = time.monotonic()
+            try:
+                if self._run_once(stop, once=once):
+                    break
+                if once:
+                    return BUSY
+                if not waits:  # once, however long it takes
+                    logger.info("sealer_waits", reason="another sealer seals this log")
+                waits = True
+                stop.wait(STANDBY_S)
+            except RETRYABLE as error:
+                if once and time.monotonic() > began + ONCE_PATIENCE_S:
+                    raise
+                metrics.RESTARTS.labels(type(error).__name__).inc()
+                if time.monotonic() - started > BACKOFF_MAX_S:
+                    backoff_s = BACKOFF_MIN_S
+                logger.warning("sealer_retries", error=type(error).__name__, reason=str(error), after_s=backoff_s)
+                stop.wait(backoff_s)
+                backoff_s = min(2 * backoff_s, BACKOFF_MAX_S)
+            finally:
+                metrics.SEALING.set(0)
+        logger.info("sealer_stopped")
+        return STOPPED
+
+    def _run_once(self, stop: threading.Event, *, once: bool) -> bool:
+        """Whether the lock was free."""
+        with self._connect() as writer, self._connect() as reader:
+            reader.isolation_level, reader.read_only = IsolationLevel.REPEATABLE_READ, True
+            if not _one(writer, LOCK, f"wagerledger {Topics(self._settings.topic_prefix).anchors}"):
+                return False
+            try:
+                tree = anchors.load(writer)
+                self._prove(tree, writer)
+                metrics.SEALING.set(1)
+                while not stop.is_set():
+                    self._seal_and_tell(tree, reader, writer, stop)
+                    if once:
+                        break
+                    stop.wait(self._settings.anchor_interval_s)
+            finally:  # at once: the server lets go only when it has noticed that we are gone
+                with contextlib.suppress(psycopg.Error):
+                    writer.execute(UNLOCK)
+        return True
+
+    def _connect(self) -> Connection[Any]:
+        """Autocommit: a connection that waits holds nothing open."""
+        return psycopg.connect(
+            self._settings.database_url.get_secret_value(),
+            autocommit=True,
+            connect_timeout=5,
+            keepalives_idle=5,
+            tcp_user_timeout=15_000,
+            application_name="wagerledger sealer",
+            options=SESSION,
+        )
+
+    # Proving what was said before
+
+    def _prove(self, tree: Tree, writer: Connection[Any]) -> None:
+        """What is stored goes on from what was published. Raises RefusedError."""
+        if tree.last_xid >= (xmax := int(_one(writer, XMAX))):
+            raise RefusedError(
+                f"transaction {tree.last_xid} is sealed, which this server ({xmax}) has not reached: it was dumped and "
+                f"restored; stop it and move it on with pg_resetwal past {tree.last_xid}"
+            )
+        if tree.newest and not tree.newest.valid(self._trusted):
+            raise RefusedError(
+                f"the newest head in table anchors ({tree.anchored} entries, key {tree.newest.key_id}) has no valid "
+                "signature of a key in WAGERLEDGER_ANCHOR_PUBLIC_KEYS or of WAGERLEDGER_ANCHOR_KEY"
+            )
+        for outlet in self._outlets:
+            published = outlet.last()
+            if published and published.head.log == self._settings.anchor_log:
+                self._prove_published(outlet, published, tree, writer)
+
+    def _prove_published(self, outlet: Outlet, published: SignedHead, tree: Tree, writer: Connection[Any]) -> None:
+        """Of this generation nothing may be published that the table does not say as well."""
+        head, generation = published.head, anchors.generation(writer)
+        if not published.valid(self._trusted):
+            raise RefusedError(f"the newest head of {outlet.name} ({head.tree_size} entries) is not signed by our key")
+        if head.generation < generation:
+            return  # the log was restored on purpose: what is lost is the audit's to say
+        anchor = anchors.last_up_to(writer, head.tree_size)
+        if head.generation == generation and anchor and anchor.head.root == head.root:
+            return
+        raise RefusedError(
+            f"{outlet.name} has a head of {head.tree_size} entries, generation {head.generation}, root {head.root}; "
+            f"this database ({tree.anchored} entries anchored, generation {generation}) does not: it was restored to "
+            "an earlier moment, or changed. After a restore raise the generation (docs/operations.md); else call the "
+            "auditor: `wagerledger audit verify --anchors`"
+        )
+
+    # Sealing
+
+    def _seal_and_tell(
+        self, tree: Tree, reader: Connection[Any], writer: Connection[Any], stop: threading.Event
+    ) -> None:
+        started_at = time.time()
+        with metrics.PASS_SECONDS.time():
+            for size in anchors.extend(tree, reader, writer):
+                metrics.TREE_SIZE.set(size)
+                if stop.is_set():
+                    break  # what is stored stays; the next start goes on from there
+            metrics.TREE_SIZE.set(tree.size)
+            if tree.size > tree.anchored:
+                signed = anchors.anchor(tree, writer, self._key, self._settings.anchor_log)
+                metrics.HEADS.inc()
+                logger.info("head_signed", tree_size=tree.size, root=signed.head.root)
+            if tree.newest:
+                metrics.Times.anchored_at = tree.newest.head.sealed_at / 1e6
+                for outlet in self._outlets:
+                    self._tell(outlet, tree.newest, writer)
+        metrics.Times.sealed_at = started_at
+
+    def _tell(self, outlet: Outlet, newest: SignedHead, writer: Connection[Any]) -> None:
+        """Give the outlet the heads that it lacks."""
+        last = outlet.last()
+        if last and last.hash == newest.hash:
+            return
+        if last is None and outlet.begins_anywhere:
+            outlet.append([newest])
+            return
+        known = last.head if last and last.head.log == newest.head.log else None
+        outlet.append(anchors.heads_after(writer, known, newest.head))
+
+
+def _one(connection: Connection[Any], query: str, *parameters: object) -> Any:
+    row = connection.execute(query, parameters).fetchone()
+    assert row, "a query without a table has a row"
+    return row[0]

@@ -16,6 +16,7 @@ from uuid_utils import uuid7
 
 from bench.cpu import process_cpu_s
 from ledger import integrations
+from ledger.acts import By
 from ledger.callback import Callback
 from ledger.core.commands import Deposit, OpenWallet, Origin, StartSession
 from ledger.core.money import Amount
@@ -30,6 +31,7 @@ from sandbox.service import GatewayService
 
 TENANT, REGION, PROVIDER, CURRENCY = "brand", "EU", "studio", "EUR"
 EXPONENT, GAME = 2, "game_1"
+OPENED = By("bench", "the benchmark's own provider")
 DEPOSIT = Amount(10**9, 0)
 NEVER_US = 9 * 10**15
 """When the sessions expire: microseconds since the epoch."""
@@ -89,7 +91,7 @@ class ServedLedger:
         settings = self._settings()
         with psycopg.connect(self.postgres.url) as connection:
             self.issued = integrations.add(
-                connection, Vault(settings), tenant_id=TENANT, region=REGION, provider_id=PROVIDER
+                connection, Vault(settings), by=OPENED, tenant_id=TENANT, region=REGION, provider_id=PROVIDER
             )
         players = [f"p_{n}" for n in range(self._wallets)]
         self.sessions = asyncio.run(_open_players(settings, TENANT, self.issued.integration_id, players))
@@ -100,7 +102,7 @@ class ServedLedger:
         settings = self._settings()
         with psycopg.connect(self.postgres.url) as connection:
             issued = integrations.add(
-                connection, Vault(settings), tenant_id=driver.name, region=REGION, provider_id=PROVIDER,
+                connection, Vault(settings), by=OPENED, tenant_id=driver.name, region=REGION, provider_id=PROVIDER,
                 dialect=driver.name, options=setup.options, secret=setup.secret, public_keys=setup.public_keys,
             )  # fmt: skip
         driver.mounted(f"/integrations/{issued.integration_id}", issued.kid)

@@ -1,188 +1,87 @@
-"""How fast `audit verify` checks a ledger that its own rule book filled: events per second, and time per event."""
+"""How fast `audit verify` checks what the rule book decided: a database, the topics, an archive. Each is checked by the
+command itself, in processes of its own, and what these need is watched from here.
+"""
 
 import json
-import resource
+import os
+import subprocess
+import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
+from confluent_kafka import Producer
 from psycopg import Connection
-from pydantic import SecretStr
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from uuid_utils import uuid7
+from rich.table import Table
 
-from bench.cpu import postgres_cpu_s
-from ledger.audit.verify import verify
+from bench import archive
+from bench.history import CURRENCY, decided
 from ledger.batch import Batch
-from ledger.callback import Callback
-from ledger.core.commands import (
-    AuthorizeBet,
-    Command,
-    Deposit,
-    OpenWallet,
-    Origin,
-    RollbackBet,
-    SettleBet,
-    StartSession,
-)
-from ledger.core.money import Amount
-from ledger.core.state import Currency, Entity, State
-from ledger.recording import player_stream
-from ledger.settings import Settings
+from ledger.core.state import Entity
+from ledger.evidence.entry import EVENT
 from ledger.store import arrays, migrate
 from ledger.transaction import writes
 from sandbox.postgres import Postgres
+from sandbox.stack import Stack
+from schemas import registry, topics
 from schemas.events import BY_FINGERPRINT
+from schemas.registry import WireIds
+from schemas.topics import Topics
 
-GOAL_EVENTS_PER_S = 40_000
-SETTLED_S = 0.5
-"""By then PostgreSQL has counted the time of its ended processes."""
-EVENTS_PER_PLAYER = 100
+DATABASE, TOPICS, ARCHIVE = SOURCES = "database", "topics", "archive"
+GOALS_EVENTS_PER_S = {DATABASE: 40_000, TOPICS: 60_000, ARCHIVE: 100_000}
 PLAYERS_PER_TRANSACTION = 20
-TENANT, CURRENCY = "bench", Currency("bench", "EUR", 2)
+PARTITIONS = 6
+WATCHED_EVERY_S = 0.1
 
-SAMPLE = "select schema_fingerprint, body from wagerledger.event_log limit 20000"
+Figures = dict[str, Any]
 
 
-def run(*, events: int, as_json: bool) -> None:
-    """Fill a fresh PostgreSQL with about `events` events, verify it, and print the figures."""
-    with (
-        tempfile.TemporaryDirectory(prefix="wagerledger-bench-", ignore_cleanup_errors=True) as folder,
-        _progress() as bar,
-    ):
-        postgres = Postgres("postgres", Path(folder), database="wagerledger")
-        postgres.start()
-        try:
-            migrate.upgrade(postgres.url)
-            with psycopg.connect(postgres.url) as connection:
-                fill(connection, events, bar)
-            figures = measure(postgres, bar)
-        finally:
-            postgres.stop()
+def run(*, events: int, sources: Sequence[str], events_per_player: int, as_json: bool) -> None:
+    """Fill each source afresh with about `events` events, verify it, and print the figures."""
+    figures: Figures = {"decode": _decode()}
+    with _progress() as bar:
+        for source in sources:
+            with tempfile.TemporaryDirectory(prefix="wagerledger-bench-", ignore_cleanup_errors=True) as folder:
+                figures[source] = _MEASURES[source](Path(folder), events, events_per_player, bar)
     if as_json:
         print(json.dumps(figures))
     else:
-        Console(highlight=False).print(_text(figures))
+        Console(highlight=False).print(_table(figures))
 
 
-def measure(postgres: Postgres, bar: Progress) -> dict[str, Any]:
-    """Verify the database. The auditor works in this one thread, PostgreSQL beside it in its own processes.
-
-    The yardstick is the least that any auditor must do here: decode each event's bytes once with fastavro.
-    """
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute("vacuum analyze")
-        bodies = connection.execute(SAMPLE, binary=True).fetchall()
-    decode_us = min(_decode_us(bodies) for _ in range(3))
-    task = bar.add_task("verifying", total=None)
-    time.sleep(SETTLED_S)
-    server_s, own_s = postgres_cpu_s(postgres), time.process_time()
-    report = verify(
-        Settings(database_url=SecretStr(postgres.url)),
-        topics=False,
-        progress=lambda _, done, total: bar.update(task, completed=done, total=total),
-    )
-    own_s = time.process_time() - own_s
-    time.sleep(SETTLED_S)
-    server_s = postgres_cpu_s(postgres) - server_s
-    assert report.ok, report.text()
-    events = report.checked["database.events"]
-    return {
-        "events": events,
-        "bytes_per_event": round(sum(len(body) for _, body in bodies) / len(bodies)),
-        "events_per_s": round(events / report.elapsed_s),
-        "goal_events_per_s": GOAL_EVENTS_PER_S,
-        "elapsed_s": round(report.elapsed_s, 2),
-        "auditor_us_per_event": round(own_s / events * 1e6, 1),
-        "server_us_per_event": round(server_s / events * 1e6, 1),
-        "decode_alone_us_per_event": round(decode_us, 1),
-        "times_decode_alone": round(own_s / events * 1e6 / decode_us, 2),
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-    }
+def _database(folder: Path, events: int, events_per_player: int, bar: Progress) -> Figures:
+    postgres = Postgres("postgres", folder, database="wagerledger")
+    postgres.start()
+    try:
+        migrate.upgrade(postgres.url)
+        with psycopg.connect(postgres.url) as connection:
+            fill(connection, events, events_per_player, bar)
+        with psycopg.connect(postgres.url, autocommit=True) as connection:
+            connection.execute("vacuum analyze")
+        return _watched(DATABASE, ["verify", "--no-topics"], {"WAGERLEDGER_DATABASE_URL": postgres.url})
+    finally:
+        postgres.stop()
 
 
-def _decode_us(bodies: Sequence[tuple[bytes, bytes]]) -> float:
-    started = time.process_time()
-    for fingerprint, body in bodies:
-        BY_FINGERPRINT[fingerprint].decode(body)
-    return (time.process_time() - started) / len(bodies) * 1e6
-
-
-def fill(connection: Connection, events: int, bar: Progress) -> None:
+def fill(connection: Connection, events: int, events_per_player: int, bar: Progress) -> None:
     """Let the rule book decide the rounds of as many players as it takes, and store them as the journal does."""
     arrays.register(connection)
-    task = bar.add_task("filling", total=events)
-    players = max(1, events // EVENTS_PER_PLAYER)
+    task = bar.add_task("filling the database", total=events)
+    players = max(1, events // events_per_player)
     known: tuple[Entity, ...] = ()
     for first in range(0, players, PLAYERS_PER_TRANSACTION):
-        batch = _decided(range(first, min(first + PLAYERS_PER_TRANSACTION, players)), known)
+        batch = decided(range(first, min(first + PLAYERS_PER_TRANSACTION, players)), events_per_player, known)
         _store(connection, batch)
         known = (CURRENCY,)
         bar.advance(task, len(batch.events))
-
-
-def _decided(players: range, known: tuple[Entity, ...]) -> Batch:
-    loaded = State()
-    loaded.put(*known)
-    locked = {player_stream(TENANT, f"player-{n:07}") for n in players}
-    batch = Batch(locked, loaded, {}, {}, time.time_ns() // 1000)
-    # Players take turns, as they do in life: the rows of a stream lie apart.
-    for turn in zip(*(_callbacks(f"player-{n:07}", batch) for n in players), strict=True):
-        for commands in turn:
-            outcomes = batch.decide(Callback(commands))
-            assert not outcomes[-1].refusal_code, outcomes[-1]
-    return batch
-
-
-def _callbacks(player_id: str, batch: Batch) -> Iterator[tuple[Command, ...]]:
-    """A wallet, a session, and rounds: of ten bets nine are settled, four with a win, and one is rolled back in its own
-    callback, because a rollback in one of its own waits for the batch after its bet's.
-    """
-
-    def origin(key: str) -> Origin:
-        trace_id = uuid7().hex
-        return Origin(
-            TENANT,
-            "EU",
-            "bench-eu",
-            "provider",
-            "api",
-            f"{player_id}:{key}",
-            trace_id,
-            provider_transaction_id=trace_id[:12],
-        )
-
-    def own(key: str) -> Origin:
-        return Origin(TENANT, "EU", None, None, "wallet", f"{player_id}:{key}", uuid7().hex)
-
-    yield (OpenWallet(own("open"), str(uuid7()), batch.now, player_id, "EUR", 2),)
-    yield (Deposit(own("deposit"), str(uuid7()), batch.now, player_id, "EUR", Amount(1000, 0), "ref-1", "cashier"),)
-    session = StartSession(
-        origin("session"),
-        str(uuid7()),
-        batch.now,
-        player_id,
-        "EUR",
-        "book-of-sums",
-        "en",
-        "real",
-        batch.now + 3600 * 10**6,
-    )
-    yield (session,)
-    for n in range((EVENTS_PER_PLAYER - 3) // 2):
-        bet_id, round_id = f"{player_id}-b{n}", f"{player_id}-r{n}"
-        staked = (session.named("s"), bet_id, round_id, Amount(1, 0), "EUR")
-        bet = AuthorizeBet(origin(f"b{n}"), str(uuid7()), batch.now, *staked)
-        if n % 10:
-            yield (bet,)
-            win = Amount(2 if n % 10 < 5 else 0, 0)
-            yield (SettleBet(origin(f"s{n}"), str(uuid7()), batch.now, bet_id, round_id, win, "EUR"),)
-        else:
-            yield bet, RollbackBet(origin(f"r{n}"), str(uuid7()), batch.now, bet_id, round_id, "cancelled")
 
 
 def _store(connection: Connection, batch: Batch) -> None:
@@ -191,16 +90,145 @@ def _store(connection: Connection, batch: Batch) -> None:
             connection.execute(statement.sql, statement.params)
 
 
-def _text(figures: dict[str, Any]) -> str:
-    return (
-        f"{figures['events']:,} events of {figures['bytes_per_event']} bytes verified in {figures['elapsed_s']} s: "
-        f"{figures['events_per_s']:,} events/s (goal {figures['goal_events_per_s']:,})\n"
-        f"CPU per event: auditor {figures['auditor_us_per_event']} µs in one thread, "
-        f"PostgreSQL {figures['server_us_per_event']} µs; "
-        f"decoding alone {figures['decode_alone_us_per_event']} µs, so the audit is "
-        f"{figures['times_decode_alone']} times a decode\n"
-        f"peak memory {figures['peak_memory_mb']} MB"
+def _topics(folder: Path, events: int, events_per_player: int, bar: Progress) -> Figures:
+    with Stack(folder) as stack:
+        servers, names = stack.kafka.bootstrap_servers, Topics()
+        topics.apply(servers, names, partitions=PARTITIONS, replication=1)
+        with registry.connect(stack.registry.url) as client:
+            registry.register(client, names)
+            _publish(Producer(_configuration(servers)), WireIds(client, names), names, (events, events_per_player), bar)
+        environment = {
+            "WAGERLEDGER_KAFKA_BOOTSTRAP_SERVERS": servers,
+            "WAGERLEDGER_SCHEMA_REGISTRY_URL": stack.registry.url,
+        }
+        return _watched(TOPICS, ["verify", "--no-database"], environment)
+
+
+def _configuration(servers: str) -> dict[str, Any]:
+    return {
+        "bootstrap.servers": servers,
+        "partitioner": "murmur2_random",
+        "enable.idempotence": True,
+        "linger.ms": 50,
+        "batch.size": 1_000_000,
+    }
+
+
+def _publish(producer: Producer, wire_ids: WireIds, names: Topics, size: tuple[int, int], bar: Progress) -> None:
+    """Both faces of each event."""
+    task = bar.add_task("filling the topics", total=size[0])
+    kinds = {fingerprint: schema.event_type for fingerprint, schema in BY_FINGERPRINT.items()}
+    players = {fingerprint: schema.picker("player_id") for fingerprint, schema in BY_FINGERPRINT.items()}
+    entries = (entry for entry in archive.told(*size) if entry.kind == EVENT)
+    for n, entry in enumerate(entries):
+        prefixes, key = wire_ids.of(entry.fingerprint), b"bench/%b" % players[entry.fingerprint](entry.body)[0]
+        for topic, prefix in (
+            (names.events, prefixes.events),
+            (names.of_type(kinds[entry.fingerprint]), prefixes.of_type),
+        ):
+            while True:
+                try:
+                    producer.produce(topic, prefix + entry.body, key)
+                    break
+                except BufferError:
+                    producer.poll(0.1)
+        if n % 2000 == 0:
+            producer.poll(0)
+            bar.update(task, completed=n)
+    left = producer.flush(60)
+    assert not left, f"{left} records were not published"
+
+
+def _archive(folder: Path, events: int, events_per_player: int, bar: Progress) -> Figures:
+    task = bar.add_task("filling the archive", total=events)
+    archive.write(folder, events, events_per_player, lambda done: bar.update(task, completed=done))
+    return _watched(ARCHIVE, ["verify-archive", str(folder), "--unsigned"], {})
+
+
+_MEASURES = {DATABASE: _database, TOPICS: _topics, ARCHIVE: _archive}
+
+
+def _watched(source: str, command: list[str], environment: dict[str, str]) -> Figures:
+    """Run the audit, and watch its processes."""
+    peak_bytes, most, ended = 0, 0, threading.Event()
+    before = os.times()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli", "audit", *command, "--json"],
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        text=True,
     )
+
+    def watch() -> None:
+        nonlocal peak_bytes, most
+        while not ended.wait(WATCHED_EVERY_S):
+            sizes = _sizes(process.pid)
+            peak_bytes, most = max(peak_bytes, sum(sizes)), max(most, len(sizes))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        said, _ = process.communicate()
+    finally:
+        ended.set()
+        watcher.join()
+    after = os.times()
+    assert process.returncode == 0, said or "the audit failed; it says why above"
+    report = json.loads(said)
+    events = report["checked"][f"{source}.events"]
+    cpu_s = after.children_user + after.children_system - before.children_user - before.children_system
+    return {
+        "events": events,
+        "events_per_s": round(events / report["elapsed_s"]),
+        "goal_events_per_s": GOALS_EVENTS_PER_S[source],
+        "elapsed_s": report["elapsed_s"],
+        "cpu_us_per_event": round(cpu_s / events * 1e6, 1),
+        "processes": most,
+        "peak_memory_mb": round(peak_bytes / 2**20),
+    }
+
+
+def _sizes(pid: int) -> list[int]:
+    """Resident bytes of a process and its children."""
+    sizes = []
+    try:
+        for process in (root := psutil.Process(pid), *root.children(recursive=True)):
+            sizes.append(process.memory_info().rss)
+    except psutil.NoSuchProcess:
+        pass  # just now
+    return sizes
+
+
+def _decode() -> Figures:
+    """The yardstick: decode each event's bytes once, all of it."""
+    bodies = [(event.schema_fingerprint, event.body) for event in decided(range(PLAYERS_PER_TRANSACTION), 100).events]
+    best = min(_timed(bodies) for _ in range(3))
+    return {"us": round(best, 1), "bytes": round(sum(len(body) for _, body in bodies) / len(bodies))}
+
+
+def _timed(bodies: Sequence[tuple[bytes, bytes]]) -> float:
+    started = time.process_time()
+    for fingerprint, body in bodies:
+        BY_FINGERPRINT[fingerprint].decode(body)
+    return (time.process_time() - started) / len(bodies) * 1e6
+
+
+def _table(figures: Figures) -> Table:
+    decode = figures["decode"]
+    title = f"events of {decode['bytes']} bytes; decoding one takes {decode['us']} µs"
+    table = Table(title=title, title_justify="left")
+    for column in ("source", "events", "events/s", "goal", "seconds", "CPU µs/event", "processes", "peak MB"):
+        table.add_column(column, justify="right" if column != "source" else "left")
+    for source in SOURCES:
+        if source not in figures:
+            continue
+        of = figures[source]
+        table.add_row(
+            source,
+            *(f"{of[name]:,}" for name in ("events", "events_per_s", "goal_events_per_s")),
+            *(str(of[name]) for name in ("elapsed_s", "cpu_us_per_event", "processes", "peak_memory_mb")),
+        )
+    return table
 
 
 def _progress() -> Progress:

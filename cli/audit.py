@@ -1,16 +1,23 @@
 """`wagerledger audit`: proof for auditors."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cli.output import COULD_NOT, FINDING, Json, errors, fail, show
+from cli.audit_archive import Folder, Unsigned, archive_errors, open_or_fail
+from cli.output import COULD_NOT, FINDING, Json, fail, show
+from cli.progress import stages
 from cli.settings import settings_or_fail
 from ledger.audit.findings import CODES, CannotCheckError, Report
+from ledger.settings import Settings
 
-app = typer.Typer(help="Verify the books and replay them. Reads only.", no_args_is_help=True)
+app = typer.Typer(
+    help="Verify the books, prove, explain and archive them. Only restore and detach change the ledger.",
+    no_args_is_help=True,
+)
 
 
 @app.command()
@@ -24,6 +31,18 @@ def verify(
     ] = True,
     topics: Annotated[bool, typer.Option(help="Check the topics against the database.")] = True,
     bi: Annotated[bool, typer.Option(help="Check the read models' balances against the ledger.")] = False,
+    anchors: Annotated[
+        bool, typer.Option("--anchors", help="Check the log against the signed tree heads of the topic, or of --heads.")
+    ] = False,
+    heads: Annotated[
+        list[Path] | None,
+        typer.Option(help="File of tree heads from outside storage (WAGERLEDGER_ANCHOR_PATH); may be repeated."),
+    ] = None,
+    archive: Annotated[
+        Path | None,
+        typer.Option(help="Check this archive too; the events of detached months are read from it."),
+    ] = None,
+    unsigned: Unsigned = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Take what is not yet published for lost: for a system at rest.")
     ] = False,
@@ -32,21 +51,75 @@ def verify(
     """Recompute everything from the event log and compare. Exit code 0: all in order; 1: findings; 2: something could
     not be checked.
     """
+    settings = settings_or_fail()
+    _check(
+        settings,
+        as_json=as_json,
+        database=database,
+        topics=topics,
+        bi=bi,
+        anchors=anchors or bool(heads),
+        heads=heads or (),
+        archive=open_or_fail(settings, archive, unsigned=unsigned) if archive else None,
+        strict=strict,
+        not_checked={
+            "database (--database)": not database,
+            "topics (--topics)": not topics,
+            "read models (--bi)": not (bi and database),
+            "tree heads (--anchors)": not (anchors or heads),
+        },
+    )
+
+
+@app.command()
+def verify_archive(
+    folder: Folder,
+    *,
+    heads: Annotated[
+        list[Path] | None,
+        typer.Option(help="File of tree heads from outside storage (WAGERLEDGER_ANCHOR_PATH); may be repeated."),
+    ] = None,
+    fold: Annotated[
+        bool, typer.Option("--fold", help="Also fold every stream by the rules, and compare each answer: slower.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Take entries for lost that only the heads of --heads know.")
+    ] = False,
+    unsigned: Unsigned = False,
+    as_json: Json = False,
+) -> None:
+    """Check an archive by itself: signatures, every byte, every chain, all sums. Needs neither database nor broker."""
+    settings = settings_or_fail()
+    archive = open_or_fail(settings, folder, unsigned=unsigned)
+    _check(
+        settings,
+        as_json=as_json,
+        database=False,
+        topics=False,
+        archive=archive,
+        fold=fold,
+        heads=heads or (),
+        strict=strict,
+        not_checked={
+            "signatures (without --unsigned)": unsigned,
+            "tree heads from outside (--heads)": not heads,
+            "bets and answers by the rules (--fold)": not fold,
+        },
+    )
+
+
+def _check(settings: Settings, *, as_json: bool, not_checked: Mapping[str, bool], **what: Any) -> NoReturn:
+    """Run the audit, show what it says and what it did not look at, end with its verdict."""
     from ledger.audit.verify import verify as check
 
-    settings = settings_or_fail()
-    with _progress() as bar:
-        tasks: dict[str, object] = {}
-
-        def progress(stage: str, done: int, total: int) -> None:
-            task = tasks.setdefault(stage, bar.add_task(stage, total=total) if stage not in tasks else None)
-            bar.update(task, completed=done, total=total)  # type: ignore[arg-type]  # rich's own id
-
-        try:
-            report = check(settings, database=database, topics=topics, bi=bi, strict=strict, progress=progress)
-        except CannotCheckError as error:
-            fail(str(error), COULD_NOT)
-    show(_content(report), as_json=as_json, text=_text(report))
+    try:
+        with archive_errors(), stages() as progress:
+            report = check(settings, **what, progress=progress)
+    except CannotCheckError as error:
+        fail(str(error), COULD_NOT)
+    left_out = [part for part, skipped in not_checked.items() if skipped]
+    text = "\n".join([_text(report), *([f"Not checked: {', '.join(left_out)}."] if left_out else [])])
+    show(_content(report) | {"not_checked": left_out}, as_json=as_json, text=text)
     raise typer.Exit(0 if report.ok else FINDING)
 
 
@@ -59,12 +132,16 @@ def replay(
     at: Annotated[
         datetime | None,
         typer.Option(
-            help="Up to and with this time, UTC.",
-            formats=["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.%fZ"],
+            help="Up to and with this time; UTC where it names no zone. To the microsecond.",
+            formats=["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z"],
         ),
     ] = None,
     source: Annotated[str, typer.Option(help="database or topics.")] = "database",
     *,
+    from_archive: Annotated[
+        Path | None, typer.Option(help="Instead: the folder of an archive. Nothing else is needed then.")
+    ] = None,
+    unsigned: Unsigned = False,
     as_json: Json = False,
 ) -> None:
     """Rebuild a wallet from its events as it was at a version or a time."""
@@ -72,10 +149,12 @@ def replay(
 
     from ledger.audit.replay import replay as rebuild
 
+    settings = settings_or_fail()
+    archive = open_or_fail(settings, from_archive, unsigned=unsigned) if from_archive else None
+    at_time = at and (at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC))
     try:
-        found = rebuild(
-            settings_or_fail(), wallet, at_version=version, at_time=at and at.replace(tzinfo=UTC), source=source
-        )
+        with archive_errors():
+            found = rebuild(settings, wallet, at_version=version, at_time=at_time, source=source, archive=archive)
     except CannotCheckError as error:
         fail(str(error), COULD_NOT)
     except ValueError as error:
@@ -89,6 +168,7 @@ def _content(report: Report) -> dict[str, object]:
         "findings": [finding._asdict() for finding in report.findings],
         "counts": dict(report.counts),
         "checked": report.checked,
+        "notes": report.notes,
         "accounts": [
             dict(zip(("tenant_id", "currency", "account", "balance_minor"), (*key, value), strict=True))
             for key, value in sorted(report.accounts.items())
@@ -102,17 +182,7 @@ def _text(report: Report) -> str:
     lines += [
         f"{finding.code} {finding.stream or ''} {finding.version or ''}: {finding.text}" for finding in report.findings
     ]
+    lines += report.notes
     lines += [f"{count} x {code}: {CODES[code]}" for code, count in report.counts.items()]
     lines.append(f"Everything agrees ({report.elapsed_s:.1f} s)." if report.ok else "The books do not agree.")
     return "\n".join(lines)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=errors,
-        disable=not errors.is_terminal,
-    )

@@ -7,18 +7,28 @@ from operator import itemgetter
 from ledger.audit import stored
 from ledger.audit.findings import Progress, Report
 from ledger.audit.read_models import ReadBalances
-from ledger.audit.snapshot import POSTGRES_EPOCH_US, Merged, Row, Snapshot
+from ledger.audit.snapshot import Merged, Row, Snapshot
 from ledger.audit.stream import StreamAudit, command_name
 from ledger.core.state import Currency, Entity
 from ledger.recording import StreamKey
+from ledger.store.arrays import POSTGRES_EPOCH_US
 
 _stream = itemgetter(0, 1, 2)
 
 
-def verify_database(snapshot: Snapshot, read_balances: ReadBalances, report: Report, progress: Progress) -> None:
-    """Check everything that one snapshot holds. The memory needed is that of the largest stream's state."""
+def verify_database(
+    snapshot: Snapshot,
+    read_balances: ReadBalances,
+    report: Report,
+    progress: Progress,
+    events: Iterator[Row] | None = None,
+) -> None:
+    """Check everything that one snapshot holds. The memory needed is that of the largest stream's state.
+
+    `events` are the rows of the event log where they are not all in the snapshot: as `stored.EVENTS` gives them.
+    """
     audit = _DatabaseAudit(snapshot, read_balances, report, progress)
-    for key, rows in groupby(snapshot.rows(stored.EVENTS), _stream):
+    for key, rows in groupby(snapshot.rows(stored.EVENTS) if events is None else events, _stream):
         audit.take(StreamKey(*key), rows)
     audit.finish()
 

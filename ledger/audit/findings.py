@@ -23,6 +23,7 @@ CODES = {
     "books_unbalanced": "All accounts of a tenant in a currency do not sum to zero (I2).",
     "fold_refused": "An event cannot follow the events before it.",
     "held_differs": "A wallet's held money is not the sum of its open bets' uncaptured stakes (I3).",
+    "account_negative": "An account of a wallet falls below zero (I3).",
     "head_differs": "The stream's row names another end than its last event has.",
     "state_differs": "A stored row is not what the events lead to.",
     "state_missing": "The events lead to a row that is not stored.",
@@ -31,6 +32,8 @@ CODES = {
     "command_differs": "A command says something else than the events it caused.",
     "command_unexplained": "A command names events that do not exist.",
     "command_shared": "Two commands claim the same event.",
+    "setting_differs": "An integration, key, game, rate or generation is not what the last act on it says.",
+    "setting_unexplained": "An integration, key, game, rate or generation is there, and no act says who made it.",
     "topic_undecodable": "A record of a topic cannot be read as an event.",
     "topic_version_missing": "A stream in the events topic has a hole.",
     "topic_disordered": "A stream's events are in the topic in another order than they happened.",
@@ -39,6 +42,27 @@ CODES = {
     "topic_unpublished": "An event of the database should be in the topic and is not.",
     "type_topic_missing": "An event is in the events topic and not in its type topic.",
     "type_topic_extra": "A type topic holds an event that the events topic lacks.",
+    "refusal_differs": "The topic says something else of a refusal than the table, or than another record.",
+    "refusal_not_in_database": "The topic holds a refusal that the database does not have.",
+    "refusal_unpublished": "A refusal of the database should be in the topic and is not.",
+    "archive_changed": "A file of the archive is not the one that its manifest names.",
+    "archive_behind": "Heads were signed over more entries than the archive holds (with --strict).",
+    "archive_unreadable": "A file of the archive cannot be read to its end.",
+    "archive_differs": "A manifest says something else than the entries that it describes.",
+    "archive_not_anchored": "The entries are not those over which a head was signed.",
+    "entry_unreadable": "A command in the log of entries cannot be read.",
+    "anchor_unreadable": "A line among the tree heads is none.",
+    "anchor_forged": "A tree head has no valid signature of a trusted key, or its row says otherwise.",
+    "anchor_missing": "A tree head names one before it that is not in the topic.",
+    "anchor_forked": "Two tree heads of one size have different roots: two histories were signed.",
+    "anchor_contradicted": "The log has another root than was signed over as many entries: it was changed afterwards.",
+    "anchor_ahead": "A tree head was signed over more entries than the log has: entries are gone.",
+    "entry_changed": "An entry is not what was sealed.",
+    "entry_missing": "An entry was sealed and is gone.",
+    "entry_added": "An entry stands among sealed ones and was not sealed.",
+    "entry_moved": "Entries stand in another order than they were sealed in.",
+    "sealed_leaves_broken": "The stored leaf hashes have a hole or overlap.",
+    "sealed_leaves_changed": "The stored leaf hashes are not those that were signed, although the entries are.",
     "balance_differs": "A balance of the read model is not what the events lead to.",
     "balance_unexplained": "A balance of the read model belongs to no event.",
 }
@@ -80,11 +104,23 @@ class Report:
     """How much was looked at, such as `database.events`."""
     accounts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """The tenants' own accounts by (tenant, currency, account): the sums of their postings, minor units."""
+    notes: list[str] = field(default_factory=list)
+    """What is no finding and still should be known."""
     elapsed_s: float = 0.0
 
     @property
     def ok(self) -> bool:
         return not self.counts
+
+    def add(self, other: "Report") -> None:
+        """Take over what another audit of the same found, its counts added to those here."""
+        self.findings += other.findings[: KEPT - len(self.findings)]
+        self.counts += other.counts
+        self.notes += other.notes
+        for name, count in other.checked.items():
+            self.checked[name] = self.checked.get(name, 0) + count
+        for account, balance_minor in other.accounts.items():  # += would leave out what is negative
+            self.accounts[account] += balance_minor
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -98,6 +134,7 @@ class Report:
             ],
             "counts": dict(self.counts),
             "findings": [finding._asdict() for finding in self.findings],
+            "notes": self.notes,
         }
 
     def text(self) -> str:
@@ -107,6 +144,7 @@ class Report:
             lines.append(f"... and {hidden} more")
         lines += [f"{CODES[code]} ({code}: {count})" for code, count in self.counts.most_common()]
         lines += [f"{name}: {count:,}" for name, count in self.checked.items()]
+        lines += self.notes
         lines.append("verdict: all in order" if self.ok else f"verdict: {self.counts.total()} findings")
         return "\n".join(lines)
 

@@ -9,7 +9,7 @@ from ledger.core.state import Wallet
 from ledger.recording import StreamKey
 
 BALANCES = """
-select tenant_id, 'player', player_id, stream_version,
+select tenant_id, 'player', player_id, as_of_version,
     tenant_id, player_id, currency, exponent, cash_minor, bonus_minor, held_minor, receivable_minor
 from bi.balances
 order by tenant_id{c}, player_id{c}

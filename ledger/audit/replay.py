@@ -4,6 +4,7 @@ from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from ledger.audit import stored
@@ -16,6 +17,9 @@ from ledger.core.evolve import evolve
 from ledger.core.money import format_minor
 from ledger.core.postings import Posting
 from ledger.core.state import OPEN, Bet, State, Wallet
+from ledger.evidence.archive import segment
+from ledger.evidence.archive.reader import Archive
+from ledger.evidence.entry import EVENT
 from ledger.recording import StreamKey, player_stream, to_datetime, to_us
 from ledger.settings import Settings
 from schemas.events import BY_FINGERPRINT
@@ -108,16 +112,20 @@ def replay(
     at_version: int | None = None,
     at_time: datetime | None = None,
     source: str = DATABASE,
+    archive: Archive | None = None,
 ) -> Replay:
     """Fold the events of `wallet` (tenant/player/currency) up to and with a version or an aware time, or all of them.
 
-    Raises ValueError where the wallet did not exist then, or its events cannot be folded; CannotCheckError where they
-    cannot be read.
+    From an `archive` nothing else is needed. Raises ValueError where the wallet did not exist then, there is no such
+    version yet, or its events cannot be folded; CannotCheckError where they cannot be read, or wallet or source are
+    badly written; ArchiveError.
     """
     tenant_id, player_id, currency = _parsed(wallet)
     read = {DATABASE: _from_database, TOPICS: _from_topics}.get(source)
+    if archive:
+        read = partial(_from_archive, archive)
     if read is None:
-        raise ValueError(f"source is {source!r}; known are {DATABASE} and {TOPICS}")
+        raise CannotCheckError(f"source is {source!r}; known are {DATABASE} and {TOPICS}")
     fold = _Fold(tenant_id, player_id, currency)
     latest_us = to_us(at_time) if at_time else None
     with closing(read(settings, player_stream(tenant_id, player_id))) as records:
@@ -127,6 +135,8 @@ def replay(
             if latest_us is not None and record["occurred_at"] > latest_us:
                 break
             fold.take(record, hash_)
+        else:
+            fold.check_reached(at_version)
     return fold.result()
 
 
@@ -174,6 +184,10 @@ class _Fold:
                 )
             )
 
+    def check_reached(self, at_version: int | None) -> None:
+        if at_version is not None and 0 < self._version < at_version:
+            raise ValueError(f"there is no version {at_version}: the stream is at version {self._version}")
+
     def result(self) -> Replay:
         wallet = self._state.wallet(*self._key)
         if wallet is None:
@@ -199,7 +213,7 @@ def _parsed(wallet: str) -> tuple[str, str, str]:
     tenant_id, _, rest = wallet.partition("/")
     player_id, _, currency = rest.rpartition("/")
     if not (tenant_id and player_id and currency):
-        raise ValueError(f"{wallet!r} is not a wallet; write tenant/player/currency")
+        raise CannotCheckError(f"{wallet!r} is not a wallet; write tenant/player/currency")
     return tenant_id, player_id, currency
 
 
@@ -229,6 +243,15 @@ def _from_topics(settings: Settings, stream: StreamKey) -> Generator[Record]:
                 raise ValueError(f"{place}: {error}") from error
             if (wire.record["tenant_id"], wire.record["stream_type"], wire.record["stream_id"]) == stream:
                 yield wire.record, hash_of(wire.body)
+
+
+def _from_archive(archive: Archive, _: Settings, stream: StreamKey) -> Generator[Record]:
+    named = stream.stream_id.encode()
+    for entry in archive.entries():
+        if entry.kind == EVENT and named in entry.body:  # most are another player's, and need not be decoded
+            record = segment.decoded(entry)
+            if (record["tenant_id"], record["stream_type"], record["stream_id"]) == stream:
+                yield record, hash_of(entry.body)
 
 
 def _accounts(wallet: Wallet) -> dict[str, int]:

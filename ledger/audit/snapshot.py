@@ -19,9 +19,6 @@ Row = Sequence[Any]
 FETCHED_ROWS = 1000
 XID8_OID = 5069
 
-POSTGRES_EPOCH_US = 946_684_800_000_000
-"""PostgreSQL counts microseconds from 2000; add this for those since 1970."""
-
 CODE_POINT_ORDER = """
 select datlocprovider = 'b' or (datlocprovider = 'c' and datcollate in ('C', 'POSIX'))
 from pg_database where datname = current_database()

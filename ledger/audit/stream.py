@@ -1,19 +1,22 @@
 """One stream, event by event: places, chain, bytes, postings, fold, and the commands that caused it."""
 
 import json
+from collections.abc import Callable
 from itertools import chain
 from operator import itemgetter
 from typing import Any
 
 from ledger.audit.findings import Report
-from ledger.audit.snapshot import POSTGRES_EPOCH_US, Merged, Row
+from ledger.audit.snapshot import Merged, Row
 from ledger.callback import Balances, Outcome
 from ledger.core.chain import GENESIS, hash_of
+from ledger.core.commands import TENANT_SCOPE
 from ledger.core.events import Event
 from ledger.core.evolve import Touched, evolve
 from ledger.core.postings import WALLET_ACCOUNTS, totals_by_currency
 from ledger.core.state import Bet, State, Wallet, wallet_id
 from ledger.recording import PLAYER, StreamKey
+from ledger.store.arrays import POSTGRES_EPOCH_US
 from schemas.events import BY_FINGERPRINT
 
 # What the bytes must repeat of their row and of their predecessor, in the order of `_expected`.
@@ -90,7 +93,7 @@ class StreamAudit:
         """After the last event: what only the whole stream can tell."""
         self._commands.finish(self.version)
         if self.stopped_at is None:
-            self._check_held()
+            check_held(self.stream, self.version, self.state, self.report)
 
     def _find(self, code: str, version: int, text: str) -> None:
         self.report.find(code, self.stream, version, text)
@@ -173,17 +176,6 @@ class StreamAudit:
         self.state.put(*touched)
         return touched
 
-    def _check_held(self) -> None:
-        held: dict[str | None, int] = {}
-        for entity in self.state.entities.values():
-            if isinstance(entity, Bet) and entity.held_minor:
-                held[entity.currency] = held.get(entity.currency, 0) + entity.held_minor
-        for entity in self.state.entities.values():
-            if isinstance(entity, Wallet) and entity.held_minor != held.get(entity.currency, 0):
-                bets_minor = held.get(entity.currency, 0)
-                text = f"wallet {entity.wallet_id} holds {entity.held_minor}, its open bets {bets_minor} minor units"
-                self._find("held_differs", self.version, text)
-
 
 class _Commands:
     """The commands of a stream, in step with its events."""
@@ -192,7 +184,7 @@ class _Commands:
         self._stream = stream
         self._rows = rows.of(stream)
         self._report = report
-        self._own_scope = f"tenant:{stream.tenant_id}"
+        self._own_scope = f"{TENANT_SCOPE}{stream.tenant_id}"
         self._first = self._last = 0
         self._row: Row = ()
         self._next = next(self._rows, None)
@@ -247,16 +239,11 @@ class _Commands:
     def _check_outcome(self, version: int, event: Event, state: State) -> None:
         """What was answered is what the events lead to: the ids that they made, and the balances after them."""
         outcome = self._row[11]
-        currency = getattr(event.payload, "currency", None)
-        if currency is None:  # a tombstone: its command may know the wallet where the event does not
-            currency = _currency_of(outcome)
-        wallet = state.wallet(event.tenant_id, event.player_id, currency) if currency and event.player_id else None
-        if outcome == _outcome(event, wallet):
-            return
-        expected = Outcome(
-            event.payload.command_kind, result=event.payload.result, balances=Balances.of(wallet) if wallet else None
-        ).to_json()
-        if json.loads(outcome) != json.loads(expected):
+
+        def wallet_in(currency: str) -> Wallet | None:
+            return state.wallet(event.tenant_id, event.player_id, currency) if event.player_id else None
+
+        if (expected := expected_outcome(outcome, event, wallet_in)) is not None:
             text = f"{command_name(self._row)} answered {outcome}; its events lead to {expected}"
             self._find("command_differs", version, text)
 
@@ -266,6 +253,34 @@ class _Commands:
 
     def _find(self, code: str, version: int, text: str) -> None:
         self._report.find(code, self._stream, version, text)
+
+
+def check_held(stream: StreamKey, version: int, state: State, report: Report) -> None:
+    """I3 at the end of a stream: what its wallets hold is what its open bets have not captured."""
+    held: dict[str | None, int] = {}
+    for entity in state.entities.values():
+        if isinstance(entity, Bet) and entity.held_minor:
+            held[entity.currency] = held.get(entity.currency, 0) + entity.held_minor
+    for entity in state.entities.values():
+        if isinstance(entity, Wallet) and entity.held_minor != held.get(entity.currency, 0):
+            bets_minor = held.get(entity.currency, 0)
+            text = f"wallet {entity.wallet_id} holds {entity.held_minor}, its open bets {bets_minor} minor units"
+            report.find("held_differs", stream, version, text)
+
+
+def expected_outcome(outcome: str, event: Event, wallet_in: Callable[[str], Wallet | None]) -> str | None:
+    """What the last event of a command leads to, where `outcome` is something else: the ids that it made, and the
+    balances of the wallet after it.
+    """
+    currency = getattr(event.payload, "currency", None)
+    if currency is None:  # a tombstone: its command may know the wallet where the event does not
+        currency = _currency_of(outcome)
+    wallet = wallet_in(currency) if currency else None
+    if outcome == _outcome(event, wallet):
+        return None
+    balances = Balances.of(wallet) if wallet else None
+    expected = Outcome(event.payload.command_kind, result=event.payload.result, balances=balances).to_json()
+    return None if json.loads(outcome) == json.loads(expected) else expected
 
 
 def command_name(row: Row) -> str:

@@ -1,7 +1,7 @@
 """The topics: by themselves (order, chain, both faces alike), and against the database."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
@@ -9,13 +9,17 @@ from typing import Any, NamedTuple
 from confluent_kafka import Message
 
 from ledger.audit.findings import Progress, Report
+from ledger.audit.partitions import Part, Share, Tally, read_share, where
 from ledger.audit.snapshot import Snapshot
+from ledger.audit.stretch import key_of
 from ledger.audit.topics_reader import Ends, TopicsReader, checkable
-from ledger.core.chain import GENESIS, hash_of
+from ledger.audit.workers import cores, work
+from ledger.core.chain import hash_of
+from ledger.evidence.archive.detached import DetachedEvents
 from ledger.recording import StreamKey
 from ledger.settings import Settings
 from schemas.events import EVENTS
-from schemas.registry import PREFIX, Reader, UndecodableRecord, connect
+from schemas.registry import Reader, UndecodableRecord, connect
 from schemas.topics import Topics
 
 COMPARED_AT_ONCE = 5000
@@ -30,6 +34,13 @@ left join wagerledger.event_log e using (tenant_id, stream_type, stream_id, stre
 """
 
 
+EVENTS_COST = 3
+"""What a record of the events topic costs, compared with one of a type topic."""
+
+LEAST_RECORDS = 100_000
+"""Fewer than this are read by this process alone: to start others takes as long."""
+
+
 class Place(NamedTuple):
     """A version of a stream."""
 
@@ -38,24 +49,11 @@ class Place(NamedTuple):
 
 
 @dataclass
-class Tally:
-    """How many records, and a digest of them that their order does not change."""
-
-    count: int = 0
-    digest: int = 0
-
-    def add(self, hash_: bytes) -> None:
-        self.count += 1
-        self.digest = (self.digest + int.from_bytes(hash_)) % 2**256
-
-
-@dataclass
 class Published:
     """What the events topic holds."""
 
     heads: dict[StreamKey, tuple[int, bytes]] = field(default_factory=dict)
     """Last version and its hash."""
-    missing: dict[StreamKey, set[int]] = field(default_factory=dict)
     aside: list[tuple[Place, bytes]] = field(default_factory=list)
     """Records that came when their stream had passed their version."""
 
@@ -64,25 +62,32 @@ class TopicsAudit:
     """First `read`, then `compare` with a snapshot that is opened after it and so knows all that the topics know."""
 
     def __init__(self, settings: Settings, report: Report, progress: Progress) -> None:
+        self._settings = settings
         self._shards = settings.relay_shards
         self._topics = Topics(settings.topic_prefix)
-        self._registry_url = settings.schema_registry_url.get_secret_value()
         self._records = TopicsReader(settings)
         self._report = report
         self._progress = progress
         self._published = Published()
+        self._detached: DetachedEvents | None = None
 
     def read(self) -> None:
-        """Check order and chain of the events topic, and the type topics against it. Raises CannotCheckError."""
-        with checkable(), connect(self._registry_url) as client:
-            self._read(Reader(client))
-        for stream, versions in self._published.missing.items():
-            for version in sorted(versions):
-                text = f"version {version} is not in {self._topics.events}, but a later one is"
-                self._report.find("topic_version_missing", stream, version, text)
+        """Check order, chain and sums of the events topic, and the type topics against it. Raises CannotCheckError."""
+        with checkable():
+            ends = self._records.ends([self._topics.events, *self._topics.of_types])
+            total = sum(ends.values())  # marks of transactions count too: it is reached before it is full
+            apart = total >= LEAST_RECORDS
+            shares = _shares(self._settings, self._topics, ends, cores() if apart else 1)
+            parts = work(read_share, shares, lambda done: self._progress("topics", done, total), apart=apart)
+            self._progress("topics", total, total)
+            self._join(parts)
+            self._compare_faces(parts, _of([self._topics.events], ends))
 
-    def compare(self, snapshot: Snapshot, *, strict: bool) -> None:
-        """Compare with the database. `strict`: what is not published yet is a finding."""
+    def compare(self, snapshot: Snapshot, *, strict: bool, detached: DetachedEvents | None = None) -> None:
+        """Compare with the database, and with the `detached` events that the log has no more. `strict`: what is not
+        published yet is a finding.
+        """
+        self._detached = detached
         published = self._published
         behind, unpublished = self._behind(snapshot)
         last = self._compare_heads(snapshot)
@@ -99,91 +104,34 @@ class TopicsAudit:
 
     # Reading
 
-    def _read(self, reader: Reader) -> None:
-        ends = self._records.ends([self._topics.events, *self._topics.of_types])
-        tallies: dict[str, Tally] = {event_type: Tally() for event_type in EVENTS}
-        for record, hash_ in self._events(reader, _of([self._topics.events], ends)):
-            tallies.setdefault(record["event_type"], Tally()).add(hash_)
-            self._take(record, hash_)
-        self._report.checked["topics.events"] = sum(tally.count for tally in tallies.values())
-        self._report.checked["topics.streams"] = len(self._published.heads)
-        of_types = self._tally_of_types(reader, _of(self._topics.of_types, ends))
-        differing = [event_type for event_type in EVENTS if tallies[event_type] != of_types[event_type]]
-        if differing:
-            self._name_differences(reader, differing, _of([self._topics.events], ends))
-
-    def _events(self, reader: Reader, ends: Ends) -> Iterator[tuple[dict[str, Any], bytes]]:
-        """The decoded records of the events topic with their hashes."""
-        for message in self._messages("topics", ends):
-            try:
-                wire = reader.read(message.value())
-            except UndecodableRecord as error:
-                self._report.find("topic_undecodable", None, None, f"{_where(message)}: {error}")
-                continue
-            yield wire.record, hash_of(wire.body)
-
-    def _messages(self, stage: str, ends: Ends) -> Iterator[Message]:
-        total = sum(ends.values())  # marks of transactions count too: it is reached before it is full
-        for done, message in enumerate(self._records.read(ends)):
-            if done % 10_000 == 0:
-                self._progress(stage, done, total)
-            yield message
-        self._progress(stage, total, total)
-
-    def _take(self, record: dict[str, Any], hash_: bytes) -> None:
-        """The next record of the events topic."""
-        stream = StreamKey(record["tenant_id"], record["stream_type"], record["stream_id"])
-        version = record["stream_version"]
-        head, head_hash = self._published.heads.get(stream, (0, GENESIS))
-        if version == head + 1:
-            if record["previous_hash"] != head_hash:
-                said = record["previous_hash"].hex()
-                text = f"it carries {said} as the hash of version {head}, whose bytes hash to {head_hash.hex()}"
-                self._report.find("topic_chain_broken", stream, version, text)
-        elif version <= head:
-            self._take_aside(Place(stream, version), hash_)
-            return
-        else:
-            self._published.missing.setdefault(stream, set()).update(range(head + 1, version))
-        self._published.heads[stream] = version, hash_
-
-    def _take_aside(self, place: Place, hash_: bytes) -> None:
-        missing = self._published.missing.get(place.stream, set())
-        if place.version in missing:
-            missing.discard(place.version)
-            self._report.find(
-                "topic_disordered", *place, f"version {place.version} comes after later versions of its stream"
-            )
-        else:
-            self._report.checked["topics.duplicates"] = self._report.checked.get("topics.duplicates", 0) + 1
-        self._published.aside.append((place, hash_))
+    def _join(self, parts: Sequence[Part]) -> None:
+        heads = self._published.heads
+        for part in parts:
+            self._report.add(part.report)
+            for stream, head in part.heads.items():
+                key = key_of(stream)
+                if key in heads:
+                    text = "its events are in several partitions, where no order holds between them"
+                    self._report.find("topic_disordered", key, None, text)
+                heads[key] = max(head, heads.get(key, head))
+            for stream, versions in part.missing.items():
+                for version in sorted(versions):
+                    text = f"version {version} is not in {self._topics.events}, but a later one is"
+                    self._report.find("topic_version_missing", key_of(stream), version, text)
+            aside = [(Place(key_of(stream), version), hash_) for (stream, version), hash_ in part.aside]
+            self._published.aside += aside
+        self._report.checked["topics.events"] = sum(tally.count for part in parts for tally in part.events.values())
+        self._report.checked["topics.streams"] = len(heads)
 
     # The type topics
 
-    def _tally_of_types(self, reader: Reader, ends: Ends) -> dict[str, Tally]:
-        tallies = {event_type: Tally() for event_type in EVENTS}
-        types = {self._topics.of_type(event_type): event_type for event_type in EVENTS}
-        known: set[tuple[str, bytes]] = set()
-        for message in self._messages("type topics", ends):
-            topic, value = str(message.topic()), message.value() or b""
-            # A schema is looked at once per topic; a body that does not fit it has a hash that nothing explains.
-            if (topic, value[: PREFIX.size]) not in known and self._is_of_type(reader, message, types[topic]):
-                known.add((topic, value[: PREFIX.size]))
-            tallies[types[topic]].add(hash_of(value[PREFIX.size :]))
-        return tallies
-
-    def _is_of_type(self, reader: Reader, message: Message, event_type: str) -> bool:
-        try:
-            schema = reader.read(message.value()).schema
-        except UndecodableRecord as error:
-            self._report.find("topic_undecodable", None, None, f"{_where(message)}: {error}")
-            return False
-        if schema.event_type != event_type:
-            self._report.find(
-                "topic_undecodable", None, None, f"{_where(message)}: it is a {schema.event_type}, not a {event_type}"
-            )
-            return False
-        return True
+    def _compare_faces(self, parts: Sequence[Part], first: Ends) -> None:
+        in_events = _tallies(part.events for part in parts)
+        of_types = _tallies(part.of_types for part in parts)
+        differing = [name for name in EVENTS if in_events.get(name, Tally()) != of_types.get(name, Tally())]
+        if differing:
+            with connect(self._settings.schema_registry_url.get_secret_value()) as client:
+                self._name_differences(Reader(client), differing, first)
 
     def _name_differences(self, reader: Reader, types: Collection[str], first: Ends) -> None:
         """Read again, and name what is in one face of a type and not in the other.
@@ -223,7 +171,7 @@ class TopicsAudit:
             wire = reader.read(message.value())
         except UndecodableRecord as error:
             if types is None:
-                self._report.find("topic_undecodable", None, None, f"{_where(message)}: {error}")
+                self._report.find("topic_undecodable", None, None, f"{where(message)}: {error}")
             return None
         if types is not None and wire.record["event_type"] not in types:
             return None
@@ -270,6 +218,8 @@ class TopicsAudit:
             self._compare(place, hash_, stored[place])
 
     def _compare(self, place: Place, published: bytes, stored: bytes | None) -> None:
+        if stored is None and self._detached:
+            stored = self._detached.hash_at(*place)
         if stored != published:
             text = f"the events topic has it with hash {published.hex()}; the database has "
             text += f"{stored.hex()} there" if stored else "no such version"
@@ -287,9 +237,24 @@ def _at_versions(
             yield Place(StreamKey(*key), version), hash_, (xid, position) if hash_ else None
 
 
+def _shares(settings: Settings, topics: Topics, ends: Ends, many: int) -> list[Share]:
+    """Partitions for each, about as much work: the largest first, each to the share that has least."""
+    cost = {at: end * (EVENTS_COST if at[0] == topics.events else 1) for at, end in ends.items()}
+    shares: list[tuple[int, dict[tuple[str, int], int]]] = [(0, {}) for _ in range(many)]
+    for at in sorted(ends, key=lambda at: (-cost[at], at)):
+        place = min(range(many), key=lambda place: shares[place][0])
+        spent, taken = shares[place]
+        shares[place] = spent + cost[at], taken | {at: ends[at]}
+    return [Share(settings, taken) for _, taken in shares if taken]
+
+
+def _tallies(parts: Iterable[dict[str, Tally]]) -> dict[str, Tally]:
+    joined: dict[str, Tally] = {}
+    for part in parts:
+        for name, tally in part.items():
+            joined.setdefault(name, Tally()).join(tally)
+    return joined
+
+
 def _of(topics: Collection[str], ends: Ends) -> Ends:
     return {at: end for at, end in ends.items() if at[0] in topics}
-
-
-def _where(message: Message) -> str:
-    return f"{message.topic()} partition {message.partition()} offset {message.offset()}"

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -20,6 +21,11 @@ from ledger.settings import Settings
 from schemas.registry import RegistryUnavailableError
 
 TIMEOUT_S = 10.0
+RETRIED_AFTER_S = 0.2
+AT_ONCE = 10_000
+FETCHED_BYTES = 4 * 1024 * 1024
+AHEAD_KB = 32 * 1024
+"""Read ahead of what was asked for, at most."""
 SILENCE_S = 60.0
 """Longest wait for the next record: an open Kafka transaction ends within it."""
 
@@ -44,14 +50,23 @@ class TopicsReader:
                     f"there is no topic {topic}; check WAGERLEDGER_TOPIC_PREFIX, or run `wagerledger topics apply`"
                 )
             partitions += [TopicPartition(topic, partition) for partition in existing[topic].partitions]
-        latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        answers = admin.list_offsets(
-            dict.fromkeys(partitions, latest), isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=TIMEOUT_S
-        )
-        return {(at.topic, at.partition): answer.result(TIMEOUT_S).offset for at, answer in answers.items()}
+        given_up = time.monotonic() + TIMEOUT_S
+        while True:
+            try:
+                return _ends(admin, partitions)
+            except KafkaException as error:
+                # A partition that was just made, or moves, has no leader for a moment.
+                if not error.args[0].retriable() or time.monotonic() > given_up:
+                    raise
+            time.sleep(RETRIED_AFTER_S)
 
     def read(self, ends: Ends) -> Iterator[Message]:
         """Every record before `ends`, in order per partition."""
+        for messages in self.read_batches(ends):
+            yield from messages
+
+    def read_batches(self, ends: Ends) -> Iterator[list[Message]]:
+        """The same, as they come."""
         left = {at: end for at, end in ends.items() if end}
         consumer = Consumer(
             {
@@ -61,6 +76,8 @@ class TopicsReader:
                 "enable.auto.offset.store": False,
                 "enable.partition.eof": True,
                 "isolation.level": "read_committed",
+                "queued.max.messages.kbytes": AHEAD_KB,
+                "fetch.message.max.bytes": FETCHED_BYTES,
             }
         )
         try:
@@ -70,27 +87,38 @@ class TopicsReader:
             consumer.close()
 
 
-def _until(consumer: Consumer, left: dict[tuple[str, int], int]) -> Iterator[Message]:
+def _ends(admin: AdminClient, partitions: list[TopicPartition]) -> Ends:
+    latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    answers = admin.list_offsets(
+        dict.fromkeys(partitions, latest), isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=TIMEOUT_S
+    )
+    return {(at.topic, at.partition): answer.result(TIMEOUT_S).offset for at, answer in answers.items()}
+
+
+def _until(consumer: Consumer, left: dict[tuple[str, int], int]) -> Iterator[list[Message]]:
     heard = time.monotonic()
     while left:
-        messages = consumer.consume(1000, timeout=0.1)
+        messages = consumer.consume(AT_ONCE, timeout=0.1)
         if messages:
             heard = time.monotonic()
         elif time.monotonic() - heard > SILENCE_S:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no record for {SILENCE_S:.0f} s"))  # noqa: SLF001, its name
-        for message in messages:
-            at, error = (str(message.topic()), int(message.partition() or 0)), message.error()
-            if at not in left:
-                continue
-            if error is None:
-                if int(message.offset() or 0) < left[at]:
-                    yield message
-                    continue
-                del left[at]
-            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001, its name
-                del left[at]  # the records before the end are behind us: what is left are marks of transactions
-            else:
-                raise KafkaException(error)
+        yield [message for message in messages if _is_before_end(message, left)]
+
+
+def _is_before_end(message: Message, left: dict[tuple[str, int], int]) -> bool:
+    at: Any = message.topic(), message.partition()
+    end, error = left.get(at), message.error()
+    if end is None:
+        return False
+    if error is None:
+        offset: Any = message.offset()
+        if offset < end:
+            return True
+    elif error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001, its name
+        raise KafkaException(error)
+    del left[at]  # the records before the end are behind us: what is left are marks of transactions
+    return False
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from ledger.core.commands import AT_AUTHORIZATION, AT_SETTLEMENT, DEMO, KNOWN, R
 from ledger.core.state import LOCKED, Rate
 from ledger.journal import Journal
 from ledger.settings import Settings
-from tests.support.asks import NOW, Asks
+from tests.support.asks import BY, NOW, Asks
 
 CURRENCIES = {"EUR": 2, "JPY": 0}
 TENANTS = ("acme", "zeta")
@@ -161,7 +161,8 @@ def play(settings: Settings, rng: random.Random, *, players: int = 6, steps: int
 
     async def run() -> list[tuple[Command, Outcome]]:
         with psycopg.connect(settings.database_url.get_secret_value()) as connection:
-            rates.add(connection, [Rate(tenant, "USD", "EUR", 7, 9, 2, "bank", NOW - 1) for tenant in TENANTS])
+            known = [Rate(tenant, "USD", "EUR", 7, 9, 2, "bank", NOW - 1) for tenant in TENANTS]
+            rates.add(connection, known, by=BY)
         async with Journal(settings) as journal:
             game = Game(journal, rng)
             tenants = [TENANTS[n % len(TENANTS)] for n in range(players)]

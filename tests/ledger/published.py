@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient
 from ledger.audit.findings import Report
 from ledger.audit.verify import verify
 from ledger.settings import Settings
+from outbox_relay.refusals import READ, Refusal
 from schemas import registry, topics
 from schemas.registry import WireIds
 from schemas.topics import Topics
@@ -54,6 +55,11 @@ class Kafka:
                 self.producer.produce(self.names.of_type(row.event_type), prefixes.of_type + row.body, row.key)
         self.producer.flush()
 
+    def publish_refusals(self, refusals: Iterable[Refusal]) -> None:
+        for refusal in refusals:
+            self.producer.produce(self.names.refusals, self.wire_ids.of_refusals() + refusal.body, refusal.key)
+        self.producer.flush()
+
     def write(self, topic: str, value: bytes) -> None:
         self.producer.produce(topic, value, "somebody")
         self.producer.flush()
@@ -93,3 +99,10 @@ def logged(ledger_database: str) -> list[Logged]:
     """The event log, in the order in which a relay publishes it."""
     with psycopg.connect(ledger_database) as connection:
         return [Logged(*row) for row in connection.execute(LOG, binary=True)]
+
+
+def refused(ledger_database: str) -> list[Refusal]:
+    """The refusals, in the order in which a relay publishes them."""
+    with psycopg.connect(ledger_database) as connection:
+        found = connection.execute(READ, {"xid": 0, "position": 0, "limit": None}, binary=True)
+        return [Refusal(*row) for row in found]

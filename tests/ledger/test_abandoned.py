@@ -14,7 +14,7 @@ from ledger.core.state import Wallet
 from ledger.journal import Journal
 from ledger.secrets import Vault, new_secrets_key
 from tests.support import history
-from tests.support.asks import Asks
+from tests.support.asks import BY, Asks
 from tests.support.journals import accepted, ask_one, players, run, settings_of
 
 ask = Asks()
@@ -32,8 +32,9 @@ def database(ledger_database: str) -> str:
     with psycopg.connect(ledger_database) as connection:
         for name, options in STATED.items():
             integrations.add(
-                connection, vault, tenant_id="acme", region="eu", provider_id=name, options=options, secret="a secret"
-            )
+                connection, vault, by=BY, tenant_id="acme", region="eu", provider_id=name, options=options,
+                secret="a secret",
+            )  # fmt: skip
     return ledger_database
 
 

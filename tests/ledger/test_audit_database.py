@@ -11,14 +11,7 @@ from tests.servers import fresh_database
 from tests.support.seeds import seeded_random
 
 # A tamperer is a superuser: what the database itself forbids is switched off first.
-DISARM = """
-do $$ declare t regclass; begin
-    for t in select tgrelid::regclass from pg_trigger where tgname = 'append_only' loop
-        execute format('drop trigger append_only on %s', t);
-    end loop;
-end $$;
-set session_replication_role = replica;
-"""
+DISARM = "set session_replication_role = replica"
 SOME_EVENT = "(select * from wagerledger.event_log where stream_type = 'player' and stream_version = 7 order by tenant_id, stream_id limit 1)"
 
 

@@ -45,7 +45,7 @@ def test_the_read_model_is_compared_with_the_fold(projected):
             "update projections.balances set stream_version = 1000 where player_id = 'p0' and currency = 'JPY'"
         )
         connection.execute(
-            "insert into projections.balances select tenant_id, 'ghost', currency, exponent, region, 5, 0, 0, 0, 1, occurred_at, trace_id from projections.balances limit 1"
+            "insert into projections.balances select tenant_id, 'ghost', currency, exponent, region, 5, 0, 0, 0, opened_at, 1, occurred_at, trace_id from projections.balances limit 1"
         )
     report = verify(projected, topics=False, bi=True)
     assert report.counts == {"balance_differs": 1, "balance_unexplained": 2}, report.text()

@@ -11,7 +11,7 @@ import pytest
 from ledger import rates
 from ledger.journal import Journal
 from tests.support import history
-from tests.support.asks import Asks
+from tests.support.asks import BY, Asks
 from tests.support.journals import accepted, ask_one, run, settings_of
 
 FOREIGN = {"player": "ann", "currency": "USD", "wallet_currency": "EUR"}
@@ -22,7 +22,7 @@ def add_rate(database: str, text: str, as_of: datetime | None = None) -> None:
     fields = {"base": "USD", "quote": "EUR", "rate": text, "source": "bank", "base_exponent": "2"}
     now = datetime.now(UTC)
     with psycopg.connect(database) as connection:
-        rates.add(connection, [rates.parse("acme", fields, as_of or now)])
+        rates.add(connection, [rates.parse("acme", fields, as_of or now)], by=BY)
 
 
 @pytest.fixture
@@ -139,9 +139,9 @@ def test_a_currency_has_one_unit(ledger_database, played):
         assert (await asked(ask.open_wallet("bob", "USD", 2))).refusal_code is None
         fields = {"base": "GBP", "quote": "EUR", "rate": "1.1", "source": "bank"}
         with psycopg.connect(ledger_database) as connection:
-            rates.add(connection, [rates.parse("acme", fields | {"base_exponent": "3"}, datetime.now(UTC))])
+            rates.add(connection, [rates.parse("acme", fields | {"base_exponent": "3"}, datetime.now(UTC))], by=BY)
             with pytest.raises(rates.RateError, match="other rates from GBP do not have 2 decimals"):
-                rates.add(connection, [rates.parse("acme", fields | {"base_exponent": "2"}, datetime.now(UTC))])
+                rates.add(connection, [rates.parse("acme", fields | {"base_exponent": "2"}, datetime.now(UTC))], by=BY)
 
     played(play)
 

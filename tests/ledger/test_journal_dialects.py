@@ -7,11 +7,12 @@ from dataclasses import replace
 import psycopg
 import pytest
 
+from ledger import rates
 from ledger.core.commands import ACCEPT, ACKNOWLEDGE, AT_AUTHORIZATION, CURRENT, IGNORED, REFUND, REFUSE, REVERSE
+from ledger.core.state import Rate
 from ledger.journal import Journal
-from ledger.store import rates
 from tests.support import history
-from tests.support.asks import Asks
+from tests.support.asks import BY, Asks
 from tests.support.journals import accepted, ask_one, callback, players, run, settings_of
 
 ask = Asks()
@@ -230,7 +231,7 @@ def test_a_partly_known_callback(database):
 
 def set_rate(database, numerator, denominator, as_of, base="USD", quote="EUR", exponent=2):
     with psycopg.connect(database) as connection:
-        connection.execute(rates.INSERT, ("acme", base, quote, numerator, denominator, exponent, "bank", as_of))
+        rates.add(connection, [Rate("acme", base, quote, numerator, denominator, exponent, "bank", as_of)], by=BY)
 
 
 def test_a_foreign_round_keeps_its_rate(database):
@@ -281,7 +282,7 @@ def test_a_rate_fits_the_wallets(database):
     """A rate with other decimals than the tenant's wallets have would put two units into one account: the table refuses it."""
 
     async def story(_):
-        with pytest.raises(psycopg.errors.CheckViolation, match="wallets in EUR do not have 3 decimals"):
+        with pytest.raises(rates.RateError, match="wallets in EUR do not have 3 decimals"):
             set_rate(database, 1, 1, 1, base="EUR", quote="USD", exponent=3)
 
     play(database, story)

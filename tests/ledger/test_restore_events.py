@@ -8,6 +8,7 @@ from schemas.events import BY_FINGERPRINT
 from schemas.registry import WireRecord
 from tests.ledger.played import play
 from tests.support import history
+from tests.support.asks import BY
 from tests.support.journals import settings_of
 from tests.support.seeds import seeded_random
 
@@ -50,7 +51,7 @@ def test_a_lost_log_comes_back_whole(ledger_database, ledger_database_of_module)
     history.check(ledger_database_of_module)
     with psycopg.connect(ledger_database_of_module) as connection:
         lost, answers = rows_of(connection, LOG), rows_of(connection, ANSWERS)
-    restore(settings_of(ledger_database), (wire(*row) for row in lost))
+    restore(settings_of(ledger_database), (wire(*row) for row in lost), by=BY)
     history.check(ledger_database)
     assert tables(ledger_database) == tables(ledger_database_of_module)
     with psycopg.connect(ledger_database) as connection:

@@ -1,0 +1,90 @@
+"""A history that the rule book decided: players who bet, win and lose, as many events each as wanted."""
+
+import time
+from collections.abc import Iterator
+
+from uuid_utils import uuid7
+
+from ledger.batch import Batch
+from ledger.callback import Callback
+from ledger.core.commands import (
+    AuthorizeBet,
+    Command,
+    Deposit,
+    OpenWallet,
+    Origin,
+    RollbackBet,
+    SettleBet,
+    StartSession,
+)
+from ledger.core.money import Amount
+from ledger.core.state import Currency, Entity, State
+from ledger.recording import player_stream
+
+TENANT, CURRENCY = "bench", Currency("bench", "EUR", 2)
+
+
+def name_of(player: int) -> bytes:
+    """All names are equally long."""
+    return f"player-{player:07}".encode()
+
+
+def decided(players: range, events_per_player: int, known: tuple[Entity, ...] = ()) -> Batch:
+    """What a ledger decides that has `known` already."""
+    loaded = State()
+    loaded.put(*known)
+    locked = {player_stream(TENANT, name_of(n).decode()) for n in players}
+    batch = Batch(locked, loaded, {}, {}, time.time_ns() // 1000)
+    # Players take turns, as they do in life: the rows of a stream lie apart.
+    for turn in zip(*(_callbacks(name_of(n).decode(), batch, events_per_player) for n in players), strict=True):
+        for commands in turn:
+            outcomes = batch.decide(Callback(commands))
+            assert not outcomes[-1].refusal_code, outcomes[-1]
+    return batch
+
+
+def _callbacks(player_id: str, batch: Batch, events: int) -> Iterator[tuple[Command, ...]]:
+    """A wallet, a session, and rounds: of ten bets nine are settled, four with a win, and one is rolled back in its own
+    callback, because a rollback in one of its own waits for the batch after its bet's.
+    """
+
+    def origin(key: str) -> Origin:
+        trace_id = uuid7().hex
+        return Origin(
+            TENANT,
+            "EU",
+            "bench-eu",
+            "provider",
+            "api",
+            f"{player_id}:{key}",
+            trace_id,
+            provider_transaction_id=trace_id[:12],
+        )
+
+    def own(key: str) -> Origin:
+        return Origin(TENANT, "EU", None, None, "wallet", f"{player_id}:{key}", uuid7().hex)
+
+    yield (OpenWallet(own("open"), str(uuid7()), batch.now, player_id, "EUR", 2),)
+    yield (Deposit(own("deposit"), str(uuid7()), batch.now, player_id, "EUR", Amount(1000, 0), "ref-1", "cashier"),)
+    session = StartSession(
+        origin("session"),
+        str(uuid7()),
+        batch.now,
+        player_id,
+        "EUR",
+        "book-of-sums",
+        "en",
+        "real",
+        batch.now + 3600 * 10**6,
+    )
+    yield (session,)
+    for n in range((events - 3) // 2):
+        bet_id, round_id = f"{player_id}-b{n}", f"{player_id}-r{n}"
+        staked = (session.named("s"), bet_id, round_id, Amount(1, 0), "EUR")
+        bet = AuthorizeBet(origin(f"b{n}"), str(uuid7()), batch.now, *staked)
+        if n % 10:
+            yield (bet,)
+            win = Amount(2 if n % 10 < 5 else 0, 0)
+            yield (SettleBet(origin(f"s{n}"), str(uuid7()), batch.now, bet_id, round_id, win, "EUR"),)
+        else:
+            yield bet, RollbackBet(origin(f"r{n}"), str(uuid7()), batch.now, bet_id, round_id, "cancelled")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.output import Json
+from cli.output import Json, fail
 
 app = typer.Typer(
     help="Measure, each time beside a yardstick from the same run and on a fresh stack.", no_args_is_help=True
@@ -76,19 +76,39 @@ def project(
     events: Annotated[int, typer.Option(min=1000, max=5_000_000, help="Events to work through.")] = 200_000,
     as_json: Json = False,
 ) -> None:
-    """Events per second from Kafka into all read models."""
+    """Events per second from Kafka into `balances` alone, and into all read models."""
     from bench.project import run
 
     run(events=events, as_json=as_json)
 
 
 @app.command()
-def verify(
+def freshness(
     *,
-    events: Annotated[int, typer.Option(min=1000, max=50_000_000, help="Events to work through.")] = 200_000,
+    seconds: Annotated[int, typer.Option(min=2, max=600, help="How long to write.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """Events per second that `audit verify` checks."""
-    from bench.verify import run
+    """Time from an event's commit to its rows in the read models at 2,000 events per second, through the real relay and
+    projector.
+    """
+    from bench.freshness import run
 
-    run(events=events, as_json=as_json)
+    run(seconds=seconds, as_json=as_json)
+
+
+@app.command()
+def verify(
+    *,
+    events: Annotated[int, typer.Option(min=1000, max=50_000_000, help="Events in each source.")] = 200_000,
+    source: Annotated[
+        list[str] | None, typer.Option(help="database, topics or archive; may be repeated. All, if none is named.")
+    ] = None,
+    events_per_player: Annotated[int, typer.Option(min=10, max=100_000, help="Fewer players, longer streams.")] = 100,
+    as_json: Json = False,
+) -> None:
+    """Events per second that `audit verify` checks: a database, topics, an archive."""
+    from bench.verify import SOURCES, run
+
+    if unknown := set(source or ()) - set(SOURCES):
+        fail(f"--source is {unknown.pop()!r}; known are {', '.join(SOURCES)}")
+    run(events=events, sources=source or SOURCES, events_per_player=events_per_player, as_json=as_json)

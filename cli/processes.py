@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from cli.acts import ActActor, ActReason, by_or_fail
 from cli.output import FINDING, Json, errors, fail, show
+from cli.project import app as project_app
 from cli.settings import settings_or_fail
 
 relay_app = typer.Typer(invoke_without_command=True)
@@ -53,6 +55,8 @@ def relay(context: typer.Context) -> None:
 
 @relay_app.command()
 def recover(
+    actor: ActActor,
+    reason: ActReason,
     *,
     restore: Annotated[
         bool,
@@ -77,12 +81,12 @@ def recover(
     from outbox_relay.producer import FencedError
     from outbox_relay.relay import RETRYABLE, RefusedError, WaitingError
 
-    settings = settings_or_fail()
+    settings, by = settings_or_fail(), by_or_fail(actor, reason)
     try:
         with errors.status("reading") as status:
             found = recovery.recover(
                 settings,
-                restore=(lambda lost: put_back(settings, lost)) if restore else None,
+                restore=(lambda lost: put_back(settings, lost, by=by)) if restore else None,
                 report=lambda step, events: status.update(f"{step}: {events} events"),
             )
     except (recovery.UnrecoverableError, RestoreError) as error:
@@ -98,26 +102,38 @@ def recover(
         "duplicates": found.duplicates,
         "restored": found.restored,
         "completed": found.completed,
+        "refusals": found.refusals,
+        "refusals_completed": found.refusals_completed,
+        "refusals_lost": found.refusals_lost,
     }
     text = (
         f"{found.published} events are published ({found.duplicates} records repeat one); "
-        f"{found.restored} were put back into the log, {found.completed} were published now. The relay can start."
+        f"{found.restored} were put back into the log, {found.completed} were published now. "
+        f"{found.refusals} refusals are published, {found.refusals_completed} of them now; the database has lost "
+        f"{found.refusals_lost}. The relay can start."
     )
     show(content, as_json=as_json, text=text)
 
 
+@project_app.callback()
 def project(
+    context: typer.Context,
     *,
     refold: Annotated[
         bool,
         typer.Option(
-            "--refold", help="First empty all read models; then they are folded again from the first event on."
+            "--refold",
+            help="First empty all read models; then they are folded again from the first event on. Readers see them "
+            "half full meanwhile: `rebuild all` spares them that.",
         ),
     ] = False,
 ) -> None:
-    """Fold `ledger.events` into the read models until SIGTERM or Ctrl-C. Exit code 2: they were made by other code or
-    from another topic, see `--refold`.
+    """Fold `ledger.events` and `ledger.refusals` into the read models until SIGTERM or Ctrl-C. A model with an older
+    version than this code stands still until it is rebuilt. Exit code 2: newer code made the models, or they are from
+    another topic.
     """
+    if context.invoked_subcommand is not None:
+        return
     import psycopg
 
     from ledger.telemetry import configure_logging
@@ -134,11 +150,11 @@ def project(
     except psycopg.OperationalError as error:
         fail(f"WAGERLEDGER_BI_DATABASE_URL: {error}")
     except OSError as error:
-        fail(f"WAGERLEDGER_METRICS_PORT: {error.strerror or error}")
+        fail(f"WAGERLEDGER_METRICS_PORT or WAGERLEDGER_PROJECTOR_PAGE_PORT: {error.strerror or error}")
     raise typer.Exit(code)
 
 
 def add_to(app: typer.Typer) -> None:
     app.command()(gateway)
     app.add_typer(relay_app, name="relay")
-    app.command()(project)
+    app.add_typer(project_app, name="project")

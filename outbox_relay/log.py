@@ -14,7 +14,9 @@ from psycopg.types.numeric import Int8BinaryLoader
 
 from ledger.core.chain import hash_of
 from ledger.recording import StreamKey
+from outbox_relay import refusals
 from outbox_relay.position import Cursor, Epoch
+from outbox_relay.refusals import Refusal
 
 XID8_OID = 5069
 
@@ -47,7 +49,8 @@ MINE = """
 # Rows of other shards come without their body, so that the cursor passes them and no row is looked at twice.
 READ = f"""
 select e.xid, e.position, e.recorded_at, e.tenant_id, e.stream_type, e.stream_id, e.stream_version, e.event_type,
-    e.event_id::text, e.schema_fingerprint, e.trace_id, e.traceparent, case when {MINE} then e.body end
+    e.event_id::text, e.schema_fingerprint, e.trace_id, e.traceparent, case when {MINE} then e.body end,
+    e.second_fingerprint, case when {MINE} then e.second_form end
 from wagerledger.event_log e
 where (e.xid, e.position) > (%(xid)s::xid8, %(position)s::bigint) and e.xid < pg_snapshot_xmin(pg_current_snapshot())
 order by e.xid, e.position
@@ -55,6 +58,11 @@ limit %(limit)s::integer
 """  # noqa: S608, made of constants
 
 HASH_AT = "select sha256(e.body) from wagerledger.event_log e where (e.xid, e.position) = (%s::xid8, %s::bigint)"
+
+HEADS_WHERE_DETACHED = """
+select tenant_id, stream_type, stream_id, version, head_hash from wagerledger.streams
+where exists (select from wagerledger.archived)
+"""
 
 # Ids to come are larger than all of the past, or the log was moved to a server that counts from lower.
 XID_AHEAD = """
@@ -84,6 +92,9 @@ class Row(NamedTuple):
     trace_id: str
     traceparent: str | None
     body: bytes | None
+    second_fingerprint: bytes | None
+    """The schema of the same event's other form; None where it has none."""
+    second_form: bytes | None
 
     @property
     def cursor(self) -> Cursor:
@@ -136,6 +147,11 @@ class EventLog:
         assert found is None or isinstance(found, bytes)
         return found
 
+    def heads_where_detached(self) -> Iterator[tuple[StreamKey, int, bytes]]:
+        """Last version and its hash of every stream, where months of the log are only in an archive; else nothing."""
+        for *stream, version, hash_ in self._connection.execute(HEADS_WHERE_DETACHED, binary=True):
+            yield StreamKey(*map(str, stream)), int(str(version)), bytes(hash_)  # type: ignore[call-overload]  # bytea
+
     def xid_ahead(self) -> int | None:
         """The largest transaction id in the log that this server has not reached itself."""
         found = self._one(XID_AHEAD)
@@ -156,6 +172,18 @@ class EventLog:
     def read_all(self, after: Cursor, limit: int) -> Iterator[Row]:
         """Every event that follows the cursor and is behind the horizon, `limit` of them at a time."""
         while rows := self.read(after, limit):
+            yield from rows
+            after = rows[-1].cursor
+
+    def read_refusals(self, after: Cursor, limit: int) -> list[Refusal]:
+        """At most `limit` refusals, of all shards, that follow the cursor and are behind the horizon."""
+        parameters = {"xid": str(after.xid), "position": str(after.position), "limit": str(limit)}
+        rows = self._connection.execute(refusals.READ, parameters, binary=True, prepare=True).fetchall()
+        return list(map(Refusal._make, rows))
+
+    def read_all_refusals(self, after: Cursor, limit: int) -> Iterator[Refusal]:
+        """Every refusal that follows the cursor and is behind the horizon, `limit` of them at a time."""
+        while rows := self.read_refusals(after, limit):
             yield from rows
             after = rows[-1].cursor
 

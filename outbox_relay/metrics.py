@@ -13,6 +13,7 @@ from outbox_relay import log
 from outbox_relay.position import Cursor
 
 EVENTS = Counter("wagerledger_relay_events", "Events published, each to both of its topics.", ["event_type"])
+REFUSALS = Counter("wagerledger_relay_refusals", "Refused commands published.")
 BATCH_SIZE = Histogram(
     "wagerledger_relay_batch_events",
     "Events of a Kafka transaction.",

@@ -69,6 +69,9 @@ class Position:
     """SHA-256 of that event's body; empty before the first event."""
     published: int
     """Events that the shard has published in all."""
+    refused: Cursor = START
+    """The last refusal that was published, and all before it; shard 0 publishes them all. A record that is older than
+    this field means: none."""
 
     @classmethod
     def start(cls, epoch: Epoch, shards: int) -> Self:
@@ -82,6 +85,7 @@ class Position:
             "position": self.cursor.position,
             "hash": self.hash.hex(),
             "published": self.published,
+            "refused": self.refused,
         }
         return json.dumps(fields, separators=(",", ":")).encode()
 
@@ -91,7 +95,8 @@ class Position:
         try:
             fields = json.loads(value)
             epoch, cursor = Epoch(**fields["epoch"]), Cursor(fields["xid"], fields["position"])
-            return cls(epoch, fields["shards"], cursor, bytes.fromhex(fields["hash"]), fields["published"])
+            refused = Cursor(*fields.get("refused", START))
+            return cls(epoch, fields["shards"], cursor, bytes.fromhex(fields["hash"]), fields["published"], refused)
         except (ValueError, KeyError, TypeError) as error:
             raise PositionError(f"a record of the position topic is not a position: {value[:200]!r}") from error
 

@@ -1,7 +1,8 @@
-"""Kafka transactions: the events in both of their topics and the position, all or nothing."""
+"""Kafka transactions: the events in both of their topics, refusals and the position, all or nothing."""
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -10,6 +11,10 @@ from ledger.recording import PLAYER
 from outbox_relay import metrics
 from outbox_relay.log import Row
 from outbox_relay.position import Position
+from outbox_relay.refusals import Refusal
+from schemas.events import EVENTS, FORMS
+from schemas.forms import notices
+from schemas.refusal import REFUSAL
 from schemas.registry import WireIds
 from schemas.topics import Topics
 
@@ -21,6 +26,8 @@ FENCED = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.I
 Header = tuple[str, str | bytes | None]
 Headers = list[Header]
 CONSTANT: tuple[Header, ...] = (("ce_specversion", b"1.0"), ("content-type", b"application/avro"))
+NOTICES: dict[str, tuple[Header, ...]] = {name: notices(schema) for name, schema in (EVENTS | FORMS).items()}
+"""What the records of a type topic say of its end, by event type."""
 
 
 class FencedError(Exception):
@@ -47,17 +54,23 @@ class Publisher:
         """Fence every earlier producer of this shard and end its transaction. Raises KafkaException (retryable)."""
         self._producer.init_transactions(TIMEOUT_S)
 
-    def publish(self, rows: Sequence[Row], position: Position | None) -> None:
-        """Publish the rows and the position that they lead to (None leaves it as it is) in one Kafka transaction.
+    def publish(self, rows: Sequence[Row], position: Position | None, refusals: Sequence[Refusal] = ()) -> None:
+        """Publish events, refusals and the position that they lead to (None leaves it as it is) in one Kafka
+        transaction.
 
         Raises FencedError; KafkaException, RegistryUnavailableError, SchemaMismatchError (retryable, a new producer).
         """
         fingerprints = {row.schema_fingerprint for row in rows}
         prefixes = {fingerprint: self._wire_ids.of(fingerprint) for fingerprint in fingerprints}
+        for fingerprint in {row.second_fingerprint for row in rows if row.second_fingerprint}:
+            self._wire_ids.of_form(fingerprint)  # while no Kafka transaction is open
+        refusals_prefix = self._wire_ids.of_refusals() if refusals else b""
         try:
             self._producer.begin_transaction()
             for row in rows:
                 self._produce(row, *prefixes[row.schema_fingerprint])
+            for refusal in refusals:
+                self._produce_refusal(refusal, refusals_prefix)
             if position is not None:
                 self._write_position(self._shard, position)
             self._commit()
@@ -78,7 +91,22 @@ class Publisher:
         body, key, headers = row.body, key_of(row), headers_of(row)
         assert body is not None, f"event {row.event_id} belongs to another shard"
         self._producer.produce(self._topics.events, events_prefix + body, key, headers=headers)
-        self._producer.produce(self._topics.of_type(row.event_type), of_type_prefix + body, key, headers=headers)
+        headers_of_type = [*headers, *NOTICES.get(row.event_type, ())]
+        self._producer.produce(
+            self._topics.of_type(row.event_type), of_type_prefix + body, key, headers=headers_of_type
+        )
+        if row.second_fingerprint is not None:
+            self._produce_form(row, row.second_fingerprint, key)
+
+    def _produce_form(self, row: Row, fingerprint: bytes, key: str) -> None:
+        form, body = self._wire_ids.of_form(fingerprint), row.second_form
+        assert body is not None, f"event {row.event_id} names a form without its bytes"
+        headers = [*headers_of(row._replace(event_type=form.event_type)), *NOTICES.get(form.event_type, ())]
+        self._producer.produce(form.topic, form.prefix + body, key, headers=headers)
+
+    def _produce_refusal(self, refusal: Refusal, prefix: bytes) -> None:
+        headers = headers_of_refusal(refusal)
+        self._producer.produce(self._topics.refusals, prefix + refusal.body, refusal.key, headers=headers)
 
     def _write_position(self, shard: int, position: Position | None) -> None:
         value = None if position is None else position.to_json()
@@ -134,18 +162,27 @@ def key_of(row: Row) -> str:
 
 
 def headers_of(row: Row) -> Headers:
-    """CloudEvents attributes (binary content mode) and the trace of the callback."""
-    headers: Headers = [
-        *CONSTANT,
-        ("ce_id", row.event_id),
-        ("ce_type", row.event_type),
-        ("ce_source", f"/wagerledger/{row.tenant_id}"),
-        ("ce_time", row.recorded_at.isoformat()),
-        ("X-Trace-Id", row.trace_id),
-    ]
+    """CloudEvents attributes and the trace of the callback."""
+    headers = cloud_event(row.event_id, row.event_type, row.tenant_id, row.recorded_at, row.trace_id)
     if row.traceparent:
         headers.append(("traceparent", row.traceparent))
     return headers
+
+
+def headers_of_refusal(refusal: Refusal) -> Headers:
+    return cloud_event(refusal.command_id, REFUSAL.event_type, refusal.tenant_id, refusal.refused_at, refusal.trace_id)
+
+
+def cloud_event(own_id: str, kind: str, tenant_id: str, moment: datetime, trace_id: str) -> Headers:
+    """CloudEvents attributes in binary content mode."""
+    return [
+        *CONSTANT,
+        ("ce_id", own_id),
+        ("ce_type", kind),
+        ("ce_source", f"/wagerledger/{tenant_id}"),
+        ("ce_time", moment.isoformat()),
+        ("X-Trace-Id", trace_id),
+    ]
 
 
 def fenced_or(error: KafkaException) -> Exception:

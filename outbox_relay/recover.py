@@ -6,7 +6,8 @@ event log has that version with that hash, everything before it is the same too.
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice, takewhile
 from typing import Any, NamedTuple
 
 import structlog
@@ -15,11 +16,12 @@ from ledger.core.chain import GENESIS, hash_of
 from ledger.recording import StreamKey
 from ledger.settings import Settings
 from outbox_relay.log import EventLog, Row
-from outbox_relay.position import START, Position, offsets, read_to_end, read_values
+from outbox_relay.position import START, Cursor, Position, offsets, read_to_end, read_values
 from outbox_relay.producer import Publisher, transactional_id
 from outbox_relay.relay import WaitingError, batches, prove_xids
 from schemas import registry
-from schemas.registry import Reader, UndecodableRecord, WireIds, WireRecord
+from schemas.events import BY_FINGERPRINT
+from schemas.registry import Reader, RefusalReader, UndecodableRecord, WireIds, WireRecord
 from schemas.topics import Topics
 
 READ_ROWS = 5000
@@ -61,6 +63,12 @@ class Recovery:
     """Events that the log had lost and got back."""
     completed: int = 0
     """Events that were published now, because published ones follow them in the log."""
+    refusals: int = 0
+    """Refusals in their topic."""
+    refusals_completed: int = 0
+    """Refusals that were published now, because published ones follow them."""
+    refusals_lost: int = 0
+    """Refusals that the topic holds and the database has lost. They moved no money and are not put back."""
     positions: dict[int, Position] = field(default_factory=dict)
 
 
@@ -102,6 +110,8 @@ class _Recovering:
             self._bring_back(self._lost(heads, log), heads, log, restore)
             for shard in range(shards):
                 self._found.positions[shard] = self._locate(shard, heads, publishers[shard])
+            refused = self._locate_refusals(log, publishers[0])
+            self._found.positions[0] = replace(self._found.positions[0], refused=refused)
             forgotten = dict.fromkeys(old - set(range(shards)))
             publishers[0].write_positions(self._found.positions | forgotten)
         return self._found
@@ -157,7 +167,7 @@ class _Recovering:
     def _refuse_half_emptied(self, heads: dict[StreamKey, Head]) -> None:
         if heads:
             return
-        for topic in self._topics.of_types:
+        for topic in (*self._topics.of_types, *self._topics.of_forms):
             if not all(span.empty for span in offsets(self._settings.kafka_bootstrap_servers, topic).values()):
                 raise UnrecoverableError(
                     f"{self._topics.events} is empty but {topic} is not, which would get every event a second time; "
@@ -171,16 +181,26 @@ class _Recovering:
         unseen = dict(heads)
         ends: dict[StreamKey, Head] = {}
         forks = []
+        detached = {stream: Head(version, hash_) for stream, version, hash_ in log.heads_where_detached()}
         for read, row in enumerate(log.read_all(START, READ_ROWS)):
             self._progress("log", read)
             published = unseen.get(row.stream)
             if published is None:
+                continue
+            if detached and row.stream not in ends and row.stream_version > published.version:
+                # What was published last is detached. The chain says whether this event follows it.
+                if row.stream_version != published.version + 1 or previous_hash(row) != published.hash:
+                    forks.append(row.stream)
+                del unseen[row.stream]
                 continue
             ends[row.stream] = Head(row.stream_version, row.hash)
             if row.stream_version == published.version:
                 if row.hash != published.hash:
                     forks.append(row.stream)
                 del unseen[row.stream]
+        for stream, head in detached.items():
+            if unseen.get(stream) == head:
+                del unseen[stream]  # it stands still, and its events are in the archive
         refuse_forks(forks)
         return {stream: ends.get(stream, NOTHING) for stream in unseen}
 
@@ -257,6 +277,37 @@ class _Recovering:
             self._found.completed += len(batch)
             self._progress("publish", self._found.completed)
 
+    # Refusals: in no stream, so each is looked for by its own id.
+
+    def _locate_refusals(self, log: EventLog, publisher: Publisher) -> Cursor:
+        """The last published refusal; what is unpublished before it is published now."""
+        published = self._published_refusals()
+        last, rows_to_last, known = START, 0, 0
+        for rows, refusal in enumerate(log.read_all_refusals(START, READ_ROWS), start=1):
+            self._progress("refusals", rows)
+            if refusal.command_id in published:
+                last, rows_to_last, known = refusal.cursor, rows, known + 1
+        self._found.refusals, self._found.refusals_lost = len(published), len(published) - known
+        if known < rows_to_last:
+            missing = (row for row in log.read_all_refusals(START, READ_ROWS) if row.command_id not in published)
+            due = takewhile(lambda refusal: refusal.cursor < last, missing)
+            while batch := list(islice(due, self._settings.relay_batch_rows)):
+                publisher.publish([], None, batch)
+                self._found.refusals_completed += len(batch)
+        return last
+
+    def _published_refusals(self) -> set[str]:
+        reader, published = RefusalReader(self._registry), set()
+        for message in read_to_end(self._settings.kafka_bootstrap_servers, self._topics.refusals):
+            try:
+                published.add(str(reader.read(message.value()).record["command_id"]))
+            except UndecodableRecord as error:
+                raise UnrecoverableError(
+                    f"{self._topics.refusals}, partition {message.partition()}, offset {message.offset()}: {error}; "
+                    "what was published there cannot be told"
+                ) from error
+        return published
+
     def _progress(self, step: str, events: int) -> None:
         if events % REPORT_EVERY == 0:
             self._report(step, events)
@@ -269,6 +320,13 @@ def own(log: EventLog) -> Iterator[Row]:
 
 def is_published(row: Row, heads: dict[StreamKey, Head]) -> bool:
     return row.stream_version <= heads.get(row.stream, NOTHING).version
+
+
+def previous_hash(row: Row) -> bytes:
+    assert row.body is not None, "one shard sees all"
+    found = BY_FINGERPRINT[row.schema_fingerprint].decode(row.body)["previous_hash"]
+    assert isinstance(found, bytes)
+    return found
 
 
 def stream_of(record: dict[str, Any]) -> StreamKey:

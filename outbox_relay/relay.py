@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import psycopg
 import structlog
@@ -19,6 +20,7 @@ from outbox_relay import metrics
 from outbox_relay.log import EventLog, Row
 from outbox_relay.position import Epoch, Position, PositionError, offsets, read_positions
 from outbox_relay.producer import FencedError, Publisher, transactional_id
+from outbox_relay.refusals import Refusal
 from schemas import registry
 from schemas.registry import RegistryUnavailableError, SchemaMismatchError, WireIds
 from schemas.topics import Topics
@@ -134,10 +136,10 @@ class Relay:
         """Nothing was ever published. Shard 0 makes all positions, so that a missing one always means a lost one."""
         if self._shard != 0:
             raise WaitingError("shard 0 has not made the first positions yet")
-        for topic in self._topics.of_types:
+        for topic in (*self._topics.of_types, *self._topics.of_forms, self._topics.refusals):
             if not all(span.empty for span in offsets(self._settings.kafka_bootstrap_servers, topic).values()):
                 raise RefusedError(
-                    f"{self._topics.events} is empty but {topic} is not, which would get every event a second time; "
+                    f"{self._topics.events} is empty but {topic} is not, which would get everything a second time; "
                     "run `wagerledger relay recover`"
                 )
         start = Position.start(log.epoch(), self._shards)
@@ -146,18 +148,23 @@ class Relay:
 
     def _publish(self, log: EventLog, publisher: Publisher, position: Position, stop: threading.Event) -> None:
         cursor, pause_s = position.cursor, POLL_MIN_S
+        limit = self._settings.relay_batch_rows
         self._lag.cursor = cursor
         while not stop.is_set():
-            rows = log.read(cursor, self._settings.relay_batch_rows)
-            if not rows:
+            rows = log.read(cursor, limit)
+            refusals = log.read_refusals(position.refused, limit) if self._shard == 0 else []
+            if not rows and not refusals:
                 stop.wait(pause_s)
                 pause_s = min(2 * pause_s, self._settings.relay_poll_ms / 1000)
                 continue
-            for batch in batches(rows, self._settings.relay_batch_bytes):
+            if refusals:
+                position = replace(position, refused=refusals[-1].cursor)
+            for batch in batches(rows, self._settings.relay_batch_bytes) if rows else [[]]:
                 position = after(position, batch)
-                publisher.publish(batch, position)
-                count(batch)
-            cursor, pause_s = rows[-1].cursor, POLL_MIN_S
+                publisher.publish(batch, position, refusals)
+                count(batch, refusals)
+                refusals = []
+            cursor, pause_s = rows[-1].cursor if rows else cursor, POLL_MIN_S
             self._lag.cursor = cursor
 
 
@@ -230,12 +237,15 @@ def batches(rows: list[Row], limit_bytes: int) -> Iterator[list[Row]]:
 
 def after(position: Position, batch: list[Row]) -> Position:
     """The position once the batch is published."""
+    if not batch:
+        return position
     last = batch[-1]
-    return Position(position.epoch, position.shards, last.cursor, last.hash, position.published + len(batch))
+    return replace(position, cursor=last.cursor, hash=last.hash, published=position.published + len(batch))
 
 
-def count(batch: list[Row]) -> None:
+def count(batch: list[Row], refusals: list[Refusal]) -> None:
     metrics.BATCH_SIZE.observe(len(batch))
+    metrics.REFUSALS.inc(len(refusals))
     for event_type, events in Counter(row.event_type for row in batch).items():
         metrics.EVENTS.labels(event_type).inc(events)
 

@@ -1,6 +1,8 @@
-"""The projector folds `ledger.events` into read models in a PostgreSQL instance of their own.
+"""The projector folds `ledger.events` and `ledger.refusals` into read models in a PostgreSQL instance of their own.
 
-One noun per file: `consumer` (the loop), `gate` (each stream in its order, without holes), `checkpoint` (offsets in the
-read models' own transaction), `deadletters` (what cannot be read), `projections` (one file per read model), `database`
-(where they live).
+One noun per file: `consumer` (the loop), `records` (what a record is), `folding` (one batch, one transaction), `gate`
+(each stream in its order, without holes), `checkpoint` (offsets in the read models' own transaction), `bookkeeping`
+(the tables of these), `projections` (one file per read model), `models` (which of them the database has), `database`
+(the connection). Mending: `deadletters` and `replay` (what could not be folded), `rebuild`, `comparison` and `archived`
+(everything anew, beside the live models).
 """

@@ -1,58 +1,105 @@
 """How far the read models have come, kept beside them: offsets move in the same database transaction as the rows."""
 
 from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
 from projector.projection import Rows, incoming, write
 
 CREATE = f"""
-insert into projections.checkpoints (topic, partition, next_offset)
-select e.topic, e.partition, 0 from {incoming("topic text, partition integer")}
+insert into checkpoints (topic, partition, next_offset, generation)
+select e.topic, e.partition, 0, coalesce((select max(generation) from checkpoints), 0)
+from {incoming("topic text, partition integer")}
 on conflict do nothing
 """  # noqa: S608  # our own constants
 
-LOAD = "select partition, next_offset from projections.checkpoints where topic = %s and partition = any(%s)"
+LOAD = f"""
+select c.topic, c.partition, c.next_offset, c.generation
+from {incoming("topic text, partition integer")} join checkpoints c using (topic, partition)
+"""  # noqa: S608  # our own constants
 
+MOVES = """
+    topic text, partition integer, expected_offset bigint, generation bigint,
+    next_offset bigint, last_event_at moment, end_offset bigint
+"""
 ADVANCE = f"""
-update projections.checkpoints c set next_offset = e.next_offset
-from {incoming("topic text, partition integer, expected_offset bigint, next_offset bigint")}
+update checkpoints c set
+    next_offset = e.next_offset,
+    last_event_at = greatest(c.last_event_at, e.last_event_at),
+    end_offset = coalesce(e.end_offset, c.end_offset),
+    moved_at = now()
+from {incoming(MOVES)}
 where c.topic = e.topic and c.partition = e.partition and c.next_offset = e.expected_offset
+    and c.generation = e.generation
+"""  # noqa: S608  # our own constants
+
+CAUGHT_UP = f"""
+update checkpoints c set caught_up_at = now(), end_offset = c.next_offset
+from {incoming("topic text, partition integer")}
+where c.topic = e.topic and c.partition = e.partition
 """  # noqa: S608  # our own constants
 
 
+class Source(NamedTuple):
+    """A partition of a topic."""
+
+    topic: str
+    partition: int
+
+
+class Step(NamedTuple):
+    """Where a partition is after a batch."""
+
+    next_offset: int
+    last_event_at: int | None = None
+    """Of the newest record, microseconds since the epoch; None where none could be read."""
+    end_offset: int | None = None
+    """Where the partition ends, if that is known."""
+
+
 class CheckpointMovedError(RuntimeError):
-    """Somebody else projects our partitions, or the models were dropped. Retryable, from the stored checkpoint."""
+    """Somebody else projects our partitions, or the models were swapped or dropped.
+
+    Retryable, from the stored checkpoint.
+    """
 
 
 class Checkpoint:
     """The next offset of each partition that we hold."""
 
-    def __init__(self, topic: str) -> None:
-        self.topic = topic
-        self.next_offsets: dict[int, int] = {}
+    def __init__(self) -> None:
+        self.next_offsets: dict[Source, int] = {}
+        self._generations: dict[Source, int] = {}
 
-    def load(self, cursor: Rows, partitions: Collection[int]) -> None:
-        """Take over `partitions` at their stored offsets; one that nobody has had starts at 0."""
-        write(cursor, CREATE, [(self.topic, partition) for partition in partitions])
-        self.next_offsets.update(cursor.execute(LOAD, [self.topic, list(partitions)]).fetchall())
+    def load(self, cursor: Rows, sources: Collection[Source]) -> None:
+        """Take over partitions at their stored offsets; one that nobody has had starts at 0."""
+        write(cursor, CREATE, list(sources))
+        write(cursor, LOAD, list(sources))
+        if sources:
+            for topic, partition, next_offset, generation in cursor:
+                self.next_offsets[Source(topic, partition)] = next_offset
+                self._generations[Source(topic, partition)] = generation
 
-    def release(self, partitions: Collection[int]) -> None:
-        for partition in partitions:
-            self.next_offsets.pop(partition, None)
+    def release(self, sources: Collection[Source]) -> None:
+        for source in sources:
+            self.next_offsets.pop(source, None)
 
-    def advance(self, cursor: Rows, next_offsets: Mapping[int, int]) -> None:
+    def advance(self, cursor: Rows, steps: Mapping[Source, Step]) -> None:
         """Move the stored offsets, inside the caller's transaction. Call `moved` once that is committed.
 
         This comes first in a transaction: its row locks let one projector at a time work on a partition.
         Raises CheckpointMovedError when a stored offset is not the one that we started from.
         """
         rows = [
-            (self.topic, partition, self.next_offsets[partition], offset)
-            for partition, offset in sorted(next_offsets.items())
+            (*source, self.next_offsets[source], self._generations[source], *step)
+            for source, step in sorted(steps.items())
         ]
         if write(cursor, ADVANCE, rows) != len(rows):
-            raise CheckpointMovedError(
-                f"the checkpoint of {self.topic} is no longer at {dict(sorted(self.next_offsets.items()))}"
-            )
+            raise CheckpointMovedError(f"the checkpoint is no longer at {dict(sorted(self.next_offsets.items()))}")
 
-    def moved(self, next_offsets: Mapping[int, int]) -> None:
-        self.next_offsets.update(next_offsets)
+    def moved(self, steps: Mapping[Source, Step]) -> None:
+        self.next_offsets.update({source: step.next_offset for source, step in steps.items()})
+
+
+def note_caught_up(cursor: Rows, sources: Collection[Source]) -> None:
+    """For readers' eyes: nothing is left to read there."""
+    write(cursor, CAUGHT_UP, sorted(sources))

@@ -9,31 +9,35 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import Self
 
 import psycopg
 import structlog
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.schema_registry import SchemaRegistryClient
 
-from ledger.core.chain import hash_of
-from ledger.recording import StreamKey
 from ledger.settings import Settings
 from ledger.telemetry import serve_metrics
-from projector import database, metrics
-from projector.checkpoint import Checkpoint, CheckpointMovedError
-from projector.database import OutdatedModelsError
+from projector import database, metrics, models
+from projector.checkpoint import Checkpoint, CheckpointMovedError, Source, note_caught_up
 from projector.deadletters import DeadLetters
-from projector.gate import Arrival, Gate, Unreadable, Verdict
+from projector.folding import Folder
+from projector.gate import Verdict
 from projector.metrics import stage
+from projector.models import OutdatedModelsError
+from projector.page import server as page_server
 from projector.projections import PROJECTIONS
+from projector.records import Records, place
 from schemas import registry
-from schemas.registry import Reader, RegistryUnavailableError, UndecodableRecord
+from schemas.registry import Reader, RefusalReader, RegistryUnavailableError
 from schemas.topics import Topics
 
 STOPPED, REFUSED = 0, 2
 IDLE_S = 0.5
 BACKOFF_S = 0.1
 MAX_BACKOFF_S = 5.0
+NOTE_EVERY_S = 5.0
+"""How often readers are told that nothing waits."""
 SESSION_TIMEOUT_MS = 6000
 """A killed projector's partitions wait that long for another owner."""
 
@@ -45,17 +49,6 @@ RETRYABLE = (
     RegistryUnavailableError,
     CheckpointMovedError,
 )
-
-UNFOLDABLE = (
-    AssertionError,
-    LookupError,
-    TypeError,
-    ValueError,
-    ArithmeticError,
-    psycopg.DataError,
-    psycopg.IntegrityError,
-)
-"""What a fold raises at an event that cannot be: one event's fault, so it must cost its own stream only."""
 
 log = structlog.get_logger()
 
@@ -70,7 +63,8 @@ def run(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     spare_the_collector()
-    log.info("projector_started", metrics=serve_metrics(settings))
+    page = page_server.serve(settings)
+    log.info("projector_started", metrics=serve_metrics(settings), page=page and page.url)
     try:
         project(settings, stop)
     except (OutdatedModelsError, CheckpointOutsideTopicError) as error:
@@ -91,15 +85,15 @@ def project(settings: Settings, stop: threading.Event, *, until_caught_up: bool 
     Raises OutdatedModelsError and CheckpointOutsideTopicError, which only a refold heals.
     """
     with registry.connect(settings.schema_registry_url.get_secret_value()) as client:
-        _project(settings, Reader(client), stop, until_caught_up=until_caught_up)
+        _project(settings, client, stop, until_caught_up=until_caught_up)
 
 
-def _project(settings: Settings, reader: Reader, stop: threading.Event, *, until_caught_up: bool) -> None:
+def _project(settings: Settings, client: SchemaRegistryClient, stop: threading.Event, *, until_caught_up: bool) -> None:
     backoff_s = BACKOFF_S
     while not stop.is_set():
         begun = time.monotonic()
         try:
-            with Session(settings, reader) as session:
+            with Session(settings, client) as session:
                 if session.work(stop, until_caught_up=until_caught_up):
                     return
         except RETRYABLE as error:
@@ -118,7 +112,7 @@ def refold(settings: Settings) -> None:
     Projectors, whether they run or start later, then fold from the first event on.
     """
     with contextlib.closing(database.connect(settings.bi_database_url)) as connection:
-        database.reset(connection)
+        models.reset(connection)
 
 
 class Session:
@@ -127,18 +121,21 @@ class Session:
     After any error it is thrown away: nothing in memory has to survive.
     """
 
-    def __init__(self, settings: Settings, reader: Reader) -> None:
+    def __init__(self, settings: Settings, client: SchemaRegistryClient) -> None:
         topics = Topics(settings.topic_prefix)
-        self.topic = topics.events
+        self.topics = [topics.events, topics.refusals]
         self.batch = settings.projector_batch
-        self.checkpoint = Checkpoint(self.topic)
-        self.at_end: dict[int, bool] = {}
+        self.checkpoint = Checkpoint()
+        self.at_end: dict[Source, bool] = {}
         self.last_moved = 0
+        self.noted_at = 0.0
         self.dead_letters = DeadLetters(settings.kafka_bootstrap_servers, topics.dead_letters)
-        self.reader = reader
         self.connection = database.connect(settings.bi_database_url)
         try:
-            database.ensure_models(self.connection)
+            projections = models.ensure(self.connection)
+            metrics.MODELS_STOPPED.set(len(PROJECTIONS) - len(projections))
+            records = Records(topics, Reader(client), RefusalReader(client), settings.residency)
+            self.folder = Folder(self.connection, self.checkpoint, projections, records, self._bury)
             self.consumer = _consumer(settings)
         except BaseException:
             self.connection.close()
@@ -154,12 +151,12 @@ class Session:
     def work(self, stop: threading.Event, *, until_caught_up: bool) -> bool:
         """Batch after batch. Returns True when the work is done; raises one of RETRYABLE."""
         self._show_parked()
-        self.consumer.subscribe([self.topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
+        self.consumer.subscribe(self.topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
         while not stop.is_set():
             with stage("receive"):
                 messages = self._receive()
             if messages:
-                self._project(messages)
+                self._fold(messages)
             self._show_lag()
             if until_caught_up and self.caught_up:
                 return True
@@ -184,109 +181,71 @@ class Session:
         """Tell records from notices; and drop what was fetched before a rebalance took or moved the partition."""
         error = message.error()
         if error is None:
-            partition, offset = _place(message)
-            expected = self.checkpoint.next_offsets.get(partition)
+            source, offset = place(message)
+            expected = self.checkpoint.next_offsets.get(source)
             if expected is None or offset < expected:
                 return False
-            self.at_end[partition] = False
+            self.at_end[source] = False
             return True
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001, its name
-            self.at_end[_place(message)[0]] = True
+            self.at_end[place(message)[0]] = True
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001, its name
             raise CheckpointOutsideTopicError(
-                f"{self.topic} lacks the offsets {self.checkpoint.next_offsets} of the read models: {error.str()}; "
-                "if this is the right topic, fold it again with `wagerledger project --refold`"
+                f"{message.topic()} lacks the offsets {_shown(self.checkpoint.next_offsets)} of the read models: "
+                f"{error.str()}; if this is the right topic, fold it again with `wagerledger project --refold`"
             )
         elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             raise KafkaException(
-                KafkaError(error.code(), f"there is no topic {self.topic}; make it with `wagerledger topics apply`")
+                KafkaError(
+                    error.code(), f"there is no topic {message.topic()}; make it with `wagerledger topics apply`"
+                )
             )
         else:
             raise KafkaException(error)
         return False
 
-    def _project(self, messages: list[Message]) -> None:
-        with stage("decode"):
-            arrivals = [self._read(message) for message in messages]
-        self._fold(messages, arrivals)
-
-    def _fold(self, messages: list[Message], arrivals: list[Arrival | Unreadable]) -> None:
-        """Fold records; one that can be read but not folded is found by halves and buried like one that cannot."""
-        try:
-            self._apply(messages, arrivals)
-        except UNFOLDABLE as error:
-            if len(messages) > 1:
-                middle = len(messages) // 2
-                self._fold(messages[:middle], arrivals[:middle])
-                self._fold(messages[middle:], arrivals[middle:])
-                return
-            self._bury(messages[0], f"it cannot be folded: {error!r}")
-            self._apply(messages, [Unreadable(messages[0].key())])
-
-    def _apply(self, messages: list[Message], arrivals: list[Arrival | Unreadable]) -> None:
-        """One transaction: checkpoint, gate, folds."""
-        next_offsets = {partition: offset + 1 for partition, offset in map(_place, messages)}
-        begun = time.perf_counter()
-        with database.transaction(self.connection) as cursor:
-            with stage("checkpoint"):
-                self.checkpoint.advance(cursor, next_offsets)
-            with stage("gate"):
-                verdict = Gate(cursor, self._decode).judge(arrivals)
-            for projection in PROJECTIONS:
-                with stage(projection.name):
-                    projection.apply(verdict.admitted, cursor)
-            committing = time.perf_counter()
-        metrics.STAGE_SECONDS.labels("commit").inc(time.perf_counter() - committing)
-        metrics.TRANSACTION_SECONDS.observe(time.perf_counter() - begun)
-        self.checkpoint.moved(next_offsets)
-        self._hint(next_offsets)
-        self._count(verdict)
-
-    def _read(self, message: Message) -> Arrival | Unreadable:
-        value = message.value()
-        try:
-            _, body, record = self.reader.read(value)
-        except UndecodableRecord as error:
-            self._bury(message, str(error))
-            return Unreadable(message.key())
-        assert value is not None
-        stream = StreamKey(record["tenant_id"], record["stream_type"], record["stream_id"])
-        self.last_moved = record["occurred_at"]
-        return Arrival(stream, record["stream_version"], hash_of(body), record, _place(message)[0], value)
-
-    def _decode(self, wire: bytes) -> dict[str, Any]:
-        return self.reader.read(wire).record
+    def _fold(self, messages: list[Message]) -> None:
+        verdicts = self.folder.fold(messages, dict(self._ends()))
+        self._hint()
+        for verdict in verdicts:
+            self._count(verdict)
 
     def _bury(self, message: Message, reason: str) -> None:
         self.dead_letters.send(message, reason)
         metrics.DEAD_LETTERS.inc()
         key = (message.key() or b"").decode(errors="replace")
-        log.error("dead_letter", reason=reason, key=key, partition=message.partition(), offset=message.offset())
+        source, offset = place(message)
+        log.error("dead_letter", reason=reason, key=key, **source._asdict(), offset=offset)
 
     def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        numbers = [partition.partition for partition in partitions]
+        sources = [Source(partition.topic, partition.partition) for partition in partitions]
         with database.transaction(self.connection) as cursor:
-            self.checkpoint.load(cursor, numbers)
-        for partition in partitions:
-            partition.offset = self.checkpoint.next_offsets[partition.partition]
-        self.at_end = dict.fromkeys(numbers, False)
+            self.checkpoint.load(cursor, sources)
+        for partition, source in zip(partitions, sources, strict=True):
+            partition.offset = self.checkpoint.next_offsets[source]
+        self.at_end = dict.fromkeys(sources, False)
         self.consumer.assign(partitions)
-        log.info("partitions_assigned", next_offsets=self.checkpoint.next_offsets)
+        log.info("partitions_assigned", next_offsets=_shown(self.checkpoint.next_offsets))
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        for partition in partitions:
-            self.at_end.pop(partition.partition, None)
-        self.checkpoint.release([partition.partition for partition in partitions])
+        sources = [Source(partition.topic, partition.partition) for partition in partitions]
+        for source in sources:
+            self.at_end.pop(source, None)
+        self.checkpoint.release(sources)
 
-    def _hint(self, next_offsets: dict[int, int]) -> None:
+    def _hint(self) -> None:
         """Tell Kafka, for lag tools only: the checkpoint is what counts."""
-        offsets = [TopicPartition(self.topic, partition, offset) for partition, offset in next_offsets.items()]
+        offsets = [TopicPartition(*source, offset) for source, offset in self.checkpoint.next_offsets.items()]
         with contextlib.suppress(KafkaException):
             self.consumer.commit(offsets=offsets, asynchronous=True)
 
     def _count(self, verdict: Verdict) -> None:
         metrics.EVENTS.inc(len(verdict.admitted))
+        metrics.REFUSALS.inc(verdict.refusals)
         metrics.DUPLICATES.inc(verdict.duplicates)
+        metrics.FRESHNESS.observe(event.record["occurred_at"] for event in verdict.admitted)
+        if verdict.admitted:
+            self.last_moved = verdict.admitted[-1].record["occurred_at"]
         for reason in verdict.parked:
             metrics.PARKED.labels(reason).inc()
         metrics.RELEASED.inc(verdict.released)
@@ -297,24 +256,31 @@ class Session:
         metrics.PARKED_STREAMS.set(database.parked_streams(self.connection))
 
     def _show_lag(self) -> None:
-        metrics.LAG_ROWS.set(sum(self._lags()))
+        waiting = {source: end - self.checkpoint.next_offsets[source] for source, end in self._ends()}
+        metrics.LAG_ROWS.set(sum(max(0, rows) for source, rows in waiting.items() if not self.at_end.get(source)))
         metrics.LAG_SECONDS.set(
             0 if self.caught_up or not self.last_moved else max(0.0, time.time() - self.last_moved / 1e6)
         )
+        if time.monotonic() - self.noted_at > NOTE_EVERY_S:
+            self._note()
+            self.noted_at = time.monotonic()
 
-    def _lags(self) -> Iterator[int]:
-        for partition, next_offset in self.checkpoint.next_offsets.items():
-            if not self.at_end.get(partition):
-                _, high = self.consumer.get_watermark_offsets(TopicPartition(self.topic, partition), cached=True)
-                yield max(0, high - next_offset) if high != OFFSET_INVALID else 0
+    def _note(self) -> None:
+        """What changes, or is worth saying, without any record."""
+        with database.transaction(self.connection) as cursor:
+            note_caught_up(cursor, [source for source, ended in self.at_end.items() if ended])
+        self._show_parked()
+
+    def _ends(self) -> Iterator[tuple[Source, int]]:
+        """Where our partitions end, as the last answer of the broker said."""
+        for source in self.checkpoint.next_offsets:
+            _, end = self.consumer.get_watermark_offsets(TopicPartition(*source), cached=True)
+            if end != OFFSET_INVALID:
+                yield source, end
 
 
-def _place(message: Message) -> tuple[int, int]:
-    """Partition and offset, which every message from a topic has."""
-    partition, offset = message.partition(), message.offset()
-    assert partition is not None
-    assert offset is not None
-    return partition, offset
+def _shown(next_offsets: dict[Source, int]) -> dict[str, int]:
+    return {f"{source.topic}/{source.partition}": offset for source, offset in sorted(next_offsets.items())}
 
 
 def _consumer(settings: Settings) -> Consumer:

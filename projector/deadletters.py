@@ -1,8 +1,39 @@
-"""Records that cannot be read: kept as they came, in a topic of their own, with the reason."""
+"""Records that cannot be read or folded: kept as they came, in a topic of their own, with the reason and the place."""
+
+from collections.abc import Iterable
+from typing import NamedTuple, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from projector.checkpoint import Source
+
 TIMEOUT_S = 30.0
+REASON, TOPIC, PARTITION, OFFSET = (f"wagerledger-{name}" for name in ("reason", "topic", "partition", "offset"))
+
+
+class DeadLetter(NamedTuple):
+    """A record that was buried."""
+
+    source: Source
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    """As it came."""
+    reason: str
+
+    @classmethod
+    def of(cls, message: Message) -> Self:
+        """Raises LookupError, ValueError where `DeadLetters` did not write it."""
+        # A record may have had headers of ours already, as one that was copied from dead letters: the last ones count.
+        headers: dict[str, bytes] = dict(message.headers() or [])  # type: ignore[arg-type]  # all of ours are bytes
+        source = Source(headers[TOPIC].decode(), int(headers[PARTITION]))
+        return cls(source, int(headers[OFFSET]), message.key(), message.value(), headers[REASON].decode())
+
+
+def once(messages: Iterable[Message]) -> list[DeadLetter]:
+    """Each dead letter once, in the order of its topic; a crash may have buried one twice."""
+    letters = {(letter.source, letter.offset): letter for letter in map(DeadLetter.of, messages)}
+    return [letters[at] for at in sorted(letters)]
 
 
 class DeadLetters:
@@ -18,10 +49,10 @@ class DeadLetters:
         producer = self._connected()
         failed: list[KafkaError] = []
         origin = {
-            "wagerledger-reason": reason,
-            "wagerledger-topic": str(message.topic()),
-            "wagerledger-partition": str(message.partition()),
-            "wagerledger-offset": str(message.offset()),
+            REASON: reason,
+            TOPIC: str(message.topic()),
+            PARTITION: str(message.partition()),
+            OFFSET: str(message.offset()),
         }
         producer.produce(
             self.topic,

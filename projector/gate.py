@@ -19,6 +19,7 @@ import structlog
 
 from ledger.core.chain import GENESIS
 from ledger.recording import PLAYER, StreamKey
+from projector.checkpoint import CheckpointMovedError
 from projector.projection import Admitted, Rows, incoming, write
 
 GAP, FORK, UNDECODABLE = "gap", "fork", "undecodable"
@@ -33,47 +34,56 @@ KEPT_COLUMNS = f"{STREAM_COLUMNS}, stream_version bigint, hash bytea, partition 
 HEADS = f"""
 select s.tenant_id, s.stream_type, s.stream_id, s.version, s.tail_hashes, s.parked_reason
 from {incoming(STREAM_COLUMNS)}
-join projections.streams s using (tenant_id, stream_type, stream_id)
+join streams s using (tenant_id, stream_type, stream_id)
 """  # noqa: S608  # our own constants
 
 NEW_HEADS = f"""
-insert into projections.streams (tenant_id, stream_type, stream_id, version, tail_hashes, parked_reason, parked_at)
+insert into streams (tenant_id, stream_type, stream_id, version, tail_hashes, parked_reason, parked_at)
 select e.*, case when e.parked_reason is not null then now() end
 from {incoming(HEAD_COLUMNS)}
+on conflict do nothing
 """  # noqa: S608  # our own constants
 
 MOVED_HEADS = f"""
-update projections.streams s set
+update streams s set
     version = e.version,
     tail_hashes = e.tail_hashes,
     parked_reason = e.parked_reason,
     parked_at = case when e.parked_reason is not null then coalesce(s.parked_at, now()) end
-from {incoming(HEAD_COLUMNS)}
+from {incoming(f"{HEAD_COLUMNS}, found_version bigint, found_reason text")}
 where s.tenant_id = e.tenant_id and s.stream_type = e.stream_type and s.stream_id = e.stream_id
+    and s.version = e.found_version and s.parked_reason is not distinct from e.found_reason
 """  # noqa: S608  # our own constants
 
 KEEP = f"""
-insert into projections.parked_events
+insert into parked_events
 select * from {incoming(KEPT_COLUMNS)}
 on conflict do nothing
 """  # noqa: S608  # our own constants
 
 KEPT = """
 select stream_version, hash, partition, wire, count(*) over (partition by stream_version)
-from projections.parked_events
+from parked_events
 where tenant_id = %s and stream_type = %s and stream_id = %s order by stream_version
 """
 
 FORGET = """
-delete from projections.parked_events
+delete from parked_events
 where tenant_id = %s and stream_type = %s and stream_id = %s and stream_version <= %s
 """
 
 STREAMS_NAMED = """
-select tenant_id, stream_type, stream_id from projections.streams where stream_id = %s and stream_type <> %s
+select tenant_id, stream_type, stream_id from streams where stream_id = %s and stream_type <> %s
 """
 
 log = structlog.get_logger()
+
+
+class StreamMovedError(CheckpointMovedError):
+    """Another projector moved one of our streams meanwhile, because a record of it stood in another partition.
+
+    Retryable, from the stored checkpoint.
+    """
 
 
 class Arrival(NamedTuple):
@@ -100,7 +110,8 @@ class Head:
     version: int = 0
     tail_hashes: bytes = b""
     parked: str | None = None
-    stored: bool = False
+    found: tuple[int, str | None] | None = None
+    """Version and reason as stored; None for a new stream."""
 
     def known_hash(self, version: int) -> bytes | None:
         """The hash of one of the last events; None for an earlier one."""
@@ -122,6 +133,8 @@ class Verdict:
     parked: list[str] = field(default_factory=list)
     """A reason for each stream that was parked."""
     released: int = 0
+    refusals: int = 0
+    """Folded beside the events; they are in no stream."""
 
 
 class Gate:
@@ -161,6 +174,7 @@ class Gate:
             self._verdict.duplicates += 1
         else:
             self._kept.append(arrival)
+            self._changed[arrival.stream] = head  # so that nobody lets the stream go on without looking at this one
             self._park(arrival.stream, GAP if arrival.version > head.version + 1 else FORK, arrival.version)
 
     def _admit(self, arrival: Arrival, head: Head) -> None:
@@ -214,7 +228,7 @@ class Gate:
         if write(self._cursor, HEADS, list(streams)):
             for tenant_id, stream_type, stream_id, version, tail_hashes, parked in self._cursor:
                 self._heads[StreamKey(tenant_id, stream_type, stream_id)] = Head(
-                    version, tail_hashes, parked, stored=True
+                    version, tail_hashes, parked, found=(version, parked)
                 )
 
     def _keep(self) -> None:
@@ -226,7 +240,11 @@ class Gate:
         new: list[tuple[Any, ...]] = []
         moved: list[tuple[Any, ...]] = []
         for stream, head in sorted(self._changed.items()):
-            rows = moved if head.stored else new
-            rows.append((*stream, head.version, head.tail_hashes, head.parked))
-        write(self._cursor, NEW_HEADS, new)
-        write(self._cursor, MOVED_HEADS, moved)
+            row = (*stream, head.version, head.tail_hashes, head.parked)
+            if head.found is None:
+                new.append(row)
+            else:
+                moved.append((*row, *head.found))
+        written = write(self._cursor, NEW_HEADS, new) + write(self._cursor, MOVED_HEADS, moved)
+        if written != len(self._changed):
+            raise StreamMovedError("another projector moved a stream of this batch meanwhile")

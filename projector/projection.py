@@ -1,10 +1,13 @@
 """What a read model is made of, and how it writes."""
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from psycopg import Cursor
+
+from projector.arrays import packed
 
 Rows = Cursor[tuple[Any, ...]]
 
@@ -18,18 +21,47 @@ class Admitted(NamedTuple):
     """Of the topic; no two projectors work on one at the same time."""
 
 
+Fold = Callable[[Sequence[Admitted], Rows], None]
+FoldRefusals = Callable[[Sequence[dict[str, Any]], Rows], None]
+
+
 @dataclass(frozen=True)
 class Projection:
-    """A read model: its tables (schema `projections`), its view (schema `bi`) and its fold.
+    """A read model: its tables, its views (schema `bi`) and its fold.
 
-    `apply` gets each event exactly once, each stream in its order, different streams in any order; its result may not
-    depend on how events are split into batches. Whoever changes the DDL or the fold raises `version`.
+    Whoever changes the tables, the views or the fold raises `version`.
     """
 
     name: str
     version: int
-    ddl: str
-    apply: Callable[[Sequence[Admitted], Rows], None]
+    tables: str
+    """DDL of tables and indexes. No statement names their schema: the connection says whether it is the live one
+    (`projections`) or that of a rebuild."""
+    views: str
+    """Statements `create or replace view bi.x as ...` and their comments."""
+    apply: Fold
+    """Gets each event exactly once, each stream in its order, different streams in any order. What it makes may not
+    depend on how the events are split into batches."""
+    refusals: FoldRefusals | None = None
+    """The same for the records of the topic of refusals, in any order."""
+    needs: tuple[str, ...] = ()
+    """Models whose tables the fold reads: they are folded before it, in the same transaction, and rebuilt with it."""
+
+    @property
+    def table_names(self) -> list[str]:
+        return TABLE.findall(self.tables)
+
+    @property
+    def view_names(self) -> list[str]:
+        return view_names(self.views)
+
+
+def view_names(ddl: str) -> list[str]:
+    return VIEW.findall(ddl)
+
+
+TABLE = re.compile(r"^create (?:unlogged )?table (\w+)", re.MULTILINE)
+VIEW = re.compile(r"^create or replace view (bi\.\w+)", re.MULTILINE)
 
 
 def incoming(columns: str) -> str:
@@ -51,6 +83,5 @@ def write(cursor: Rows, statement: str, rows: Collection[Sequence[Any]]) -> int:
     """Run a statement over many rows at once, one array per column. Returns how many rows of the table it touched."""
     if not rows:
         return 0
-    # Binary, because psycopg escapes the elements of text arrays one by one, in Python.
-    cursor.execute(statement, [list(column) for column in zip(*rows, strict=True)])
+    cursor.execute(statement, [packed(column) for column in zip(*rows, strict=True)])
     return cursor.rowcount

@@ -1,0 +1,298 @@
+"""Rebuilding read models beside the live ones, blue/green: fold from the first event into a shadow schema, compare,
+swap. Readers and the projector go on meanwhile; whatever breaks before the swap leaves the live models as they were.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Self
+
+import psycopg
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from psycopg import IsolationLevel
+
+from ledger.evidence.archive.reader import Archive
+from ledger.settings import Settings
+from projector import database, models
+from projector.archived import fold_archive
+from projector.bookkeeping import BOOKKEEPING
+from projector.checkpoint import Checkpoint, Source
+from projector.comparison import Comparison, compare
+from projector.database import LOCK
+from projector.folding import Folder
+from projector.projection import Projection
+from projector.projections import PROJECTIONS
+from projector.records import Records, place
+from schemas import registry
+from schemas.registry import Reader, RefusalReader
+from schemas.topics import Topics
+
+ALL = "all"
+SHADOW = "projections_rebuild"
+# One rebuild at a time. Any constant does.
+ONE_REBUILD = int.from_bytes(b"rebuildr")
+SWAP_LOCK_TIMEOUT = "100ms"
+"""How long the swap waits for the readers of a view before it lets all pass and tries again: much less than the second
+after which a server looks for deadlocks and ends one of the two.
+"""
+RETRY_S = 0.5
+READ_TIMEOUT_S = 60.0
+
+LIVE_OFFSETS = "select topic, partition, next_offset from projections.checkpoints"
+
+Report = Callable[[str, int, int], None]
+"""Hears `(step, records done, records in all)`."""
+
+log = structlog.get_logger()
+
+
+class RebuildError(RuntimeError):
+    """The rebuild cannot take the place of the live models, which are as they were. The message says what to do."""
+
+
+def chosen(name: str, projections: Iterable[Projection] = PROJECTIONS) -> list[Projection]:
+    """The models to rebuild together: with the named one those that fold what it has, and all that these read.
+
+    Raises RebuildError where there is no such model.
+    """
+    by_name = {one.name: one for one in projections}
+    if name == ALL:
+        return list(by_name.values())
+    if name not in by_name:
+        raise RebuildError(f"there is no read model {name!r}; there are {', '.join(by_name)}, and {ALL}")
+    wanted = {name}
+    for one in by_name.values():  # what a model needs comes before it
+        if wanted & set(one.needs):
+            wanted.add(one.name)
+    for one in reversed(by_name.values()):
+        if one.name in wanted:
+            wanted |= set(one.needs)
+    return [one for one in by_name.values() if one.name in wanted]
+
+
+def rebuild(
+    settings: Settings,
+    name: str,
+    *,
+    compare_only: bool = False,
+    archive: Archive | None = None,
+    report: Report = lambda step, done, total: None,
+) -> Comparison:
+    """Rebuild a model, or `all`, and put it in the place of the live one, unless only to compare.
+
+    With an archive its entries come first; the topics, which may begin later, give the rest. Raises RebuildError,
+    OutdatedModelsError, SchemaMismatchError and ArchiveError, which waiting does not heal; psycopg.OperationalError,
+    KafkaException and RegistryUnavailableError: try again.
+    """
+    with (
+        registry.connect(settings.schema_registry_url.get_secret_value()) as client,
+        _Rebuild(settings, client, name, report) as run,
+    ):
+        if archive:
+            entries, batch = archive.entries(), settings.projector_batch
+            fold_archive(entries, archive.tree_size, run.folder, client, batch, report)
+        run.catch_up()
+        found = run.compare()
+        if not compare_only:
+            run.refuse(found)
+            run.swap()
+        return found
+
+
+class _Rebuild:
+    """One run, with one connection: it folds into the shadow schema under the same locks as the projector."""
+
+    def __init__(self, settings: Settings, client: SchemaRegistryClient, name: str, report: Report) -> None:
+        topics = Topics(settings.topic_prefix)
+        self.settings = settings
+        self.everything = name == ALL
+        self.connection = database.connect(settings.bi_database_url, SHADOW)
+        try:
+            self.connection.execute("set statement_timeout = 0")
+            self.live = self._live_models()
+            self.projections = chosen(name)
+            self.checkpoint = Checkpoint()
+            records = Records(topics, Reader(client), RefusalReader(client), settings.residency)
+            self.folder = Folder(self.connection, self.checkpoint, self.projections, records, _note_unreadable)
+            self._report = report
+            self._make_shadow()
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def _live_models(self) -> dict[str, models.Model]:
+        if not _truth(self.connection, f"select pg_try_advisory_lock({ONE_REBUILD})"):
+            raise RebuildError("another rebuild runs")
+        live = models.models(self.connection)
+        if not live:
+            raise RebuildError("there are no read models yet; start the projector")
+        models.refuse_others(live, PROJECTIONS)
+        return live
+
+    def _make_shadow(self) -> None:
+        with self.connection.transaction():
+            self.connection.execute(f"drop schema if exists {SHADOW} cascade")  # of a run that broke off
+            self.connection.execute(f"create schema {SHADOW}")
+            for projection in (BOOKKEEPING, *self.projections):
+                models.make_tables(self.connection, projection, SHADOW)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(psycopg.Error):
+            self.connection.execute(f"drop schema if exists {SHADOW} cascade")
+        self.connection.close()
+
+    def catch_up(self) -> None:
+        """Fold until hardly anything is left, while the live models move on."""
+        while self._fold_to(self._target()) > self.settings.projector_batch:
+            pass
+
+    def compare(self) -> Comparison:
+        """Compare at one checkpoint: its snapshot is taken in a moment of standstill, and looked at afterwards."""
+        with database.connect(self.settings.bi_database_url) as witness:
+            witness.isolation_level = IsolationLevel.REPEATABLE_READ
+            witness.execute("set statement_timeout = 0")
+            with witness.transaction():
+                with self._standstill():
+                    witness.execute("select")
+                self._report("comparing", 0, 0)
+                return compare(witness, SHADOW, self.projections, self.live)
+
+    def refuse(self, found: Comparison) -> None:
+        """Raises RebuildError where the live models could not go on from what was rebuilt."""
+        behind = [one for one in found.streams if one.rebuilt_version < one.live_version]
+        if behind:
+            shown = ", ".join(f"{one.stream} ({one.rebuilt_version} of {one.live_version})" for one in behind)
+            raise RebuildError(
+                f"the rebuild lacks events that the live models have: {shown}; where the topics no longer hold them, "
+                "rebuild with `--from-archive`"
+            )
+        if found.refusals_fewer:
+            raise RebuildError(
+                f"the rebuild lacks {found.refusals_fewer} refusals that the live models have; rebuild with "
+                "`--from-archive`"
+            )
+        if not self.everything and not found.same_gate:
+            shown = ", ".join(f"{one.stream} ({one.rebuilt_version}, not {one.live_version})" for one in found.streams)
+            raise RebuildError(
+                f"the rebuild has events or refusals that the live models lack: {shown or found.refusals_more}; give "
+                f"them theirs with `wagerledger project dead-letters replay`, let the projector catch up with the "
+                f"archive, or rebuild `{ALL}`"
+            )
+
+    def swap(self) -> None:
+        """Take the live models' place, as soon as no reader is in the way."""
+        swapped = [BOOKKEEPING, *self.projections] if self.everything else self.projections
+        while True:
+            self.catch_up()
+            try:
+                with self._standstill(), self.connection.transaction():
+                    self.refuse(compare(self.connection, SHADOW, [], self.live))
+                    self.connection.execute(f"set local lock_timeout = '{SWAP_LOCK_TIMEOUT}'")
+                    if not self.everything:
+                        for table in BOOKKEEPING.table_names:
+                            self.connection.execute(f"drop table {SHADOW}.{table}")
+                    models.swap(self.connection, SHADOW, swapped)
+                return
+            except psycopg.errors.LockNotAvailable:
+                self._report("waiting for readers", 0, 0)
+                time.sleep(RETRY_S)
+
+    @contextlib.contextmanager
+    def _standstill(self) -> Iterator[None]:
+        """The live models and the shadow at the same checkpoint, until the end of the block."""
+        self.connection.execute(f"select pg_advisory_lock({LOCK})")
+        try:
+            self._fold_to(self._target())
+            yield
+        finally:
+            self.connection.execute(f"select pg_advisory_unlock({LOCK})")
+
+    def _target(self) -> dict[Source, int]:
+        rows = self.connection.execute(LIVE_OFFSETS).fetchall()
+        target = {Source(topic, partition): next_offset for topic, partition, next_offset in rows}
+        if any(target.get(source, 0) < offset for source, offset in self.checkpoint.next_offsets.items()):
+            raise RebuildError("the live models were emptied meanwhile; rebuild again")
+        return target
+
+    def _fold_to(self, target: dict[Source, int]) -> int:
+        """Fold up to these offsets, and not a record further. Returns how many records there were."""
+        with database.transaction(self.connection) as cursor:
+            self.checkpoint.load(cursor, target.keys() - self.checkpoint.next_offsets.keys())
+        ends = {source: end for source, end in target.items() if self.checkpoint.next_offsets[source] < end}
+        done, total = sum(self.checkpoint.next_offsets.values()), sum(target.values())
+        records = 0
+        if ends:
+            for messages in self._batches(ends):
+                self.folder.fold(messages)
+                records += len(messages)
+                self._report("folding", done + records, total)
+        return records
+
+    def _batches(self, ends: dict[Source, int]) -> Iterator[list[Message]]:
+        """The records before `ends`, in batches."""
+        with contextlib.closing(_consumer(self.settings)) as consumer:
+            starts = [TopicPartition(*source, self.checkpoint.next_offsets[source]) for source in ends]
+            consumer.assign(starts)
+            left = dict(ends)
+            deadline = time.monotonic() + READ_TIMEOUT_S
+            while left:
+                messages = consumer.consume(self.settings.projector_batch, timeout=0.2)
+                batch = [message for message in messages if _is_wanted(message, ends, left)]
+                if batch:
+                    yield batch
+                    deadline = time.monotonic() + READ_TIMEOUT_S
+                if time.monotonic() > deadline:
+                    raise KafkaException(
+                        KafkaError(KafkaError._TIMED_OUT, f"no records before {left} in {READ_TIMEOUT_S} s")  # noqa: SLF001, its name
+                    )
+
+
+def _is_wanted(message: Message, ends: dict[Source, int], left: dict[Source, int]) -> bool:
+    """Tell records from notices; `left` loses a partition with its last record."""
+    error = message.error()
+    if error is not None:
+        if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001, its name
+            raise KafkaException(error)
+        source, offset = place(message)
+        if source in left:
+            raise RebuildError(
+                f"{source.topic}, partition {source.partition}, ends at {offset}, before the live models' "
+                f"{ends[source]}: they were folded from another topic"
+            )
+        return False
+    source, offset = place(message)
+    if offset >= ends[source] - 1:
+        left.pop(source, None)
+    return offset < ends[source]
+
+
+def _note_unreadable(message: Message, reason: str) -> None:
+    """The dead letters have it already; here it parks its stream, as it did there."""
+    source, offset = place(message)
+    log.warning("unreadable_record", reason=reason, **source._asdict(), offset=offset)
+
+
+def _truth(connection: psycopg.Connection, question: str) -> bool:
+    return connection.execute(question).fetchone() == (True,)
+
+
+def _consumer(settings: Settings) -> Consumer:
+    return Consumer(
+        {
+            "bootstrap.servers": settings.kafka_bootstrap_servers,
+            "group.id": f"{settings.topic_prefix}{settings.projector_group}-rebuild",  # nothing is ever committed
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",  # what the topic has lost, the archive has
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": 50,
+            "log_level": 0,
+            "error_cb": lambda error: log.warning("kafka", error=error.str()),
+        }
+    )

@@ -1,0 +1,77 @@
+"""Records of the topics, taken apart."""
+
+from typing import Any, NamedTuple
+
+from confluent_kafka import Message
+
+from ledger.core.chain import hash_of
+from ledger.recording import StreamKey
+from ledger.residency import ForeignRegionError, Residency
+from projector.checkpoint import Source
+from projector.gate import Arrival, Unreadable
+from schemas.registry import Reader, RefusalReader, UndecodableRecord
+from schemas.topics import Topics
+
+
+class Refused(NamedTuple):
+    """A record of the topic of refusals; None where it could not be read."""
+
+    record: dict[str, Any] | None
+
+
+Item = Arrival | Unreadable | Refused
+
+
+class Records:
+    """Reads the records of both topics."""
+
+    def __init__(self, topics: Topics, events: Reader, refusals: RefusalReader, residency: Residency) -> None:
+        self.topics = topics
+        self.residency = residency
+        self._events = events
+        self._refusals = refusals
+
+    def read(self, source: Source, value: bytes | None) -> Item:
+        """Raises UndecodableRecord, also where its data may not be held here; RegistryUnavailableError (retryable)."""
+        if source.topic == self.topics.refusals:
+            return Refused(self._held(self._refusals.read(value).record))
+        _, body, record = self._events.read(value)
+        self._held(record)
+        assert value is not None
+        stream = StreamKey(record["tenant_id"], record["stream_type"], record["stream_id"])
+        return Arrival(stream, record["stream_version"], hash_of(body), record, source.partition, value)
+
+    def _held(self, record: dict[str, Any]) -> dict[str, Any]:
+        """An event of another region costs its stream, in sight of all: to skip it would make the models wrong."""
+        try:
+            self.residency.check(record["region"])
+        except ForeignRegionError as error:
+            raise UndecodableRecord(str(error)) from error
+        return record
+
+    def unreadable(self, source: Source, key: bytes | None) -> Item:
+        """What stands for a record that cannot be read or folded."""
+        return Refused(None) if source.topic == self.topics.refusals else Unreadable(key)
+
+    def decode(self, wire: bytes) -> dict[str, Any]:
+        """An event that the gate kept."""
+        return self._events.read(wire).record
+
+
+def moment_of(item: Item) -> int | None:
+    """When the ledger recorded it, microseconds since the epoch."""
+    match item:
+        case Arrival(record=record):
+            return int(record["occurred_at"])
+        case Refused(record=dict(record)):
+            return int(record["refused_at"])
+    return None
+
+
+def place(message: Message) -> tuple[Source, int]:
+    """Partition and offset, which every message from a topic has."""
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    assert topic is not None
+    assert partition is not None
+    assert offset is not None
+    return Source(topic, partition), offset

@@ -1,0 +1,104 @@
+"""Dead letters, judged again: once what was wrong with one is mended, it takes its place, and its stream goes on."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from psycopg import Connection
+
+from ledger.audit.topics_reader import TopicsReader
+from ledger.settings import Settings
+from projector import database, models
+from projector.deadletters import DeadLetter, once
+from projector.folding import UNFOLDABLE, fold
+from projector.gate import Arrival
+from projector.projection import Projection, Rows
+from projector.records import Item, Records, Refused
+from schemas import registry
+from schemas.registry import Reader, RefusalReader, UndecodableRecord
+from schemas.topics import Topics
+
+FOLDED, WAITING, KEPT, UNREADABLE, UNFOLDED = "folded", "waiting", "kept back", "unreadable", "cannot be folded"
+"""In the read models; readable, and not in them yet; judged, but an earlier event of its stream is still missing, or it
+contradicts one; still as it was."""
+
+# Row locks that stop whoever projects the partition, until the end of the transaction.
+HOLD = "select from checkpoints where topic = %s and partition = %s for update"
+HEAD = "select version from streams where (tenant_id, stream_type, stream_id) = (%s, %s, %s)"
+KNOWN_REFUSAL = "select 1 from refused_commands where command_id = %s"
+
+
+class Fate(NamedTuple):
+    """A dead letter, and what is or has become of it."""
+
+    letter: DeadLetter
+    state: str
+    reason: str
+    """Why not, where it is not in the read models."""
+
+
+def listed(settings: Settings) -> list[Fate]:
+    """Every dead letter, and where it stands now. Changes nothing.
+
+    Raises CannotCheckError where the topic is missing; KafkaException, RegistryUnavailableError,
+    psycopg.OperationalError (retryable).
+    """
+    with _opened(settings) as (connection, records):
+        return [_look(letter, connection, records) for letter in _letters(settings)]
+
+
+def replay(settings: Settings) -> list[Fate]:
+    """Judge every dead letter again; what was folded before stays so. Safe to repeat, beside running projectors.
+
+    Raises as `listed`; OutdatedModelsError.
+    """
+    with _opened(settings) as (connection, records):
+        projections = models.ensure(connection)
+        return [_replay(letter, connection, records, projections) for letter in _letters(settings)]
+
+
+@contextlib.contextmanager
+def _opened(settings: Settings) -> Iterator[tuple[Connection, Records]]:
+    with (
+        registry.connect(settings.schema_registry_url.get_secret_value()) as client,
+        contextlib.closing(database.connect(settings.bi_database_url)) as connection,
+    ):
+        readers = Reader(client), RefusalReader(client)
+        yield connection, Records(Topics(settings.topic_prefix), *readers, settings.residency)
+
+
+def _letters(settings: Settings) -> list[DeadLetter]:
+    reader = TopicsReader(settings)
+    return once(reader.read(reader.ends([Topics(settings.topic_prefix).dead_letters])))
+
+
+def _look(letter: DeadLetter, connection: Connection, records: Records) -> Fate:
+    try:
+        item = records.read(letter.source, letter.value)
+    except UndecodableRecord as error:
+        return Fate(letter, UNREADABLE, str(error))
+    with database.transaction(connection) as cursor:
+        return Fate(letter, FOLDED, "") if _is_in(item, cursor) else Fate(letter, WAITING, letter.reason)
+
+
+def _replay(letter: DeadLetter, connection: Connection, records: Records, projections: tuple[Projection, ...]) -> Fate:
+    try:
+        item = records.read(letter.source, letter.value)
+    except UndecodableRecord as error:
+        return Fate(letter, UNREADABLE, str(error))
+    try:
+        with database.transaction(connection) as cursor:
+            cursor.execute(HOLD, letter.source)
+            fold([item], cursor, projections, records.decode)
+            return Fate(letter, FOLDED, "") if _is_in(item, cursor) else Fate(letter, KEPT, "")
+    except UNFOLDABLE as error:
+        return Fate(letter, UNFOLDED, repr(error))
+
+
+def _is_in(item: Item, cursor: Rows) -> bool:
+    if isinstance(item, Refused):
+        assert item.record
+        return cursor.execute(KNOWN_REFUSAL, [item.record["command_id"]]).fetchone() is not None
+    assert isinstance(item, Arrival)
+    head = cursor.execute(HEAD, item.stream).fetchone()
+    return head is not None and item.version <= head[0]

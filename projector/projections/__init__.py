@@ -1,10 +1,31 @@
-"""The read models, one file each. A new one is a file and an entry here."""
+"""The read models, one file each. A new one is a file that has a `Projection`, and its test."""
+
+import importlib
+import pkgutil
+from collections.abc import Iterable
 
 from projector.projection import Projection
-from projector.projections.balances import BALANCES
-from projector.projections.bets import BETS
-from projector.projections.rounds import ROUNDS
-from projector.projections.sessions import SESSIONS
 
-# In this order in each transaction, so that projectors side by side lock in one order.
-PROJECTIONS: tuple[Projection, ...] = (BALANCES, BETS, ROUNDS, SESSIONS)
+
+def _found() -> list[Projection]:
+    modules = [importlib.import_module(f"{__name__}.{one.name}") for one in pkgutil.iter_modules(__path__)]
+    return [value for module in modules for value in vars(module).values() if isinstance(value, Projection)]
+
+
+def _ordered(projections: Iterable[Projection]) -> tuple[Projection, ...]:
+    """By name, each after those that it needs. Raises KeyError for a need that is no model."""
+    by_name = {projection.name: projection for projection in projections}
+    ordered: dict[str, Projection] = {}
+
+    def put(name: str) -> None:
+        for needed in by_name[name].needs:
+            put(needed)
+        ordered[name] = by_name[name]
+
+    for name in sorted(by_name):
+        put(name)
+    return tuple(ordered.values())
+
+
+# One order for all transactions, so that projectors side by side lock in one order.
+PROJECTIONS = _ordered(_found())

@@ -6,12 +6,28 @@ from typing import Any
 from projector.projection import Admitted, Projection, Rows, incoming, write
 from projector.projections import totals
 from projector.projections.totals import Played, played
+from projector.projections.views import (
+    AS_OF,
+    AS_OF_VERSION,
+    CURRENCY,
+    EXPONENT,
+    GAME,
+    INTEGRATION,
+    MODE,
+    PROVIDER,
+    REGION,
+    TENANT,
+    TRACE,
+    Column,
+    amount,
+    view,
+)
 
 # A table game's round has many players, so bets of several currencies and modes. They are never added up: each has a
 # row of its own. Players are in different partitions, so "last" is by time and event id, not by arrival: a second fold
 # gives the same row.
-DDL = f"""
-create table projections.rounds (
+TABLES = f"""
+create table rounds (
     integration_id text not null,
     round_id text not null,
     currency text not null,
@@ -29,49 +45,23 @@ create table projections.rounds (
     trace_id text not null,
     primary key (integration_id, round_id, currency, mode)
 ) with (fillfactor = 80);
+"""
 
-create view bi.rounds as
-select integration_id, round_id, currency, mode, tenant_id, region, provider_id, game_id, exponent,
-    bets, open_bets, rolled_back_bets,
-    stake_minor, projections.amount(stake_minor, exponent) as stake,
-    free_stake_minor, projections.amount(free_stake_minor, exponent) as free_stake,
-    win_minor, projections.amount(win_minor, exponent) as win,
-    reversed_win_minor, projections.amount(reversed_win_minor, exponent) as reversed_win,
-    award_minor, projections.amount(award_minor, exponent) as award,
-    rolled_back_stake_minor, projections.amount(rolled_back_stake_minor, exponent) as rolled_back_stake,
-    first_at, occurred_at as last_at, stream_version, occurred_at, trace_id
-from projections.rounds;
-comment on view bi.rounds is
-    'Bets of a round, a row per currency and mode (one player: one row). Sums of money: only where mode = ''real''.';
-comment on column bi.rounds.round_id is 'The provider''s id of the round, unique within the integration.';
-comment on column bi.rounds.mode is 'real or demo; demo moves no money.';
-comment on column bi.rounds.game_id is 'Game of the round; null where nobody named it.';
-comment on column bi.rounds.exponent is
-    'Decimals of the currency in this tenant: an amount is minor units / 10^exponent.';
-comment on column bi.rounds.bets is 'Bets that began, rolled back or not.';
-comment on column bi.rounds.open_bets is 'Bets without an end.';
-comment on column bi.rounds.rolled_back_bets is 'Bets that were rolled back.';
-comment on column bi.rounds.stake_minor is
-    'What was paid for all bets, minor units, also for those rolled back; in demo mode, what was staked.';
-comment on column bi.rounds.stake is 'The same, in the currency.';
-comment on column bi.rounds.free_stake_minor is 'What free bets are worth, minor units; nobody paid it.';
-comment on column bi.rounds.free_stake is 'What free bets are worth, in the currency.';
-comment on column bi.rounds.win_minor is 'Wins, minor units, less those taken back.';
-comment on column bi.rounds.win is 'Wins, in the currency, less those taken back.';
-comment on column bi.rounds.reversed_win_minor is 'Wins that were taken back, minor units.';
-comment on column bi.rounds.reversed_win is 'Wins that were taken back, in the currency.';
-comment on column bi.rounds.award_minor is
-    'Promotions, jackpots and payouts that named the round, minor units, less those taken back.';
-comment on column bi.rounds.award is 'The same, in the currency.';
-comment on column bi.rounds.rolled_back_stake_minor is
-    'Stakes that went back to the player, minor units. The house''s result: stake - rolled_back_stake - win.';
-comment on column bi.rounds.rolled_back_stake is 'Stakes that went back to the player, in the currency.';
-comment on column bi.rounds.first_at is 'When the ledger recorded the first event of the round.';
-comment on column bi.rounds.last_at is 'When the ledger recorded the last event of the round so far.';
-comment on column bi.rounds.stream_version is 'Version of that event in its player''s stream.';
-comment on column bi.rounds.occurred_at is 'The same as last_at.';
-comment on column bi.rounds.trace_id is 'Trace of the callback that caused it.';
-"""  # noqa: S608  # our own constants
+VIEWS = view(
+    "bi.rounds",
+    "Bets of a round, a row per currency and mode (one player: one row). Sums of money: only where mode = 'real'.",
+    [
+        TENANT, REGION, INTEGRATION, PROVIDER,
+        Column("round_id", "The provider's id of the round, unique within the integration."),
+        GAME, MODE, CURRENCY, EXPONENT,
+        *totals.view_columns(),
+        *amount("award", "Promotions, jackpots and payouts that named the round, less those taken back."),
+        Column("first_at", "When the ledger recorded the first event of the round (timestamptz, UTC)."),
+        Column("last_at", "When the ledger recorded the last event of the round (timestamptz, UTC).", "occurred_at"),
+        AS_OF_VERSION._replace(meaning="Version of that event in its player's stream."), AS_OF, TRACE,
+    ],
+    "from rounds",
+)  # fmt: skip
 
 COLUMNS = f"""
     integration_id text, round_id text, currency text, mode text, tenant_id text, region text, provider_id text,
@@ -80,7 +70,7 @@ COLUMNS = f"""
 """
 
 MERGE = f"""
-insert into projections.rounds as r
+insert into rounds as r
 select * from {incoming(COLUMNS)}
 order by integration_id, round_id, currency, mode
 on conflict (integration_id, round_id, currency, mode) do update set
@@ -126,4 +116,4 @@ def _add(record: dict[str, Any], part: Played, round_id: str, rounds: dict[Key, 
     row[SUMS.stop :] = min(first, occurred_at), *(last if last[:2] > known[:2] else known)
 
 
-ROUNDS = Projection("rounds", 2, DDL, apply)
+ROUNDS = Projection("rounds", 3, TABLES, VIEWS, apply)

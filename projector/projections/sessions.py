@@ -6,9 +6,25 @@ from typing import Any
 from projector.projection import Admitted, Projection, Rows, incoming, write
 from projector.projections import totals
 from projector.projections.totals import played
+from projector.projections.views import (
+    AS_OF,
+    AS_OF_VERSION,
+    CURRENCY,
+    EXPONENT,
+    GAME,
+    INTEGRATION,
+    MODE,
+    PLAYER,
+    PROVIDER,
+    REGION,
+    TENANT,
+    TRACE,
+    Column,
+    view,
+)
 
-DDL = f"""
-create table projections.sessions (
+TABLES = f"""
+create table sessions (
     session_id text primary key,
     integration_id text not null,
     tenant_id text not null,
@@ -30,49 +46,27 @@ create table projections.sessions (
     occurred_at timestamptz not null,
     trace_id text not null
 ) with (fillfactor = 70);
+"""
 
-create view bi.sessions as
-select session_id, integration_id, tenant_id, region, player_id, provider_id, mode, game_id, locale,
-    jurisdiction, currency, exponent,
-    started_at, expires_at, ended_at, end_reason, bets, open_bets, rolled_back_bets,
-    stake_minor, projections.amount(stake_minor, coalesce(exponent, 0)) as stake,
-    free_stake_minor, projections.amount(free_stake_minor, coalesce(exponent, 0)) as free_stake,
-    win_minor, projections.amount(win_minor, coalesce(exponent, 0)) as win,
-    reversed_win_minor, projections.amount(reversed_win_minor, coalesce(exponent, 0)) as reversed_win,
-    rolled_back_stake_minor, projections.amount(rolled_back_stake_minor, coalesce(exponent, 0)) as rolled_back_stake,
-    stream_version, occurred_at, trace_id
-from projections.sessions;
-comment on view bi.sessions is
-    'One row per session, with what was played in it. Sums of money: only where mode = ''real''.';
-comment on column bi.sessions.mode is 'real or demo; demo moves no money.';
-comment on column bi.sessions.game_id is 'The operator''s id of the game.';
-comment on column bi.sessions.locale is 'BCP 47 tag of the player''s language.';
-comment on column bi.sessions.jurisdiction is
-    'Where the player plays, as the launch said: ISO 3166 or the operator''s word.';
-comment on column bi.sessions.exponent is 'Decimals of the currency in this tenant; null before the first bet.';
-comment on column bi.sessions.started_at is 'When the ledger recorded its start.';
-comment on column bi.sessions.expires_at is 'From then on it takes no bets; settlements and rollbacks pass.';
-comment on column bi.sessions.ended_at is
-    'When the ledger recorded its end; null for one that runs or has only expired.';
-comment on column bi.sessions.end_reason is 'Why it ended.';
-comment on column bi.sessions.bets is 'Bets that began, rolled back or not.';
-comment on column bi.sessions.open_bets is 'Bets without an end.';
-comment on column bi.sessions.rolled_back_bets is 'Bets that were rolled back.';
-comment on column bi.sessions.stake_minor is
-    'What was paid for all bets, minor units, also for those rolled back; in demo mode, what was staked.';
-comment on column bi.sessions.stake is 'The same, in the currency.';
-comment on column bi.sessions.free_stake_minor is 'What free bets are worth, minor units; nobody paid it.';
-comment on column bi.sessions.free_stake is 'What free bets are worth, in the currency.';
-comment on column bi.sessions.win_minor is 'Wins, minor units, less those taken back.';
-comment on column bi.sessions.win is 'Wins, in the currency, less those taken back.';
-comment on column bi.sessions.reversed_win_minor is 'Wins that were taken back, minor units.';
-comment on column bi.sessions.reversed_win is 'Wins that were taken back, in the currency.';
-comment on column bi.sessions.rolled_back_stake_minor is 'Stakes that went back to the player, minor units.';
-comment on column bi.sessions.rolled_back_stake is 'Stakes that went back to the player, in the currency.';
-comment on column bi.sessions.stream_version is 'Version in the player''s stream of the session''s last event.';
-comment on column bi.sessions.occurred_at is 'When the ledger recorded that event.';
-comment on column bi.sessions.trace_id is 'Trace of the callback that caused it.';
-"""  # noqa: S608  # our own constants
+VIEWS = view(
+    "bi.sessions",
+    "One row per session, with what was played in it. Sums of money: only where mode = 'real'.",
+    [
+        TENANT, REGION, INTEGRATION, PROVIDER,
+        Column("session_id", "Id of the session."),
+        PLAYER, MODE, GAME._replace(meaning="The operator's id of the game."),
+        Column("locale", "BCP 47 tag of the player's language."),
+        Column("jurisdiction", "Where the player plays, as the launch said: ISO 3166 or the operator's word."),
+        CURRENCY, EXPONENT._replace(meaning="Decimals of the currency in this tenant; null before the first bet."),
+        Column("started_at", "When the ledger recorded its start (timestamptz, UTC)."),
+        Column("expires_at", "From then on it takes no bets; settlements and rollbacks pass (timestamptz, UTC)."),
+        Column("ended_at", "When the ledger recorded its end; null for one that runs or has only expired."),
+        Column("end_reason", "Why it ended."),
+        *totals.view_columns(exponent="coalesce(exponent, 0)"),
+        AS_OF_VERSION, AS_OF, TRACE,
+    ],
+    "from sessions",
+)  # fmt: skip
 
 STARTED_COLUMNS = """
     session_id text, integration_id text, tenant_id text, region text, player_id text, provider_id text, mode text,
@@ -84,12 +78,12 @@ STEP_COLUMNS = f"""
 """
 
 STARTED = f"""
-insert into projections.sessions
+insert into sessions
 select * from {incoming(f"{STARTED_COLUMNS}, {STEP_COLUMNS}")}
 """  # noqa: S608  # our own constants
 
 CHANGED = f"""
-update projections.sessions s set
+update sessions s set
     exponent = coalesce(e.exponent, s.exponent),
     ended_at = coalesce(e.ended_at, s.ended_at),
     end_reason = coalesce(e.end_reason, s.end_reason),
@@ -148,4 +142,4 @@ def _step(record: dict[str, Any], session_id: str, steps: dict[str, Row]) -> Row
     return step
 
 
-SESSIONS = Projection("sessions", 3, DDL, apply)
+SESSIONS = Projection("sessions", 4, TABLES, VIEWS, apply)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from ledger.core.commands import DEMO
 from ledger.core.postings import HOUSE
+from projector.projections.views import Column, amount
 
 
 class Totals(NamedTuple):
@@ -41,6 +42,24 @@ COLUMNS = ", ".join(f"{name} {'integer' if name.endswith('bets') else 'bigint'}"
 """As `projection.incoming` wants them."""
 
 DDL = ",\n    ".join(f"{column} not null" for column in COLUMNS.split(", "))
+
+
+def view_columns(exponent: str = "exponent") -> list[Column]:
+    """What a view tells of them; awards only where it has some."""
+    return [
+        Column("bets", "Bets that began, rolled back or not."),
+        Column("open_bets", "Bets without an end."),
+        Column("rolled_back_bets", "Bets that were rolled back."),
+        *amount("stake", "Paid for all bets, also for those rolled back; in demo mode, staked.", exponent=exponent),
+        *amount("free_stake", "What free bets are worth; nobody paid it.", exponent=exponent),
+        *amount("win", "Wins, less those taken back.", exponent=exponent),
+        *amount("reversed_win", "Wins that were taken back.", exponent=exponent),
+        *amount(
+            "rolled_back_stake",
+            "Stakes that went back to the player. The house's result: stake - rolled_back_stake - win.",
+            exponent=exponent,
+        ),
+    ]
 
 
 def added(table: str, row: str) -> str:

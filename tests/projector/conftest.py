@@ -1,6 +1,8 @@
 """A read models' database, topics and a publisher for each test."""
 
 import contextlib
+import random
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,8 +19,9 @@ from projector.consumer import project
 from schemas import registry, topics
 from schemas.topics import Topics
 from tests.projector import reference
-from tests.projector.history import Ledger, Publisher, decoded
-from tests.servers import Servers
+from tests.projector.folded import PACE_US, Folded, fold
+from tests.projector.history import Ledger, Publisher, decoded, random_ledger
+from tests.servers import Servers, fresh_database
 
 PARTITIONS = 3
 
@@ -115,3 +118,14 @@ class ReadModels:
 @pytest.fixture
 def read_models(settings: Settings) -> ReadModels:
     return ReadModels(settings)
+
+
+@pytest.fixture(scope="session")
+def folded(servers: Servers) -> Iterator[Folded]:
+    """One history of some days, folded once for the tests of all models; they only read."""
+    seed = secrets.randbits(32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    records = decoded(random_ledger(rng, 1500, PACE_US).recorded)
+    with fresh_database(servers.bi_database_url) as url, fold(url, records, rng) as folded:
+        yield folded

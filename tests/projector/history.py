@@ -44,7 +44,6 @@ from ledger.recording import Head, Recorded, StreamKey, record
 from schemas.events import BY_FINGERPRINT
 
 START_US = 1_750_000_000_000_000
-HOUR_US = 3_600_000_000
 TENANTS = ("brand-a", "brand-b")
 CURRENCIES = {"EUR": 2, "JPY": 0}
 
@@ -58,6 +57,8 @@ class Ledger:
     recorded: list[Recorded] = field(default_factory=list)
     now: int = START_US
     commands: int = 0
+    pace_us: int = 1000
+    """Time from one command to the next."""
 
     def ask(
         self,
@@ -70,7 +71,7 @@ class Ledger:
     ) -> Mapping[str, str]:
         """Submit a command. Returns its result; empty where it was refused."""
         self.commands += 1
-        self.now += 1000
+        self.now += self.pace_us
         number = f"{self.commands:032x}"
         integration_id = integration and f"{tenant_id}/eu/{integration}"
         origin = Origin(tenant_id, "eu", integration_id, integration, "test", f"key-{number}", f"trace-{number}")
@@ -108,7 +109,7 @@ class Ledger:
     ) -> str:
         result = self.ask(
             StartSession, tenant_id, integration=integration, player=player, currency=currency, game_id="game-1", locale=None, mode=mode,
-            expires_at=self.now + HOUR_US,
+            expires_at=self.now + 3600 * 1000 * self.pace_us,
         )  # fmt: skip
         return result["session_id"]
 
@@ -146,9 +147,9 @@ class Ledger:
         return [entity for entity in self.state.entities.values() if isinstance(entity, Wallet)]
 
 
-def random_ledger(rng: random.Random, commands: int) -> Ledger:
+def random_ledger(rng: random.Random, commands: int, pace_us: int = 1000) -> Ledger:
     """All kinds of commands, in all orders, on few players and rounds; many are refused, as in life."""
-    ledger = Ledger()
+    ledger = Ledger(pace_us=pace_us)
     sessions: list[tuple[str, str, str, str]] = []
     bets: list[tuple[str, str, str, str, str]] = []
     for tenant_id in TENANTS:
@@ -241,7 +242,7 @@ def random_ledger(rng: random.Random, commands: int) -> Ledger:
 
 def _ask_as_dialects_do(ledger: Ledger, rng: random.Random, tenant_id: str, player: str, integration: str) -> None:
     """Players named, few ids and rounds, foreign money: most of it meets something."""
-    ledger.state.put(Rate(tenant_id, "USD", "EUR", 2, 3, 3, "bank", ledger.now))
+    ledger.state.put(Rate(tenant_id, "USD", "EUR", 2, 3, 3, "bank", ledger.now + ledger.pace_us))
     policy = Policy(
         capture=rng.choice((AT_SETTLEMENT, AT_AUTHORIZATION)),
         rollback_of_settled=rng.choice((REFUSE, REFUND, REVERSE, ACKNOWLEDGE)),

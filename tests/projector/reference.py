@@ -12,7 +12,7 @@ Rows = dict[tuple[Any, ...], dict[str, Any]]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 KEYS = {
     "balances": ("tenant_id", "player_id", "currency"),
-    "tenant_accounts": ("tenant_id", "currency", "account"),
+    "tenant_accounts": ("tenant_id", "region", "currency", "account"),
     "bets": ("integration_id", "bet_id"),
     "rounds": ("integration_id", "round_id", "currency", "mode"),
     "sessions": ("session_id",),
@@ -33,15 +33,16 @@ def fold(records: Iterable[dict[str, Any]]) -> dict[str, Rows]:
 def stored(connection: Connection[Any]) -> dict[str, Rows]:
     """What each view holds, in minor units."""
     return {
-        view: {tuple(row[key] for key in keys): _without_decimals(row) for row in _select(connection, view)}
+        view: {tuple(row[key] for key in keys): row for row in selected(connection, view)}
         for view, keys in KEYS.items()
     }
 
 
-def _select(connection: Connection[Any], view: str) -> list[dict[str, Any]]:
+def selected(connection: Connection[Any], view: str) -> list[dict[str, Any]]:
+    """The rows of a view, in minor units."""
     cursor = connection.execute(f"select * from bi.{view}")
     names = [column.name for column in cursor.description or []]
-    return [dict(zip(names, row, strict=True)) for row in cursor]
+    return [_without_decimals(dict(zip(names, row, strict=True))) for row in cursor]
 
 
 def _without_decimals(row: dict[str, Any]) -> dict[str, Any]:
@@ -57,8 +58,8 @@ def _without_decimals(row: dict[str, Any]) -> dict[str, Any]:
 
 def _as_of(row: dict[str, Any], record: dict[str, Any]) -> None:
     row |= {
-        "stream_version": record["stream_version"],
-        "occurred_at": moment(record["occurred_at"]),
+        "as_of_version": record["stream_version"],
+        "as_of": moment(record["occurred_at"]),
         "trace_id": record["trace_id"],
     }
 
@@ -76,6 +77,7 @@ def _balances(record: dict[str, Any], views: dict[str, Rows]) -> None:
     for name, value in zip(KEYS["balances"], key, strict=True):
         wallet[name] = value
     wallet |= {"region": record["region"], "exponent": payload["exponent"]}
+    wallet.setdefault("opened_at", moment(record["occurred_at"]))
     for account in ("cash", "bonus", "held", "receivable"):
         wallet.setdefault(f"{account}_minor", 0)
     _as_of(wallet, record)
@@ -83,15 +85,16 @@ def _balances(record: dict[str, Any], views: dict[str, Rows]) -> None:
         if f"{posting['account']}_minor" in wallet:
             wallet[f"{posting['account']}_minor"] += posting["amount_minor"]
             continue
-        account = views["tenant_accounts"][tenant_id, posting["currency"], posting["account"]]
+        account = views["tenant_accounts"][tenant_id, record["region"], posting["currency"], posting["account"]]
         account |= {
             "tenant_id": tenant_id,
+            "region": record["region"],
             "currency": posting["currency"],
             "account": posting["account"],
             "exponent": _exponents(payload)[posting["currency"]],
         }
         account["balance_minor"] = account.get("balance_minor", 0) + posting["amount_minor"]
-        account["occurred_at"] = max(account.get("occurred_at", EPOCH), moment(record["occurred_at"]))
+        account["as_of"] = max(account.get("as_of", EPOCH), moment(record["occurred_at"]))
 
 
 def _exponents(payload: dict[str, Any]) -> dict[str, int]:
@@ -121,7 +124,7 @@ BET = dict.fromkeys(
         "asked_exponent",
         "asked_stake_minor",
     ]
-) | {"final": False, "stake_minor": 0, "stake_cash_minor": 0, "stake_bonus_minor": 0, "win_minor": 0}
+) | {"final": False, "stake_minor": 0, "stake_cash_minor": 0, "stake_bonus_minor": 0, "win_minor": 0, "held_minor": 0}
 
 
 def _bets(record: dict[str, Any], views: dict[str, Rows]) -> None:
@@ -148,29 +151,31 @@ def _bet(record: dict[str, Any], bet: dict[str, Any]) -> None:
     match record["event_type"]:
         case "bet.authorized":
             bet |= {"status": "open", "authorized_at": now, "authorize_trace_id": trace_id}
+            if payload["capture"] == "settlement":
+                bet["held_minor"] = payload["stake_cash_minor"] + payload["stake_bonus_minor"]
             if asked := payload["conversion"]:
                 bet |= {"asked_currency": asked["currency"], "asked_exponent": asked["exponent"]}
                 bet["asked_stake_minor"] = asked["amount_minor"]
         case "bet.settled":
             if payload["was_open"] and payload["ends_bet"]:
-                bet["status"] = "settled"
+                bet |= {"status": "settled", "held_minor": 0}
             bet["win_minor"] += payload["win_minor"]
             bet |= {"settlement_id": payload["settlement_id"], "settled_at": now, "settle_trace_id": trace_id}
         case "bet.rolled_back" | "bet.tombstoned" as kind:
-            bet["status"] = "rolled_back" if kind == "bet.rolled_back" else "tombstoned"
+            bet |= {"status": "rolled_back" if kind == "bet.rolled_back" else "tombstoned", "held_minor": 0}
             bet["win_minor"] -= payload.get("win_reversed_minor", 0)
             bet |= {"rolled_back_at": now, "rollback_id": payload["rollback_id"]}
             bet |= {"rollback_reason": payload["reason"], "rollback_trace_id": trace_id}
         case "wallet.debit.reversal":
             bet["win_minor"] -= payload["amount_minor"]
             if payload["reopens_bet"]:
-                bet["status"] = "open"
+                bet |= {"status": "open", "held_minor": payload["held_minor"]}
         case "bet.reinstated":
-            bet["status"] = "open"
+            bet |= {"status": "open", "held_minor": payload["held_minor"]}
         case "bet.finalized":
             bet["final"] = True
         case "round.finished":
-            bet["status"] = "settled"
+            bet |= {"status": "settled", "held_minor": 0}
 
 
 NOTHING = dict.fromkeys(

@@ -10,8 +10,8 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from prometheus_client import REGISTRY
 
-from projector import database
-from projector.checkpoint import Checkpoint, CheckpointMovedError
+from projector import database, models
+from projector.checkpoint import Checkpoint, CheckpointMovedError, Source, Step
 from projector.consumer import CheckpointOutsideTopicError, refold
 from tests.projector.history import Ledger, random_ledger
 
@@ -19,7 +19,7 @@ from tests.projector.history import Ledger, random_ledger
 DIES = """
 import os, signal, sys, threading
 from ledger.settings import Settings
-from projector import consumer
+from projector import consumer, models
 from projector.projection import Projection
 
 left = int(sys.argv[1])
@@ -30,7 +30,8 @@ def die(events, cursor):
     if not left:
         os.kill(os.getpid(), signal.SIGKILL)
 
-consumer.PROJECTIONS = (*consumer.PROJECTIONS, Projection("power cut", 1, "", die))
+ensure = models.ensure
+models.ensure = lambda connection: (*ensure(connection), Projection("power cut", 1, "", "", die))
 consumer.project(Settings(), threading.Event(), until_caught_up=True)
 """
 
@@ -116,18 +117,20 @@ def test_two_owners_of_one_partition_fold_each_event_once(settings, publisher, r
 def test_zombie_s_transaction_fails(settings):
     """A checkpoint moves only from where its owner last saw it; whoever lost it changes nothing."""
     with database.connect(settings.bi_database_url) as connection:
-        database.ensure_models(connection)
-        zombie, owner = Checkpoint("t"), Checkpoint("t")
+        models.ensure(connection)
+        zombie, owner = Checkpoint(), Checkpoint()
+        first, second = Source("t", 0), Source("t", 1)
         with database.transaction(connection) as cursor:
-            zombie.load(cursor, [0, 1])
-            owner.load(cursor, [0, 1])
+            zombie.load(cursor, [first, second])
+            owner.load(cursor, [first, second])
         with database.transaction(connection) as cursor:
-            owner.advance(cursor, {1: 10})
+            owner.advance(cursor, {second: Step(10)})
         with pytest.raises(CheckpointMovedError), database.transaction(connection) as cursor:
-            zombie.advance(cursor, {0: 5, 1: 7})
-        assert connection.execute(
-            "select partition, next_offset from projections.checkpoints order by 1"
-        ).fetchall() == [(0, 0), (1, 10)]
+            zombie.advance(cursor, {first: Step(5), second: Step(7)})
+        assert connection.execute("select partition, next_offset from checkpoints order by 1").fetchall() == [
+            (0, 0),
+            (1, 10),
+        ]
 
 
 def test_refold_under_a_running_projector(settings, publisher, read_models):
@@ -161,7 +164,7 @@ def test_models_of_another_version_are_refused(settings, read_models):
     read_models.catch_up()
     with database.connect(settings.bi_database_url) as connection:
         connection.execute("update projections.models set version = 99 where name = 'bets'")
-    with pytest.raises(database.OutdatedModelsError, match=r"bets \(there 99, here 2\).*--refold"):
+    with pytest.raises(models.OutdatedModelsError, match=r"newer code: bets \(there 99, here .*--refold"):
         read_models.catch_up()
     refold(settings)
     read_models.catch_up()

@@ -1,0 +1,144 @@
+"""What one look at the database cannot tell: how many events a second, the dead letters, and the last tree head."""
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import psycopg
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from psycopg import Connection
+from pydantic import SecretStr
+
+from ledger.evidence.heads import HeadError, SignedHead
+from ledger.evidence.keys import AnchorKeyError, trusted_keys
+from ledger.settings import Settings
+from projector.page import figures
+from schemas.topics import Topics
+
+EVERY_S = 5.0
+SAMPLES = 181  # a quarter of an hour
+KAFKA_TIMEOUT_S = 3.0
+
+
+class Seen(NamedTuple):
+    """What the watch has seen so far."""
+
+    rates: Sequence[float] = ()
+    """Records of the events' topic folded per second, the newest last."""
+    dead_letters: int | None = None
+    head: SignedHead | None = None
+    head_is_valid: bool | None = None
+    """None: this process has no public key to check it with."""
+    kafka: str | None = "Kafka was not asked yet."
+    """Why the last three may be missing or old."""
+
+
+class Watch:
+    """A thread of its own with its own connections: neither the projector nor a reader waits for it."""
+
+    def __init__(self, settings: Settings, database_url: SecretStr) -> None:
+        self._settings = settings
+        self._database_url = database_url
+        self._topics = Topics(settings.topic_prefix)
+        self._samples: deque[tuple[float, int]] = deque(maxlen=SAMPLES)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="page-watch", daemon=True)
+        self.seen = Seen()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join(2 * KAFKA_TIMEOUT_S)
+
+    def _run(self) -> None:
+        consumer = _consumer(self._settings)
+        connection: Connection[Any] | None = None
+        while not self._stopped.is_set():
+            try:
+                connection = connection or figures.connect(self._database_url)
+                folded = figures.folded_records(connection, self._topics.events)
+                if folded is not None:
+                    self._samples.append((time.monotonic(), folded))
+            except psycopg.Error:  # the page says so itself
+                with contextlib.suppress(psycopg.Error):
+                    if connection:
+                        connection.close()
+                connection = None
+            self.seen = self._look_at_kafka(consumer)
+            self._stopped.wait(EVERY_S)
+        consumer.close()
+        if connection:
+            connection.close()
+
+    def _look_at_kafka(self, consumer: Consumer) -> Seen:
+        seen = self.seen._replace(rates=rates(self._samples), kafka=None)
+        try:
+            head = _last_head(consumer, self._topics.anchors)
+            return seen._replace(
+                dead_letters=_records(consumer, self._topics.dead_letters), head=head, head_is_valid=self._valid(head)
+            )
+        except KafkaException as error:
+            return seen._replace(kafka=f"Kafka does not answer: {error.args[0].str()}")
+
+    def _valid(self, head: SignedHead | None) -> bool | None:
+        try:
+            return head.valid(trusted_keys(self._settings)) if head else None
+        except AnchorKeyError:
+            return None
+
+
+def rates(samples: Sequence[tuple[float, int]]) -> list[float]:
+    """Records per second between one sample and the next; none where the models began anew in between."""
+    return [max(0, later - earlier) / (until - since) for (since, earlier), (until, later) in pairwise(samples)]
+
+
+def _records(consumer: Consumer, topic: str) -> int:
+    """Records that a topic holds. Raises KafkaException."""
+    found = consumer.list_topics(topic, timeout=KAFKA_TIMEOUT_S).topics[topic]
+    if found.error:
+        return 0
+    ends = [consumer.get_watermark_offsets(TopicPartition(topic, n), KAFKA_TIMEOUT_S) for n in found.partitions]
+    return sum(high - low for low, high in ends)
+
+
+def _last_head(consumer: Consumer, topic: str) -> SignedHead | None:
+    """The newest tree head; None where there is none. Raises KafkaException."""
+    try:
+        low, high = consumer.get_watermark_offsets(TopicPartition(topic, 0), KAFKA_TIMEOUT_S)
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            return None
+        raise
+    if high == low:
+        return None
+    consumer.assign([TopicPartition(topic, 0, high - 1)])
+    message = consumer.poll(KAFKA_TIMEOUT_S)
+    consumer.unassign()
+    if message is None:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"{topic} gave no record"))  # noqa: SLF001, its name
+    if message.error():
+        raise KafkaException(message.error())
+    try:
+        return SignedHead.parse(message.value() or b"")
+    except HeadError:
+        return None
+
+
+def _consumer(settings: Settings) -> Consumer:
+    """It assigns partitions to itself and commits nothing: no group ever exists."""
+    return Consumer(
+        {
+            "bootstrap.servers": settings.kafka_bootstrap_servers,
+            "group.id": f"{settings.topic_prefix}{settings.projector_group}-page",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "latest",
+            "log_level": 0,
+            "error_cb": lambda _: None,
+        }
+    )

@@ -1,0 +1,267 @@
+"""Who sees what of the read models: rows by tenant and region, players or their pseudonyms."""
+
+import contextlib
+import random
+import secrets
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from ledger.acts import By
+from projector import access, grants, models
+from tests.projector.folded import Folded, fold
+from tests.projector.history import decoded, random_ledger
+from tests.servers import Servers, fresh_database
+
+BY = By("dba", "a test")
+PLAYER_COLUMNS = "player_id", "stream_id", "wallet_id"
+LEAK = """
+create function pg_temp.leak(anything text) returns boolean cost 0.0000001 language plpgsql as $$
+begin raise notice 'leaked %', anything; return true; end $$
+"""
+
+Query = Callable[..., list[Any]]
+
+
+@pytest.fixture(scope="module")
+def books(servers: Servers) -> Iterator[Folded]:
+    """Two tenants' books in two regions."""
+    seed = secrets.randbits(32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    records = decoded(random_ledger(rng, 300).recorded)
+    for record in records:
+        if record["tenant_id"] == "brand-b":
+            record["region"] = "br"
+    with fresh_database(servers.bi_database_url) as url, fold(url, records, rng) as books:
+        yield books
+
+
+@pytest.fixture
+def reader(books: Folded) -> Iterator[Callable[..., Query]]:
+    """A login of the read models' database with the given scopes; asks as that role."""
+    roles: list[str] = []
+    with contextlib.ExitStack() as stack:
+
+        def make(*scopes: tuple[str, str, bool]) -> Query:
+            role = f"reader_{secrets.token_hex(4)}"
+            books.connection.execute(sql.SQL("create role {} login").format(sql.Identifier(role)))
+            roles.append(role)
+            for tenant_id, region, players in scopes:
+                grants.grant(books.connection, role, tenant_id, region, may_see_players=players, by=BY)
+            url = make_conninfo(books.connection.info.dsn, password=books.connection.info.password, options="")
+            connection = stack.enter_context(psycopg.connect(url, autocommit=True))
+            connection.execute(sql.SQL("set session authorization {}").format(sql.Identifier(role)))
+
+            def query(statement: str) -> list[Any]:
+                notices: list[str] = []
+                connection.add_notice_handler(lambda notice: notices.append(str(notice.message_primary)))
+                rows = connection.execute(statement).fetchall() if not statement.startswith("\n") else None
+                if rows is None:
+                    connection.execute(statement)
+                    return []
+                return [*rows, *notices]
+
+            query.role = role  # type: ignore[attr-defined]
+            return query
+
+        yield make
+    for role in roles:
+        books.connection.execute(sql.SQL("drop owned by {}; drop role {}").format(*[sql.Identifier(role)] * 2))
+    books.connection.execute("delete from access.grants")
+
+
+def views(books: Folded) -> dict[str, dict[str, str]]:
+    """The columns of each view of `bi`, with their types."""
+    found: dict[str, dict[str, str]] = {}
+    for view, column, kind in books.query(
+        "select table_name, column_name, data_type from information_schema.columns where table_schema = 'bi'"
+    ):
+        found.setdefault(view, {})[column] = kind
+    return found
+
+
+def of_tenants(books: Folded) -> list[str]:
+    return sorted(view for view, columns in views(books).items() if "tenant_id" in columns)
+
+
+def test_every_table_and_view_of_a_tenant_names_its_region(books: Folded) -> None:
+    """A row says whose it is and where it may be held; only the projector's own streams are of all regions of a tenant."""
+    tables: dict[str, set[str]] = {}
+    for table, column in books.query(
+        "select table_name, column_name from information_schema.columns where table_schema = 'projections'"
+    ):
+        tables.setdefault(table, set()).add(column)
+    without = {table for table, columns in tables.items() if not {"tenant_id", "region"} <= columns}
+    assert without == access.OF_NO_TENANT | {"streams", "parked_events", "refused_commands"}
+    without = {view for view, columns in views(books).items() if not {"tenant_id", "region"} <= columns.keys()}
+    assert without == {"freshness", "models", "parked_streams", "statement_months"}
+
+
+def test_nobody_without_a_grant_sees_anything(reader: Callable[..., Query]) -> None:
+    """A login that was granted nothing cannot even look into a schema of ours."""
+    query = reader()
+    for table in ("bi.bets", "bi_masked.bets", "projections.bets", "access.grants", "access.masking_keys"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            query(f"select count(*) from {table}")
+
+
+def test_a_reader_sees_the_rows_of_his_scopes(books: Folded, reader: Callable[..., Query]) -> None:
+    """In every view, and by every count of it, a reader has the rows of the tenants and regions that he was granted; the owner has all."""
+    both = {(tenant, "eu" if tenant == "brand-a" else "br") for tenant in ("brand-a", "brand-b")}
+    whole, a, br, nothing = (
+        reader(("*", "*", True)), reader(("brand-a", "eu", True)), reader(("*", "br", True)),
+        reader(("brand-a", "br", True)),
+    )  # fmt: skip
+    assert {row[:2] for row in books.query("select distinct tenant_id, region from bi.bets")} == both
+    for view in of_tenants(books):
+        having = "tenant_id, region" if "region" in views(books)[view] else "tenant_id, null"
+        statement = f"select {having}, count(*) from bi.{view} group by 1, 2 order by 1"
+        rows = books.query(statement)
+        assert whole(statement) == rows, view
+        assert a(statement) == [row for row in rows if row[:2] == ("brand-a", "eu")], view
+        assert br(statement) == [row for row in rows if row[1] == "br"], view
+        assert nothing(statement) == [], view
+    assert a("select distinct tenant_id from bi.balances_at(now())") == [("brand-a",)]
+
+
+def test_a_function_of_the_reader_gets_no_row_of_others(reader: Callable[..., Query]) -> None:
+    """A cheap function in a condition is asked only about rows that pass the policy, and a changed search_path turns none of our functions into the reader's."""
+    query = reader(("brand-a", "eu", True), ("brand-b", "br", False))
+    query(LEAK)
+    for view in ("bets", "balances", "player_statements"):
+        told = query(f"select count(*) from bi.{view} where pg_temp.leak(tenant_id || player_id)")
+        assert any(str(one).startswith("leaked brand-a") for one in told), view
+        assert not any("brand-b" in str(one) for one in told), view
+    query("\ncreate function pg_temp.sha256(secret bytea) returns bytea language plpgsql as "
+          "$$begin raise notice 'leaked %', secret; return ''; end $$")  # fmt: skip
+    query("\nset search_path = pg_temp, pg_catalog")
+    assert not any("leaked" in str(one) for one in query("select player_id from bi_masked.balances"))
+
+
+def test_parked_streams_and_offsets_are_for_those_who_may_see_them(books: Folded, reader: Callable[..., Query]) -> None:
+    """A parked stream, which names a player, is seen by who was granted its tenant in all regions; offsets, which count all tenants' records, by who sees all."""
+    with books.connection.transaction(force_rollback=False):
+        books.connection.execute(
+            "insert into streams values ('brand-b', 'player', 'zoe', 3, '', 'gap', now()) on conflict do nothing"
+        )
+        books.connection.execute(
+            "insert into checkpoints values ('t', 0, 7, 1, 9, now(), now(), now()) on conflict do nothing"
+        )
+    offsets = "select next_offset, end_offset, waiting_records from bi.freshness where topic = 't'"
+    parked = "select stream_id from bi.parked_streams"
+    assert (reader(("*", "*", True))(offsets), books.query(parked)) == ([(7, 9, 2)], [("zoe",)])
+    for scope, seen in ((("brand-a", "*"), []), (("brand-b", "br"), []), (("brand-b", "*"), [("zoe",)])):
+        query = reader((*scope, True))
+        assert (query(parked), query(offsets)) == (seen, [(None, None, 2)]), scope
+
+
+def test_an_analyst_sees_no_player(books: Folded, reader: Callable[..., Query]) -> None:
+    """Every view exists masked, and shows the same rows with pseudonyms: no cell holds a player's id, and each player has one pseudonym per tenant. Schema bi and the keys stay shut."""
+    players = {record["player_id"] for record in books.records if record["player_id"]} | {"zoe"}
+    query = reader(("*", "*", False))
+    for view, columns in views(books).items():
+        rows = query(f"select v::text from bi_masked.{view} v")
+        assert len(rows) == books.query(f"select count(*) from bi.{view}")[0][0], view
+        cells = [cell for (row,) in rows for cell in row.strip("()").replace('"', "").split(",")]
+        assert not players & set(cells), view
+        assert not any(f"/{player}" in cell or f"{player}/" in cell for cell in set(cells) for player in players), view
+        if masked := [column for column in PLAYER_COLUMNS if column in columns]:
+            expected = books.query(
+                f"select count(distinct (tenant_id, {masked[0]})) from bi.{view} where {masked[0]} is not null"
+            )
+            assert query(f"select count(distinct {masked[0]}) from bi_masked.{view}") == expected, view
+    for shut in ("bi.bets", "access.masking_keys"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            query(f"select * from {shut}")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        query("select access.pseudonym('key', 'anna')")
+
+
+def test_players_of_one_tenant_and_pseudonyms_of_another(reader: Callable[..., Query]) -> None:
+    """Who may see the players of one tenant sees only the pseudonyms of another that he was granted without them."""
+    query = reader(("brand-a", "*", True), ("brand-b", "*", False))
+    assert query("select distinct tenant_id from bi.balances") == [("brand-a",)]
+    assert query("select distinct tenant_id from bi_masked.balances order by 1") == [("brand-a",), ("brand-b",)]
+
+
+def test_a_new_key_makes_new_pseudonyms(books: Folded, reader: Callable[..., Query]) -> None:
+    """With a tenant's key its pseudonyms change, and nobody else's."""
+    query = reader(("*", "*", False))
+    statement = "select tenant_id, array_agg(player_id order by 1) from bi_masked.balances group by 1 order by 1"
+    before = dict(query(statement))
+    grants.rotate_key(books.connection, "brand-a", by=BY)
+    after = dict(query(statement))
+    assert not set(before["brand-a"]) & set(after["brand-a"])
+    assert before["brand-b"] == after["brand-b"]
+
+
+def test_what_is_revoked_is_not_seen_any_more(books: Folded, reader: Callable[..., Query]) -> None:
+    """A revocation counts from the next query on, and who granted and revoked stays on record."""
+    query = reader(("brand-a", "eu", True))
+    assert query("select count(*) from bi.bets")[0][0] > 0
+    grants.revoke(books.connection, query.role, None, None, by=BY)  # type: ignore[attr-defined]
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        query("select count(*) from bi.bets")
+    (known,) = (one for one in grants.listed(books.connection, everything=True) if one.role_name == query.role)  # type: ignore[attr-defined]
+    assert (known.granted_by, known.revoked_by) == ("dba", "dba")
+    known = ("brand-a", "eu"), ("brand-a", "*"), ("*", "br"), ("*", "*"), ("brand-a", "br"), ("brand-x", "*")
+    assert [grants.has_rows(books.connection, *scope) for scope in known] == [True] * 4 + [False] * 2
+    with pytest.raises(grants.GrantError, match="create role"):
+        grants.grant(books.connection, "nobody_here", "*", "*", may_see_players=False, by=BY)
+
+
+def test_a_view_of_ours_stands_on_tables_alone(books: Folded) -> None:
+    """A masked view of one that stands on another would read that with its owner's rights, and lose rows."""
+    nested = books.query(
+        "select distinct r.ev_class::regclass::text from pg_depend d join pg_rewrite r on r.oid = d.objid "
+        "join pg_class c on c.oid = d.refobjid where d.classid = 'pg_rewrite'::regclass "
+        "and c.relnamespace = 'bi'::regnamespace and c.oid <> r.ev_class"
+    )
+    assert nested == []
+
+
+def test_what_is_in_place_is_left_alone(books: Folded) -> None:
+    """A projector that starts finds the policies as they should be."""
+    assert access.is_in_place(books.connection, [f"bi.{view}" for view in views(books)])
+    models.ensure(books.connection)
+
+
+def test_a_projector_with_the_deployed_rights_protects_and_grants(servers: Servers) -> None:
+    """The rights that deploy/bi-logins.sh gives are enough to make, protect, swap and grant; without the roles all stays closed."""
+    role = f"projector_{secrets.token_hex(4)}"
+    with fresh_database(servers.bi_database_url) as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            for group in access.ROLES:
+                if connection.execute(grants.IS_ROLE, [group]).fetchone() != (True,):
+                    connection.execute(sql.SQL("create role {} nologin").format(sql.Identifier(group)))
+            connection.execute(
+                sql.SQL(
+                    "create role {role} login; grant {a}, {b} to {role} with admin option; grant {c}, {d} to {role}; "
+                    "grant create on database {name} to {role}"
+                ).format(
+                    role=sql.Identifier(role), name=sql.Identifier(connection.info.dbname),
+                    **dict(zip("abcd", map(sql.Identifier, access.ROLES), strict=True)),
+                )
+            )  # fmt: skip
+        with psycopg.connect(url, autocommit=True, options="-c search_path=projections") as connection:
+            connection.execute(sql.SQL("set session authorization {}").format(sql.Identifier(role)))
+            models.ensure(connection)
+            names = [view for one in models.MODELS for view in one.view_names]
+            assert access.is_in_place(connection, names)
+            with connection.transaction():
+                models._lock_as_readers_do(connection, list(models.models(connection).values()))
+            with connection.transaction():
+                models._make_views_anew(connection)
+                models._protect(connection)
+            assert access.is_in_place(connection, names)
+            models.reset(connection)
+            assert access.is_in_place(connection, names)
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(sql.SQL("drop owned by {} cascade").format(sql.Identifier(role)))
+    with psycopg.connect(servers.bi_database_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("drop role {}").format(sql.Identifier(role)))

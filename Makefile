@@ -4,16 +4,18 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; 
 # The stamp's name carries the content it stands for: nothing changed, nothing to do.
 STAMP := .venv/setup-$(shell { pwd; cat requirements/dev.txt requirements/install.py pyproject.toml; } | cksum | tr -d ' ')
 
+SPARK := .venv/spark-$(shell cksum < requirements/spark.txt | tr -d ' ')
+
 # Each has servers of its own, some 1.5 GB. ARGS="tests/core -k refund" WORKERS=0 runs a few of them in one process.
 WORKERS ?= 2
 
 UV_LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format lock clean
+.PHONY: help setup demo test test-spark lint format lock clean
 
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make .venv with every pinned dependency and the wagerledger command.
 
@@ -28,20 +30,32 @@ demo: setup ## Start the whole system, play real rounds, show every step, stop.
 test: setup ## Run all tests against real servers (embedded unless told otherwise).
 	@.venv/bin/python -m pytest -n $(WORKERS) $(ARGS)
 
-lint: setup ## Style, types and import contracts.
+test-spark: setup $(SPARK) ## Run the tests of the Spark jobs (needs a full Java 17 or 21; fetches 400 MB once).
+	@PYTHONPATH=$(SPARK) .venv/bin/python -m pytest tests/spark $(ARGS)
+
+# Beside the environment and not in it: everything else is tested without.
+$(SPARK): | setup
+	@rm -rf .venv/spark-*
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --target $@.part -r requirements/spark.txt
+	@mv $@.part $@
+
+lint: setup ## Style, types, import contracts, and schemas against all that were released.
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-logo
+	@.venv/bin/wagerledger schemas check-compatibility
 
 format: setup ## Rewrite the code the way `lint` wants it.
 	@.venv/bin/ruff check --fix --quiet . ; .venv/bin/ruff format .
 
 lock: ## Pin again: the requirements (needs uv on the path) and the jars of the embedded stack.
 	@$(UV_LOCK) pyproject.toml -o requirements/runtime.txt
-	@$(UV_LOCK) pyproject.toml --extra sandbox --extra dev -o requirements/dev.txt
+	@$(UV_LOCK) pyproject.toml --extra sandbox --extra archive --extra dev -o requirements/dev.txt
+	@echo pyspark==4.0.0 | $(UV_LOCK) - -o requirements/spark.txt
 	@$(MAKE) --no-print-directory setup
 	@.venv/bin/python -m sandbox.artifacts
+	@.venv/bin/python -m spark.jars
 
 clean: ## Remove what was built here (the download cache stays).
 	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

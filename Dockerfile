@@ -1,12 +1,14 @@
 FROM python:3.13-slim
 WORKDIR /app
 COPY requirements/runtime.txt requirements/
-RUN pip install --no-cache-dir --require-hashes -r requirements/runtime.txt && useradd --system wagerledger
+RUN pip install --no-cache-dir --require-hashes -r requirements/runtime.txt && useradd --system wagerledger \
+    && install -d -o wagerledger /anchors
 COPY schemas schemas
 COPY ledger ledger
 COPY gateway gateway
 COPY outbox_relay outbox_relay
 COPY projector projector
+COPY sealer sealer
 COPY sandbox sandbox
 COPY bench bench
 COPY cli cli

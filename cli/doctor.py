@@ -19,7 +19,17 @@ OLD_WRITER_S = 30
 MAY_CHANGE_EVENTS = """
 select bool_or(has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE')) from pg_class c
 where c.relnamespace = to_regnamespace('wagerledger') and c.relkind in ('r', 'p')
-  and c.relname ~ '^(event_log|refusals)'
+  and c.relname ~ '^(event_log|commands|refusals|acts|sealed_leaves|anchors|archived|rates|currencies|log_generation)'
+"""
+
+# Of what is only ever added to, all partitions included: what has lost its trigger.
+NOT_APPEND_ONLY = """
+select coalesce(string_agg(c.relname, ', ' order by c.relname), '') from pg_class c
+where c.relnamespace = to_regnamespace('wagerledger') and c.relkind in ('r', 'p')
+    and c.relname ~ '^(event_log|commands|refusals|acts|sealed_leaves|anchors|archived|rates|currencies|log_generation)'
+    and not exists (
+        select from pg_trigger t where t.tgrelid = c.oid and t.tgname = 'append_only' and t.tgenabled in ('O', 'A')
+    )
 """
 
 SETTINGS = "select name, setting from pg_settings where name = any(%s)"
@@ -95,6 +105,13 @@ def _privileges(connection: psycopg.Connection, variable: str, _: Settings) -> C
     return Check("least privilege", ok=True, variable=variable, text="recorded events cannot be changed by this role")
 
 
+def _append_only(connection: psycopg.Connection, variable: str, _: Settings) -> Check:
+    row = connection.execute(NOT_APPEND_ONLY).fetchone()
+    open_tables = row[0] if row else ""
+    text = f"these can be changed: {open_tables}" if open_tables else "every table and partition of the evidence is"
+    return Check("append only", not open_tables, variable, text)
+
+
 def _durability(connection: psycopg.Connection, variable: str, _: Settings) -> Check:
     found = _pg_settings(connection, "fsync", "full_page_writes", "synchronous_commit", "synchronous_standby_names")
     on = found["fsync"] == found["full_page_writes"] == "on" and found["synchronous_commit"] not in ("off", "local")
@@ -141,7 +158,7 @@ def _pg_settings(connection: psycopg.Connection, *names: str) -> dict[str, str]:
 
 
 _LEDGER_CHECKS: tuple[Callable[[psycopg.Connection, str, Settings], Check], ...] = (
-    _migrations, _privileges, _durability, _locks, _prepared, _partitions, _horizon,
+    _migrations, _privileges, _append_only, _durability, _locks, _prepared, _partitions, _horizon,
 )  # fmt: skip
 
 
@@ -223,7 +240,8 @@ def _secrets(settings: Settings) -> Iterator[Check]:
         vault = Vault(settings)
         with psycopg.connect(settings.database_url.get_secret_value(), connect_timeout=TIMEOUT_S) as connection:
             sealed = connection.execute(
-                "select kid, material from wagerledger.integration_keys where algorithm in ('hmac-sha256', 'secret')"
+                "select kid, material from wagerledger.integration_keys"
+                " where algorithm in ('hmac-sha256', 'secret') and material is not null"
             ).fetchall()
         for kid, material in sealed:
             vault.open(kid, material)

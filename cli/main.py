@@ -5,9 +5,16 @@ from typing import Annotated
 import typer
 
 from cli import (
+    anchors,
     audit,
+    audit_acts,
+    audit_archive,
+    audit_explain,
+    audit_reconcile,
     bench,
     bets,
+    bi,
+    bi_page,
     casino_provider,
     doctor,
     games,
@@ -51,6 +58,7 @@ def main(
 sandbox.add_to(app)
 casino_provider.add_to(app)
 processes.add_to(app)
+anchors.add_to(app, audit.app)
 migrate.add_to(app)
 doctor.add_to(app)
 app.add_typer(wallet.app, name="wallet")
@@ -59,7 +67,13 @@ app.add_typer(bets.app, name="bets")
 app.add_typer(rates.app, name="rates")
 app.add_typer(integration.app, name="integration")
 app.add_typer(games.app, name="games")
+audit_acts.add_to(audit.app)
+audit_archive.add_to(audit.app)
+audit_explain.add_to(audit.app)
+audit_reconcile.add_to(audit.app)
 app.add_typer(audit.app, name="audit")
+bi_page.add_to(bi.app)
+app.add_typer(bi.app, name="bi")
 app.add_typer(topics.app, name="topics")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(bench.app, name="bench")

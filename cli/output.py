@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -33,6 +34,14 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: s
     for row in rows:
         grid.add_row(*("" if value is None else str(value) for value in row))
     return grid
+
+
+def write_or_fail(path: Path, text: str) -> None:
+    """A file that was asked for besides."""
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        fail(f"{path} cannot be written: {error.strerror}")
 
 
 def fail(message: str, code: int = COULD_NOT) -> NoReturn:

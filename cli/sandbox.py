@@ -42,6 +42,7 @@ def up(
         with running(data_dir), Progress() as progress, System(data_dir, port=port, report=progress) as system:
             console.print(
                 f"Wagerledger is up: {system.gateway.url}\n"
+                f"The read models as a web page: {system.projector.page_url}\n"
                 f"How to reach everything: {system.root / 'sandbox.json'}\n"
                 f"For other commands: . {system.root / 'sandbox.env'}\nCtrl-C stops it.",
                 soft_wrap=True,

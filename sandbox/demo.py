@@ -19,9 +19,12 @@ from schemas.topics import Topics
 
 CATCH_UP_TIMEOUT_S = 60.0
 
-BALANCES = "select player_id, currency, cash, bonus, held, stream_version from bi.balances order by 1, 2"
+BALANCES = "select player_id, currency, cash, bonus, held, as_of_version from bi.balances order by 1, 2"
 BETS = "select bet_id, round_id, player_id, status, stake, win, currency from bi.bets order by bet_id"
 ROUNDS = "select round_id, bets, open_bets, stake, win, rolled_back_stake, currency from bi.rounds order by round_id"
+SEALED = """
+select (select max(xid::text::bigint) from wagerledger.event_log) <= (select max(last_xid) from wagerledger.anchors)
+"""
 
 
 class DemoError(Exception):
@@ -149,10 +152,17 @@ def _wait_for_read_models(system: System, rounds: _Rounds) -> None:
         _wait(lambda: bi.execute("select coalesce(sum(version), 0) from projections.streams").fetchone() == goal)
 
 
-def _wait(condition: Callable[[], bool]) -> None:
+def _sealed(system: System) -> bool:
+    """Whether a signed tree head covers everything."""
+    with psycopg.connect(system.stack.ledger_database.url) as connection:
+        row = connection.execute(SEALED).fetchone()
+        return bool(row and row[0])
+
+
+def _wait(condition: Callable[[], bool], otherwise: str = "the read models did not catch up") -> None:
     deadline = time.monotonic() + CATCH_UP_TIMEOUT_S
     while not condition():
-        _demand(time.monotonic() < deadline, f"the read models did not catch up within {CATCH_UP_TIMEOUT_S:.0f} s")
+        _demand(time.monotonic() < deadline, f"{otherwise} within {CATCH_UP_TIMEOUT_S:.0f} s")
         time.sleep(0.05)
 
 
@@ -201,14 +211,17 @@ def _show_read_models(system: System, console: Console) -> None:
 
 
 def _show_verdict(system: System, console: Console) -> None:
-    report = verify(system.settings())
+    settings = system.settings()
+    _wait(lambda: _sealed(system), "the log was not sealed")
+    report = verify(settings, anchors=True)
     console.rule("The audit's verdict")
     for what, count in report.checked.items():
         console.print(f"  {what}: {count}", highlight=False)
     for finding in report.findings:
         console.print(f"  {finding}", highlight=False, markup=False)
     _demand(report.ok, "the audit has findings")
-    console.print("[green]Everything agrees:[/] chains, sums, folds, commands, topics.", highlight=False)
+    agreed = "[green]Everything agrees:[/] chains, sums, folds, commands, topics, signed tree heads."
+    console.print(agreed, highlight=False)
 
 
 def _demand(holds: bool, otherwise: str) -> None:  # reads as a sentence

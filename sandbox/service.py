@@ -43,6 +43,23 @@ class Service(Process):
         return answers(f"http://{LOOPBACK}:{self.ports[-1]}/metrics")
 
 
+class ProjectorService(Service):
+    """With its web page."""
+
+    port_count = 2
+
+    @property
+    def page_url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}/"
+
+    def environment(self) -> Mapping[str, str]:
+        return {
+            **super().environment(),
+            "WAGERLEDGER_PROJECTOR_PAGE_HOST": LOOPBACK,
+            "WAGERLEDGER_PROJECTOR_PAGE_PORT": str(self.port),
+        }
+
+
 class GatewayService(Service):
     port_count = 2
 

@@ -1,5 +1,5 @@
-"""The whole of Wagerledger in one folder: servers, schemas, topics, an integration with players, gateway, relay and
-projector.
+"""The whole of Wagerledger in one folder: servers, schemas, topics, an integration with players, gateway, relay,
+projector and sealer.
 """
 
 import asyncio
@@ -7,7 +7,7 @@ import json
 import secrets
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +16,19 @@ from typing import Any, Self
 import psycopg
 from confluent_kafka import KafkaException
 from psycopg import sql
+from pydantic import SecretStr
 
 from ledger import integrations
+from ledger.acts import By
 from ledger.cashier import Cashier
 from ledger.core.money import parse_amount
+from ledger.evidence.keys import new_key, signing_key, to_text
 from ledger.journal import Retryable
 from ledger.secrets import Vault, new_secrets_key
 from ledger.settings import PREFIX, Settings
 from ledger.store.migrate import upgrade
 from sandbox.process import Report, StartError, silent
-from sandbox.service import GatewayService, Service
+from sandbox.service import GatewayService, ProjectorService, Service
 from sandbox.stack import Stack
 from schemas import registry, topics
 from schemas.topics import Topics
@@ -33,6 +36,13 @@ from schemas.topics import Topics
 BRAND, REGION, PROVIDER = "brand-7", "EU", "studio"
 
 _RESTART_PAUSE_S = 1.0
+OPENED = By("sandbox", "the sandbox's own provider")
+
+MADE_BY: Mapping[str, Callable[[], str]] = {
+    "secrets-key": new_secrets_key,
+    "anchor-key": lambda: to_text(new_key()),
+}
+"""How secrets are made that are more than random text."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +66,13 @@ class System:
     """
 
     def __init__(
-        self, root: Path, *, port: int | None = None, report: Report = silent, players: tuple[Player, ...] = PLAYERS
+        self,
+        root: Path,
+        *,
+        port: int | None = None,
+        report: Report = silent,
+        players: tuple[Player, ...] = PLAYERS,
+        sealed: bool = True,
     ) -> None:
         self.stack = Stack(root, report=report)
         self.root = self.stack.root
@@ -64,7 +80,8 @@ class System:
         self.players = players
         self.gateway = GatewayService(self.root, self._gateway_environment, port=port)
         self.relay = Service("relay", self.root, ["relay"], self._environment)
-        self.projector = Service("projector", self.root, ["project"], self._environment)
+        self.projector = ProjectorService("projector", self.root, ["project"], self._environment)
+        self.sealer = Service("sealer", self.root, ["seal"], self._sealer_environment) if sealed else None
 
     def start(self) -> None:
         """Start and prepare everything, then write `sandbox.env` and `sandbox.json`. Raises StartError, with nothing
@@ -78,7 +95,7 @@ class System:
                 raise StartError(
                     f"the servers run, but could not be prepared: {error}; see {self.root / 'log'}"
                 ) from error
-            self.stack.add(self.gateway, self.relay, self.projector)
+            self.stack.add(self.gateway, self.relay, self.projector, *([self.sealer] if self.sealer else []))
             _write_secret(self.root / "sandbox.env", self._shell_environment())
             _write_secret(self.root / "sandbox.json", json.dumps(self.description(), indent=2) + "\n")
         except BaseException:
@@ -109,6 +126,7 @@ class System:
         """What `sandbox.json` says: all that a client, a BI tool or a test needs to join in."""
         return {
             "gateway_url": self.gateway.url,
+            "page_url": self.projector.page_url,
             "integration": self._credentials(),
             "database_url": self._login_url("app"),
             "admin_database_url": self.stack.ledger_database.url,
@@ -142,7 +160,7 @@ class System:
 
     def _make_logins(self) -> None:
         with psycopg.connect(self.stack.ledger_database.url, autocommit=True) as connection:
-            for login in ("app", "reader"):
+            for login in ("app", "reader", "sealer"):
                 role, password = (
                     sql.Identifier(f"wagerledger_{login}_login"),
                     sql.Literal(self._secret(f"{login}-password")),
@@ -165,6 +183,20 @@ class System:
             f"{PREFIX}BI_DATABASE_URL": self.stack.bi_database.url,
             f"{PREFIX}KAFKA_BOOTSTRAP_SERVERS": self.stack.kafka.bootstrap_servers,
             f"{PREFIX}SCHEMA_REGISTRY_URL": self.stack.registry.url,
+            f"{PREFIX}ANCHOR_PUBLIC_KEYS": self._anchor_public_key(),
+        }
+
+    def _anchor_public_key(self) -> str:
+        private = Settings(anchor_key=SecretStr(self._secret("anchor-key")))
+        return to_text(signing_key(private).public_key())
+
+    def _sealer_environment(self) -> dict[str, str]:
+        return {
+            **self._environment(),
+            f"{PREFIX}DATABASE_URL": self._login_url("sealer"),
+            f"{PREFIX}ANCHOR_KEY": self._secret("anchor-key"),
+            f"{PREFIX}ANCHOR_INTERVAL_S": "2",
+            f"{PREFIX}ANCHOR_PATH": str(self.root / "heads.jsonl"),
         }
 
     def _gateway_environment(self) -> dict[str, str]:
@@ -176,14 +208,19 @@ class System:
 
     def _shell_environment(self) -> str:
         """For a shell: with it, `wagerledger` commands work on this system."""
-        variables = {**self._gateway_environment(), f"{PREFIX}GATEWAY_PUBLIC_URL": self.gateway.url}
+        variables = {
+            **self._gateway_environment(),
+            f"{PREFIX}ANCHOR_KEY": self._secret("anchor-key"),
+            f"{PREFIX}GATEWAY_PUBLIC_URL": self.gateway.url,
+        }
         return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))
 
     def _secret(self, name: str) -> str:
         """A secret of this folder, made at its first use."""
         path = self.root / "secrets" / name
         if not path.exists():
-            _write_secret(path, new_secrets_key() if name == "secrets-key" else secrets.token_urlsafe(24))
+            make = MADE_BY.get(name, lambda: secrets.token_urlsafe(24))
+            _write_secret(path, make())
         return path.read_text("utf-8")
 
     def _credentials(self) -> Mapping[str, str]:
@@ -198,12 +235,13 @@ class System:
         with psycopg.connect(self._login_url("app")) as connection:
             try:
                 issued = integrations.add(
-                    connection, vault, tenant_id=BRAND, region=REGION, provider_id=PROVIDER,
+                    connection, vault, by=OPENED, tenant_id=BRAND, region=REGION, provider_id=PROVIDER,
                     options={"may_launch": "true"},
                 )  # fmt: skip
             except integrations.IntegrationError:
                 # A run died between opening it and writing its secret down: that secret is lost, so there is a new one.
-                issued = integrations.rotate(connection, vault, f"{BRAND}/{REGION}/{PROVIDER}", overlap_s=0)
+                integration_id = f"{BRAND}/{REGION}/{PROVIDER}"
+                issued = integrations.rotate(connection, vault, integration_id, by=OPENED, overlap_s=0)
         content = {
             "provider_id": PROVIDER,
             "brand_id": BRAND,

@@ -1,6 +1,7 @@
 """The `wagerledger` command in this process: cheap enough for many tests. Real servers all the same."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,24 @@ from cli.main import app
 from ledger import integrations
 from ledger.secrets import Vault, new_secrets_key
 from ledger.settings import Settings
+from tests.support.asks import BY
 
 OK, FINDING, COULD_NOT = 0, 1, 2
 WALLET = "--brand", "brand-1", "--region", "EU"
 STUDIO = "brand-1/EU/studio"
+ACTS = {
+    *(("integration", act) for act in ("add", "rotate-key", "configure", "disable", "enable", "restore-secret")),
+    ("games", "import"),
+    ("rates", "set"),
+    ("rates", "import"),
+    ("relay", "recover"),
+}
+
+
+def with_act(arguments: Sequence[str]) -> list[str]:
+    """The command line of what changes a setting says who does it, and why."""
+    changes = tuple(arguments[:2]) in ACTS and "--actor" not in arguments
+    return [*arguments, *(("--actor", BY.actor, "--reason", BY.reason) if changes else ())]
 
 
 @dataclass(frozen=True)
@@ -38,7 +53,7 @@ class Commands:
             "WAGERLEDGER_SECRETS_KEY": self.secrets_key,
             "COLUMNS": "200",
         }
-        done = CliRunner().invoke(app, arguments, env=environment)
+        done = CliRunner().invoke(app, with_act(arguments), env=environment)
         assert done.exit_code == code, f"{' '.join(arguments)}: {done.exit_code}\n{done.output}\n{done.exception!r}"
         return done.output
 
@@ -48,6 +63,7 @@ class Commands:
     def add_integration(self, name: str, **options: str) -> str:
         with psycopg.connect(self.database_url) as connection:
             issued = integrations.add(
-                connection, Vault(self.settings), tenant_id="brand-1", region="EU", provider_id=name, options=options
-            )
+                connection, Vault(self.settings), by=BY, tenant_id="brand-1", region="EU", provider_id=name,
+                options=options,
+            )  # fmt: skip
         return issued.integration_id

@@ -20,6 +20,7 @@ from cli.output import COULD_NOT, FINDING, OK
 from gateway import dialects
 from ledger.secrets import Vault, new_secrets_key
 from ledger.settings import Settings
+from tests.cli.commands import with_act
 from tests.gateway.toy_dialect import TOY, WEAK
 
 Command = Callable[..., Any]
@@ -41,7 +42,7 @@ def command(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Com
     monkeypatch.setattr(dialects, "load", lambda: hosted)
 
     def run(*arguments: str, code: int = OK, stdin: str | None = None) -> Any:
-        done = CliRunner().invoke(app, ["integration", *arguments], env=environment, input=stdin)
+        done = CliRunner().invoke(app, with_act(["integration", *arguments]), env=environment, input=stdin)
         assert done.exit_code == code, done.output
         return json.loads(done.stdout) if "--json" in arguments else done.output
 

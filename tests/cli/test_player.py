@@ -2,6 +2,7 @@
 
 import secrets
 
+import psycopg
 import pytest
 
 from tests.cli.commands import COULD_NOT, FINDING, WALLET, Commands
@@ -63,6 +64,10 @@ def test_a_correction_needs_two_people(cli: Commands, player: str) -> None:
     event = cli.json("wallet", "events", player, "--brand", "brand-1")[0]
     assert (event["event_type"], event["payload"]["approver"]) == ("wallet.debit.adjustment", "chief")
     alone = *WALLET, "--reason", "goodwill", "--actor", "clerk", "--approver", " Clerk "
-    assert "second person" in cli(*adjust, "up", "1", *alone, code=COULD_NOT)
+    assert "second person" in cli(*adjust, "up", "1", *alone, code=FINDING)
+    with psycopg.connect(cli.database_url) as connection:
+        query = "select asked, kid from wagerledger.refusals where stream_id = %s and kind = 'Adjust'"
+        ((asked, kid),) = connection.execute(query, [player]).fetchall()
+    assert (asked["actor"], asked["approver"], asked["amount"], kid) == ("clerk", " Clerk ", "1", None)
     cli(*adjust, "sideways", "1", *who, code=COULD_NOT)
     assert cli.json("wallet", "show", player, "--brand", "brand-1")[0]["cash"] == "0.00"

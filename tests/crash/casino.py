@@ -70,7 +70,7 @@ class Casino:
 @contextmanager
 def open_casino(root: Path, rng: random.Random) -> Iterator[Casino]:
     """Opened, and closed again; the logs stay in `root`."""
-    system = System(root, players=PLAYERS)
+    system = System(root, players=PLAYERS, sealed=False)
     try:
         with system:
             # Twins then meet in two processes, which only the database keeps apart.

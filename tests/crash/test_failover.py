@@ -17,6 +17,7 @@ from tests.crash.casino import Casino
 from tests.support.checker import wait_until_caught_up
 
 REFUSED = 2
+RECOVER = "recover", "--actor", "tester", "--reason", "a failover"
 
 
 def _relay(casino: Casino, *arguments: str, writing: bool = False) -> tuple[int, str]:
@@ -74,7 +75,7 @@ def test_a_log_that_was_set_back_gets_everything_back_from_the_topics(own_casino
     assert _events(casino) == before
     assert system.relay.wait(60) == REFUSED, "the running relay must refuse too, once it meets the old log"
     _demand_refusal(casino)
-    code, output = _relay(casino, "recover", "--json", writing=True)
+    code, output = _relay(casino, *RECOVER, "--json", writing=True)
     assert code == 0, output
     assert f'"restored": {lost}' in output
     casino.restored = True
@@ -97,7 +98,7 @@ def test_a_lost_position_is_found_again(own_casino: Casino) -> None:
         system.relay.kill()
         _empty(settings.kafka_bootstrap_servers, names)
         _demand_refusal(casino)
-        code, output = _relay(casino, "recover", writing=True)
+        code, output = _relay(casino, *RECOVER, writing=True)
         assert code == 0, output
         system.relay.start()
         time.sleep(1)

@@ -15,7 +15,7 @@ SERVICES = COMPOSE["services"]
 def test_services_run_commands_that_exist() -> None:
     """Each of our services runs a command of `wagerledger`."""
     ours = [service for service in SERVICES.values() if service["image"].startswith("wagerledger")]
-    assert len(ours) == 4
+    assert len(ours) == 5
     for service in ours:
         text = " ".join(service["command"])
         commands = re.findall(r"-m cli ([a-z ]+[a-z])", text) or [text]
@@ -41,7 +41,7 @@ def test_services_wait_for_services_that_exist() -> None:
 def test_no_secret_stands_in_the_file() -> None:
     """Passwords and keys come from the environment, and are demanded."""
     text = (ROOT / "compose.yml").read_text()
-    for name in ("POSTGRES_PASSWORD", "WAGERLEDGER_SECRETS_KEY"):
+    for name in ("POSTGRES_PASSWORD", "WAGERLEDGER_SECRETS_KEY", "WAGERLEDGER_ANCHOR_KEY"):
         assert all(value.startswith(f"${{{name}:?") for value in re.findall(rf"^ +{name}: (.+)$", text, re.MULTILINE))
 
 

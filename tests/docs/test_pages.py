@@ -12,19 +12,20 @@ import gateway.metrics
 import ledger.journal
 import outbox_relay.metrics
 import projector.metrics
+import sealer.metrics
 from cli import reference as cli_reference
 from gateway.app import build_app
 from gateway.signing import sign
 from ledger import settings
 from ledger.secrets import new_secrets_key
-from projector.database import VIEWS
-from schemas import errors, reference
-from schemas.events import EVENTS
+from projector import reference as projector_reference
+from schemas import errors
+from schemas.events import EVENTS, FORMS
 from schemas.topics import Topics
 from tests.core.test_planted_faults import FAULTS
 from tests.docs.pages import PACKAGES, PAGES, ROOT, code_spans, name_of, source_files
 
-MEASURED = gateway.metrics, ledger.journal, outbox_relay.metrics, projector.metrics
+MEASURED = gateway.metrics, ledger.journal, outbox_relay.metrics, projector.metrics, sealer.metrics
 EXTERNAL = "http://", "https://"
 TEST_VARIABLES = {"WAGERLEDGER_TEST_SERVERS", "WAGERLEDGER_TEST_SEED", "WAGERLEDGER_TEST_KILLS"}
 
@@ -64,9 +65,9 @@ def test_every_page_can_be_found() -> None:
     ("page", "made"),
     [
         ("errors", errors.reference_page),
-        ("events", reference.reference_page),
         ("settings", settings.reference_page),
         ("cli", cli_reference.reference_page),
+        ("read-models", projector_reference.reference_page),
     ],
 )
 def test_generated_pages_are_current(page, made) -> None:
@@ -78,7 +79,7 @@ def test_generated_pages_are_current(page, made) -> None:
 def test_metrics_are_those_of_the_code() -> None:
     """operations.md lists every metric that a process exports, under the name that it exports, and no other."""
     listed = re.findall(
-        r"^\| `(wagerledger_\w+)` \| (?:gateway|relay|projector) \|",
+        r"^\| `(wagerledger_\w+)` \| (?:gateway|relay|projector|sealer) \|",
         (ROOT / "docs" / "operations.md").read_text(),
         re.MULTILINE,
     )
@@ -96,7 +97,7 @@ def exported_metrics() -> Iterator[str]:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_named_metrics_exist(page: Path) -> None:
     """Also in alerts."""
-    assert set(re.findall(r"\bwagerledger_(?!app\b|reader\b)\w+", page.read_text())) <= set(exported_metrics()) | {
+    assert set(re.findall(r"\bwagerledger_(?!app\b|reader\b|owner\b|sealer\b)\w+", page.read_text())) <= set(exported_metrics()) | {
         "wagerledger_bi"
     }
 
@@ -122,7 +123,8 @@ def test_named_codes_exist(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_named_event_types_and_topics_exist(page: Path) -> None:
     named = {span for span in code_spans(page) if re.fullmatch(r"(bet|session|wallet|ledger)\.[a-z._\-]+", span)}
-    assert {name for name in named if not name.endswith(".v2")} <= set(EVENTS) | set(Topics().all)
+    known = set(EVENTS) | set(Topics().all)
+    assert {name.removesuffix("-value") for name in named} <= known
 
 
 COMMANDS = {name.removeprefix("wagerledger "): command for name, command in cli_reference.commands()}
@@ -178,16 +180,10 @@ def test_promises_name_every_planted_fault() -> None:
     assert named == {fault.split(" ", 1)[1] for fault in FAULTS if re.match(r"I\d", fault)}
 
 
-def test_the_views_are_those_of_the_projector() -> None:
-    """views.md lists every view that BI may rely on, and no other."""
-    listed = re.findall(r"^\| `(bi\.\w+)` \|", (ROOT / "docs" / "reference" / "views.md").read_text(), re.MULTILINE)
-    assert sorted(listed) == sorted(VIEWS)
-
-
 def test_the_topics_are_those_of_the_code() -> None:
     """topics.md tells of every topic that is not named like an event type."""
     page = (ROOT / "docs" / "reference" / "topics.md").read_text()
-    assert set(re.findall(r"^\| `(ledger\.[\w\-]+)` \|", page, re.MULTILINE)) == set(Topics().all) - set(EVENTS)
+    assert set(re.findall(r"^\| `(ledger\.[\w\-]+)` \|", page, re.MULTILINE)) == set(Topics().all) - set(EVENTS | FORMS)
 
 
 def test_the_tour_uses_the_names_of_the_code() -> None:

@@ -97,9 +97,9 @@ def exported_metrics() -> Iterator[str]:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_named_metrics_exist(page: Path) -> None:
     """Also in alerts."""
-    assert set(re.findall(r"\bwagerledger_(?!app\b|reader\b|owner\b|sealer\b)\w+", page.read_text())) <= set(exported_metrics()) | {
-        "wagerledger_bi"
-    }
+    assert set(re.findall(r"\bwagerledger_(?!app\b|reader\b|owner\b|sealer\b)\w+", page.read_text())) <= set(
+        exported_metrics()
+    ) | {"wagerledger_bi"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -5,6 +5,7 @@ the tables bind both. A policy lets a row pass whose tenant and region are grant
 from the catalogue, so that a new read model is protected without a word.
 """
 
+import contextlib
 import secrets
 from collections.abc import Collection, Sequence
 from importlib.resources import files
@@ -33,6 +34,8 @@ IS_FOUNDED = "select to_regclass('access.grants') is not null"
 FIRST_KEY = "insert into access.masking_keys values ('*', %s, now(), 'projector', 'first key')"
 
 MISSING_ROLES = "select name from unnest(%s::text[]) name where not exists (select from pg_roles where rolname = name)"
+NOT_OURS = "select name from unnest(%s::text[]) name where not pg_has_role(current_user, name, 'set')"
+BECOME = "grant {} to current_user with inherit false, set true"
 CREATE_ROLES = """
 grant usage on schema bi to {readers};
 grant usage on schema bi_masked to {readers}, {analysts};
@@ -143,16 +146,22 @@ def masked(views: Collection[str], connection: Connection) -> list[str]:
 
 
 def _have_roles(connection: Connection) -> bool:
+    """All roles are there, and we may give views to their owners: roles are the server's, and another login may have
+    made them.
+    """
     missing = [row[0] for row in connection.execute(MISSING_ROLES, [list(ROLES)]).fetchall()]
-    for role in missing:
-        try:
-            with connection.transaction():
+    try:
+        for role in missing:
+            # That of another database of the server may be as quick.
+            known = psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation
+            with contextlib.suppress(*known), connection.transaction():
                 connection.execute(sql.SQL("create role {} nologin").format(sql.Identifier(role)))
-        except psycopg.errors.InsufficientPrivilege:
-            log.warning("bi_is_closed", missing_roles=missing, hint="make them as deploy/bi-logins.sh does")
-            return False
-        except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
-            continue  # that of another database of the server was as quick
+        for (owner,) in connection.execute(NOT_OURS, [[OWNER, MASKED_OWNER]]).fetchall():
+            with connection.transaction():
+                connection.execute(sql.SQL(BECOME).format(sql.Identifier(owner)))
+    except psycopg.errors.InsufficientPrivilege as error:
+        log.warning("bi_is_closed", reason=str(error).strip(), hint="make roles and grants as deploy/bi-logins.sh does")
+        return False
     return True
 
 

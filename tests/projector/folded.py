@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import psycopg
 from psycopg import Connection
 from pydantic import SecretStr
 
@@ -27,8 +28,18 @@ Record = dict[str, Any]
 class Folded:
     """Read models, and the events that they were folded from, in the order in which they happened."""
 
-    connection: Connection
+    url: str
     records: list[Record]
+    _connection: Connection
+
+    @property
+    def connection(self) -> Connection:
+        """A new one where another test has killed the server meanwhile."""
+        try:
+            self._connection.execute("select")
+        except psycopg.OperationalError:
+            self._connection = database.connect(SecretStr(self.url))
+        return self._connection
 
     def rows(self, view: str) -> list[dict[str, Any]]:
         """The rows of `bi.<view>`, in minor units; the decimals were checked."""
@@ -48,10 +59,13 @@ class Folded:
 @contextlib.contextmanager
 def fold(url: str, records: Sequence[Record], rng: random.Random) -> Iterator[Folded]:
     """Fold events into the empty database of `url`."""
-    with contextlib.closing(database.connect(SecretStr(url))) as connection:
-        assert models.ensure(connection) == PROJECTIONS
-        fold_more(connection, records, rng)
-        yield Folded(connection, list(records))
+    folded = Folded(url, list(records), database.connect(SecretStr(url)))
+    try:
+        assert models.ensure(folded.connection) == PROJECTIONS
+        fold_more(folded.connection, records, rng)
+        yield folded
+    finally:
+        folded.connection.close()
 
 
 def fold_more(connection: Connection, records: Iterable[Record], rng: random.Random) -> None:

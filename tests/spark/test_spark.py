@@ -104,7 +104,7 @@ def test_an_archive_is_verified_as_our_own_audit_does(spark, exported, tmp_path)
     false = archived(tmp_path / "false", (one for n, entry in enumerate(entries) for one in changes.get(n, [entry])))
     verify_archive(open_archive(false, None), ours := Report(), silent, shares=1)
     found = places(check(spark, archive=str(false), settings=None))
-    # Both may follow either twin of a doubled version, and only ours folds balances and compares commands.
+    # Only ours folds balances and compares commands.
     wanted = {(one.code, one.stream, one.version) for one in ours.findings if one.code in CHAIN}
     assert found >= {
         ("chain_broken", "acme/player/p0", 4),
@@ -112,7 +112,8 @@ def test_an_archive_is_verified_as_our_own_audit_does(spark, exported, tmp_path)
         ("version_missing", "zeta/player/p3", 4),
         ("postings_unbalanced", "acme/player/p2", decoded(unbalanced)["stream_version"]),
     }
-    assert found == wanted
+    either_twin = {("chain_broken", "zeta/player/p1", version) for version in (6, 7)}
+    assert found - either_twin == wanted - either_twin, "of a doubled version each may follow either"
 
 
 CHAIN = {"chain_broken", "version_repeated", "version_missing", "postings_unbalanced", "time_backwards"}

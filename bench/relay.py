@@ -27,13 +27,13 @@ from rich.table import Table
 
 from bench.cpu import postgres_cpu_s, process_cpu_s
 from bench.project import usual_mix
-from ledger.recording import Recorded
+from ledger.recording import Recorded, record_key
 from ledger.settings import Settings
 from ledger.store import arrays, event_log, migrate
 from outbox_relay.log import EventLog
 from outbox_relay.metrics import EVENTS
 from outbox_relay.position import START, Position, offsets
-from outbox_relay.producer import Headers, configuration, headers_of, key_of
+from outbox_relay.producer import Headers, configuration, headers_of
 from outbox_relay.relay import Relay, after
 from sandbox.postgres import Postgres
 from sandbox.service import Service
@@ -119,7 +119,8 @@ def prepared(settings: Settings) -> list[list[Record]]:
         while batch := list(islice(rows, settings.relay_batch_rows)):
             records: list[Record] = []
             for row in batch:
-                prefixes, key, headers = wire_ids.of(row.schema_fingerprint), key_of(row), headers_of(row)
+                prefixes, headers = wire_ids.of(row.schema_fingerprint), headers_of(row)
+                key = record_key(row.tenant_id, row.stream_type, row.stream_id)
                 records.append((names.events, prefixes.events + (row.body or b""), key, headers))
                 records.append((names.of_type(row.event_type), prefixes.of_type + (row.body or b""), key, headers))
             position = after(position, batch)

@@ -27,6 +27,11 @@ class StreamKey(NamedTuple):
     stream_id: str
 
 
+def record_key(tenant_id: str, stream_type: str, stream_id: str) -> str:
+    """Key of a stream's records in Kafka: everything of one player has one key, and so one partition."""
+    return f"{tenant_id}/{stream_id}" if stream_type == PLAYER else stream_id
+
+
 def player_stream(tenant_id: str, player_id: str) -> StreamKey:
     return StreamKey(tenant_id, PLAYER, player_id)
 

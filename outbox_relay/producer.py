@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from ledger.recording import PLAYER
+from ledger.recording import record_key
 from outbox_relay import metrics
 from outbox_relay.log import Row
 from outbox_relay.position import Position
@@ -88,7 +88,8 @@ class Publisher:
             raise fenced_or(error) from error
 
     def _produce(self, row: Row, events_prefix: bytes, of_type_prefix: bytes) -> None:
-        body, key, headers = row.body, key_of(row), headers_of(row)
+        body, headers = row.body, headers_of(row)
+        key = record_key(row.tenant_id, row.stream_type, row.stream_id)
         assert body is not None, f"event {row.event_id} belongs to another shard"
         self._producer.produce(self._topics.events, events_prefix + body, key, headers=headers)
         headers_of_type = [*headers, *NOTICES.get(row.event_type, ())]
@@ -154,11 +155,6 @@ def configuration(bootstrap_servers: str, topics: Topics, shard: int) -> dict[st
 
 def transactional_id(topics: Topics, shard: int) -> str:
     return f"wagerledger-relay-{topics.prefix}{shard}"
-
-
-def key_of(row: Row) -> str:
-    """What orders records: everything of one stream has one key."""
-    return f"{row.tenant_id}/{row.stream_id}" if row.stream_type == PLAYER else row.stream_id
 
 
 def headers_of(row: Row) -> Headers:

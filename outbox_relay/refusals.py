@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from ledger.core.commands import TENANT_SCOPE
-from ledger.recording import PLAYER, to_us
+from ledger.recording import record_key, to_us
+from ledger.refusals import refused
 from outbox_relay.position import Cursor
 from schemas.refusal import REFUSAL
 
@@ -51,7 +51,7 @@ class Refusal(NamedTuple):
     @property
     def key(self) -> str:
         """As events have it: everything of one player has one key."""
-        return f"{self.tenant_id}/{self.stream_id}" if self.stream_type == PLAYER else self.stream_id or self.scope
+        return record_key(self.tenant_id, self.stream_type, self.stream_id) or self.scope
 
     @property
     def body(self) -> bytes:
@@ -59,10 +59,10 @@ class Refusal(NamedTuple):
 
     def _record(self) -> dict[str, Any]:
         row = self._asdict()
-        return {name: row[name] for name in _SAME} | {
+        return {
+            **{name: row[name] for name in _SAME},
+            **refused(self.scope, self.stream_type, self.stream_id),
             "refused_at": to_us(self.refused_at),
-            "integration_id": None if self.scope.startswith(TENANT_SCOPE) else self.scope,
-            "player_id": self.stream_id if self.stream_type == PLAYER else None,
         }
 
 

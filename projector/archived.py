@@ -9,10 +9,10 @@ from typing import Any
 from confluent_kafka.schema_registry import SchemaRegistryClient
 
 from ledger.core.chain import hash_of
-from ledger.core.commands import TENANT_SCOPE
 from ledger.evidence.archive.segment import ArchiveError
 from ledger.evidence.entry import EVENT, REFUSAL, Entry
-from ledger.recording import PLAYER, StreamKey
+from ledger.recording import StreamKey, record_key
+from ledger.refusals import refused
 from ledger.residency import ForeignRegionError, Residency
 from projector import database
 from projector.folding import Folder, fold
@@ -80,21 +80,19 @@ def _item(entry: Entry, wire_ids: WireIds, partitions: int) -> Item | None:
 
 def refusal_of(entry: dict[str, Any]) -> dict[str, Any]:
     """A refusal as its topic has it, from the entry of the log (see `ledger.evidence.log`)."""
-    operators = entry["scope"].startswith(TENANT_SCOPE)
+    who = refused(entry["scope"], entry["stream_type"], entry["stream_id"])
     same = ("command_id", "refused_at", "tenant_id", "region", "code", "details", "operation", "idempotency_key")
     return {name: entry[name] for name in (*same, "asked", "kid", "trace_id")} | {
+        **who,
         "kind": entry["command"],
-        "integration_id": None if operators else entry["scope"],
-        "provider_id": None if operators else entry["scope"].rpartition("/")[2],  # an id is tenant/region/provider
-        "player_id": entry["stream_id"] if entry["stream_type"] == PLAYER else None,
+        "provider_id": who["integration_id"] and entry["scope"].rpartition("/")[2],  # an id is tenant/region/provider
         "fingerprint": entry["fingerprint"] and bytes.fromhex(entry["fingerprint"]),
     }
 
 
 def partition_of(stream: StreamKey, partitions: int) -> int:
     """Where the relay puts the stream's events: its key's murmur2, as every Kafka client computes it."""
-    key = f"{stream.tenant_id}/{stream.stream_id}" if stream.stream_type == PLAYER else stream.stream_id
-    return (_murmur2(key.encode()) & 0x7FFFFFFF) % partitions
+    return (_murmur2(record_key(*stream).encode()) & 0x7FFFFFFF) % partitions
 
 
 @lru_cache(100_000)

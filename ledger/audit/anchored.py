@@ -21,6 +21,7 @@ from ledger.audit.findings import CannotCheckError, Progress, Report, silent
 from ledger.audit.published_heads import Told, read_heads
 from ledger.evidence import anchors, log, merkle
 from ledger.evidence.anchors import Chunk
+from ledger.evidence.archive.detached import SPANS
 from ledger.evidence.archive.reader import Archive
 from ledger.evidence.entry import EVENT, Entry
 from ledger.evidence.heads import SignedHead
@@ -34,11 +35,6 @@ SESSION = "-c work_mem=64MB -c idle_in_transaction_session_timeout=0 -c statemen
 
 SEALED = "select coalesce(max(first_leaf + leaves), 0), coalesce(max(last_xid), 0) from wagerledger.sealed_leaves"
 ANCHORS = "select tree_size, frontier, signed_head::text from wagerledger.anchors order by tree_size"
-DETACHED = """
-select month, first_leaf, last_leaf + 1 from wagerledger.archived
-where not exists (
-    select from pg_inherits where inhrelid = to_regclass('wagerledger.event_log_' || to_char(month, 'YYYY_MM')))
-"""
 
 
 def verify_anchors(
@@ -195,7 +191,7 @@ class _Archived:
     """What the archive holds of the months that were detached."""
 
     def __init__(self, connection: Connection[Any], archive: Archive | None) -> None:
-        self._spans = connection.execute(DETACHED).fetchall()
+        self._spans = connection.execute(SPANS).fetchall()
         self._archive = archive
 
     def covers(self, leaf: int) -> bool:

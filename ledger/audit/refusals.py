@@ -9,8 +9,8 @@ from ledger.audit.findings import Progress, Report
 from ledger.audit.partitions import where
 from ledger.audit.snapshot import Snapshot
 from ledger.audit.topics_reader import TopicsReader, checkable
-from ledger.core.commands import TENANT_SCOPE
 from ledger.recording import PLAYER, StreamKey
+from ledger.refusals import refused
 from ledger.settings import Settings
 from ledger.store.arrays import POSTGRES_EPOCH_US
 from schemas.refusal import REFUSAL
@@ -114,11 +114,8 @@ def _record(row: Sequence[Any]) -> dict[str, Any]:
     """A row as it is published."""
     *same, scope, stream_type, stream_id = row
     record = dict(zip(FIELDS, same, strict=True))
-    return record | {
-        "refused_at": record["refused_at"] + POSTGRES_EPOCH_US,
-        "integration_id": None if scope.startswith(TENANT_SCOPE) else scope,
-        "player_id": stream_id if stream_type == PLAYER else None,
-    }
+    recorded_at = record["refused_at"] + POSTGRES_EPOCH_US
+    return {**record, **refused(scope, stream_type, stream_id), "refused_at": recorded_at}
 
 
 def _digest(record: dict[str, Any]) -> bytes:

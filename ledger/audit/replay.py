@@ -20,7 +20,7 @@ from ledger.core.state import OPEN, Bet, State, Wallet
 from ledger.evidence.archive import segment
 from ledger.evidence.archive.reader import Archive
 from ledger.evidence.entry import EVENT
-from ledger.recording import StreamKey, player_stream, to_datetime, to_us
+from ledger.recording import StreamKey, player_stream, record_key, to_datetime, to_us
 from ledger.settings import Settings
 from schemas.events import BY_FINGERPRINT
 from schemas.registry import Reader, UndecodableRecord, connect
@@ -230,7 +230,7 @@ def _from_database(settings: Settings, stream: StreamKey) -> Generator[Record]:
 
 def _from_topics(settings: Settings, stream: StreamKey) -> Generator[Record]:
     events, records = Topics(settings.topic_prefix).events, TopicsReader(settings)
-    key = f"{stream.tenant_id}/{stream.stream_id}".encode()
+    key = record_key(*stream).encode()
     with checkable(), connect(settings.schema_registry_url.get_secret_value()) as client:
         reader = Reader(client)
         for message in records.read(records.ends([events])):

@@ -24,15 +24,15 @@ from ledger.evidence.entry import EVENT, Entry
 from ledger.recording import StreamKey, to_us
 from ledger.store.arrays import POSTGRES_EPOCH_US
 
-MONTHS = """
-select month from wagerledger.archived a
+SPANS = """
+select month, first_leaf, last_leaf + 1 from wagerledger.archived a
 where not exists (
     select from pg_inherits
     where inhparent = 'wagerledger.event_log'::regclass
         and inhrelid = to_regclass('wagerledger.event_log_' || to_char(a.month, 'YYYY_MM'))
 )
-group by month order by month
 """
+MONTHS = f"select distinct month from ({SPANS}) gone order by month"  # noqa: S608  # our own constant
 IS_ATTACHED = "select exists (select from pg_inherits where inhrelid = to_regclass(%s))"
 ROWS = "select xid::text::bigint, position, schema_fingerprint, body from {} order by xid, position"
 ARCHIVED = """

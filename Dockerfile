@@ -3,6 +3,7 @@ WORKDIR /app
 COPY requirements/runtime.txt requirements/
 RUN pip install --no-cache-dir --require-hashes -r requirements/runtime.txt && useradd --system wagerledger \
     && install -d -o wagerledger /anchors
+COPY patience patience
 COPY schemas schemas
 COPY ledger ledger
 COPY gateway gateway

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import Field, PositiveInt, SecretStr, field_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ledger.residency import Residency
+from patience import Patience
 
 PREFIX = "WAGERLEDGER_"
 
@@ -123,6 +124,12 @@ class Settings(BaseSettings):
         "", description="File that tree heads are appended to, for storage outside; empty writes none."
     )
 
+    patience_s: NonNegativeInt = Field(
+        30,
+        description="How long a command tries again what may pass, such as a server that restarts; 0 tries once. "
+        "Processes wait for as long as it takes.",
+    )
+
     log_format: str = Field("json", pattern="json|console", description="json for machines, console for people.")
     log_level: str = Field("info", description="debug, info, warning or error.")
 
@@ -153,6 +160,10 @@ class Settings(BaseSettings):
     @property
     def residency(self) -> Residency:
         return Residency.parse(self.regions)
+
+    @property
+    def patience(self) -> Patience:
+        return Patience(self.patience_s)
 
     @property
     def gateway_url(self) -> str:

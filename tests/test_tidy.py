@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("bench", "cli", "gateway", "ledger", "outbox_relay", "projector", "sandbox", "schemas", "sealer", "spark")
+PACKAGES = ("bench", "cli", "gateway", "ledger", "outbox_relay", "patience", "projector", "sandbox", "schemas", "sealer", "spark")
 LONGEST_LINE = 120
 LONGEST_FUNCTION = 70
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "managers", "misc"}

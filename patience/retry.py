@@ -1,0 +1,101 @@
+"""Trying again: how often, how long, and what is said meanwhile."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception
+from tenacity.stop import stop_base
+from tenacity.wait import wait_exponential_jitter
+
+from patience.trouble import is_transient
+
+T = TypeVar("T")
+
+DEFAULT_S = 30.0
+"""More than a leader election, a broker's or a primary's restart takes."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
+LEAST_ATTEMPTS = 2
+SAID_AGAIN_S = 10.0
+
+# Without any set-up it goes to standard error as it is: what a command answers on standard output stays whole.
+log = logging.getLogger("wagerledger.patience")
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long trouble may last, counted from the first attempt that failed, however long that one took."""
+
+    limit_s: float = DEFAULT_S
+
+    def at_most(self, limit_s: float) -> "Patience":
+        return replace(self, limit_s=min(limit_s, self.limit_s))
+
+    def call(
+        self, action: Callable[[], T], what: str, *, transient: Callable[[BaseException], bool] = is_transient
+    ) -> T:
+        """What `action` gives, tried again while it fails with what may pass: at least twice, unless the limit is 0.
+        Trying it again must be safe. `what` is its subject in the words for those who wait, such as "Kafka". Raises the
+        last error.
+        """
+        trouble = _Stretch(self.limit_s, what)
+        return Retrying(
+            retry=retry_if_exception(transient),
+            wait=wait_exponential_jitter(multiplier=FIRST_PAUSE_S, max=LONGEST_PAUSE_S, jitter=FIRST_PAUSE_S),
+            stop=trouble,
+            before_sleep=trouble.say,
+            reraise=True,
+        )(action)
+
+
+IMPATIENT = Patience(0)
+"""One attempt: for who tries again himself."""
+
+
+class _Stretch(stop_base):
+    """One stretch of trouble: when it began, and when it was last spoken of."""
+
+    def __init__(self, limit_s: float, what: str) -> None:
+        self._limit_s = limit_s
+        self._what = what
+        self._since: float | None = None
+        self._said: float | None = None
+
+    def __call__(self, state: RetryCallState) -> bool:
+        now = state.outcome_timestamp or 0.0
+        self._since = now if self._since is None else self._since
+        if self._limit_s <= 0:
+            return True
+        return state.attempt_number >= LEAST_ATTEMPTS and now - self._since >= self._limit_s
+
+    def say(self, state: RetryCallState) -> None:
+        now = state.outcome_timestamp or 0.0
+        if self._said is not None and now - self._said < SAID_AGAIN_S:
+            return
+        self._said = now
+        left_s = max(0.0, self._limit_s - (now - (self._since or now)))
+        error = state.outcome.exception() if state.outcome else None
+        log.warning("%s: %s; trying again for %.0f s", self._what, said(error), left_s)
+
+
+def said(error: BaseException | None) -> str:
+    """An error in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+class Backoff:
+    """The pauses of a process that waits for as long as it takes: longer and longer, from the first again after an
+    attempt that lasted.
+    """
+
+    def __init__(self, first_s: float = FIRST_PAUSE_S, longest_s: float = 5.0) -> None:
+        self._first_s = self._next_s = first_s
+        self._longest_s = longest_s
+
+    def after(self, attempt_s: float) -> float:
+        """How long to pause after an attempt that took `attempt_s`."""
+        if attempt_s > self._longest_s:
+            self._next_s = self._first_s
+        pause_s, self._next_s = self._next_s, min(2 * self._next_s, self._longest_s)
+        return pause_s

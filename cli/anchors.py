@@ -1,10 +1,11 @@
 """`wagerledger seal`, `anchor-key` and `audit prove`: tree heads over the log, and proofs under them."""
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from cli.database import on_ledger
 from cli.output import COULD_NOT, FINDING, Json, fail, show
 from cli.settings import settings_or_fail
 
@@ -21,13 +22,13 @@ def seal(
     """
     from ledger.evidence.keys import AnchorKeyError
     from ledger.telemetry import configure_logging
-    from sealer.sealer import RETRYABLE, run
+    from sealer.sealer import run
 
     settings = settings_or_fail()
     configure_logging(settings, "sealer")
     try:
         code = run(settings, once=once)
-    except (AnchorKeyError, *RETRYABLE) as error:
+    except (AnchorKeyError, OSError) as error:
         fail(str(error))
     raise typer.Exit(code)
 
@@ -73,8 +74,7 @@ def prove(
     """Prove that one event, command, refusal or act is in the log: JSON for docs/check_inclusion.py. Exit code 1: there
     is no such proof.
     """
-    import psycopg
-    from psycopg import IsolationLevel
+    from psycopg import Connection, IsolationLevel
 
     from ledger.evidence import proof
     from ledger.evidence.anchors import AnchorsError
@@ -83,23 +83,25 @@ def prove(
     if (id_ is None) == (command is None):
         fail("give the id of an event or an act, or --command SCOPE OPERATION KEY")
     settings = settings_or_fail()
+
+    def proven(connection: Connection[Any]) -> dict[str, Any]:
+        connection.isolation_level, connection.read_only = IsolationLevel.REPEATABLE_READ, True
+        if command:
+            content = proof.prove_command(connection, *command, trusted)
+        else:
+            content = proof.prove_id(connection, str(id_), trusted)
+        if later is not None:
+            size = content["signed_head"]["head"]["tree_size"]
+            content["later"] = proof.prove_extension(connection, size, later or None)
+        return content
+
     try:
         trusted = trusted_keys(settings)
-        with psycopg.connect(settings.database_url.get_secret_value(), connect_timeout=10) as connection:
-            connection.isolation_level, connection.read_only = IsolationLevel.REPEATABLE_READ, True
-            if command:
-                content = proof.prove_command(connection, *command, trusted)
-            else:
-                content = proof.prove_id(connection, str(id_), trusted)
-            if later is not None:
-                size = content["signed_head"]["head"]["tree_size"]
-                content["later"] = proof.prove_extension(connection, size, later or None)
+        content = on_ledger(proven)
     except (proof.ProofError, AnchorsError) as error:
         fail(str(error), FINDING)
     except AnchorKeyError as error:
         fail(str(error), COULD_NOT)
-    except psycopg.Error as error:
-        fail(f"WAGERLEDGER_DATABASE_URL: {error}", COULD_NOT)
     print(json.dumps(content, indent=2))
 
 

@@ -8,10 +8,11 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from cli.audit_archive import Folder, Unsigned, archive_errors, open_or_fail
-from cli.output import COULD_NOT, FINDING, Json, fail, show
+from cli.output import FINDING, Json, fail, show
 from cli.progress import stages
 from cli.settings import settings_or_fail
-from ledger.audit.findings import CODES, CannotCheckError, Report
+from cli.trouble import patiently
+from ledger.audit.findings import CODES, Report
 from ledger.settings import Settings
 
 app = typer.Typer(
@@ -112,11 +113,8 @@ def _check(settings: Settings, *, as_json: bool, not_checked: Mapping[str, bool]
     """Run the audit, show what it says and what it did not look at, end with its verdict."""
     from ledger.audit.verify import verify as check
 
-    try:
-        with archive_errors(), stages() as progress:
-            report = check(settings, **what, progress=progress)
-    except CannotCheckError as error:
-        fail(str(error), COULD_NOT)
+    with archive_errors(), stages() as progress:
+        report = patiently(lambda: check(settings, **what, progress=progress))
     left_out = [part for part, skipped in not_checked.items() if skipped]
     text = "\n".join([_text(report), *([f"Not checked: {', '.join(left_out)}."] if left_out else [])])
     show(_content(report) | {"not_checked": left_out}, as_json=as_json, text=text)
@@ -154,9 +152,9 @@ def replay(
     at_time = at and (at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC))
     try:
         with archive_errors():
-            found = rebuild(settings, wallet, at_version=version, at_time=at_time, source=source, archive=archive)
-    except CannotCheckError as error:
-        fail(str(error), COULD_NOT)
+            found = patiently(
+                lambda: rebuild(settings, wallet, at_version=version, at_time=at_time, source=source, archive=archive)
+            )
     except ValueError as error:
         fail(str(error), FINDING)
     show(found.to_dict(), as_json=as_json, text=found.text())

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.database import ledger_database
+from cli.database import on_ledger
 from cli.output import Json, show, table
 from ledger.acts import find
 
@@ -22,8 +22,7 @@ def acts(
     """Print administrative acts, newest first: integrations, keys, policies, games, rates, the log's generation. With
     --json also what each one changed. Adjustments and restrictions are events: see `wallet events`.
     """
-    with ledger_database() as connection:
-        found = find(connection, tenant_id=tenant, subject=subject, limit=limit)
+    found = on_ledger(lambda connection: find(connection, tenant_id=tenant, subject=subject, limit=limit))
     for act in found:
         act["acted_at"] = act["acted_at"].astimezone(UTC).isoformat()
     asked = [f"of tenant {tenant}"] * bool(tenant) + [f"about {subject}"] * bool(subject)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.acts import ActActor, ActReason, by_or_fail
+from cli.database import on_ledger
 from cli.output import COULD_NOT, FINDING, Json, fail, show
 from cli.progress import stage
 from cli.settings import settings_or_fail
+from cli.trouble import naming, patiently
 from ledger.settings import Settings
 
 if TYPE_CHECKING:
@@ -71,8 +73,6 @@ def export(
     """Write what is sealed and not archived yet: Avro segments and a manifest signed with WAGERLEDGER_ANCHOR_KEY. Each
     segment is read back and proven with the signed tree heads. What a stopped run left is taken up.
     """
-    import psycopg
-
     from ledger.evidence.archive.export import Options
     from ledger.evidence.archive.export import export as run
     from ledger.evidence.archive.segment import CODECS
@@ -86,11 +86,9 @@ def export(
     except AnchorKeyError as error:
         fail(f"{error} (or say --unsigned)")
     options = Options(key, keys_or_fail(settings, unsigned=unsigned), parquet=parquet, codec=codec)
-    with archive_errors(), stage("export") as progress:
-        try:
-            added = run(settings.database_url.get_secret_value(), folder, options, progress)
-        except psycopg.Error as error:
-            fail(f"WAGERLEDGER_DATABASE_URL: {error}")
+    url = settings.database_url.get_secret_value()
+    with archive_errors(), naming("WAGERLEDGER_DATABASE_URL"), stage("export") as progress:
+        added = patiently(lambda: run(url, folder, options, progress), "PostgreSQL")
     if added is None:
         show({"entries": 0}, as_json=as_json, text="Nothing new is sealed (`wagerledger seal` does that).")
         return
@@ -118,18 +116,20 @@ def restore(
     """
     import psycopg
 
+    from ledger.evidence.archive.restore import BrokenOffError
     from ledger.evidence.archive.restore import restore as run
 
     settings = settings_or_fail()
     by = by_or_fail(actor, reason)
     archive = open_or_fail(settings, folder, unsigned=unsigned)
-    with archive_errors(), stage("restore") as progress:
+    url = settings.database_url.get_secret_value()
+    with archive_errors(), naming("WAGERLEDGER_DATABASE_URL"), stage("restore") as progress:
         try:
-            run(settings.database_url.get_secret_value(), archive, by, progress, settings.residency)
+            patiently(lambda: run(url, archive, by, progress, settings.residency), "PostgreSQL")
+        except BrokenOffError as error:
+            fail(str(error))
         except psycopg.errors.InsufficientPrivilege as error:
             fail(f"WAGERLEDGER_DATABASE_URL must name the role that migrates: {error}")
-        except psycopg.Error as error:
-            fail(f"WAGERLEDGER_DATABASE_URL: {error}")
     content = {"entries": archive.tree_size, "root": archive.root}
     text = f"{archive.tree_size} entries are back. Now run `wagerledger audit verify --no-topics`."
     show(content, as_json=as_json, text=text)
@@ -149,27 +149,27 @@ def detach(
     migrates.
     """
     import psycopg
-    from confluent_kafka import KafkaException
 
     from ledger.evidence.archive.detached import detach as run
+    from ledger.evidence.archive.detached import prove
     from outbox_relay.position import PositionError, read_positions
     from schemas.topics import Topics
 
     settings = settings_or_fail()
     by = by_or_fail(actor, reason)
-    archive = open_or_fail(settings, folder, unsigned=unsigned)
+    archive, url = open_or_fail(settings, folder, unsigned=unsigned), settings.database_url.get_secret_value()
+    topic = Topics(settings.topic_prefix).relay_position
     try:
-        positions = read_positions(settings.kafka_bootstrap_servers, Topics(settings.topic_prefix).relay_position)
-    except (PositionError, KafkaException) as error:
+        positions = patiently(lambda: read_positions(settings.kafka_bootstrap_servers, topic), "Kafka")
+    except PositionError as error:
         fail(f"where the relays are cannot be read: {error}")
     published = min((position.cursor for position in positions.values()), default=(0, 0))
-    with archive_errors():
+    with archive_errors(), naming("WAGERLEDGER_DATABASE_URL"):
         try:
-            proven = run(settings.database_url.get_secret_value(), archive, month.date(), by, published)
+            proven = patiently(lambda: prove(url, archive, month.date(), published), "PostgreSQL")
+            on_ledger(lambda connection: run(connection, archive, month.date(), by, proven))
         except psycopg.errors.InsufficientPrivilege as error:
             fail(f"WAGERLEDGER_DATABASE_URL must name the role that migrates: {error}")
-        except psycopg.Error as error:
-            fail(f"WAGERLEDGER_DATABASE_URL: {error}")
     content = {"month": f"{month:%Y-%m}", "events": proven.events, "table": f"wagerledger.event_log_{month:%Y_%m}"}
     text = (
         f"{proven.events} events of {month:%Y-%m} are in {folder} and no longer in the log. Keep the archive: `audit "

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from cli.output import COULD_NOT, FINDING, Json, console, fail, show, write_or_fail
+from cli.output import FINDING, Json, console, fail, show, write_or_fail
 from cli.settings import settings_or_fail
-from ledger.audit.findings import CannotCheckError
+from cli.trouble import patiently
 
 
 def explain(
@@ -33,10 +33,9 @@ def explain(
     if subject is None or (bet and round_id):
         fail("name a bet, or a round with --round")
     what = BET if bet else ROUND
+    settings = settings_or_fail()
     try:
-        found = find(settings_or_fail(), subject, what=what, integration_id=integration_id)
-    except CannotCheckError as error:
-        fail(str(error), COULD_NOT)
+        found = patiently(lambda: find(settings, subject, what=what, integration_id=integration_id))
     except LookupError as error:
         fail(str(error.args[0]), FINDING)
     if html:

@@ -1,7 +1,5 @@
 """`wagerledger audit reconcile` and `audit liability`: the ledger's books beside somebody else's."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.audit_archive import Unsigned, archive_errors, open_or_fail
-from cli.output import COULD_NOT, FINDING, Json, console, fail, show, table, write_or_fail
+from cli.output import FINDING, Json, console, fail, show, table, write_or_fail
 from cli.progress import stages
 from cli.settings import settings_or_fail
-from ledger.audit.findings import CannotCheckError
+from cli.trouble import patiently
 
 if TYPE_CHECKING:
     from ledger.audit.reconcile.comparison import Reconciliation
@@ -45,7 +43,7 @@ def reconcile(
     """
     if report is None and (mapping or integration_id or since or until):
         fail("--mapping, --integration, --from and --to belong to --provider-report")
-    with stages() as progress, _checked():
+    with stages() as progress:
         if report is not None:
             from ledger.audit.reconcile.provider import reconcile as against_report
 
@@ -53,11 +51,16 @@ def reconcile(
                 fail("--provider-report needs --mapping and --integration")
             times = {"since": since and since.replace(tzinfo=UTC), "until": until and until.replace(tzinfo=UTC)}
             settings = settings_or_fail()
-            results = [against_report(settings, report, mapping, integration_id, **times, progress=progress)]
+            results = [
+                patiently(lambda: against_report(settings, report, mapping, integration_id, **times, progress=progress))
+            ]
         else:
             from ledger.audit.reconcile.stores import reconcile as against_stores
 
-            results = against_stores(settings_or_fail(), read_models=read_models, topics=topics, progress=progress)
+            settings = settings_or_fail()
+            results = patiently(
+                lambda: against_stores(settings, read_models=read_models, topics=topics, progress=progress)
+            )
     _tell(results, html, as_json=as_json)
 
 
@@ -83,14 +86,14 @@ def liability(
         fail("--compare reads the log of the database alone; leave --archive out")
     if day and day.date() > datetime.now(UTC).date():
         fail(f"{day:%Y-%m-%d} has not begun yet, UTC: name a day that has")
-    with stages() as progress, archive_errors(), _checked():
+    settings = settings_or_fail()
+    with stages() as progress, archive_errors():
         if compare:
             models = [stores.LIABILITY]
-            results = stores.reconcile(settings_or_fail(), topics=False, models=models, progress=progress)
+            results = patiently(lambda: stores.reconcile(settings, topics=False, models=models, progress=progress))
         else:
-            settings = settings_or_fail()
             opened = open_or_fail(settings, archive, unsigned=unsigned) if archive else None
-            rows = funds.read(settings, archive=opened, progress=progress)
+            rows = patiently(lambda: funds.read(settings, archive=opened, progress=progress))
     if compare:
         _tell(results, html, as_json=as_json)
         return
@@ -129,14 +132,6 @@ def _print(result: "Reconciliation") -> None:
     hidden = [f"… and {result.hidden} more"] if result.hidden else []
     for line in (*hidden, *result.notes, page.told(result)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-@contextmanager
-def _checked() -> Iterator[None]:
-    try:
-        yield
-    except CannotCheckError as error:
-        fail(str(error), COULD_NOT)
 
 
 def add_to(app: typer.Typer) -> None:

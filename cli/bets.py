@@ -6,16 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.database import ledger_database
+from cli.database import on_ledger
 from cli.output import Json, fail, show, table
 from cli.settings import settings_or_fail
+from cli.trouble import patiently
 from ledger import abandoned
 from ledger.abandoned import Closing, Hold
 from ledger.core.money import format_minor
-from ledger.journal import Retryable
 from ledger.policies import PolicyError
 from ledger.telemetry import configure_logging
-from schemas.errors import ERRORS
 
 app = typer.Typer(help="Open bets, oldest first, and the job that closes abandoned ones.", no_args_is_help=True)
 
@@ -34,9 +33,8 @@ def open_bets(
 ) -> None:
     """Print the holds of open bets, oldest first."""
     now = datetime.now(UTC)
-    with ledger_database() as connection:
-        until = now - timedelta(seconds=older_than_s)
-        holds = list(abandoned.open_holds(connection, until, integration_id=integration_id))
+    until = now - timedelta(seconds=older_than_s)
+    holds = on_ledger(lambda connection: list(abandoned.open_holds(connection, until, integration_id=integration_id)))
     content = [_told(hold, now) for hold in holds]
     show(content, as_json=as_json, text=table(COLUMNS, ([row[name] for name in COLUMNS] for row in content)))
 
@@ -68,18 +66,15 @@ def close_abandoned(
         return
     moment = now.replace(tzinfo=UTC) if now else datetime.now(UTC)
     try:
-        with ledger_database() as connection:
-            found = abandoned.find(connection, defaults, moment, settings.residency)
+        found = on_ledger(lambda connection: abandoned.find(connection, defaults, moment, settings.residency))
         if dry_run:
             closings = [
                 Closing(one.hold, f"to {one.integration.policy.abandoned_action}", closed=False) for one in found
             ]
         else:
-            closings = asyncio.run(abandoned.run_once(settings, found))
+            closings = patiently(lambda: asyncio.run(abandoned.run_once(settings, found)), "PostgreSQL")
     except PolicyError as error:
         fail(str(error))
-    except Retryable as error:
-        fail(f"{ERRORS[error.code].text({})} Run it again. (WAGERLEDGER_DATABASE_URL)")
     content = [{**_told(hold, moment), "status": status, "closed": closed} for hold, status, closed in closings]
     columns = (*COLUMNS, "status")
     show(content, as_json=as_json, text=table(columns, ([row[name] for name in columns] for row in content)))

@@ -1,15 +1,16 @@
 """`wagerledger bi`: who may see what of the read models."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
 
-import psycopg
 import typer
+from psycopg import Connection
 
 from cli.acts import ActActor, ActReason, by_or_fail
+from cli.database import on_read_models
 from cli.output import FINDING, Json, errors, fail, show, table
-from cli.settings import settings_or_fail
+
+T = TypeVar("T")
 
 app = typer.Typer(help="The read models' readers: grants by brand and region, masked views.", no_args_is_help=True)
 
@@ -33,9 +34,12 @@ def grant(
     from projector import grants
 
     by = by_or_fail(actor, reason)
-    with _read_models() as connection:
+
+    def granted(connection: Connection[Any]) -> bool:
         grants.grant(connection, role, brand, region, may_see_players=players, by=by)
-        known = grants.has_rows(connection, brand, region)
+        return grants.has_rows(connection, brand, region)
+
+    known = _administer(granted)
     schema = "bi and bi_masked" if players else "bi_masked"
     content = {"role": role, "tenant_id": brand, "region": region, "may_see_players": players}
     show(content, as_json=as_json, text=f"{role} sees {brand}/{region} in {schema}")
@@ -58,8 +62,7 @@ def revoke(
     from projector import grants
 
     by = by_or_fail(actor, reason)
-    with _read_models() as connection:
-        ended = grants.revoke(connection, role, brand, region, by=by)
+    ended = _administer(lambda connection: grants.revoke(connection, role, brand, region, by=by))
     show({"role": role, "revoked": ended}, as_json=as_json, text=f"{ended} grants of {role} ended")
 
 
@@ -72,8 +75,7 @@ def list_grants(
     """Print who may see what, who granted it, and why."""
     from projector import grants
 
-    with _read_models() as connection:
-        found = grants.listed(connection, everything=everything)
+    found = _administer(lambda connection: grants.listed(connection, everything=everything))
     headings = ("role", "brand", "region", "players", "since", "by", "reason", "revoked", "by", "reason")
     show([one._asdict() for one in found], as_json=as_json, text=table(headings, found))
 
@@ -90,21 +92,15 @@ def rotate_masking_key(
     from projector import grants
 
     by = by_or_fail(actor, reason)
-    with _read_models() as connection:
-        grants.rotate_key(connection, brand, by=by)
+    _administer(lambda connection: grants.rotate_key(connection, brand, by=by))
     show({"tenant_id": brand, "rotated": True}, as_json=as_json, text=f"{brand} has new pseudonyms")
 
 
-@contextmanager
-def _read_models() -> Iterator[psycopg.Connection]:
+def _administer(action: Callable[[Connection[Any]], T]) -> T:
     """As the role of WAGERLEDGER_BI_DATABASE_URL, which must own the read models."""
     from projector.grants import GrantError
 
-    settings = settings_or_fail()
     try:
-        with psycopg.connect(settings.bi_database_url.get_secret_value(), connect_timeout=10) as connection:
-            yield connection
+        return on_read_models(action)
     except GrantError as error:
         fail(str(error), FINDING)
-    except psycopg.Error as error:
-        fail(f"WAGERLEDGER_BI_DATABASE_URL: {error}")

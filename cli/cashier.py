@@ -9,6 +9,7 @@ from uuid_utils import uuid7
 
 from cli.output import FINDING, fail, show
 from cli.settings import settings_or_fail
+from cli.trouble import patiently
 from ledger.callback import Outcome
 from ledger.cashier import Cashier
 from ledger.core.money import Amount, parse_amount
@@ -72,7 +73,7 @@ def ask(
             return await command(cashier, key)
 
     try:
-        outcome = asyncio.run(submit())
+        outcome = patiently(lambda: asyncio.run(submit()), "PostgreSQL")  # under the same key: it happens once
     except Retryable as error:
         # Without the key a repeat would be a second payment.
         fail(f"{ERRORS[error.code].text({})} The key is --key {key} (WAGERLEDGER_DATABASE_URL)")

@@ -1,20 +1,33 @@
-"""The ledger's database for a command, or a clear end."""
+"""The two databases for a command: one transaction each, done once, whatever a restart does to the connection."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import psycopg
+from psycopg import Connection
 
-from cli.output import fail
 from cli.settings import settings_or_fail
+from cli.trouble import naming
+from patience.postgresql import transact
+
+T = TypeVar("T")
 
 
-@contextmanager
-def ledger_database() -> Iterator[psycopg.Connection]:
-    """A connection with the role of the environment. What goes wrong with it ends the command."""
+def on_ledger(action: Callable[[Connection[Any]], T]) -> T:
+    """What `action` gives, in one transaction with the role of WAGERLEDGER_DATABASE_URL. It may be run again: it does
+    nothing outside of the database.
+    """
     settings = settings_or_fail()
-    try:
-        with psycopg.connect(settings.database_url.get_secret_value(), connect_timeout=10) as connection:
-            yield connection
-    except psycopg.Error as error:
-        fail(f"WAGERLEDGER_DATABASE_URL: {error}")
+    with naming("WAGERLEDGER_DATABASE_URL"):
+        return transact(lambda: connect(settings.database_url.get_secret_value()), action, settings.patience)
+
+
+def on_read_models(action: Callable[[Connection[Any]], T]) -> T:
+    """The same with the role of WAGERLEDGER_BI_DATABASE_URL."""
+    settings = settings_or_fail()
+    with naming("WAGERLEDGER_BI_DATABASE_URL"):
+        return transact(lambda: connect(settings.bi_database_url.get_secret_value()), action, settings.patience)
+
+
+def connect(url: str) -> Connection[Any]:
+    return psycopg.connect(url, connect_timeout=10)

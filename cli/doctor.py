@@ -1,17 +1,26 @@
 """`wagerledger doctor`: whether all that the processes need is there, tried with their very credentials."""
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 import typer
+from pydantic import SecretStr
 
 from cli.output import FINDING, Json, show, table
 from cli.settings import settings_or_fail
+from cli.trouble import in_words, naming
 from ledger.secrets import SecretsKeyError, Vault
 from ledger.settings import Settings
+from patience import Patience, TransientError, is_transient
+from schemas import registry
+from schemas.topics import Topics
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
 
 TIMEOUT_S = 5
+SECOND_PATIENCE_S = 1.0
 LOCKS_PER_CALLBACK, GATEWAYS = 3, 4
 OLD_WRITER_S = 30
 
@@ -59,28 +68,32 @@ def doctor(*, as_json: Json = False) -> None:
     """Look at each dependency with the real credentials and name the variable that is wrong. Exit code 1 when something
     is.
     """
-    settings = settings_or_fail()
-    checks = [check for look in (_ledger, _bi, _kafka, _registry, _secrets) for check in look(settings)]
+    settings, checks = settings_or_fail(), []
+    patience = settings.patience
+    for look in _LOOKS:
+        try:
+            checks += _patiently(look, settings, patience)
+        except Exception as error:  # what is not trouble with a server goes on
+            text = in_words(error)
+            if text is None:
+                raise
+            checks.append(Check(look.name, ok=False, variable=look.variable, text=text))
+            patience = patience.at_most(SECOND_PATIENCE_S)  # whoever is away is not waited for by each look at him
     rows = (("ok" if check.ok else "WRONG", check.name, check.variable, check.text) for check in checks)
     show([check._asdict() for check in checks], as_json=as_json, text=table(("", "what", "variable", "says"), rows))
     raise typer.Exit(0 if all(check.ok for check in checks) else FINDING)
 
 
+def _patiently(look: "_Look", settings: Settings, patience: Patience) -> list[Check]:
+    return patience.call(lambda: list(look.at(settings)), look.name)
+
+
 def _ledger(settings: Settings) -> Iterator[Check]:
     variable = "WAGERLEDGER_DATABASE_URL"
-    try:
-        with psycopg.connect(
-            settings.database_url.get_secret_value(), connect_timeout=TIMEOUT_S, autocommit=True
-        ) as connection:
-            yield Check(
-                "ledger database",
-                True,
-                variable,
-                f"PostgreSQL {connection.info.server_version // 10000} as {connection.info.user}",
-            )
-            yield from (look(connection, variable, settings) for look in _LEDGER_CHECKS)
-    except psycopg.Error as error:
-        yield Check("ledger database", False, variable, str(error).strip())
+    with naming(variable), _connected(settings.database_url) as connection:
+        info = connection.info
+        yield Check("ledger database", True, variable, f"PostgreSQL {info.server_version // 10000} as {info.user}")
+        yield from (look(connection, variable, settings) for look in _LEDGER_CHECKS)
 
 
 def _migrations(connection: psycopg.Connection, variable: str, _: Settings) -> Check:
@@ -164,17 +177,12 @@ _LEDGER_CHECKS: tuple[Callable[[psycopg.Connection, str, Settings], Check], ...]
 
 def _bi(settings: Settings) -> Iterator[Check]:
     variable = "WAGERLEDGER_BI_DATABASE_URL"
-    url = settings.bi_database_url.get_secret_value()
+    with naming(variable), _connected(settings.bi_database_url) as connection:
+        info = connection.info
+        yield Check("BI database", True, variable, f"PostgreSQL {info.server_version // 10000} as {info.user}")
+        bi = (info.host, info.port)
     try:
-        with psycopg.connect(url, connect_timeout=TIMEOUT_S, autocommit=True) as connection:
-            info = connection.info
-            yield Check("BI database", True, variable, f"PostgreSQL {info.server_version // 10000} as {info.user}")
-            bi = (info.host, info.port)
-    except psycopg.Error as error:
-        yield Check("BI database", False, variable, str(error).strip())
-        return
-    try:
-        with psycopg.connect(settings.database_url.get_secret_value(), connect_timeout=TIMEOUT_S) as ledger:
+        with _connected(settings.database_url) as ledger:
             apart = bi != (ledger.info.host, ledger.info.port)
     except psycopg.Error:
         return  # told above
@@ -186,17 +194,13 @@ def _kafka(settings: Settings) -> Iterator[Check]:
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient, ConfigResource
 
-    from schemas.topics import Topics
+    from patience.kafka import answer
 
     variable = "WAGERLEDGER_KAFKA_BOOTSTRAP_SERVERS"
     admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers, "log_level": 0})
-    try:
-        metadata = admin.list_topics(timeout=TIMEOUT_S)
-    except KafkaException as error:
-        yield Check("Kafka", False, variable, f"{settings.kafka_bootstrap_servers}: {error.args[0].str()}")
-        return
+    metadata = admin.list_topics(timeout=TIMEOUT_S)
     yield Check("Kafka", True, variable, f"{len(metadata.brokers)} broker(s)")
-    missing = [name for name in Topics(settings.topic_prefix).all if name not in metadata.topics]
+    missing = _missing_topics(admin, settings)
     yield Check(
         "topics",
         not missing,
@@ -205,8 +209,10 @@ def _kafka(settings: Settings) -> Iterator[Check]:
     )
     resource = ConfigResource(ConfigResource.Type.BROKER, str(next(iter(metadata.brokers))))
     try:
-        config = admin.describe_configs([resource])[resource].result(TIMEOUT_S)
+        config = answer(admin.describe_configs([resource], request_timeout=TIMEOUT_S)[resource], TIMEOUT_S)
     except KafkaException as error:
+        if is_transient(error):
+            raise
         yield Check("topic creation", False, variable, f"cannot be looked up: {error.args[0].str()}")
         return
     automatic = config["auto.create.topics.enable"].value == "true"
@@ -215,17 +221,9 @@ def _kafka(settings: Settings) -> Iterator[Check]:
 
 
 def _registry(settings: Settings) -> Iterator[Check]:
-    from schemas import registry
-    from schemas.topics import Topics
-
     variable = "WAGERLEDGER_SCHEMA_REGISTRY_URL"
-    try:
-        findings = registry.check(
-            registry.connect(settings.schema_registry_url.get_secret_value()), Topics(settings.topic_prefix)
-        )
-    except registry.RegistryUnavailableError as error:
-        yield Check("schema registry", False, variable, str(error))
-        return
+    with registry.connect(settings.schema_registry_url.get_secret_value()) as client:
+        findings = registry.check(client, Topics(settings.topic_prefix))
     text = (
         f"{len(findings)} differences: see `wagerledger schemas check`"
         if findings
@@ -234,11 +232,36 @@ def _registry(settings: Settings) -> Iterator[Check]:
     yield Check("schema registry", not findings, variable, text)
 
 
+def _missing_topics(admin: "AdminClient", settings: Settings) -> list[str]:
+    """Asked more than once: what was just made is not in the first answer of every broker."""
+
+    def ask() -> list[str]:
+        there = admin.list_topics(timeout=TIMEOUT_S).topics
+        if missing := [name for name in Topics(settings.topic_prefix).all if name not in there]:
+            raise _MissingError(missing)
+        return missing
+
+    try:
+        return settings.patience.at_most(TIMEOUT_S).call(ask, "Kafka")
+    except _MissingError as error:
+        return error.topics
+
+
+class _MissingError(TransientError):
+    def __init__(self, topics: list[str]) -> None:
+        super().__init__(f"there is no topic {topics[0]}")
+        self.topics = topics
+
+
+def _connected(url: SecretStr) -> psycopg.Connection:
+    return psycopg.connect(url.get_secret_value(), connect_timeout=TIMEOUT_S, autocommit=True)
+
+
 def _secrets(settings: Settings) -> Iterator[Check]:
     variable = "WAGERLEDGER_SECRETS_KEY"
     try:
         vault = Vault(settings)
-        with psycopg.connect(settings.database_url.get_secret_value(), connect_timeout=TIMEOUT_S) as connection:
+        with _connected(settings.database_url) as connection:
             sealed = connection.execute(
                 "select kid, material from wagerledger.integration_keys"
                 " where algorithm in ('hmac-sha256', 'secret') and material is not null"
@@ -251,6 +274,23 @@ def _secrets(settings: Settings) -> Iterator[Check]:
         yield Check("secrets", True, variable, "well formed; the keys could not be tried without the ledger database")
     else:
         yield Check("secrets", True, variable, f"opens all {len(sealed)} secrets")
+
+
+class _Look(NamedTuple):
+    """Where `doctor` looks, and what it says where that cannot be looked at."""
+
+    name: str
+    variable: str
+    at: Callable[[Settings], Iterator[Check]]
+
+
+_LOOKS = (
+    _Look("ledger database", "WAGERLEDGER_DATABASE_URL", _ledger),
+    _Look("BI database", "WAGERLEDGER_BI_DATABASE_URL", _bi),
+    _Look("Kafka", "WAGERLEDGER_KAFKA_BOOTSTRAP_SERVERS", _kafka),
+    _Look("schema registry", "WAGERLEDGER_SCHEMA_REGISTRY_URL", _registry),
+    _Look("secrets", "WAGERLEDGER_SECRETS_KEY", _secrets),
+)
 
 
 def add_to(app: typer.Typer) -> None:

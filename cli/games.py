@@ -7,7 +7,7 @@ import typer
 from rich.progress import Progress
 
 from cli.acts import ActActor, ActReason, by_or_fail
-from cli.database import ledger_database
+from cli.database import on_ledger
 from cli.file_rows import rows_or_fail
 from cli.output import FINDING, Json, errors, fail, show, table
 from ledger import games
@@ -40,17 +40,18 @@ def import_games(
 ) -> None:
     """Take games in, new and changed ones, all or none. Gateways see them within seconds."""
     by, listed = by_or_fail(actor, reason), _listed_or_fail(path, integration_id)
-    with (
-        ledger_database() as connection,
-        Progress(console=errors, disable=not errors.is_terminal, transient=True) as bar,
-    ):
+    with Progress(console=errors, disable=not errors.is_terminal, transient=True) as bar:
         task = bar.add_task("games", total=len(listed))
 
         def progress(done: int) -> None:
             bar.update(task, completed=done)
 
         try:
-            count = games.put(connection, integration_id, listed, by=by, replace=replace, progress=progress)
+            count = on_ledger(
+                lambda connection: games.put(
+                    connection, integration_id, listed, by=by, replace=replace, progress=progress
+                )
+            )
         except CatalogueError as error:
             fail(str(error), FINDING)
     show(
@@ -63,8 +64,7 @@ def import_games(
 @app.command("list")
 def list_games(integration_id: IntegrationFilter = None, *, as_json: Json = False) -> None:
     """Print the catalogue."""
-    with ledger_database() as connection:
-        _show(games.find(connection, integration_id=integration_id), as_json=as_json)
+    _show(on_ledger(lambda connection: games.find(connection, integration_id=integration_id)), as_json=as_json)
 
 
 @app.command("show")
@@ -75,8 +75,7 @@ def show_game(
     as_json: Json = False,
 ) -> None:
     """Find a game by either id, in all integrations."""
-    with ledger_database() as connection:
-        found = games.find(connection, integration_id=integration_id, game=game)
+    found = on_ledger(lambda connection: games.find(connection, integration_id=integration_id, game=game))
     if not found:
         fail(f"no integration has a game {game!r}: `wagerledger games list` prints all", FINDING)
     _show(found, as_json=as_json)

@@ -1,18 +1,18 @@
 """`wagerledger integration`: who may call the gateway, in which dialect, and with which keys."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-import psycopg
 import typer
+from psycopg import Connection
 
 from cli import scaffold
 from cli.acts import ActActor, ActReason, by_or_fail
-from cli.database import ledger_database
+from cli.database import on_ledger
 from cli.output import FINDING, Json, fail, show, table
 from cli.settings import settings_or_fail
 from gateway import dialects
@@ -22,6 +22,8 @@ from ledger.acts import By
 from ledger.integrations import CANONICAL, POLICY_PREFIX, Integration, IntegrationError, Issued, NewKeys
 from ledger.policies import PolicyError
 from ledger.secrets import SecretsKeyError, Vault
+
+T = TypeVar("T")
 
 app = typer.Typer(
     help="Integrations: one provider for one brand and region, each with keys of its own.", no_args_is_help=True
@@ -80,11 +82,12 @@ def add(
         spoken = dialects.named(dialect)
         dialects.check_options(spoken, options)
         dialects.check_keys(spoken, keys.kinds)
-    with _administration() as (connection, vault):
-        issued = integrations.add(
+    issued = _administer(
+        lambda connection, vault: integrations.add(
             connection, vault, by=by, tenant_id=brand, region=region, provider_id=name, dialect=dialect,
             options=options, secret=keys.secret, public_keys=keys.public_keys, residency=settings_or_fail().residency,
-        )  # fmt: skip
+        )
+    )  # fmt: skip
     _show_issued(issued, dialect, as_json=as_json)
 
 
@@ -103,14 +106,17 @@ def rotate_key(
     """Add keys and let all older ones end."""
     by = by_or_fail(actor, reason)
     keys = _new_keys(secret, secret_file, public_key)
-    with _administration() as (connection, vault):
+
+    def rotated(connection: Connection[Any], vault: Vault) -> tuple[Integration, Issued]:
         found = integrations.find(connection, integration_id, dialects.default_policies())
         with _arguments():
             dialects.check_keys(dialects.named(found.dialect), keys.kinds)
-        issued = integrations.rotate(
+        return found, integrations.rotate(
             connection, vault, integration_id, by=by, overlap_s=overlap_s, secret=keys.secret,
             public_keys=keys.public_keys,
         )  # fmt: skip
+
+    found, issued = _administer(rotated)
     _show_issued(issued, found.dialect, as_json=as_json)
 
 
@@ -126,7 +132,8 @@ def configure(
 ) -> None:
     """Change options or the policy; gateways see it within seconds."""
     by = by_or_fail(actor, reason)
-    with _administration() as (connection, _):
+
+    def configured(connection: Connection[Any], _: Vault) -> dict[str, str]:
         found = integrations.find(connection, integration_id, dialects.default_policies())
         stated = _stated(found)
         if unknown := sorted(set(unset or []) - set(stated)):
@@ -136,6 +143,9 @@ def configure(
         with _arguments():
             dialects.check_options(dialects.named(found.dialect), options)
         integrations.set_options(connection, integration_id, options, by=by)
+        return options
+
+    options = _administer(configured)
     content = {"integration_id": integration_id, "options": options}
     show(content, as_json=as_json, text=table(("option", "value"), options.items()))
 
@@ -151,8 +161,9 @@ def restore_secret(
 ) -> None:
     """Give a key of a restored ledger the secret that the provider knows it by, on standard input or in a file."""
     by, secret = by_or_fail(actor, reason), _read_secret(secret_file or "-")
-    with _administration() as (connection, vault):
-        integration_id = integrations.restore_secret(connection, vault, kid, secret, by=by)
+    integration_id = _administer(
+        lambda connection, vault: integrations.restore_secret(connection, vault, kid, secret, by=by)
+    )
     show(
         {"integration_id": integration_id, "kid": kid},
         as_json=as_json,
@@ -175,8 +186,7 @@ def enable(integration_id: IntegrationId, actor: ActActor, reason: ActReason, *,
 @app.command("list")
 def list_integrations(*, as_json: Json = False) -> None:
     """Print all integrations with their keys; never a secret."""
-    with ledger_database() as connection:
-        content = [_told(one) for one in _load(connection)]
+    content = [_told(one) for one in on_ledger(_load)]
     headings = ("integration", "brand", "region", "provider", "dialect", "enabled", "keys")
     rows = (
         [", ".join(value) if isinstance(value, list) else value for value in list(row.values())[:-1]] for row in content
@@ -187,8 +197,9 @@ def list_integrations(*, as_json: Json = False) -> None:
 @app.command("show")
 def show_one(integration_id: IntegrationId, *, as_json: Json = False) -> None:
     """Print an integration with its options and the policy in force; never a secret."""
-    with _administration() as (connection, _):
-        found = integrations.find(connection, integration_id, dialects.default_policies())
+    found = _administer(
+        lambda connection, _: integrations.find(connection, integration_id, dialects.default_policies())
+    )
     dialect = dialects.load().get(found.dialect)
     content = _told(found) | {
         "options": ({**dialects.default_options(), **dialect.default_options} if dialect else {}) | dict(found.options),
@@ -269,10 +280,11 @@ def _stated(integration: Integration) -> dict[str, str]:
 
 
 def _switch(integration_id: str, by: By, *, enabled: bool, as_json: bool) -> None:
-    with _administration() as (connection, _):
-        integrations.set_enabled(
+    _administer(
+        lambda connection, _: integrations.set_enabled(
             connection, integration_id, enabled=enabled, by=by, residency=settings_or_fail().residency
         )
+    )
     show(
         {"integration_id": integration_id, "enabled": enabled},
         as_json=as_json,
@@ -346,7 +358,7 @@ def _lines(content: dict[str, Any]) -> Iterator[tuple[str, object]]:
             yield name, value
 
 
-def _load(connection: psycopg.Connection) -> list[Integration]:
+def _load(connection: Connection[Any]) -> list[Integration]:
     try:
         return integrations.load(connection, dialects.default_policies())
     except PolicyError as error:
@@ -362,12 +374,11 @@ def _arguments() -> Iterator[None]:
         fail(str(error))
 
 
-@contextmanager
-def _administration() -> Iterator[tuple[psycopg.Connection, Vault]]:
+def _administer(action: Callable[[Connection[Any], Vault], T]) -> T:
+    """One transaction. What it is refused for ends the command."""
     try:
         vault = Vault(settings_or_fail())
-        with ledger_database() as connection:
-            yield connection, vault
+        return on_ledger(lambda connection: action(connection, vault))
     except SecretsKeyError as error:
         fail(str(error))
     except (IntegrationError, PolicyError) as error:

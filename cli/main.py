@@ -28,6 +28,7 @@ from cli import (
     topics,
     wallet,
 )
+from cli.trouble import PatientGroup
 from ledger import __version__
 
 app = typer.Typer(
@@ -36,6 +37,7 @@ app = typer.Typer(
         "An event-sourced, double-entry wallet ledger on Kafka for online gaming.\n\nStart with `wagerledger demo`. "
         "Exit codes: 0 done, 1 refused or a finding, 2 could not be tried."
     ),
+    cls=PatientGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )

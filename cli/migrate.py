@@ -3,9 +3,10 @@
 import typer
 
 from cli.acts import ActActor, ActReason, by_or_fail
-from cli.database import ledger_database
+from cli.database import on_ledger
 from cli.output import Json, fail, show
 from cli.settings import settings_or_fail
+from cli.trouble import naming, patiently
 
 
 def migrate(*, as_json: Json = False) -> None:
@@ -14,18 +15,15 @@ def migrate(*, as_json: Json = False) -> None:
     WAGERLEDGER_DATABASE_URL must name a role that may create tables and roles; the running services use lesser ones.
     """
     from psycopg.errors import LockNotAvailable
-    from sqlalchemy.exc import OperationalError
 
     from ledger.store.migrate import upgrade
 
+    settings = settings_or_fail()
     try:
-        upgrade(settings_or_fail().database_url.get_secret_value())
-    except OperationalError as error:
-        if isinstance(error.orig, LockNotAvailable):
-            fail(
-                "A long read of the event log is in the way (an audit, a back-up?): nothing was changed, run it again."
-            )
-        fail(f"WAGERLEDGER_DATABASE_URL: {str(error.orig).strip()}")
+        with naming("WAGERLEDGER_DATABASE_URL"):
+            patiently(lambda: upgrade(settings.database_url.get_secret_value()), "PostgreSQL")
+    except LockNotAvailable:
+        fail("A long read of the event log is in the way (an audit, a back-up?): nothing was changed, run it again.")
     show({"migrated": True}, as_json=as_json, text="The ledger's database is up to date.")
 
 
@@ -37,8 +35,7 @@ def new_generation(actor: ActActor, reason: ActReason, *, as_json: Json = False)
     from ledger.generation import raise_generation
 
     by = by_or_fail(actor, reason)
-    with ledger_database() as connection:
-        generation = raise_generation(connection, by)
+    generation = on_ledger(lambda connection: raise_generation(connection, by))
     show({"generation": generation}, as_json=as_json, text=f"The log is in generation {generation} now.")
 
 

@@ -3,13 +3,15 @@
 from typing import Annotated, Any
 
 import typer
+from psycopg import Connection
 
 from cli.cashier import Brand, Key, PlayerId, Region, again, ask, check_player
-from cli.database import ledger_database
-from cli.output import COULD_NOT, FINDING, Json, fail, show
+from cli.database import on_ledger
+from cli.output import FINDING, Json, fail, show
 from cli.settings import settings_or_fail
+from cli.trouble import patiently
 from ledger.core.money import format_minor
-from ledger.core.state import LOCKED, SELF_EXCLUDED, Bet, Wallet
+from ledger.core.state import LOCKED, SELF_EXCLUDED, Bet, Player, Wallet
 from ledger.settings import Settings
 
 app = typer.Typer(help="Players: lock, exclude, free, look.", no_args_is_help=True)
@@ -68,9 +70,12 @@ def show_player(player_id: PlayerId, brand: Brand, *, as_json: Json = False) -> 
     """Print a player's restriction, wallets and open bets."""
     from ledger.store import players, wallets
 
-    with ledger_database() as connection:
-        found = [wallets.entity(row) for row in connection.execute(wallets.LOAD, ([brand], [player_id]))]
-        known = [players.entity(row) for row in connection.execute(players.LOAD, ([brand], [player_id]))]
+    def look(connection: Connection[Any]) -> tuple[list[Wallet], list[Player]]:
+        whose = ([brand], [player_id])
+        found = [wallets.entity(row) for row in connection.execute(wallets.LOAD, whose)]
+        return found, [players.entity(row) for row in connection.execute(players.LOAD, whose)]
+
+    found, known = on_ledger(look)
     if not found and not known:
         fail(f"{brand} has no player {player_id}", FINDING)
     settings = settings_or_fail()
@@ -107,13 +112,10 @@ def _restrict(
 
 def _open_bets(settings: Settings, wallet: Wallet) -> tuple[Bet, ...]:
     """From the player's own events: no index finds a player's bets, because every bet would pay for it."""
-    from ledger.audit.findings import CannotCheckError
     from ledger.audit.replay import replay
 
     try:
-        return replay(settings, wallet.wallet_id).open_bets
-    except CannotCheckError as error:
-        fail(str(error), COULD_NOT)
+        return patiently(lambda: replay(settings, wallet.wallet_id)).open_bets
     except ValueError as error:
         fail(str(error), FINDING)
 

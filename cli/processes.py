@@ -10,6 +10,7 @@ from cli.acts import ActActor, ActReason, by_or_fail
 from cli.output import FINDING, Json, errors, fail, show
 from cli.project import app as project_app
 from cli.settings import settings_or_fail
+from cli.trouble import naming, patiently
 
 relay_app = typer.Typer(invoke_without_command=True)
 
@@ -72,30 +73,27 @@ def recover(
     Stop gateways and relays first. WAGERLEDGER_DATABASE_URL must name the gateway's role, because lost events are
     written. Safe to repeat.
     """
-    import psycopg
-    from confluent_kafka import KafkaException
-
     from ledger.restore import RestoreError
     from ledger.restore import restore as put_back
     from outbox_relay import recover as recovery
+    from outbox_relay.position import PositionError
     from outbox_relay.producer import FencedError
-    from outbox_relay.relay import RETRYABLE, RefusedError, WaitingError
+    from outbox_relay.relay import RefusedError
+    from schemas.registry import SchemaMismatchError
 
     settings, by = settings_or_fail(), by_or_fail(actor, reason)
     try:
         with errors.status("reading") as status:
-            found = recovery.recover(
-                settings,
-                restore=(lambda lost: put_back(settings, lost, by=by)) if restore else None,
-                report=lambda step, events: status.update(f"{step}: {events} events"),
+            found = patiently(
+                lambda: recovery.recover(
+                    settings,
+                    restore=(lambda lost: put_back(settings, lost, by=by)) if restore else None,
+                    report=lambda step, events: status.update(f"{step}: {events} events"),
+                )
             )
     except (recovery.UnrecoverableError, RestoreError) as error:
         fail(str(error), FINDING)
-    except psycopg.OperationalError as error:
-        fail(f"WAGERLEDGER_DATABASE_URL: {error}")
-    except KafkaException as error:
-        fail(f"WAGERLEDGER_KAFKA_BOOTSTRAP_SERVERS {settings.kafka_bootstrap_servers}: {error.args[0].str()}")
-    except (WaitingError, FencedError, RefusedError, TimeoutError, *RETRYABLE) as error:
+    except (FencedError, RefusedError, PositionError, SchemaMismatchError) as error:
         fail(str(error))
     content = {
         "published": found.published,
@@ -143,12 +141,11 @@ def project(
     configure_logging(settings, "projector")
     try:
         if refold:
-            consumer.refold(settings)
+            with naming("WAGERLEDGER_BI_DATABASE_URL"):
+                patiently(lambda: consumer.refold(settings), "PostgreSQL")
         code = consumer.run(settings)
     except psycopg.errors.DependentObjectsStillExist as error:
         fail(f"drop what stands on the read models first: {error}", FINDING)
-    except psycopg.OperationalError as error:
-        fail(f"WAGERLEDGER_BI_DATABASE_URL: {error}")
     except OSError as error:
         fail(f"WAGERLEDGER_METRICS_PORT or WAGERLEDGER_PROJECTOR_PAGE_PORT: {error.strerror or error}")
     raise typer.Exit(code)

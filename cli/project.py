@@ -12,6 +12,7 @@ from cli.audit_archive import Unsigned, archive_errors, open_or_fail
 from cli.output import FINDING, Json, fail, show, table
 from cli.progress import stages
 from cli.settings import settings_or_fail
+from cli.trouble import naming, patiently
 
 if TYPE_CHECKING:
     from projector.comparison import Comparison
@@ -47,7 +48,7 @@ def rebuild(
 
     settings = settings_or_fail()
     archive = open_or_fail(settings, from_archive, unsigned=unsigned) if from_archive else None
-    with stages() as progress, _trouble(), archive_errors():
+    with stages() as progress, _quietly(), archive_errors(), naming("WAGERLEDGER_BI_DATABASE_URL"):
         try:
             found = run(
                 settings,
@@ -95,8 +96,9 @@ def list_(*, as_json: Json = False) -> None:
     """Show every dead letter and whether the read models have it by now."""
     from projector.replay import listed
 
-    with _trouble():
-        found = listed(settings_or_fail())
+    settings = settings_or_fail()
+    with _quietly(), naming("WAGERLEDGER_BI_DATABASE_URL"):
+        found = patiently(lambda: listed(settings))
     _show(found, as_json=as_json)
 
 
@@ -109,9 +111,10 @@ def replay(*, as_json: Json = False) -> None:
     from projector.replay import FOLDED
     from projector.replay import replay as run
 
-    with _trouble():
+    settings = settings_or_fail()
+    with _quietly(), naming("WAGERLEDGER_BI_DATABASE_URL"):
         try:
-            found = run(settings_or_fail())
+            found = patiently(lambda: run(settings))
         except OutdatedModelsError as error:
             fail(str(error))
     _show(found, as_json=as_json)
@@ -137,25 +140,13 @@ def _show(found: "list[Fate]", *, as_json: bool) -> None:
 
 
 @contextmanager
-def _trouble() -> Iterator[None]:
-    """What only another attempt can tell; and log lines go where they do not spoil the answer."""
-    import psycopg
+def _quietly() -> Iterator[None]:
+    """Log lines go where they do not spoil the answer."""
     import structlog
-    from confluent_kafka import KafkaException
-
-    from ledger.audit.findings import CannotCheckError
-    from projector.checkpoint import CheckpointMovedError
-    from schemas.registry import RegistryUnavailableError, SchemaMismatchError
 
     before = structlog.get_config()
     structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stderr))
     try:
         yield
-    except psycopg.OperationalError as error:
-        fail(f"WAGERLEDGER_BI_DATABASE_URL: {error}")
-    except KafkaException as error:
-        fail(f"WAGERLEDGER_KAFKA_BOOTSTRAP_SERVERS: {error.args[0].str()}")
-    except (CannotCheckError, CheckpointMovedError, RegistryUnavailableError, SchemaMismatchError) as error:
-        fail(str(error))
     finally:
         structlog.configure(**before)

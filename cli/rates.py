@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.acts import ActActor, ActReason, by_or_fail
-from cli.database import ledger_database
+from cli.database import on_ledger
 from cli.file_rows import rows_or_fail
 from cli.output import FINDING, Json, fail, show, table
 from ledger import rates
@@ -86,16 +86,14 @@ def list_rates(
     as_json: Json = False,
 ) -> None:
     """Print the rates that bets lock now."""
-    with ledger_database() as connection:
-        _show(rates.load(connection, brand, history=history), as_json=as_json)
+    _show(on_ledger(lambda connection: rates.load(connection, brand, history=history)), as_json=as_json)
 
 
 def _add(added: list[Rate], by: By) -> int:
-    with ledger_database() as connection:
-        try:
-            return rates.add(connection, added, by=by)
-        except RateError as error:
-            fail(str(error), FINDING)
+    try:
+        return on_ledger(lambda connection: rates.add(connection, added, by=by))
+    except RateError as error:
+        fail(str(error), FINDING)
 
 
 def _show(found: list[Rate], *, as_json: bool) -> None:

@@ -19,11 +19,9 @@ def register(*, as_json: Json = False) -> None:
     settings = settings_or_fail()
     client = registry.connect(settings.schema_registry_url.get_secret_value())
     try:
-        registered = registry.register(client, Topics(settings.topic_prefix))
+        registered = registry.register(client, Topics(settings.topic_prefix), settings.patience)
     except registry.SchemaMismatchError as error:
         fail(str(error), FINDING)
-    except registry.RegistryUnavailableError as error:
-        fail(f"WAGERLEDGER_SCHEMA_REGISTRY_URL: {error}")
     show([one._asdict() for one in registered], as_json=as_json, text=table(registered[0]._fields, registered))
 
 
@@ -35,10 +33,7 @@ def check(*, as_json: Json = False) -> None:
 
     settings = settings_or_fail()
     client = registry.connect(settings.schema_registry_url.get_secret_value())
-    try:
-        findings = registry.check(client, Topics(settings.topic_prefix))
-    except registry.RegistryUnavailableError as error:
-        fail(f"WAGERLEDGER_SCHEMA_REGISTRY_URL: {error}")
+    findings = registry.check(client, Topics(settings.topic_prefix), settings.patience)
     text = (
         table(findings[0]._fields, findings) if findings else "The registry holds exactly the schemas of this version."
     )

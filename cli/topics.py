@@ -11,8 +11,6 @@ app = typer.Typer(help="The Kafka topics: a deploy step makes them, no running s
 @app.command()
 def apply(*, as_json: Json = False) -> None:
     """Create the topics that are missing. Existing ones are compared and never changed."""
-    from confluent_kafka import KafkaException
-
     from schemas import topics
 
     settings = settings_or_fail()
@@ -26,7 +24,5 @@ def apply(*, as_json: Json = False) -> None:
         )
     except topics.TopicMismatchError as error:
         fail(str(error), FINDING)
-    except KafkaException as error:
-        fail(f"WAGERLEDGER_KAFKA_BOOTSTRAP_SERVERS {settings.kafka_bootstrap_servers}: {error.args[0].str()}")
     rows = [(name, "created" if name in made else "there") for name in names.all]
     show({"topics": dict(rows)}, as_json=as_json, text=table(("topic", "state"), rows))

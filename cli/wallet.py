@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import Annotated
 
-import psycopg
 import typer
 
 from cli.cashier import (
@@ -20,9 +19,8 @@ from cli.cashier import (
     check_currency,
     check_player,
 )
-from cli.database import ledger_database
+from cli.database import on_ledger
 from cli.output import FINDING, Json, fail, show, table
-from cli.settings import settings_or_fail
 from ledger.callback import Outcome
 from ledger.cashier import Cashier
 from ledger.core.money import COMMON_EXPONENTS, format_minor
@@ -155,8 +153,9 @@ def show_wallet(
     """Print a player's balances."""
     from ledger.store import wallets
 
-    with ledger_database() as connection:
-        found = [wallets.entity(row) for row in connection.execute(wallets.LOAD, ([brand], [player_id]))]
+    found = on_ledger(
+        lambda connection: list(map(wallets.entity, connection.execute(wallets.LOAD, ([brand], [player_id]))))
+    )
     found = [wallet for wallet in found if currency in (None, wallet.currency)]
     if not found:
         fail(
@@ -191,10 +190,7 @@ def events(
     """Print the latest events of a player's stream, with their postings in whole minor units (cents)."""
     from ledger.history import latest
 
-    try:
-        found = latest(settings_or_fail(), brand, player_id, limit)
-    except psycopg.OperationalError as error:
-        fail(f"WAGERLEDGER_DATABASE_URL: {error}")
+    found = on_ledger(lambda connection: latest(connection, brand, player_id, limit))
     if not found:
         fail(f"{brand} has no events of player {player_id}", FINDING)
     rows = (

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import psycopg
+from psycopg import Connection
 
 from ledger.recording import PLAYER, to_datetime
-from ledger.settings import Settings
 from schemas.events import BY_FINGERPRINT
 
 LATEST = """
@@ -15,10 +14,9 @@ order by stream_version desc limit %s
 """
 
 
-def latest(settings: Settings, tenant_id: str, player_id: str, limit: int) -> list[dict[str, Any]]:
-    """The newest events of a player's stream, newest first, as plain values. Raises psycopg.OperationalError."""
-    with psycopg.connect(settings.database_url.get_secret_value(), connect_timeout=10) as connection:
-        rows = connection.execute(LATEST, (tenant_id, PLAYER, player_id, limit)).fetchall()
+def latest(connection: Connection[Any], tenant_id: str, player_id: str, limit: int) -> list[dict[str, Any]]:
+    """The newest events of a player's stream, newest first, as plain values. Raises psycopg.Error."""
+    rows = connection.execute(LATEST, (tenant_id, PLAYER, player_id, limit)).fetchall()
     return [_readable(BY_FINGERPRINT[bytes(fingerprint)].decode(body)) for fingerprint, body in rows]
 
 

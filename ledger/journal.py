@@ -21,6 +21,7 @@ from ledger.directory import Directory
 from ledger.roundtrip import Connection
 from ledger.settings import Settings
 from ledger.transaction import Answer, commit
+from patience import TransientError
 from schemas.forms import chosen
 
 log = structlog.get_logger("journal")
@@ -51,7 +52,7 @@ _ALONE_LOCK_FRACTION = 20
 _PLANS = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
 
 
-class Retryable(Exception):  # noqa: N818  # it says what to do, not what is wrong
+class Retryable(TransientError):  # noqa: N818  # it says what to do, not what is wrong
     """Nothing is known to have happened; the same callback under the same key may be sent again."""
 
     code = "UNAVAILABLE"

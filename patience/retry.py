@@ -32,16 +32,15 @@ class Patience:
     def at_most(self, limit_s: float) -> "Patience":
         return replace(self, limit_s=min(limit_s, self.limit_s))
 
-    def call(
-        self, action: Callable[[], T], what: str, *, transient: Callable[[BaseException], bool] = is_transient
-    ) -> T:
+    def call(self, action: Callable[[], T], what: str, *, progress: Callable[[], object] = lambda: None) -> T:
         """What `action` gives, tried again while it fails with what may pass: at least twice, unless the limit is 0.
-        Trying it again must be safe. `what` is its subject in the words for those who wait, such as "Kafka". Raises the
-        last error.
+        Trying it again must be safe. `what` is its subject in the words for those who wait, such as "Kafka". Where
+        `action` goes on from where it stopped, `progress` tells how far it is: trouble further on is new trouble.
+        Raises the last error.
         """
-        trouble = _Stretch(self.limit_s, what)
+        trouble = _Stretch(self.limit_s, what, progress)
         return Retrying(
-            retry=retry_if_exception(transient),
+            retry=retry_if_exception(is_transient),
             wait=wait_exponential_jitter(multiplier=FIRST_PAUSE_S, max=LONGEST_PAUSE_S, jitter=FIRST_PAUSE_S),
             stop=trouble,
             before_sleep=trouble.say,
@@ -56,15 +55,19 @@ IMPATIENT = Patience(0)
 class _Stretch(stop_base):
     """One stretch of trouble: when it began, and when it was last spoken of."""
 
-    def __init__(self, limit_s: float, what: str) -> None:
+    def __init__(self, limit_s: float, what: str, progress: Callable[[], object]) -> None:
         self._limit_s = limit_s
         self._what = what
+        self._progress = progress
+        self._reached: object = None
         self._since: float | None = None
         self._said: float | None = None
 
     def __call__(self, state: RetryCallState) -> bool:
         now = state.outcome_timestamp or 0.0
-        self._since = now if self._since is None else self._since
+        reached = self._progress()
+        if self._since is None or reached != self._reached:
+            self._since, self._reached = now, reached
         if self._limit_s <= 0:
             return True
         return state.attempt_number >= LEAST_ATTEMPTS and now - self._since >= self._limit_s

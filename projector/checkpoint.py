@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
+from patience import TransientError
 from projector.projection import Rows, incoming, write
 
 CREATE = f"""
@@ -56,7 +57,7 @@ class Step(NamedTuple):
     """Where the partition ends, if that is known."""
 
 
-class CheckpointMovedError(RuntimeError):
+class CheckpointMovedError(TransientError):
     """Somebody else projects our partitions, or the models were swapped or dropped.
 
     Retryable, from the stored checkpoint.

@@ -18,6 +18,7 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 
 from ledger.settings import Settings
 from ledger.telemetry import serve_metrics
+from patience import Backoff
 from projector import database, metrics, models
 from projector.checkpoint import Checkpoint, CheckpointMovedError, Source, note_caught_up
 from projector.deadletters import DeadLetters
@@ -34,8 +35,6 @@ from schemas.topics import Topics
 
 STOPPED, REFUSED = 0, 2
 IDLE_S = 0.5
-BACKOFF_S = 0.1
-MAX_BACKOFF_S = 5.0
 NOTE_EVERY_S = 5.0
 """How often readers are told that nothing waits."""
 SESSION_TIMEOUT_MS = 6000
@@ -89,7 +88,7 @@ def project(settings: Settings, stop: threading.Event, *, until_caught_up: bool 
 
 
 def _project(settings: Settings, client: SchemaRegistryClient, stop: threading.Event, *, until_caught_up: bool) -> None:
-    backoff_s = BACKOFF_S
+    backoff = Backoff()
     while not stop.is_set():
         begun = time.monotonic()
         try:
@@ -97,13 +96,10 @@ def _project(settings: Settings, client: SchemaRegistryClient, stop: threading.E
                 if session.work(stop, until_caught_up=until_caught_up):
                     return
         except RETRYABLE as error:
-            if time.monotonic() - begun > MAX_BACKOFF_S:
-                backoff_s = BACKOFF_S
-            cause = type(error).__name__
+            cause, pause_s = type(error).__name__, backoff.after(time.monotonic() - begun)
             metrics.RESTARTS.labels(cause).inc()
-            log.warning("projector_restarts", cause=cause, error=str(error).strip(), backoff_s=backoff_s)
-            stop.wait(backoff_s)
-            backoff_s = min(backoff_s * 2, MAX_BACKOFF_S)
+            log.warning("projector_restarts", cause=cause, error=str(error).strip(), backoff_s=pause_s)
+            stop.wait(pause_s)
 
 
 def refold(settings: Settings) -> None:

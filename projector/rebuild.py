@@ -5,16 +5,20 @@ swap. Readers and the projector go on meanwhile; whatever breaks before the swap
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Self
+from contextlib import ExitStack
+from typing import Self, TypeVar
 
 import psycopg
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.schema_registry import SchemaRegistryClient
-from psycopg import IsolationLevel
+from psycopg import IsolationLevel, sql
+from uuid_utils import uuid7
 
 from ledger.evidence.archive.reader import Archive
 from ledger.settings import Settings
+from patience import TransientError
+from patience.kafka import timed_out
 from projector import database, models
 from projector.archived import fold_archive
 from projector.bookkeeping import BOOKKEEPING
@@ -29,7 +33,10 @@ from schemas import registry
 from schemas.registry import Reader, RefusalReader
 from schemas.topics import Topics
 
+T = TypeVar("T")
+
 ALL = "all"
+SWAPPED = "swapped"
 SHADOW = "projections_rebuild"
 # One rebuild at a time. Any constant does.
 ONE_REBUILD = int.from_bytes(b"rebuildr")
@@ -39,6 +46,11 @@ after which a server looks for deadlocks and ends one of the two.
 """
 RETRY_S = 0.5
 READ_TIMEOUT_S = 60.0
+
+# The shadow schema's comment: whose it is, and whether its tables have taken the live ones' place. It is written with
+# what it tells, so that whoever has lost his connection finds out.
+MARK = "comment on schema {} is {}"
+MARKED = "select obj_description(to_regnamespace(%s), 'pg_namespace')"
 
 LIVE_OFFSETS = "select topic, partition, next_offset from projections.checkpoints"
 
@@ -82,49 +94,96 @@ def rebuild(
 ) -> Comparison:
     """Rebuild a model, or `all`, and put it in the place of the live one, unless only to compare.
 
-    With an archive its entries come first; the topics, which may begin later, give the rest. Raises RebuildError,
-    OutdatedModelsError, SchemaMismatchError and ArchiveError, which waiting does not heal; psycopg.OperationalError,
-    KafkaException and RegistryUnavailableError: try again.
+    With an archive its entries come first; the topics, which may begin later, give the rest. What fails for the moment
+    is gone on with where it stopped. Raises RebuildError, OutdatedModelsError, SchemaMismatchError and ArchiveError,
+    which waiting does not heal; psycopg.OperationalError, KafkaException and RegistryUnavailableError, which lasted.
     """
-    with (
-        registry.connect(settings.schema_registry_url.get_secret_value()) as client,
-        _Rebuild(settings, client, name, report) as run,
-    ):
-        if archive:
-            entries, batch = archive.entries(), settings.projector_batch
-            fold_archive(entries, archive.tree_size, run.folder, client, batch, report)
-        run.catch_up()
-        found = run.compare()
-        if not compare_only:
-            run.refuse(found)
-            run.swap()
-        return found
+    with registry.connect(settings.schema_registry_url.get_secret_value()) as client:
+        run = settings.patience.call(lambda: _Rebuild(settings, client, name, report), "read models")
+        with run:
+            if archive:
+                run.fold_archive(archive)
+            run.catch_up()
+            found = run.compare()
+            if not compare_only:
+                run.refuse(found)
+                run.swap()
+            return found
 
 
 class _Rebuild:
-    """One run, with one connection: it folds into the shadow schema under the same locks as the projector."""
+    """One run: it folds into the shadow schema under the same locks as the projector. A connection that is lost is
+    replaced, and the run goes on from the shadow's own checkpoint.
+    """
 
     def __init__(self, settings: Settings, client: SchemaRegistryClient, name: str, report: Report) -> None:
-        topics = Topics(settings.topic_prefix)
         self.settings = settings
+        self.client = client
         self.everything = name == ALL
-        self.connection = database.connect(settings.bi_database_url, SHADOW)
+        self.projections = chosen(name)
+        self._report = report
+        self._records = Records(
+            Topics(settings.topic_prefix), Reader(client), RefusalReader(client), settings.residency
+        )
+        self._mark = str(uuid7())
+        self._archived = 0
+        self._connect()
         try:
-            self.connection.execute("set statement_timeout = 0")
-            self.live = self._live_models()
-            self.projections = chosen(name)
-            self.checkpoint = Checkpoint()
-            records = Records(topics, Reader(client), RefusalReader(client), settings.residency)
-            self.folder = Folder(self.connection, self.checkpoint, self.projections, records, _note_unreadable)
-            self._report = report
             self._make_shadow()
         except BaseException:
             self.connection.close()
             raise
 
-    def _live_models(self) -> dict[str, models.Model]:
+    def _connect(self) -> None:
+        self.checkpoint = Checkpoint()
+        self.connection = database.connect(self.settings.bi_database_url, SHADOW)
+        try:
+            self.connection.execute("set statement_timeout = 0")
+            self._be_the_only_one()
+            self.live = self._live_models()
+            self.folder = Folder(self.connection, self.checkpoint, self.projections, self._records, _note_unreadable)
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def _be_the_only_one(self) -> None:
         if not _truth(self.connection, f"select pg_try_advisory_lock({ONE_REBUILD})"):
             raise RebuildError("another rebuild runs")
+
+    def _patiently(self, step: Callable[[], T]) -> T:
+        """A step that goes on from what the shadow holds, again while it fails for the moment."""
+
+        def attempt() -> T:
+            if self.connection.closed:
+                self._reconnect()
+            return step()
+
+        return self.settings.patience.call(attempt, "rebuild", progress=self._progress)
+
+    def _progress(self) -> int:
+        return self._archived + sum(self.checkpoint.next_offsets.values())
+
+    def _reconnect(self) -> None:
+        """Into the same shadow. Raises RebuildError where it is another's by now; what is to be tried again."""
+        try:
+            self._connect()
+        except RebuildError as error:
+            # Most likely it is our own former connection that holds the lock: the server has not noticed its end yet.
+            raise TransientError(str(error)) from error
+        mark = self._marked()
+        if mark is None:
+            self._make_shadow()  # a crash of the server has taken it along, or it could not be made yet
+        elif not mark.startswith(self._mark):
+            raise RebuildError("another rebuild has begun meanwhile; nothing was changed by this one")
+
+    def _marked(self) -> str | None:
+        row = self.connection.execute(MARKED, [SHADOW]).fetchone()
+        return row[0] if row else None
+
+    def _set_mark(self, mark: str) -> None:
+        self.connection.execute(sql.SQL(MARK).format(sql.Identifier(SHADOW), sql.Literal(mark)))
+
+    def _live_models(self) -> dict[str, models.Model]:
         live = models.models(self.connection)
         if not live:
             raise RebuildError("there are no read models yet; start the projector")
@@ -135,6 +194,7 @@ class _Rebuild:
         with self.connection.transaction():
             self.connection.execute(f"drop schema if exists {SHADOW} cascade")  # of a run that broke off
             self.connection.execute(f"create schema {SHADOW}")
+            self._set_mark(self._mark)
             for projection in (BOOKKEEPING, *self.projections):
                 models.make_tables(self.connection, projection, SHADOW)
 
@@ -146,21 +206,38 @@ class _Rebuild:
             self.connection.execute(f"drop schema if exists {SHADOW} cascade")
         self.connection.close()
 
+    def fold_archive(self, archive: Archive) -> None:
+        """Fold what an archive holds. Begun again it reads from the start: what is folded is dropped as known."""
+
+        def report(step: str, done: int, total: int) -> None:
+            self._archived = max(done, self._archived)
+            self._report(step, done, total)
+
+        self._patiently(
+            lambda: fold_archive(
+                archive.entries(), archive.tree_size, self.folder, self.client, self.settings.projector_batch, report
+            )
+        )
+
     def catch_up(self) -> None:
         """Fold until hardly anything is left, while the live models move on."""
-        while self._fold_to(self._target()) > self.settings.projector_batch:
+        while self._patiently(lambda: self._fold_to(self._target())) > self.settings.projector_batch:
             pass
 
     def compare(self) -> Comparison:
         """Compare at one checkpoint: its snapshot is taken in a moment of standstill, and looked at afterwards."""
-        with database.connect(self.settings.bi_database_url) as witness:
+        return self._patiently(self._compare)
+
+    def _compare(self) -> Comparison:
+        with database.connect(self.settings.bi_database_url) as witness, ExitStack() as looking:
             witness.isolation_level = IsolationLevel.REPEATABLE_READ
             witness.execute("set statement_timeout = 0")
-            with witness.transaction():
-                with self._standstill():
-                    witness.execute("select")
-                self._report("comparing", 0, 0)
-                return compare(witness, SHADOW, self.projections, self.live)
+            with self._standstill():
+                # Not before: a transaction that waits is ended by a server that limits how long one may be idle.
+                looking.enter_context(witness.transaction())
+                witness.execute("select")
+            self._report("comparing", 0, 0)
+            return compare(witness, SHADOW, self.projections, self.live)
 
     def refuse(self, found: Comparison) -> None:
         """Raises RebuildError where the live models could not go on from what was rebuilt."""
@@ -186,21 +263,33 @@ class _Rebuild:
 
     def swap(self) -> None:
         """Take the live models' place, as soon as no reader is in the way."""
-        swapped = [BOOKKEEPING, *self.projections] if self.everything else self.projections
         while True:
             self.catch_up()
-            try:
-                with self._standstill(), self.connection.transaction():
-                    self.refuse(compare(self.connection, SHADOW, [], self.live))
-                    self.connection.execute(f"set local lock_timeout = '{SWAP_LOCK_TIMEOUT}'")
-                    if not self.everything:
-                        for table in BOOKKEEPING.table_names:
-                            self.connection.execute(f"drop table {SHADOW}.{table}")
-                    models.swap(self.connection, SHADOW, swapped)
+            if self._patiently(self._swap):
                 return
-            except psycopg.errors.LockNotAvailable:
-                self._report("waiting for readers", 0, 0)
-                time.sleep(RETRY_S)
+            self._report("waiting for readers", 0, 0)
+            time.sleep(RETRY_S)
+
+    def _swap(self) -> bool:
+        """Whether it is done; False where a reader was in the way."""
+        done = f"{self._mark} {SWAPPED}"
+        if self._marked() == done:
+            return True  # the connection was lost after the commit
+        swapped = [BOOKKEEPING, *self.projections] if self.everything else self.projections
+        try:
+            with self._standstill(), self.connection.transaction():
+                self.refuse(compare(self.connection, SHADOW, [], self.live))
+                # What is told must stay, unlike a batch, which a crash may take along with its checkpoint.
+                self.connection.execute("set local synchronous_commit = on")
+                self.connection.execute(f"set local lock_timeout = '{SWAP_LOCK_TIMEOUT}'")
+                if not self.everything:
+                    for table in BOOKKEEPING.table_names:
+                        self.connection.execute(f"drop table {SHADOW}.{table}")
+                models.swap(self.connection, SHADOW, swapped)
+                self._set_mark(done)
+        except psycopg.errors.LockNotAvailable:
+            return False
+        return True
 
     @contextlib.contextmanager
     def _standstill(self) -> Iterator[None]:
@@ -210,7 +299,8 @@ class _Rebuild:
             self._fold_to(self._target())
             yield
         finally:
-            self.connection.execute(f"select pg_advisory_unlock({LOCK})")
+            if not self.connection.closed:  # else the lock went with it, and the reason must be heard
+                self.connection.execute(f"select pg_advisory_unlock({LOCK})")
 
     def _target(self) -> dict[Source, int]:
         rows = self.connection.execute(LIVE_OFFSETS).fetchall()
@@ -247,9 +337,7 @@ class _Rebuild:
                     yield batch
                     deadline = time.monotonic() + READ_TIMEOUT_S
                 if time.monotonic() > deadline:
-                    raise KafkaException(
-                        KafkaError(KafkaError._TIMED_OUT, f"no records before {left} in {READ_TIMEOUT_S} s")  # noqa: SLF001, its name
-                    )
+                    raise timed_out(f"no records before {left} in {READ_TIMEOUT_S} s")
 
 
 def _is_wanted(message: Message, ends: dict[Source, int], left: dict[Source, int]) -> bool:

@@ -5,34 +5,42 @@ topic; in its type topic it is `<topic>-value`, which sinks expect. Another form
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from json import JSONDecodeError
 from struct import Struct
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 from httpx2 import HTTPError
 
+from patience import IMPATIENT, Patience, TransientError
 from schemas.events import BY_FINGERPRINT, EVENTS, FORMS_BY_FINGERPRINT, EventSchema
 from schemas.refusal import REFUSAL
 from schemas.refusal import VERSIONS as REFUSALS
 from schemas.topics import Topics
 
+T = TypeVar("T")
+
 COMPATIBILITY = "FULL_TRANSITIVE"
 TIMEOUT_S = 5.0
 MAGIC = 0
 PREFIX = Struct(">BI")
-NOT_ANSWERED = frozenset({401, 403, 407, 408, 429})
-"""What another attempt may answer, once somebody mended the credentials or the load; like every 5xx."""
+BUSY = frozenset({408, 429})
+"""What another attempt may answer, like every 5xx. Else somebody has to mend something, such as the credentials."""
 
 _EVENT_TYPES = {schema.record_name: schema.event_type for schema in EVENTS.values()}
 _ENVELOPE_FIELDS = frozenset(field["name"] for field in next(iter(EVENTS.values())).schema["fields"])
 
 
 class RegistryUnavailableError(Exception):
-    """The schema registry does not answer. Try again."""
+    """The schema registry does not answer what it was asked. The message says what to mend."""
+
+
+class RegistryAwayError(RegistryUnavailableError, TransientError):
+    """It does not answer now. Try again."""
 
 
 class SchemaMismatchError(ValueError):
@@ -105,7 +113,7 @@ def _versions() -> tuple[EventSchema, ...]:
     return *BY_FINGERPRINT.values(), *FORMS_BY_FINGERPRINT.values(), *REFUSALS
 
 
-def register(client: SchemaRegistryClient, topics: Topics) -> list[Registration]:
+def register(client: SchemaRegistryClient, topics: Topics, patience: Patience = IMPATIENT) -> list[Registration]:
     """Register the schemas of this code and demand FULL_TRANSITIVE compatibility of all to come. Safe to repeat.
 
     Raises SchemaMismatchError where the registry refuses a schema, RegistryUnavailableError (retryable).
@@ -113,26 +121,33 @@ def register(client: SchemaRegistryClient, topics: Topics) -> list[Registration]
     registrations = []
     for schema in _versions():
         for subject in subjects(schema, topics):
-            _demand_compatibility(client, subject)
-            registrations.append(Registration(subject, _register_one(client, subject, schema)))
+            _patiently(patience, _demand_compatibility, client, subject)
+            registrations.append(Registration(subject, _patiently(patience, _register_one, client, subject, schema)))
     return registrations
 
 
-def check(client: SchemaRegistryClient, topics: Topics) -> list[Finding]:
-    """Compare the registry with this code; no findings means that it holds every schema and guards every subject."""
+def check(client: SchemaRegistryClient, topics: Topics, patience: Patience = IMPATIENT) -> list[Finding]:
+    """Compare the registry with this code; no findings means that it holds every schema and guards every subject.
+    Raises RegistryUnavailableError (retryable).
+    """
     findings = []
     for schema in _versions():
         for subject in subjects(schema, topics):
             try:
-                _look_up(client, subject, schema)
+                _patiently(patience, _look_up, client, subject, schema)
             except SchemaMismatchError as error:
                 findings.append(Finding(subject, str(error)))
                 continue
-            level = _compatibility(client, subject)
+            level = _patiently(patience, _compatibility, client, subject)
             if level != COMPATIBILITY:
                 problem = f"its compatibility level is {level}, not {COMPATIBILITY}; run `wagerledger schemas register`"
                 findings.append(Finding(subject, problem))
     return findings
+
+
+def _patiently(patience: Patience, ask: Callable[..., T], *arguments: Any) -> T:
+    """One request: a few hundred of them in a row would hardly all be answered by a registry that restarts."""
+    return patience.call(lambda: ask(*arguments), "schema registry")
 
 
 class WireIds:
@@ -249,17 +264,22 @@ class RefusalReader(Reader):
 
 @contextmanager
 def _answering(subject: str) -> Iterator[None]:
+    """Around one request, with what the caller makes of its own answers inside: what leaves is in our words."""
     try:
         yield
     except HTTPError as error:
-        raise RegistryUnavailableError(
+        raise RegistryAwayError(
             f"the schema registry does not answer ({type(error).__name__}: {error}); "
             "check WAGERLEDGER_SCHEMA_REGISTRY_URL"
         ) from error
     except SchemaRegistryError as error:
-        if error.http_status_code >= 500 or error.http_status_code in NOT_ANSWERED:
-            raise RegistryUnavailableError(f"the schema registry answers {error} for {subject}") from error
-        raise
+        passing = error.http_status_code >= 500 or error.http_status_code in BUSY
+        kind = RegistryAwayError if passing else RegistryUnavailableError
+        raise kind(f"the schema registry answers {error} for {subject}") from error
+    except JSONDecodeError as error:
+        raise RegistryUnavailableError(
+            f"the schema registry answers no JSON for {subject}; check WAGERLEDGER_SCHEMA_REGISTRY_URL"
+        ) from error
 
 
 def _demand_compatibility(client: SchemaRegistryClient, subject: str) -> None:
@@ -305,7 +325,10 @@ def _look_up(client: SchemaRegistryClient, subject: str, schema: EventSchema) ->
             ) from error
     assert isinstance(schema_id, int)
     client.clear_caches()  # type: ignore[no-untyped-call]  # else it answers with what it was just asked
-    held = _schema_of(client, schema_id)
+    try:
+        held = _schema_of(client, schema_id)
+    except (LookupError, UndecodableRecord) as error:
+        raise SchemaMismatchError(f"the registry gives id {schema_id} in subject {subject}, but {error}") from error
     if held.record_name != schema.record_name or held.fingerprint != schema.fingerprint:
         raise SchemaMismatchError(
             f"the registry's id {schema_id} in subject {subject} is {held.record_name} {held.fingerprint.hex()}, "
@@ -324,7 +347,10 @@ def _schema_of(client: SchemaRegistryClient, schema_id: int) -> EventSchema:
             if error.http_status_code != 404:
                 raise
             raise LookupError(f"the registry does not know schema id {schema_id}") from error
-    content = json.loads(schema.schema_str) if schema.schema_type == "AVRO" and schema.schema_str else None
+    content = None
+    if schema.schema_type == "AVRO" and schema.schema_str:
+        with suppress(JSONDecodeError):
+            content = json.loads(schema.schema_str)
     if not isinstance(content, dict) or content.get("type") != "record":
         raise UndecodableRecord(f"schema id {schema_id} is not an Avro record")
     unnamed = EventSchema("", "", content)

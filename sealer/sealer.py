@@ -17,14 +17,14 @@ from ledger.evidence.heads import SignedHead
 from ledger.evidence.keys import key_id, signing_key, trusted_keys
 from ledger.settings import Settings
 from ledger.telemetry import serve_metrics
+from patience import Backoff
 from schemas.topics import Topics
 from sealer import metrics
 from sealer.outlets import Outlet, OutletError, outlets
 
 STOPPED, BUSY, REFUSED = 0, 1, 2
-BACKOFF_MIN_S, BACKOFF_MAX_S = 0.1, 30.0
+LONGEST_PAUSE_S = 30.0
 STANDBY_S = 1.0
-ONCE_PATIENCE_S = 10.0
 
 RETRYABLE = (psycopg.OperationalError, KafkaException, OSError)
 
@@ -71,42 +71,39 @@ class Sealer:
 
     def run(self, stop: threading.Event, *, once: bool = False) -> int:
         """Seal until `stop` is set, whatever fails meanwhile; `once` ends when all is sealed that was there, and raises
-        what did not get better for a while (`RETRYABLE`).
+        what did not get better for the time of WAGERLEDGER_PATIENCE_S, or is not the kind that does (`RETRYABLE`).
         """
         try:
-            return self._run_with_retries(stop, once=once)
+            if once:
+                free = self._settings.patience.call(lambda: self._run_once(stop, once=True), "sealer")
+                return STOPPED if free else BUSY
+            return self._run_with_retries(stop)
         except (RefusedError, AnchorsError, OutletError) as error:
             logger.error("sealer_refused", reason=str(error))
             return REFUSED
 
-    def _run_with_retries(self, stop: threading.Event, *, once: bool) -> int:
-        backoff_s, waits, began = BACKOFF_MIN_S, False, time.monotonic()
+    def _run_with_retries(self, stop: threading.Event) -> int:
+        backoff, waits = Backoff(longest_s=LONGEST_PAUSE_S), False
         while not stop.is_set():
             started = time.monotonic()
             try:
-                if self._run_once(stop, once=once):
+                if self._run_once(stop):
                     break
-                if once:
-                    return BUSY
                 if not waits:  # once, however long it takes
                     logger.info("sealer_waits", reason="another sealer seals this log")
                 waits = True
                 stop.wait(STANDBY_S)
             except RETRYABLE as error:
-                if once and time.monotonic() > began + ONCE_PATIENCE_S:
-                    raise
                 metrics.RESTARTS.labels(type(error).__name__).inc()
-                if time.monotonic() - started > BACKOFF_MAX_S:
-                    backoff_s = BACKOFF_MIN_S
-                logger.warning("sealer_retries", error=type(error).__name__, reason=str(error), after_s=backoff_s)
-                stop.wait(backoff_s)
-                backoff_s = min(2 * backoff_s, BACKOFF_MAX_S)
+                pause_s = backoff.after(time.monotonic() - started)
+                logger.warning("sealer_retries", error=type(error).__name__, reason=str(error), after_s=pause_s)
+                stop.wait(pause_s)
             finally:
                 metrics.SEALING.set(0)
         logger.info("sealer_stopped")
         return STOPPED
 
-    def _run_once(self, stop: threading.Event, *, once: bool) -> bool:
+    def _run_once(self, stop: threading.Event, *, once: bool = False) -> bool:
         """Whether the lock was free."""
         with self._connect() as writer, self._connect() as reader:
             reader.isolation_level, reader.read_only = IsolationLevel.REPEATABLE_READ, True

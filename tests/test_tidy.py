@@ -8,12 +8,26 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("bench", "cli", "gateway", "ledger", "outbox_relay", "patience", "projector", "sandbox", "schemas", "sealer", "spark")
+PACKAGES = (
+    "bench",
+    "cli",
+    "gateway",
+    "ledger",
+    "outbox_relay",
+    "patience",
+    "projector",
+    "sandbox",
+    "schemas",
+    "sealer",
+    "spark",
+)
 LONGEST_LINE = 120
 LONGEST_FUNCTION = 70
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "managers", "misc"}
 
 CATCH_ALL = {
+    "cli/doctor.py": "one look that fails is said, and does not keep from the others; what is no trouble goes on",
+    "cli/trouble.py": "a command ends in our words; what is no trouble with a server goes on as it was",
     "gateway/endpoints.py": "the last resort: the caller gets the one error shape, the log gets everything",
     "gateway/provider_calls.py": "a code that a dialect's author forgot must not end the connection",
     "gateway/keys.py": "a refresher that died in silence would keep revoked keys alive",

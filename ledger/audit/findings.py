@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ledger.recording import StreamKey
+from patience import Trouble
 
 KEPT = 1000
 """Findings kept with their text; the rest is counted. A wrong database must not fill the memory."""
@@ -76,7 +77,7 @@ def silent(_stage: str, _done: int, _total: int) -> None:
     """Report to nobody."""
 
 
-class CannotCheckError(Exception):
+class CannotCheckError(Trouble):
     """The audit could not be done: nothing is known to be wrong or right. The message says what to do."""
 
 

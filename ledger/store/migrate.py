@@ -6,6 +6,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
 
 MONTHS_AHEAD = 12
 
@@ -31,7 +32,7 @@ def upgrade(database_url: str) -> None:
     """Run the missing migrations and make the event log's partitions for the months ahead. Safe to repeat, and to run
     twice at once.
 
-    Raises sqlalchemy.exc.OperationalError, with nothing changed, also where a long read of the log is in the way.
+    Raises psycopg.Error, with nothing changed: LockNotAvailable where a long read of the log is in the way.
     """
     engine = create_engine(make_url(database_url).set(drivername="postgresql+psycopg"))
     try:
@@ -44,6 +45,8 @@ def upgrade(database_url: str) -> None:
             connection.execute(BECOME_OWNER)
             connection.execute(DO_NOT_QUEUE)
             connection.execute(ADD_PARTITIONS, {"months": MONTHS_AHEAD})
+    except DBAPIError as error:
+        raise (error.orig or error) from error  # the driver's own, as everywhere else
     finally:
         engine.dispose()
 

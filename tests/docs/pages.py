@@ -5,7 +5,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
-PACKAGES = ("bench", "cli", "gateway", "ledger", "outbox_relay", "patience", "projector", "sandbox", "schemas", "sealer")
+PACKAGES = (
+    "bench",
+    "cli",
+    "gateway",
+    "ledger",
+    "outbox_relay",
+    "patience",
+    "projector",
+    "sandbox",
+    "schemas",
+    "sealer",
+)
 
 
 def name_of(page: Path) -> str:

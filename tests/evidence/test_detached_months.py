@@ -62,7 +62,7 @@ def count(url, relation="event_log"):
 def test_a_month_that_the_archive_has_can_go(database, found):
     """The log gets smaller by exactly that month, an act says who did it, and its table stays as it was."""
     before = count(database)
-    proven = detach(database, found, MONTH, BY, FAR)
+    proven = detach(database, found, MONTH)
     assert count(database, "event_log_2026_01") == proven.events > 0
     assert count(database) == before - proven.events > 0
     with psycopg.connect(database) as connection:
@@ -76,7 +76,7 @@ def test_a_month_that_the_archive_has_can_go(database, found):
 def test_the_audit_folds_every_stream_from_its_first_event(database, found):
     """With the archive the audit is as whole as before; without it nobody says that all is well."""
     streams = verify(settings_of(database), topics=False).checked["database.streams"]
-    detach(database, found, MONTH, BY, FAR)
+    detach(database, found, MONTH)
     with pytest.raises(CannotCheckError, match="2026-01 are detached from the log: give their archive"):
         verify(settings_of(database), topics=False)
     report = verify(settings_of(database), topics=False, archive=found)
@@ -88,7 +88,7 @@ def test_player_funds_are_those_of_the_whole_log(database, found):
     """With the archive they are what they were before; without it, with an old one, or with read models to compare, nobody tells a wrong sum."""
     settings = settings_of(database)
     before = funds.read(settings)
-    detach(database, found, MONTH, BY, FAR)
+    detach(database, found, MONTH)
     for attempt in (lambda: funds.read(settings), lambda: reconcile(settings, topics=False, models=[LIABILITY])):
         with pytest.raises(CannotCheckError, match="2026-01 are detached"):
             attempt()
@@ -104,7 +104,7 @@ def test_player_funds_are_those_of_the_whole_log(database, found):
 
 def test_a_changed_wallet_is_found_though_its_events_are_detached(database, found):
     """The fold begins in the archive and ends in the stored rows: one cent more is a finding."""
-    detach(database, found, MONTH, BY, FAR)
+    detach(database, found, MONTH)
     with psycopg.connect(database) as connection:
         connection.execute(
             "update wagerledger.wallets set cash_minor = cash_minor + 1 where (tenant_id, player_id, currency) = ('zeta', 'p1', 'EUR')"
@@ -115,7 +115,7 @@ def test_a_changed_wallet_is_found_though_its_events_are_detached(database, foun
 
 def test_the_anchors_hold_though_events_are_detached(database, found, tmp_path):
     """Entries that are only in the archive are proven from there; what is still in the log is named as ever."""
-    detach(database, found, MONTH, BY, FAR)
+    detach(database, found, MONTH)
     heads = tmp_path / "heads.jsonl"
     heads.write_text("\n".join(found.anchors()) + "\n")
     settings = settings_of(database, anchor_public_keys=to_text(KEY.public_key()), anchor_log="tests")
@@ -151,7 +151,7 @@ def test_a_month_that_the_archive_has_otherwise_stays(database, found, harm):
         connection.execute(harm)
     before = count(database)
     with pytest.raises(ArchiveError, match=r"not in its place in .*: nothing is detached"):
-        detach(database, found, MONTH, BY, FAR)
+        detach(database, found, MONTH)
     assert count(database) == before
 
 
@@ -178,5 +178,5 @@ def test_a_command_can_be_proven_though_the_events_beside_it_are_detached(databa
             return proof.prove_command(connection, *names, TRUSTED)
 
     before = proven()
-    detach(database, found, MONTH, BY, FAR)
+    detach(database, found, MONTH)
     assert proven() == before

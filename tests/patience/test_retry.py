@@ -112,6 +112,18 @@ def test_a_long_attempt_is_tried_again() -> None:
     assert action.attempts == 2
 
 
+def test_trouble_further_on_is_new_trouble() -> None:
+    """What goes on from where it stopped is given the whole time again for each place at which it stops."""
+    reached, fails = 0, Failing(3)
+
+    def go_on() -> str:
+        nonlocal reached
+        reached += 1
+        return fails()
+
+    assert Patience(1e-9).call(go_on, "it", progress=lambda: reached) == "here"
+
+
 def test_no_patience_is_one_attempt() -> None:
     """Who tries again himself is not made to wait twice."""
     action = Failing(1)

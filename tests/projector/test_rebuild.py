@@ -5,6 +5,7 @@ import random
 import secrets
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import psycopg
@@ -19,6 +20,7 @@ from ledger.recording import StreamKey
 from ledger.settings import Settings
 from projector import rebuild as rebuilding
 from projector.archived import partition_of
+from projector.database import LOCK
 from projector.models import OutdatedModelsError
 from projector.rebuild import RebuildError, rebuild
 from schemas import registry
@@ -148,8 +150,9 @@ def test_an_outdated_model_stands_still_and_is_rebuilt_alone(settings, ledger, p
     assert read_models.query("select count(*) from bi.rounds") == before
     assert read_models.query("select model from bi.models where stopped_at is not null") == [("rounds",)]
     assert REGISTRY.get_sample_value("wagerledger_projector_models_stopped") >= 2
+    impatient = settings.model_copy(update={"patience_s": 0})
     with pytest.raises(psycopg.OperationalError):
-        rebuild(settings, "rounds", report=lambda step, done, total: kill(settings))
+        rebuild(impatient, "rounds", report=lambda step, done, total: kill(settings))
     assert read_models.query("select count(*) from bi.rounds") == before
     assert read_models.query(SHADOWS) == [(1,)]
     for model in ("rounds", "sessions"):
@@ -164,6 +167,73 @@ def test_an_outdated_model_stands_still_and_is_rebuilt_alone(settings, ledger, p
         connection.execute("update projections.models set version = 99 where name = 'rounds'")
     with pytest.raises(OutdatedModelsError, match="newer code: rounds"):
         rebuild(settings, "rounds")
+
+
+def test_a_rebuild_goes_on_where_it_stopped(settings, ledger, publisher, read_models):
+    """A connection that is lost at any step, each of them again and again, costs a rebuild nothing but the batch it was at: it ends as if nothing had been, and folds no record of the topics twice."""
+    publisher.publish(ledger.recorded)
+    read_models.catch_up()
+    seen: list[tuple[str, int, int]] = []
+
+    def kill_at_first(step: str, done: int, total: int) -> None:
+        if (step, done, total) not in seen:
+            seen.append((step, done, total))
+            kill(settings)
+
+    found = rebuild(settings, "all", report=kill_at_first)
+    assert {step for step, _, _ in seen} == {"folding", "comparing"}
+    assert [done for step, done, _ in seen if step == "folding"] == sorted(
+        {done for step, done, _ in seen if step == "folding"}
+    )
+    assert found.same_gate
+    assert found.differing == []
+    read_models.must_equal(ledger)
+    assert read_models.query(SHADOWS) == [(0,)]
+
+
+def test_a_swap_is_done_once_though_its_commit_is_not_heard(settings, ledger, publisher, read_models, monkeypatch):
+    """A connection that is lost after the swap's commit is no reason to do it again or to say that it failed."""
+    publisher.publish(ledger.recorded[:50])
+    read_models.catch_up()
+    swaps, swap = [], rebuilding.models.swap
+    monkeypatch.setattr(rebuilding.models, "swap", lambda *what: (swaps.append(1), swap(*what)))
+
+    class Unheard(rebuilding._Rebuild):
+        def _swap(self) -> bool:
+            done = super()._swap()
+            if done and not self.connection.closed and not heard:
+                heard.append(done)
+                kill(settings)
+                self.connection.execute("select")
+            return done
+
+    heard: list[bool] = []
+    monkeypatch.setattr(rebuilding, "_Rebuild", Unheard)
+    rebuild(settings, "all")
+    assert heard == [True]
+    assert len(swaps) == 1
+    assert read_models.query(SHADOWS) == [(0,)]
+
+
+def test_a_rebuild_waits_under_the_settings_that_we_recommend(settings, ledger, publisher, read_models):
+    """A server that ends transactions that idle ends no rebuild, however long it waits for the projector's transaction."""
+    publisher.publish(ledger.recorded[:50])
+    read_models.catch_up()
+    url = settings.bi_database_url.get_secret_value()
+    with psycopg.connect(url, autocommit=True) as projector, ThreadPoolExecutor(1) as pool:
+        projector.execute(
+            f"alter database \"{make_url(url).database}\" set idle_in_transaction_session_timeout = '200ms'"
+        )
+        projector.execute(f"select pg_advisory_lock_shared({LOCK})")
+        impatient = settings.model_copy(update={"patience_s": 0})
+        rebuilt = pool.submit(rebuild, impatient, "balances", compare_only=True)
+        waits = (
+            "select count(*) = 1 from pg_locks l join pg_stat_activity a using (pid) where not l.granted"
+            f" and l.locktype = 'advisory' and l.objid = {LOCK & 0xFFFFFFFF} and a.query_start < clock_timestamp() - interval '1 s'"
+        )
+        read_models.wait_until(waits)
+        projector.execute(f"select pg_advisory_unlock_shared({LOCK})")
+        assert rebuilt.result(60).differing == []
 
 
 def superuser(settings, statement: str) -> tuple[object, ...] | None:

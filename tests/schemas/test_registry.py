@@ -3,13 +3,16 @@
 import json
 import random
 import struct
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
+from patience import Patience
 from schemas import registry
 from schemas.compatibility import incompatibilities
 from schemas.events import EVENTS, FORMS, EventSchema, released
@@ -236,3 +239,53 @@ def test_a_registry_that_is_down_is_worth_another_try(names: Topics):
             with pytest.raises(RegistryUnavailableError) as raised:
                 ask()
             assert "sesame" not in str(raised.value)
+
+
+@pytest.fixture
+def odd_registry() -> Iterator[tuple[str, list[int]]]:
+    """Somebody else's server at the registry's address: it answers each request with the first status of the list."""
+    statuses: list[int] = []
+
+    class Odd(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(statuses.pop(0) if len(statuses) > 1 else statuses[0])
+            self.end_headers()
+            self.wfile.write(b"<html>Log in</html>")
+
+        do_GET = do_POST = do_PUT = answer  # noqa: N815, the library's names
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Odd)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", statuses
+    server.shutdown()
+    thread.join(60)
+    server.server_close()
+
+
+@pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 405, 429, 500, 503])
+def test_odd_answers_are_said_in_our_words(odd_registry: tuple[str, list[int]], names: Topics, status: int):
+    """Whatever is at the registry's address, what a deploy step or a reader hears is an error of ours."""
+    url, statuses = odd_registry
+    statuses.append(status)
+    with registry.connect(url) as client:
+        for ask in (
+            lambda: registry.register(client, names),
+            lambda: WireIds(client, names).of(OPENED.fingerprint),
+            lambda: Reader(client).read(struct.pack(">bI", 0, 1) + b"x"),
+        ):
+            with pytest.raises((*registry.ERRORS, UndecodableRecord)):
+                ask()
+
+
+def test_a_deploy_step_outlasts_a_busy_registry(odd_registry: tuple[str, list[int]], names: Topics):
+    """What may pass is tried again; what somebody must mend ends it at once."""
+    url, statuses = odd_registry
+    statuses += [503, 429, 500, 403]
+    with registry.connect(url) as client, pytest.raises(RegistryUnavailableError, match="403"):
+        registry.register(client, names, Patience())
+    assert statuses == [403]

@@ -57,14 +57,12 @@ class Proven:
     """xid and position of its last event in the database."""
 
 
-def detach(url: str, archive: Archive, month: date, by: By, published: tuple[int, int]) -> Proven:
-    """Take a month that is over out of the log of the database of `url` (a role that may become wagerledger_owner).
-    Its table stays, with all its rows, outside of the log; an act tells who did it.
+def prove(url: str, archive: Archive, month: date, published: tuple[int, int]) -> Proven:
+    """That the archive has each event of a month, byte for byte, and no relay needs the month any more.
 
     `published` is the place (xid, position) up to which every relay has come. Raises ArchiveError where an event is not
-    in the archive, or a relay would lose its place; ActError; psycopg.Error; OSError.
+    in the archive, or a relay would lose its place; psycopg.Error; OSError.
     """
-    by = by.checked()
     with psycopg.connect(url, connect_timeout=10) as connection:
         connection.isolation_level = IsolationLevel.REPEATABLE_READ
         _check_same_log(connection, archive)
@@ -74,16 +72,24 @@ def detach(url: str, archive: Archive, month: date, by: By, published: tuple[int
             f"a relay's last published event is of {month:%Y-%m} or earlier: it finds its place by that event; detach "
             "the month when every shard has published a later one"
         )
-    with psycopg.connect(url, connect_timeout=10) as connection:
-        connection.execute(BECOME_OWNER)
-        connection.execute(DO_NOT_QUEUE)
-        sha256 = bytes.fromhex(archive.last_sha256 or "")
-        row = [month, proven.last_place[0], proven.first_leaf, proven.last_leaf, sha256, by.actor]
-        connection.execute(ARCHIVED, row)
-        content = {"events": proven.events, "manifest_sha256": archive.last_sha256}
-        record(connection, Act(by, "log.month_detached", f"{month:%Y-%m}", content))
-        connection.execute(DETACH, [month])
     return proven
+
+
+def detach(connection: Connection[Any], archive: Archive, month: date, by: By, proven: Proven) -> None:
+    """Take a month that is over and `proven` out of the log, in the caller's transaction (of a role that may become
+    wagerledger_owner). Its table stays, with all its rows, outside of the log; an act tells who did it.
+
+    Raises ActError; psycopg.Error.
+    """
+    by = by.checked()
+    connection.execute(BECOME_OWNER)
+    connection.execute(DO_NOT_QUEUE)
+    sha256 = bytes.fromhex(archive.last_sha256 or "")
+    row = [month, proven.last_place[0], proven.first_leaf, proven.last_leaf, sha256, by.actor]
+    connection.execute(ARCHIVED, row)
+    content = {"events": proven.events, "manifest_sha256": archive.last_sha256}
+    record(connection, Act(by, "log.month_detached", f"{month:%Y-%m}", content))
+    connection.execute(DETACH, [month])
 
 
 def _check_same_log(connection: Connection[Any], archive: Archive) -> None:

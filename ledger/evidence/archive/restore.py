@@ -7,6 +7,7 @@ archive: it holds the entries of one portion, and the state that these touch.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain, groupby
 from operator import attrgetter
 from typing import Any
@@ -96,9 +97,9 @@ def restore(
     """Fill the database of `url` (a role that may become wagerledger_owner), and raise the log's generation: an act of
     its own, `by` whoever restores.
 
-    Raises ArchiveError where the archive is damaged, holds what may not be held here, or the database is not empty:
-    after a break empty it and begin again;
-    ActError; psycopg.Error; OSError.
+    Raises ArchiveError where the archive is damaged, holds what may not be held here, or the database is not empty;
+    BrokenOffError where the database went away after the first entry; ActError; psycopg.Error, with nothing done;
+    OSError.
     """
     by = by.checked()
     if not archive.manifests:
@@ -111,11 +112,27 @@ def restore(
         if connection.execute(FILLED).fetchone() != (False,):
             raise ArchiveError("the database is not empty; restore into a new one, made by `wagerledger migrate`")
         _add_partitions(connection, archive)
-        _Restore(connection, archive, progress, residency).run()
-        connection.execute(DURABLE)
-        with connection.transaction():
-            raise_generation(connection, by)
-        connection.execute("analyze")
+        with _unbroken(archive):
+            _Restore(connection, archive, progress, residency).run()
+            connection.execute(DURABLE)
+            with connection.transaction():
+                raise_generation(connection, by)
+            connection.execute("analyze")
+
+
+class BrokenOffError(Exception):
+    """A restore has filled a part of the database. It is not durable on the way, so it cannot be gone on with."""
+
+
+@contextmanager
+def _unbroken(archive: Archive) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        raise BrokenOffError(
+            f"the restore of {archive.folder} broke off ({str(error).strip() or type(error).__name__}): drop the "
+            "database, make it anew with `wagerledger migrate`, and begin again"
+        ) from error
 
 
 def _add_partitions(connection: Connection[Any], archive: Archive) -> None:

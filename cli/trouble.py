@@ -1,0 +1,75 @@
+"""What becomes of a command whose servers are away: it tries again, says so, and ends with 2 if that did not help."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from typer.core import TyperGroup
+
+from cli.output import fail
+from cli.settings import settings_or_fail
+
+T = TypeVar("T")
+
+
+def patiently(action: Callable[[], T], what: str = "servers") -> T:
+    """What `action` gives, tried again for WAGERLEDGER_PATIENCE_S while it fails with what may pass. It must be safe to
+    repeat; what is one transaction of a database belongs to `cli.database` instead.
+    """
+    return settings_or_fail().patience.call(action, what)
+
+
+class PatientGroup(TyperGroup):
+    """The command as a whole. What is left of trouble when patience is at its end is told in our words, by which a
+    script knows that nothing was found out: never a traceback, whatever the command.
+    """
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:  # what is not trouble with a server goes on
+            text = in_words(error)
+            if text is None:
+                raise
+            fail(text)
+
+
+@contextmanager
+def naming(variable: str) -> Iterator[None]:
+    """Errors of PostgreSQL that pass here are those of the database that `variable` names."""
+    import psycopg
+
+    try:
+        yield
+    except psycopg.Error as error:
+        error.add_note(variable)
+        raise
+
+
+def in_words(error: Exception) -> str | None:
+    """What a person is told of trouble with a server; None where it is something else: a bug."""
+    import psycopg
+    from confluent_kafka import KafkaException
+
+    from ledger.journal import Retryable
+    from patience import TransientError, Trouble
+    from patience.postgresql import UnknownOutcomeError
+    from schemas.errors import ERRORS
+    from schemas.registry import RegistryUnavailableError
+
+    if isinstance(error, psycopg.Error):
+        variable = next(iter(getattr(error, "__notes__", [])), "WAGERLEDGER_DATABASE_URL")
+        return f"{variable}: {str(error).strip() or type(error).__name__}"
+    if isinstance(error, KafkaException):
+        return (
+            f"WAGERLEDGER_KAFKA_BOOTSTRAP_SERVERS {settings_or_fail().kafka_bootstrap_servers}: {error.args[0].str()}"
+        )
+    if isinstance(error, RegistryUnavailableError):
+        return f"WAGERLEDGER_SCHEMA_REGISTRY_URL: {error}"
+    if isinstance(error, Retryable):
+        return ERRORS[error.code].text({})
+    if isinstance(error, TransientError | Trouble | UnknownOutcomeError):
+        return str(error)
+    if type(error) is TimeoutError:
+        return f"no answer in time: {error}"
+    return None

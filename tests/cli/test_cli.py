@@ -253,7 +253,9 @@ def test_a_secret_may_come_from_a_file(cli: Cli, tmp_path: Path) -> None:
 def test_an_unreachable_database_is_2_and_names_its_variable(deployed: Cli, arguments: tuple[str, ...]) -> None:
     """And never shows the password."""
     other = deployed.but(
-        DATABASE_URL=f"postgresql://somebody:hunter2@127.0.0.1:{closed_port()}/none", JOURNAL_DEADLINE_MS="500"
+        DATABASE_URL=f"postgresql://somebody:hunter2@127.0.0.1:{closed_port()}/none",
+        JOURNAL_DEADLINE_MS="500",
+        PATIENCE_S="0",
     )
     done = other(*arguments, code=COULD_NOT)
     assert "WAGERLEDGER_DATABASE_URL" in done.stderr
@@ -262,7 +264,7 @@ def test_an_unreachable_database_is_2_and_names_its_variable(deployed: Cli, argu
 
 def test_a_payment_of_unknown_outcome_tells_its_key(deployed: Cli) -> None:
     """Whoever repeats it without that key would pay twice."""
-    gone = deployed.but(DATABASE_URL=f"postgresql://nobody@{LOOPBACK}:1/nothing")
+    gone = deployed.but(DATABASE_URL=f"postgresql://nobody@{LOOPBACK}:1/nothing", PATIENCE_S="0")
     said = gone("wallet", "deposit", "p_1", "EUR", "5", *WALLET, code=COULD_NOT).stderr
     key = said.split("--key ")[1].split()[0]
     payment = "wallet", "deposit", "p_1", "EUR", "5", *WALLET, "--key", key
@@ -273,7 +275,7 @@ def test_a_payment_of_unknown_outcome_tells_its_key(deployed: Cli) -> None:
 
 @pytest.mark.parametrize("action", ["register", "check"])
 def test_an_unreachable_registry_is_2_and_names_its_variable(cli: Cli, action: str) -> None:
-    other = cli.but(SCHEMA_REGISTRY_URL=f"http://127.0.0.1:{closed_port()}")
+    other = cli.but(SCHEMA_REGISTRY_URL=f"http://127.0.0.1:{closed_port()}", PATIENCE_S="0")
     assert "WAGERLEDGER_SCHEMA_REGISTRY_URL" in other("schemas", action, code=COULD_NOT).stderr
 
 
@@ -302,7 +304,7 @@ def test_doctor_is_content(deployed: Cli) -> None:
 )
 def test_doctor_names_the_variable_that_is_wrong(deployed: Cli, variable: str, value: str) -> None:
     """Exit code 1; the wrong one is named and no other, with a reason, and no secret is shown."""
-    done = deployed.but(**{variable: value})("doctor", "--json", code=FINDING)
+    done = deployed.but(**{variable: value}, PATIENCE_S="0")("doctor", "--json", code=FINDING)
     wrong = [check for check in json.loads(done.stdout) if not check["ok"]]
     named = {check["variable"].removeprefix("WAGERLEDGER_") for check in wrong}
     assert named == ({variable, "SCHEMA_REGISTRY_URL"} if variable == "TOPIC_PREFIX" else {variable})

@@ -1,0 +1,22 @@
+"""What every command is forked with: all that commands import when they run."""
+
+# ruff: noqa: F401
+
+import alembic.command
+import confluent_kafka.admin
+import confluent_kafka.schema_registry
+import psycopg
+import sqlalchemy
+
+import cli.main
+import gateway.dialects
+import ledger.audit.explain
+import ledger.audit.reconcile.stores
+import ledger.audit.replay
+import ledger.audit.verify
+import ledger.store.migrate
+import outbox_relay.recover
+import projector.grants
+import projector.rebuild
+import projector.replay
+import sealer.sealer

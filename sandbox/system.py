@@ -9,6 +9,7 @@ import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -172,8 +173,9 @@ class System:
         self.report("schemas", "preparing")
         settings = self.settings()
         names = Topics(settings.topic_prefix)
-        self._try("the ledger's database", lambda: upgrade(self.stack.ledger_database.url))
-        self._try("the ledger's database", self._make_logins)
+        patiently = partial(settings.patience.call, transient=_may_pass)
+        patiently(lambda: upgrade(self.stack.ledger_database.url), "the ledger's database")
+        patiently(self._make_logins, "the ledger's database")
         topics.apply(
             settings.kafka_bootstrap_servers,
             names,
@@ -182,13 +184,10 @@ class System:
             patience=settings.patience,
         )
         with registry.connect(settings.schema_registry_url.get_secret_value()) as client:
-            self._try("the registry", lambda: registry.register(client, names))
-        self._try("the integration", self._open_integration)
-        self._try("the players", lambda: asyncio.run(_open_players(settings, self.players)))
+            patiently(lambda: registry.register(client, names), "the registry")
+        patiently(self._open_integration, "the integration")
+        patiently(lambda: asyncio.run(_open_players(settings, self.players)), "the players")
         self.report("schemas", "ready")
-
-    def _try(self, what: str, step: Callable[[], object]) -> None:
-        self.settings().patience.call(step, what, transient=_may_pass)
 
     def _make_logins(self) -> None:
         with psycopg.connect(self.stack.ledger_database.url, autocommit=True) as connection:

@@ -20,7 +20,7 @@ from sqlalchemy import make_url
 
 from cli.reference import commands
 from ledger.secrets import new_secrets_key
-from sandbox.process import LOOPBACK
+from sandbox.ports import LOOPBACK
 from tests.cli.commands import with_act
 from tests.servers import Servers
 

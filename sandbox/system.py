@@ -9,12 +9,10 @@ import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import psycopg
-import sqlalchemy.exc
 from confluent_kafka import KafkaException
 from psycopg import sql
 from pydantic import SecretStr
@@ -28,7 +26,6 @@ from ledger.journal import Retryable
 from ledger.secrets import Vault, new_secrets_key
 from ledger.settings import PREFIX, Settings
 from ledger.store.migrate import upgrade
-from patience import is_transient
 from sandbox.process import Process, Report, StartError, silent
 from sandbox.service import GatewayService, ProjectorService, Service
 from sandbox.stack import Stack
@@ -38,7 +35,7 @@ from schemas.topics import Topics
 BRAND, REGION, PROVIDER = "brand-7", "EU", "studio"
 
 _RESTART_PAUSE_S = 1.0
-TROUBLE = (psycopg.Error, sqlalchemy.exc.SQLAlchemyError, KafkaException, Retryable)
+TROUBLE = (psycopg.Error, KafkaException, Retryable)
 """What servers that just started may meet us with."""
 OPENED = By("sandbox", "the sandbox's own provider")
 
@@ -173,7 +170,7 @@ class System:
         self.report("schemas", "preparing")
         settings = self.settings()
         names = Topics(settings.topic_prefix)
-        patiently = partial(settings.patience.call, transient=_may_pass)
+        patiently = settings.patience.call
         patiently(lambda: upgrade(self.stack.ledger_database.url), "the ledger's database")
         patiently(self._make_logins, "the ledger's database")
         topics.apply(
@@ -184,7 +181,7 @@ class System:
             patience=settings.patience,
         )
         with registry.connect(settings.schema_registry_url.get_secret_value()) as client:
-            patiently(lambda: registry.register(client, names), "the registry")
+            registry.register(client, names, settings.patience)
         patiently(self._open_integration, "the integration")
         patiently(lambda: asyncio.run(_open_players(settings, self.players)), "the players")
         self.report("schemas", "ready")
@@ -288,11 +285,6 @@ class System:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-
-def _may_pass(error: BaseException) -> bool:
-    cause = error.orig if isinstance(error, sqlalchemy.exc.DBAPIError) else error
-    return isinstance(cause, Retryable) or is_transient(cause)
 
 
 async def _open_players(settings: Settings, players: tuple[Player, ...]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from confluent_kafka import KafkaError, KafkaException
 from tenacity import RetryCallState, Retrying, retry_if_exception
 from tenacity.stop import stop_base
 from tenacity.wait import wait_exponential_jitter
@@ -84,6 +85,8 @@ class _Stretch(stop_base):
 
 def said(error: BaseException | None) -> str:
     """An error in one line."""
+    if isinstance(error, KafkaException) and error.args and isinstance(error.args[0], KafkaError):
+        error = RuntimeError(error.args[0].str())
     return " ".join(str(error).split()) or type(error).__name__
 
 

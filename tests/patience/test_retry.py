@@ -35,6 +35,7 @@ TRANSIENT = [
     kafka_error(KafkaError.REQUEST_TIMED_OUT),
     kafka_error(KafkaError._TRANSPORT),
     kafka_error(KafkaError._TIMED_OUT),
+    kafka_error(KafkaError._NOENT),
     TimeoutError(),
     psycopg.OperationalError("server closed the connection unexpectedly"),
     psycopg.OperationalError("connection failed: Connection refused"),

@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     )
     journal_batch: PositiveInt = Field(128, description="Most callbacks of one database transaction.")
     journal_queue: PositiveInt = Field(4096, description="Most callbacks that wait; past it the answer is 503.")
+    journal_queue_per_integration: PositiveInt = Field(
+        2048, description="Most callbacks of one integration that wait; past it the answer is 503."
+    )
     journal_deadline_ms: PositiveInt = Field(5000, description="Longest that a callback waits for its commit.")
 
     dual_write: str = Field(

@@ -53,6 +53,16 @@ class Settings(BaseSettings):
         False,
         description="Let several gateways of this machine share the port; the kernel spreads connections over them.",
     )
+    gateway_connections: PositiveInt = Field(
+        4096,
+        description="Most connections of one gateway process, fewer where it may not open as many files; one more is "
+        "closed at once.",
+    )
+    gateway_keep_alive_s: PositiveInt = Field(
+        75,
+        description="Seconds until an idle connection is closed. A balancer before the gateway must give idle "
+        "connections up sooner.",
+    )
     gateway_public_url: str = Field(
         "", description="Where providers reach the gateway, such as https://wallet.example. Default: host and port."
     )

@@ -17,6 +17,9 @@ REFUSALS = Counter("wagerledger_refusals_total", "Answers that said no, by code 
 SIGNATURE_REFUSALS = Counter(
     "wagerledger_signature_refusals_total", "Callbacks refused for their signature.", ("reason",)
 )
+CONNECTIONS_REFUSED = Counter(
+    "wagerledger_connections_refused_total", "Connections closed at once, because as many as allowed were open."
+)
 KEYS_LOADED = Gauge("wagerledger_keys_loaded", "Keys that callbacks may be signed with.")
 
 # Looking a child up costs more than counting does, and there are few of them.

@@ -13,7 +13,7 @@ from psycopg.types.json import Json
 from ledger import acts, policies, public_keys
 from ledger.acts import By
 from ledger.core.commands import Policy
-from ledger.identifiers import FORM, is_id
+from ledger.identifiers import name_fault
 from ledger.policies import PolicyError, Value
 from ledger.public_keys import PublicKeyError
 from ledger.residency import ANYWHERE, ForeignRegionError, Residency
@@ -122,8 +122,8 @@ def add(
     where it differs from its dialect's policy. Raises IntegrationError, ActError.
     """
     for name, value in (("brand", tenant_id), ("region", region), ("provider", provider_id)):
-        if not is_id(value):
-            raise IntegrationError(f"{name} {value!r} {FORM}")
+        if fault := name_fault(value):
+            raise IntegrationError(f"{name} {value!r} {fault}")
     _check(residency, region)
     integration_id = f"{tenant_id}/{region}/{provider_id}"
     own, policy = split(options)

@@ -15,7 +15,7 @@ from ledger import acts, locks
 from ledger.acts import Act, By
 from ledger.core.money import COMMON_EXPONENTS, MAX_EXPONENT
 from ledger.core.state import Rate
-from ledger.identifiers import FORM, is_currency, is_id
+from ledger.identifiers import is_currency, name_fault
 from ledger.recording import to_us
 from ledger.store import rates as store
 
@@ -44,8 +44,8 @@ def parse_rate(text: str) -> Fraction:
 
 def parse(tenant_id: str, fields: Mapping[str, str], now: datetime) -> Rate:
     """One rate from texts: base, quote, rate, base_exponent, source, as_of (default: now). Raises RateError."""
-    if not is_id(tenant_id):
-        raise RateError(f"brand {tenant_id!r} {FORM}")
+    if fault := name_fault(tenant_id):
+        raise RateError(f"brand {tenant_id!r} {fault}")
     base, quote, source = fields["base"], fields["quote"], fields["source"]
     for name, code in (("base", base), ("quote", quote)):
         if not is_currency(code):

@@ -255,14 +255,41 @@ def test_an_open_endpoint_answers_anybody_and_reaches_no_books(provider: Toy) ->
     ("10.1.2.3", "203.0.114.7, 203.0.113.7, 10.9.9.9", True),
     ("10.1.2.3", "", False),
     ("10.1.2.3", "nonsense", False),
+    ("10.1.2.3", "203.0.113.7:51234", True),
+    ("10.1.2.3", "203.0.114.7:51234", False),
+    ("10.1.2.3", "203.0.114.7,\t203.0.113.7:51234 , 10.9.9.9:80", True),
+    ("10.1.2.3", "[2001:db8::7]", True),
+    ("10.1.2.3", "[2001:db8::7]:51234", True),
+    ("10.1.2.3", "2001:db8::7", True),
+    ("10.1.2.3", "[2001:db9::7]:51234", False),
+    ("10.1.2.3", "[::ffff:203.0.113.7]:51234", True),
+    ("10.1.2.3", "203.0.113.7, ", False),
+    ("10.1.2.3", "203.0.113.7:", False),
+    ("10.1.2.3", "203.0.113.7:x", False),
+    ("10.1.2.3", "203.0.113.7:51234:1", False),
+    ("10.1.2.3", "[203.0.113.7]", False),
+    ("10.1.2.3", "[2001:db8::7", False),
+    ("10.1.2.3", "for=203.0.113.7", False),
+    ("10.1.2.3", "unknown", False),
     ("::1", "2001:db8::1", True),
     ("", "", False),
 ])  # fmt: skip
 def test_callers_come_from_where_the_integration_says(limited: Toy, client: str, forwarded: str, allowed: bool) -> None:
-    """X-Forwarded-For counts only from a trusted proxy, and of it only the last hop that is none; checked before the signature."""
+    """X-Forwarded-For counts only from a trusted proxy, and of it only the last hop that is none, without its port; checked
+    before the signature."""
     headers = {"X-Forwarded-For": forwarded, "X-Toy-Signature": "wrong"}
     code = limited.send("", client=client, headers=headers).json["code"]
     assert code == ("SIGNATURE_INVALID" if allowed else "CALLER_NOT_ALLOWED")
+
+
+def test_several_headers_of_hops_are_one_list(limited: Toy) -> None:
+    """Where a proxy adds a header of its own instead of going on with the one there is, the last one counts."""
+    for hops, code in (
+        (("203.0.114.7", "203.0.113.7"), "SIGNATURE_INVALID"),
+        (("203.0.113.7", "x"), "CALLER_NOT_ALLOWED"),
+    ):
+        headers = {"X-Forwarded-For": hops[0], "x-forwarded-for": hops[1], "X-Toy-Signature": "wrong"}
+        assert limited.send("", client="10.1.2.3", headers=headers).json["code"] == code
 
 
 @pytest.fixture(scope="module")

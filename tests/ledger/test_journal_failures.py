@@ -9,6 +9,7 @@ import pytest
 
 from ledger import locks
 from ledger.callback import Outcome
+from ledger.fair_queue import FairQueue
 from ledger.journal import DeadlineExceeded, Journal, Overloaded, Retryable, Unavailable
 from ledger.recording import player_stream
 from ledger.store.migrate import upgrade
@@ -55,6 +56,80 @@ def test_too_many_callbacks_are_refused_at_once(ledger_database):
 
     run(main)
     assert history.check(ledger_database).count("bet.authorized") == 22
+
+
+def _turn_of_the_other(database_url):
+    """While a lock holds the writer up, one integration sends thirty bets and another one a single one. Gives how many of the
+    thirty are answered before that one."""
+
+    async def main():
+        settings = settings_of(database_url, journal_batch=4, journal_writers=1)
+        async with Journal(settings) as journal:
+            other = Asks(integration_id="acme/eu/other")
+            (session,) = await players(journal, ask, ["ann"])
+            (others_session,) = await players(journal, other, ["bob"])
+            answered = []
+
+            async def answer(name, command):
+                await accepted(journal, command)
+                answered.append(name)
+
+            async with foreign_lock(database_url, "ann"):
+                first = asyncio.create_task(answer("first", ask.bet("1", "b", session_id=session)))
+                await _a_writer_waits_for_its_lock(database_url)
+                crowd = [answer("crowd", ask.bet("1", f"b{n}", session_id=session)) for n in range(30)]
+                single = answer("single", other.bet("1", "x", session_id=others_session))
+                tasks = [asyncio.create_task(one) for one in (*crowd, single)]
+                await asyncio.sleep(0)
+                assert journal.waiting == len(tasks)
+            await asyncio.gather(first, *tasks)
+            return answered.index("single") - 1
+
+    return run(main)
+
+
+async def _a_writer_waits_for_its_lock(database_url):
+    asked = "select exists (select from pg_locks where locktype = 'advisory' and not granted)"
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        while True:
+            if await (await connection.execute(asked)).fetchone() == (True,):
+                return
+            await asyncio.sleep(0.01)
+
+
+def test_a_crowd_of_one_integration_does_not_hold_up_another(ledger_database):
+    """Who waits beside thirty of another integration is in the next batch, which has room for four."""
+    assert _turn_of_the_other(ledger_database) < 4
+
+
+def test_one_line_for_all_is_found(ledger_database, monkeypatch):
+    """A planted fault: without turns, the one waits for the thirty."""
+    append = FairQueue.append
+    monkeypatch.setattr(FairQueue, "append", lambda queue, _, item: append(queue, None, item))
+    assert _turn_of_the_other(ledger_database) == 30
+
+
+def test_one_integration_cannot_fill_the_queue(ledger_database):
+    """Past `journal_queue_per_integration` its callbacks are Overloaded at once; another integration is taken in."""
+
+    async def main():
+        other = Asks(integration_id="acme/eu/other")
+        settings = settings_of(ledger_database, journal_queue_per_integration=5, journal_batch=4, journal_writers=2)
+        async with Journal(settings) as journal:
+            (session,) = await players(journal, ask, ["ann"])
+            (others_session,) = await players(journal, other, ["bob"])
+            async with foreign_lock(ledger_database, "ann"):
+                crowd = [
+                    asyncio.create_task(ask_one(journal, ask.bet("1", f"b{n}", session_id=session))) for n in range(12)
+                ]
+                single = asyncio.create_task(ask_one(journal, other.bet("1", "x", session_id=others_session)))
+                outcomes = await asyncio.gather(*crowd[5:], return_exceptions=True)
+            assert {type(outcome) for outcome in outcomes} == {Overloaded}
+            taken = await asyncio.gather(*crowd[:5], single)
+            assert {outcome.refusal_code for outcome in taken} == {None}
+
+    run(main)
+    assert history.check(ledger_database).count("bet.authorized") == 6
 
 
 def test_callbacks_that_waited_too_long_are_not_decided(ledger_database):

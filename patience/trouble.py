@@ -51,6 +51,15 @@ class Trouble(Exception):  # noqa: N818, it says how something went, not what is
     """Something could not be done or looked at. It may pass where what it was raised from may."""
 
 
+WAITED_FOR = (
+    psycopg.OperationalError,
+    psycopg.errors.IdleInTransactionSessionTimeout,  # which the driver takes for an internal error
+    KafkaException,
+    TransientError,
+)
+"""What a process waits for, however long it takes: also what somebody has to mend first. It then goes on by itself."""
+
+
 def is_transient(error: BaseException | None) -> bool:
     """Whether the next attempt may fare better without anybody's help."""
     if isinstance(error, Trouble):

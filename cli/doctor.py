@@ -10,9 +10,10 @@ from pydantic import SecretStr
 from cli.output import FINDING, Json, show, table
 from cli.settings import settings_or_fail
 from cli.trouble import in_words, naming
+from ledger import writing_session
 from ledger.secrets import SecretsKeyError, Vault
 from ledger.settings import Settings
-from patience import Patience, TransientError, is_transient
+from patience import Patience, TransientError, is_transient, session
 from schemas import registry
 from schemas.topics import Topics
 
@@ -90,7 +91,10 @@ def _patiently(look: "_Look", settings: Settings, patience: Patience) -> list[Ch
 
 def _ledger(settings: Settings) -> Iterator[Check]:
     variable = "WAGERLEDGER_DATABASE_URL"
-    with naming(variable), _connected(settings.database_url) as connection:
+    url = settings.database_url.get_secret_value()
+    # As the gateway does: what it cannot have in force is found here.
+    wanted = writing_session.wanted(settings)
+    with naming(variable), session.connect(url, wanted, application_name="wagerledger doctor") as connection:
         info = connection.info
         yield Check("ledger database", True, variable, f"PostgreSQL {info.server_version // 10000} as {info.user}")
         yield from (look(connection, variable, settings) for look in _LEDGER_CHECKS)
@@ -170,8 +174,15 @@ def _pg_settings(connection: psycopg.Connection, *names: str) -> dict[str, str]:
     return dict(connection.execute(SETTINGS, [list(names)]).fetchall())
 
 
+def _writable(connection: psycopg.Connection, variable: str, _: Settings) -> Check:
+    row = connection.execute(f"select {session.READ_ONLY}").fetchone()
+    read_only = bool(row and row[0])
+    text = "read only: a standby, or a primary that was made so; no bet is taken here" if read_only else "takes writes"
+    return Check("primary", not read_only, variable, text)
+
+
 _LEDGER_CHECKS: tuple[Callable[[psycopg.Connection, str, Settings], Check], ...] = (
-    _migrations, _privileges, _append_only, _durability, _locks, _prepared, _partitions, _horizon,
+    _writable, _migrations, _privileges, _append_only, _durability, _locks, _prepared, _partitions, _horizon,
 )  # fmt: skip
 
 

@@ -42,12 +42,25 @@ where c.relnamespace = to_regnamespace('wagerledger') and c.relkind in ('r', 'p'
     )
 """
 
+# As they come, triggers are passed by in a session that plays the replica.
+GUARDS_THAT_SLEEP = """
+select coalesce(string_agg(guard, ', ' order by guard), '') from (
+    select t.tgname || ' on ' || t.tgrelid::regclass as guard, t.tgenabled as mode
+    from pg_trigger t join pg_class c on c.oid = t.tgrelid
+    where c.relnamespace = to_regnamespace('wagerledger') and not t.tgisinternal
+    union all
+    select 'event trigger ' || evtname, evtenabled from pg_event_trigger where evtname ~ '^wagerledger_'
+) guards where mode <> 'A'
+"""
+
 SETTINGS = "select name, setting from pg_settings where name = any(%s)"
 
+# Months that are over may stay in the default partition.
 PARTITIONS = """
-select to_regclass('wagerledger.event_log_' || to_char(now() at time zone 'UTC' + interval '1 month', 'YYYY_MM'))
-           is not null,
-       exists (select from wagerledger.event_log_default)
+select to_regclass('wagerledger.event_log_' || to_char(this_month + interval '1 month', 'YYYY_MM')) is not null,
+    exists (select from wagerledger.event_log_default where recorded_at >= this_month at time zone 'UTC'),
+    exists (select from wagerledger.event_log_default)
+from date_trunc('month', now() at time zone 'UTC') this_month
 """
 
 OLDEST_WRITER_S = """
@@ -129,6 +142,13 @@ def _append_only(connection: psycopg.Connection, variable: str, _: Settings) -> 
     return Check("append only", not open_tables, variable, text)
 
 
+def _guards(connection: psycopg.Connection, variable: str, _: Settings) -> Check:
+    row = connection.execute(GUARDS_THAT_SLEEP).fetchone()
+    asleep = row[0] if row else ""
+    wrong = f"passed by where session_replication_role is replica: {asleep}: set them ENABLE ALWAYS"
+    return Check("guards", not asleep, variable, wrong if asleep else "every trigger stands in every session")
+
+
 def _durability(connection: psycopg.Connection, variable: str, _: Settings) -> Check:
     found = _pg_settings(connection, "fsync", "full_page_writes", "synchronous_commit", "synchronous_standby_names")
     on = found["fsync"] == found["full_page_writes"] == "on" and found["synchronous_commit"] not in ("off", "local")
@@ -156,11 +176,16 @@ def _prepared(connection: psycopg.Connection, variable: str, _: Settings) -> Che
 def _partitions(connection: psycopg.Connection, variable: str, _: Settings) -> Check:
     row = connection.execute(PARTITIONS).fetchone()
     assert row, "a query without a table has a row"
-    ahead, spilled = row
+    ahead, spills, spilled = row
     text = "next month's is there" if ahead else "next month's partition is missing: run `wagerledger migrate`"
-    if spilled:
-        text += "; rows are in the default partition"
-    return Check("event log partitions", ahead and not spilled, variable, text)
+    if spills:
+        text += (
+            "; rows of this month are in the default partition: run `wagerledger migrate`, or as the owner `select "
+            "wagerledger.adopt_event_log_default()` (docs/operations.md)"
+        )
+    elif spilled:
+        text += "; rows of earlier months are in the default partition, where they may stay"
+    return Check("event log partitions", ahead and not spills, variable, text)
 
 
 def _horizon(connection: psycopg.Connection, variable: str, _: Settings) -> Check:
@@ -182,7 +207,7 @@ def _writable(connection: psycopg.Connection, variable: str, _: Settings) -> Che
 
 
 _LEDGER_CHECKS: tuple[Callable[[psycopg.Connection, str, Settings], Check], ...] = (
-    _writable, _migrations, _privileges, _append_only, _durability, _locks, _prepared, _partitions, _horizon,
+    _writable, _migrations, _privileges, _append_only, _guards, _durability, _locks, _prepared, _partitions, _horizon,
 )  # fmt: skip
 
 

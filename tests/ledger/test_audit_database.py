@@ -9,9 +9,8 @@ from ledger.settings import Settings
 from tests.ledger.played import play
 from tests.servers import fresh_database
 from tests.support.seeds import seeded_random
+from tests.support.wrong_hand import disarm
 
-# A tamperer is a superuser: what the database itself forbids is switched off first.
-DISARM = "set session_replication_role = replica"
 SOME_EVENT = "(select * from wagerledger.event_log where stream_type = 'player' and stream_version = 7 order by tenant_id, stream_id limit 1)"
 
 
@@ -29,7 +28,7 @@ def tampered(servers, played):
 
         def tamper(*statements: str) -> Report:
             with psycopg.connect(url) as connection:
-                connection.execute(DISARM)
+                disarm(connection)
                 for statement in statements:
                     changed = connection.execute(statement)
                     assert changed.rowcount, f"nothing was changed by {statement}"

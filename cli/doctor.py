@@ -1,6 +1,8 @@
 """`wagerledger doctor`: whether all that the processes need is there, tried with their very credentials."""
 
+import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
@@ -15,7 +17,7 @@ from ledger.secrets import SecretsKeyError, Vault
 from ledger.settings import Settings
 from patience import Patience, TransientError, is_transient, session
 from schemas import registry
-from schemas.topics import Topics
+from schemas.topics import Topics, differences
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
@@ -24,6 +26,7 @@ TIMEOUT_S = 5
 SECOND_PATIENCE_S = 1.0
 LOCKS_PER_CALLBACK, GATEWAYS = 3, 4
 OLD_WRITER_S = 30
+CLOCKS_APART_S = 5
 
 
 MAY_CHANGE_EVENTS = """
@@ -61,6 +64,14 @@ select to_regclass('wagerledger.event_log_' || to_char(this_month + interval '1 
     exists (select from wagerledger.event_log_default where recorded_at >= this_month at time zone 'UTC'),
     exists (select from wagerledger.event_log_default)
 from date_trunc('month', now() at time zone 'UTC') this_month
+"""
+
+# The order of text is the operating system's library's: another version of it makes indexes wrong without a word.
+COLLATION = """
+select case datlocprovider when 'c' then 'libc' when 'i' then 'icu' else 'builtin' end,
+    coalesce(to_jsonb(d) ->> 'datlocale', datcollate), coalesce(datcollversion, ''),
+    coalesce(pg_database_collation_actual_version(oid), '')
+from pg_database d where datname = current_database()
 """
 
 OLDEST_WRITER_S = """
@@ -199,6 +210,31 @@ def _pg_settings(connection: psycopg.Connection, *names: str) -> dict[str, str]:
     return dict(connection.execute(SETTINGS, [list(names)]).fetchall())
 
 
+def _clock(connection: psycopg.Connection, variable: str, _: Settings) -> Check:
+    before = time.time()
+    row = connection.execute("select extract(epoch from clock_timestamp())::float8").fetchone()
+    after = time.time()
+    assert row, "a query without a table has a row"
+    off_s = max(before - row[0], row[0] - after, 0.0)
+    text = f"the server's is within {off_s:.1f} s of ours"
+    if off_s > CLOCKS_APART_S:
+        text = f"the server's ({datetime.fromtimestamp(row[0], UTC):%Y-%m-%d %H:%M:%S} UTC) is {off_s:.0f} s from ours"
+    return Check("clock", off_s <= CLOCKS_APART_S, variable, text)
+
+
+def _collation(connection: psycopg.Connection, variable: str, _: Settings) -> Check:
+    row = connection.execute(COLLATION).fetchone()
+    assert row, "the database that answers is there"
+    provider, locale, made_with, now = row
+    text = f"{locale} ({provider})"
+    if made_with != now:
+        text += (
+            f", version {now}, but the database was made with {made_with}: indexes on text may have another order. "
+            "`reindex database`, then `alter database … refresh collation version` (docs/operations.md)"
+        )
+    return Check("collation", made_with == now, variable, text)
+
+
 def _writable(connection: psycopg.Connection, variable: str, _: Settings) -> Check:
     row = connection.execute(f"select {session.READ_ONLY}").fetchone()
     read_only = bool(row and row[0])
@@ -208,6 +244,7 @@ def _writable(connection: psycopg.Connection, variable: str, _: Settings) -> Che
 
 _LEDGER_CHECKS: tuple[Callable[[psycopg.Connection, str, Settings], Check], ...] = (
     _writable, _migrations, _privileges, _append_only, _guards, _durability, _locks, _prepared, _partitions, _horizon,
+    _clock, _collation,
 )  # fmt: skip
 
 
@@ -243,17 +280,45 @@ def _kafka(settings: Settings) -> Iterator[Check]:
         "WAGERLEDGER_TOPIC_PREFIX",
         f"missing: {', '.join(missing)}: run `wagerledger topics apply`" if missing else "all there",
     )
+    yield _held_up(admin, settings, variable)
     resource = ConfigResource(ConfigResource.Type.BROKER, str(next(iter(metadata.brokers))))
     try:
+        yield _topic_policies(admin, settings)
         config = answer(admin.describe_configs([resource], request_timeout=TIMEOUT_S)[resource], TIMEOUT_S)
     except KafkaException as error:
         if is_transient(error):
             raise
-        yield Check("topic creation", False, variable, f"cannot be looked up: {error.args[0].str()}")
+        yield Check("configuration", False, variable, f"cannot be looked up: {error.args[0].str()}")
         return
     automatic = config["auto.create.topics.enable"].value == "true"
     wrong = "brokers make topics by themselves: set auto.create.topics.enable=false"
     yield Check("topic creation", not automatic, variable, wrong if automatic else "by deploy step only")
+
+
+def _held_up(admin: "AdminClient", settings: Settings, variable: str) -> Check:
+    from projector.held import HELD_AFTER_S, held_up, ways_out
+
+    topics = Topics(settings.topic_prefix)
+    held = held_up(admin, [topics.events, topics.refusals], watch_s=HELD_AFTER_S, timeout_s=TIMEOUT_S)
+    texts = []
+    for (topic, partition), offset in held.items():
+        out = ways_out(settings.kafka_bootstrap_servers, topic, partition, offset)
+        texts.append(
+            f"{topic}/{partition} cannot be read from offset {offset} on: a transaction is open there. "
+            f"`{out['named_by']}` names its producer id; where that is no running relay's, `{out['ended_by']}` ends it"
+        )
+    return Check("open transactions", not held, variable, "; ".join(texts) or "none holds up the readers")
+
+
+def _topic_policies(admin: "AdminClient", settings: Settings) -> Check:
+    found = differences(
+        admin,
+        Topics(settings.topic_prefix),
+        partitions=settings.topic_partitions,
+        replication=settings.topic_replication,
+    )
+    text = "; ".join(found) or "as `wagerledger topics apply` wants them"
+    return Check("topic policies", not found, "WAGERLEDGER_TOPIC_PREFIX", text)
 
 
 def _registry(settings: Settings) -> Iterator[Check]:

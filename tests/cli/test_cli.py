@@ -23,6 +23,7 @@ from ledger.secrets import new_secrets_key
 from sandbox.ports import LOOPBACK
 from tests.cli.commands import with_act
 from tests.servers import Servers
+from tests.support.pooler import pooled
 
 OK, FINDING, COULD_NOT = 0, 1, 2
 TIMEOUT_S = 60
@@ -310,6 +311,15 @@ def test_doctor_names_the_variable_that_is_wrong(deployed: Cli, variable: str, v
     assert named == ({variable, "SCHEMA_REGISTRY_URL"} if variable == "TOPIC_PREFIX" else {variable})
     assert all(check["text"] for check in wrong)
     assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_doctor_connects_as_the_gateway_does(deployed: Cli) -> None:
+    """So it meets the pooler behind which a gateway is unready, and names the variable and the pooler."""
+    with pooled(deployed.environment["WAGERLEDGER_DATABASE_URL"], whole_sessions=False) as url:
+        checks = deployed.but(DATABASE_URL=url).json("doctor", code=FINDING)
+    (check,) = [check for check in checks if check["name"] == "ledger database"]
+    assert (check["ok"], check["variable"]) == (False, "WAGERLEDGER_DATABASE_URL")
+    assert "a pooler hands this session to others" in check["text"]
 
 
 def test_doctor_refuses_a_role_that_may_change_history(deployed: Cli, ledger_database_of_module: str) -> None:

@@ -189,9 +189,7 @@ def test_two_swapped_rows_are_named(intruder):
             select xid from wagerledger.event_log group by xid having count(*) > 1 order by xid limit 1)
         order by position limit 2
     """)
-    intruder(
-        "set local role wagerledger_owner; alter table wagerledger.event_log alter column position drop identity"
-    )
+    intruder("set local role wagerledger_owner; alter table wagerledger.event_log alter column position drop identity")
     intruder(
         """
         update wagerledger.event_log e set position = o.position from wagerledger.event_log o

@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 from ledger import locks
 from ledger.callback import Outcome
 from ledger.fair_queue import FairQueue
-from ledger.journal import DeadlineExceeded, Journal, Overloaded, Retryable, Unavailable
+from ledger.journal import SPLIT, DeadlineExceeded, Journal, Overloaded, Retryable, Unavailable
 from ledger.recording import player_stream
 from ledger.store.migrate import upgrade
 from sandbox.postgres import Postgres
@@ -411,6 +411,39 @@ def test_a_server_that_became_read_only_is_left(ledger_database):
 
     run(main)
     assert history.check(ledger_database).count("bet.authorized") == 2
+
+
+def test_a_full_disk_is_no_fault_of_a_callback(ledger_database):
+    """The server says it of every write: all hear Retryable at once, nothing is tried one by one, and it is well again by itself."""
+    split = SPLIT._value.get()
+
+    async def main():
+        async with Journal(settings_of(ledger_database, journal_writers=1)) as journal:
+            (session,) = await players(journal, ask, ["ann"])
+            bets = [callback(ask.bet("1", f"b{n}", session_id=session)) for n in range(5)]
+            with psycopg.connect(ledger_database) as connection:
+                connection.execute("set local role wagerledger_owner")
+                connection.execute(FULL_DISK)
+            for answer in await asyncio.gather(*map(journal.submit, bets), return_exceptions=True):
+                assert isinstance(answer, Unavailable)
+                assert "No space left" in str(answer)
+            with psycopg.connect(ledger_database) as connection:
+                connection.execute("set local role wagerledger_owner")
+                connection.execute("drop function wagerledger.full_disk() cascade")
+            for bet in bets:
+                (outcome,) = await journal.submit(bet)
+                assert (outcome.refusal_code, outcome.replayed) == (None, False)
+
+    run(main)
+    assert SPLIT._value.get() == split
+    assert history.check(ledger_database).count("bet.authorized") == 5
+
+
+FULL_DISK = """
+create function wagerledger.full_disk() returns trigger language plpgsql as $$
+begin raise exception 'could not extend file: No space left on device' using errcode = 'disk_full'; end $$;
+create trigger full_disk before insert on wagerledger.event_log for each row execute function wagerledger.full_disk();
+"""
 
 
 # The server

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+import psycopg
+
 T = TypeVar("T")
 
 PAUSE_S = 0.02
@@ -23,3 +25,17 @@ def until(condition: Callable[[], T], what: str, *, limit_s: float = 60.0) -> T:
             return seen
         assert not late, f"waited {limit_s:g} s in vain for {what}; last seen: {seen!r}"
         time.sleep(PAUSE_S)
+
+
+_SESSIONS_IN_LOCKS = """
+select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+"""
+
+
+def until_locked_out(database_url: str, sessions: int = 1) -> None:
+    """Wait until so many sessions of this database, or more, wait for a lock that another one holds."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        until(
+            lambda: (connection.execute(_SESSIONS_IN_LOCKS).fetchone() or (0,))[0] >= sessions,
+            f"{sessions} sessions that wait for a lock",
+        )

@@ -21,6 +21,7 @@ import pytest
 
 from ledger.settings import Settings
 from tests.gateway.caller import Caller, RunningGateway
+from tests.support.waiting import until
 
 RUN = (
     "import sys; from gateway.app import run; from ledger.settings import load_settings; sys.exit(run(load_settings()))"
@@ -190,10 +191,7 @@ def test_callers_that_vanish_do_not_stop_their_callback(
         }
         with process.connect() as connection:
             connection.sendall(raw(caller, body, key))
-    deadline = time.monotonic() + 20
-    while caller.balances(player)["held"] != "1.00" and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert caller.balances(player)["held"] == "1.00"
+    until(lambda: caller.balances(player)["held"] == "1.00", "a hundred bets of a cent")
 
 
 def test_sigterm_answers_what_was_accepted(

@@ -26,7 +26,7 @@ CONFIG = {
         "positive_data_acceptance": {"expected-statuses": [200, 201, 402, 403, 404, 409, 422]},
     },
     "generation": {"max-examples": 8},
-    "max-time": 20,
+    "max-time": 300,
     "workers": 1,
 }
 

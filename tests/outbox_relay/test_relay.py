@@ -20,7 +20,7 @@ from schemas.topics import Topics
 from tests.outbox_relay.conftest import Kafka, process, publisher, running
 from tests.outbox_relay.log_writer import TENANT, TRACEPARENT, LogWriter
 from tests.support.seeds import seeded_random
-from tests.support.waiting import patient_connection
+from tests.support.waiting import patient_connection, until
 
 
 def test_every_event_reaches_both_topics_once(settings: Settings, log: LogWriter, kafka: Kafka):
@@ -120,7 +120,9 @@ def test_kills_lose_nothing_and_publish_nothing_twice(settings: Settings, log: L
     try:
         for _ in range(6):
             with process(settings) as relay:
-                time.sleep(1.0 + rng.random())
+                before = kafka.published()
+                until(lambda before=before: kafka.published() > before, "a relay at work")
+                time.sleep(rng.random())
                 relay.kill()
     finally:
         done.set()

@@ -6,12 +6,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
 
 from sandbox.process import LOOPBACK, Process, StartError, free_ports, port_free, port_open, process_identity
 from sandbox.stack import Stack
+from tests.support.waiting import until
 
 LISTEN = """
 import socket, subprocess, sys, time
@@ -110,10 +110,7 @@ def test_early_end_is_told_with_the_log(tmp_path, monkeypatch):
 def test_child_dies_with_its_parent(tmp_path):
     """When the parent is killed with SIGKILL, the process does not live on."""
     pid = owner_killed(tmp_path)
-    deadline = time.monotonic() + 10
-    while process_identity(pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert process_identity(pid) is None
+    until(lambda: process_identity(pid) is None, "the child's end")
 
 
 def test_leftovers_are_found_and_stopped(tmp_path):

@@ -3,6 +3,7 @@
 import secrets
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from xdist import is_xdist_controller
@@ -11,7 +12,9 @@ from xdist.scheduler import LoadScopeScheduling
 
 from sandbox import artifacts
 from sandbox.progress import Progress
+from sandbox.stack import reach_loopback_directly
 from tests.servers import Servers, ServersError, fresh_database, kind_of_servers, migrated_template, running_servers
+from tests.support.process_state import State, demand_no_bound_loggers, demand_unchanged, process_state
 
 
 class ByFile(LoadScopeScheduling):
@@ -35,6 +38,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     A worker that is too slow at that is killed by xdist: its servers end with it, its folder stays.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    reach_loopback_directly()  # as every start of a stack does: here before anybody looks what the environment was
     if is_xdist_controller(session) and kind_of_servers() == "embedded":
         download()  # here, once, because nobody sees what the workers say
 
@@ -43,6 +47,36 @@ def download() -> None:
     """The first start downloads the servers: show it to whoever waits."""
     with Progress() as progress:
         artifacts.fetch(artifacts.read_lock(), report=progress)
+
+
+# The process is everybody's: what a test or a file changes in it, the next one on this worker would meet.
+
+_AT_FILES_BEGIN = pytest.StashKey[tuple[Path, State]]()
+
+
+@pytest.fixture(autouse=True)
+def _test_leaves_the_process_as_it_was() -> Iterator[None]:
+    before = process_state()
+    yield
+    demand_unchanged(before)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    path, _ = item.session.stash.get(_AT_FILES_BEGIN, (None, None))
+    if path != item.path:
+        item.session.stash[_AT_FILES_BEGIN] = item.path, process_state()
+    yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """After a file's last test its fixtures have put back what they changed; those of the session change nothing."""
+    yield
+    if nextitem is None or nextitem.path != item.path:
+        _, before = item.session.stash[_AT_FILES_BEGIN]
+        demand_unchanged(before)
+        demand_no_bound_loggers()
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,8 @@ PLAYERS = (
     Player("p_poor", "EUR", "20.00"),
 )
 """Few, so that everybody meets at the same wallets."""
+PATIENT_S = 60.0, 60.0
+"""Time-outs of callers who must hear an answer: far more than the gateway's own, so whoever waits longer hangs."""
 
 
 @dataclass
@@ -55,7 +57,7 @@ class Casino:
         told = [call for call in self.history if call.answer and call.answer.remembered and not call.intruder]
         if self.restored:  # a no moved nothing, so the topics did not keep it
             told = [call for call in told if call.accepted]
-        self.new_load().repeat(self.rng.sample(told, min(count, len(told))))
+        self.new_load(timeouts_s=PATIENT_S).repeat(self.rng.sample(told, min(count, len(told))))
 
     def check(self, *must_happen: str) -> Counter[str]:
         """Repeat a part of all calls, then check everything. `must_happen` names counts without which the run proves nothing."""

@@ -63,9 +63,11 @@ def house_of_all(servers: Servers, ledger_template: str) -> Iterator[tuple[dict[
 
 
 @pytest.fixture
-def all_tables(house_of_all: tuple[dict[str, Tables], dict[str, str]]) -> dict[str, Tables]:
+def all_tables(house_of_all: tuple[dict[str, Tables], dict[str, str]]) -> Iterator[dict[str, Tables]]:
     """By dialect."""
-    return house_of_all[0]
+    found, _ = house_of_all
+    with next(iter(found.values())).home.house.recorded():
+        yield found
 
 
 @pytest.fixture
@@ -78,7 +80,8 @@ def tables(request: pytest.FixtureRequest, house_of_all: tuple[dict[str, Tables]
     assert name not in broken, (
         f"gateway/providers/{name} with sandbox/dialects/{name}.py cannot be used: {broken[name]}"
     )
-    log = found[name].home.house.log
-    start = log.tell()
-    yield found[name]
-    print(log.getvalue()[start:][-6000:])
+    house = found[name].home.house
+    start = house.log.tell()
+    with house.recorded():
+        yield found[name]
+    print(house.log.getvalue()[start:][-6000:])

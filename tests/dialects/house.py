@@ -30,6 +30,7 @@ from ledger.settings import Settings
 from ledger.telemetry import _to_json_line, _tracebacks
 from sandbox.dialects.driver import Answer, Driver, Request, Says, Seat, Told
 from tests.gateway.caller import RunningGateway
+from tests.support.process_state import logging_put_back
 
 NEVER_US = 9 * 10**15
 LONG_AGO_US = 1
@@ -71,20 +72,17 @@ class Heard:
 
 
 class House(RunningGateway):
-    """The gateway on its own database, with one journal for the operator's side and its log in `log`."""
+    """The gateway on its own database, with one journal for the operator's side. Its log is in `log` while it starts, and
+    while it is `recorded`.
+    """
 
     def __init__(self, settings: Settings, hosted: Mapping[str, Dialect] | None = None) -> None:
         super().__init__(settings, hosted)
         self.log = io.StringIO()
 
     def __enter__(self) -> Self:
-        structlog.configure(
-            processors=[_tracebacks, _to_json_line],
-            wrapper_class=structlog.make_filtering_bound_logger(0),
-            logger_factory=structlog.WriteLoggerFactory(file=self.log),
-            cache_logger_on_first_use=False,
-        )
-        super().__enter__()
+        with self.recorded():
+            super().__enter__()
         self._journal = Journal(self.settings)
         self.run(self._journal.__aenter__())
         self._reader = self.connect()
@@ -94,7 +92,18 @@ class House(RunningGateway):
         self._reader.close()
         self.run(self._journal.__aexit__(None, None, None))
         super().__exit__(*error)
-        structlog.reset_defaults()
+
+    @contextmanager
+    def recorded(self) -> Iterator[None]:
+        """What is logged meanwhile goes to `log`. The house may outlive a test; that its lines go there may not."""
+        with logging_put_back():
+            structlog.configure(
+                processors=[_tracebacks, _to_json_line],
+                wrapper_class=structlog.make_filtering_bound_logger(0),
+                logger_factory=structlog.WriteLoggerFactory(file=self.log),
+                cache_logger_on_first_use=False,
+            )
+            yield
 
     def mount(
         self, driver: Driver, tenant_id: str, *, name: str | None = None, dialect: str | None = None, **options: str

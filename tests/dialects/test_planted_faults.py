@@ -173,7 +173,7 @@ def faulty(servers: Servers, ledger_template: str) -> Iterator[dict[str, Tables]
             name: {tenant: house.mount(driver_of(BASE, tenant), tenant, name=name, dialect=name) for tenant in TENANTS}
             for name in dialects
         }
-        with house:
+        with house, house.recorded():
             yield laid(house, dialects, mounted)
 
 

@@ -30,6 +30,7 @@ from sandbox.provider import Provider
 from schemas.events import BY_FINGERPRINT
 from tests.gateway.caller import Caller, Reply, RunningGateway, on_board
 from tests.support.asks import BY
+from tests.support.waiting import until
 
 SECRET = b"a secret that both sides know"
 NOW = 1_700_000_000
@@ -344,10 +345,10 @@ def test_new_games_show_by_themselves(operator: Caller, studio: Caller, player: 
     """Nobody has to tell the gateway: it looks every two seconds."""
     with operator.gateway.connect() as connection:
         games.put(connection, STUDIO, [Game(STUDIO, "fresh", "F-1", "Fresh", True)], by=BY)
-    deadline = time.monotonic() + 20
-    while start(operator, player, game_id="fresh").json.get("integration_id") != STUDIO:
-        assert time.monotonic() < deadline, "the catalogue was not read again"
-        time.sleep(0.2)
+    until(
+        lambda: start(operator, player, game_id="fresh").json.get("integration_id") == STUDIO,
+        "a catalogue that was read again",
+    )
 
 
 def test_the_token_outlives_nothing_but_bets(

@@ -14,6 +14,7 @@ import pytest
 from ledger.settings import Settings
 from tests.gateway.caller import Caller, RunningGateway
 from tests.gateway.process import GatewayProcess, logged, raw, start
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -114,10 +115,7 @@ def test_callers_that_vanish_do_not_stop_their_callback(
         }
         with process.connect() as connection:
             connection.sendall(raw(caller, body, key))
-    deadline = time.monotonic() + 20
-    while caller.balances(player)["held"] != "1.00" and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert caller.balances(player)["held"] == "1.00"
+    until(lambda: caller.balances(player)["held"] == "1.00", "a hundred bets of a cent")
 
 
 def test_sigterm_answers_what_was_accepted(

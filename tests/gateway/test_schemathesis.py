@@ -26,9 +26,13 @@ CONFIG = {
         "positive_data_acceptance": {"expected-statuses": [200, 201, 402, 403, 404, 409, 422]},
     },
     "generation": {"max-examples": 8},
-    "max-time": 20,
+    "max-time": 300,  # for what hangs: it ends once ENOUGH was heard
     "workers": 1,
 }
+
+ENOUGH = 1000
+"""Requests; and as many more as it takes to reach the ledger."""
+REACHED = {("POST /v1/sessions", 201), ("GET /v1/players/{player_id}/wallets/{currency}", 200)}
 
 
 class Signed(requests.auth.AuthBase):
@@ -106,7 +110,8 @@ def test_the_gateway_does_what_its_document_says(
         return with_known_names(path_parameters)
 
     statuses: Counter[tuple[str, int]] = Counter()
-    for event in from_schema(schema).execute():
+    stream = from_schema(schema).execute()
+    for event in stream:
         assert not isinstance(event, NonFatalError | FatalError), event
         if isinstance(event, ScenarioFinished):
             for case_id, interaction in event.recorder.interactions.items():
@@ -119,6 +124,7 @@ def test_the_gateway_does_what_its_document_says(
                 if check.failure_info
             ]
             assert not failures, "\n".join(f"{info.failure}\n{info.code_sample}" for info in failures)
+        if statuses.total() >= ENOUGH and statuses.keys() >= REACHED:
+            stream.stop()
     print(sorted(statuses.items()))
-    assert ("POST /v1/sessions", 201) in statuses, statuses
-    assert ("GET /v1/players/{player_id}/wallets/{currency}", 200) in statuses, statuses
+    assert statuses.keys() >= REACHED, statuses

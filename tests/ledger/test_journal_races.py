@@ -14,6 +14,7 @@ from tests.support import history
 from tests.support.asks import Asks
 from tests.support.journals import accepted, ask_one, callback, players, run, settings_of
 from tests.support.seeds import seeded_random
+from tests.support.waiting import until_locked_out
 
 ask = Asks()
 POLICIES = {"acme/eu/spin": Policy(), "acme/eu/reel": Policy(capture="authorization", rollback_of_settled=REVERSE)}
@@ -33,7 +34,7 @@ def journals_of(ledger_database):
                     ]
                 )
 
-        run(main, timeout_s=120)
+        run(main)
         return history.check(ledger_database)
 
     return with_journals
@@ -178,23 +179,14 @@ def test_the_player_is_looked_up_before_the_lock_and_checked_after(journals_of, 
         async with await psycopg.AsyncConnection.connect(ledger_database, autocommit=True) as foreign:
             await foreign.execute("select pg_advisory_lock(%s)", (bet_lock,))
             bet = asyncio.create_task(ask_one(one, ask.bet("1", session_id=session)))
-            await waiters(foreign, 1)
+            await asyncio.to_thread(until_locked_out, ledger_database, 1)
             rollback = asyncio.create_task(ask_one(two, ask.rollback()))
-            await waiters(foreign, 2)
+            await asyncio.to_thread(until_locked_out, ledger_database, 2)
             await foreign.execute("select pg_advisory_unlock(%s)", (bet_lock,))
         assert (await bet).refusal_code is None
         assert (await rollback).result["status"] == "rolled_back"
 
     assert journals_of(play).state.wallet("acme", "ann", "EUR").cash_minor == 10000
-
-
-async def waiters(connection, number):
-    while True:
-        query = "select count(*) from pg_locks where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database())"
-        (count,) = await (await connection.execute(query)).fetchone()
-        if count == number:
-            return
-        await asyncio.sleep(0.01)
 
 
 def test_a_directory_that_is_wrong_heals(journals_of):

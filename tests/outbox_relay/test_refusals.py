@@ -1,7 +1,6 @@
 """Refusals reach their own topic exactly once, beside the events and without disturbing them."""
 
 import json
-import time
 from dataclasses import replace
 
 import psycopg
@@ -15,9 +14,10 @@ from outbox_relay.recover import recover
 from outbox_relay.relay import REFUSED
 from schemas import registry
 from schemas.registry import RefusalReader
-from tests.outbox_relay.conftest import DEADLINE_S, Kafka, process, publisher, run_to_end, running
+from tests.outbox_relay.conftest import Kafka, process, publisher, run_to_end, running
 from tests.outbox_relay.log_writer import TENANT, LogWriter
 from tests.outbox_relay.refusal_writer import INTEGRATION, RefusalWriter
+from tests.support.waiting import patient_connection, until
 
 
 @pytest.fixture
@@ -31,10 +31,7 @@ def published(kafka: Kafka) -> list[str]:
 
 
 def wait_for(kafka: Kafka, count: int) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while len(published(kafka)) < count:
-        assert time.monotonic() < deadline, f"not {count} refusals in {DEADLINE_S} s"
-        time.sleep(0.05)
+    until(lambda: len(published(kafka)) >= count, f"{count} published refusals")
 
 
 def test_every_refusal_is_published_once_with_all_that_is_known(
@@ -43,7 +40,7 @@ def test_every_refusal_is_published_once_with_all_that_is_known(
     """A refusal is one record that tells who asked what and why not, also when the relay is killed; one whose transaction rolls back is never published, one that commits late is not lost."""
     log.write(60)
     refusals.write(120)
-    with psycopg.connect(refusals.url) as late:
+    with patient_connection(refusals.url) as late:
         refusals.insert(late, 1)
         refusals.write(10)
         with psycopg.connect(refusals.url) as never:

@@ -4,7 +4,6 @@ import signal
 import threading
 import time
 
-import psycopg
 import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.schema_registry import SchemaRegistryClient
@@ -21,6 +20,7 @@ from schemas.topics import Topics
 from tests.outbox_relay.conftest import Kafka, process, publisher, running
 from tests.outbox_relay.log_writer import TENANT, TRACEPARENT, LogWriter
 from tests.support.seeds import seeded_random
+from tests.support.waiting import patient_connection, until
 
 
 def test_every_event_reaches_both_topics_once(settings: Settings, log: LogWriter, kafka: Kafka):
@@ -70,7 +70,7 @@ def test_confluents_own_deserializer_reads_both_faces(settings: Settings, log: L
 
 def test_an_event_that_commits_late_is_not_lost(settings: Settings, log: LogWriter, kafka: Kafka):
     """While an older transaction is open nothing newer is published; once it commits, all is, the older one first."""
-    with running(settings), psycopg.connect(log.url) as late:
+    with running(settings), patient_connection(log.url) as late:
         log.insert(late, ["player-late"])
         log.write(5)
         time.sleep(0.5)
@@ -83,7 +83,7 @@ def test_an_event_that_commits_late_is_not_lost(settings: Settings, log: LogWrit
 def test_a_rolled_back_event_is_never_published(settings: Settings, log: LogWriter, kafka: Kafka):
     """An event whose transaction rolls back reaches no topic."""
     heads, events = dict(log.heads), list(log.events)
-    with running(settings), psycopg.connect(log.url) as doomed:
+    with running(settings), patient_connection(log.url) as doomed:
         log.insert(doomed, ["player-doomed"])
         doomed.rollback()
         log.heads, log.events = heads, events
@@ -120,7 +120,9 @@ def test_kills_lose_nothing_and_publish_nothing_twice(settings: Settings, log: L
     try:
         for _ in range(6):
             with process(settings) as relay:
-                time.sleep(1.0 + rng.random())
+                before = kafka.published()
+                until(lambda before=before: kafka.published() > before, "a relay at work")
+                time.sleep(rng.random())
                 relay.kill()
     finally:
         done.set()

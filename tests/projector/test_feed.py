@@ -7,7 +7,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -49,6 +48,7 @@ from tests.projector.test_revenue import test_revenue_per_hour_and_day_is_a_plai
 from tests.projector.test_settlement_lag import test_lags_are_counted_in_their_buckets as settlement_lag
 from tests.projector.test_wins import test_every_win_and_award_has_a_row as wins
 from tests.servers import Servers, fresh_database
+from tests.support.waiting import until_locked_out
 
 PLAIN_FOLDS = (
     active_players, liability, open_holds, player_statements, settlement, corrections, revenue, settlement_lag, wins,
@@ -260,7 +260,7 @@ def test_a_stream_that_another_projector_moves_meanwhile_is_judged_again(known, 
         with database.transaction(owner) as cursor:
             Gate(cursor, no_decoding).judge(events[known : known + 2])
             slower = pool.submit(judge, other, [Unreadable(b"brand-a/anna") if misplaced == "garbage" else events[8]])
-            time.sleep(0.3)
+            until_locked_out(bi_database_of_module)
         with pytest.raises(StreamMovedError):
             slower.result()
         assert owner.execute("select version, parked_reason from streams").fetchall() == [(known + 2, None)]

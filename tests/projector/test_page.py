@@ -4,7 +4,6 @@ import re
 import secrets
 import shutil
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -37,6 +36,7 @@ from tests.projector.folded import fold
 from tests.projector.history import decoded, random_ledger
 from tests.servers import Servers, fresh_database
 from tests.support.asks import BY
+from tests.support.waiting import until
 
 HALF_AN_HOUR_US = 30 * 60 * 10**6
 HIDDEN = "player-hidden-by-the-page"
@@ -116,10 +116,7 @@ def tell(settings: Settings) -> None:
 
 
 def wait_for_the_watch(served: Served) -> str:
-    deadline = time.monotonic() + 60
-    while served.server._page.watch.seen.kafka is not None:
-        assert time.monotonic() < deadline, served.server._page.watch.seen
-        time.sleep(0.1)
+    until(lambda: served.server._page.watch.seen.kafka is None, "a watch that has seen Kafka")
     return served.get(f"?last={served.last}")[1]
 
 

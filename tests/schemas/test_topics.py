@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,6 +14,7 @@ from schemas import topics
 from schemas.events import EVENTS, FORMS
 from schemas.topics import TopicMismatchError, Topics
 from tests.support.tcp_proxy import TcpProxy
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -47,8 +47,7 @@ def ends(admin: AdminClient, names: Topics) -> set[int]:
 def create(admin: AdminClient, topic: NewTopic) -> None:
     """Create and wait until every broker shows it."""
     admin.create_topics([topic])[topic.topic].result()
-    while topic.topic not in admin.list_topics(timeout=10).topics:
-        time.sleep(0.05)
+    until(lambda: topic.topic in admin.list_topics(timeout=10).topics, f"topic {topic.topic}")
 
 
 def test_names_carry_the_prefix():

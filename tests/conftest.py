@@ -1,6 +1,5 @@
 """Fixtures for all tests: real servers, and databases and topics of one's own on them."""
 
-import secrets
 import signal
 from collections.abc import Iterator
 
@@ -10,7 +9,14 @@ from xdist import is_xdist_controller
 
 from sandbox import artifacts
 from sandbox.progress import Progress
-from tests.servers import Servers, fresh_database, kind_of_servers, migrated_template, running_servers
+from tests.servers import (
+    Servers,
+    fresh_database,
+    fresh_topic_prefix,
+    kind_of_servers,
+    migrated_template,
+    running_servers,
+)
 from tests.support import limits, order, seeds, traces
 
 # No deadline: it measures the neighbours. No database: a failure is repeated with the run's seed, not from a folder.
@@ -104,7 +110,7 @@ def bi_database_of_module(servers: Servers) -> Iterator[str]:
 @pytest.fixture
 def topic_prefix() -> str:
     """A prefix for topics and subjects that nobody else uses."""
-    return f"test-{secrets.token_hex(4)}."
+    return fresh_topic_prefix()
 
 
 @pytest.fixture

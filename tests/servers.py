@@ -162,6 +162,11 @@ def fresh_database(admin_url: str, *, template: str = "template0") -> Iterator[s
             connection.execute(sql.SQL("DROP DATABASE {name} WITH (FORCE)").format(**identifiers))
 
 
+def fresh_topic_prefix() -> str:
+    """A prefix for topics and subjects that nobody else uses, nor any run before on the same servers."""
+    return f"test-{secrets.token_hex(4)}."
+
+
 @contextlib.contextmanager
 def migrated_template(admin_url: str) -> Iterator[str]:
     """The URL of a database with the ledger's schema, to copy from: much faster than migrating each one."""

@@ -1,7 +1,6 @@
 """Read models are rebuilt beside the live ones, and take their place without anybody noticing but by better rows."""
 
 import contextlib
-import random
 import secrets
 import threading
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from tests.evidence.sealed import archive, deposit, opened, seal
 from tests.outbox_relay.conftest import running
 from tests.projector.conftest import PARTITIONS
 from tests.projector.history import Ledger, random_ledger
+from tests.support.seeds import seeded_random
 
 FOLDED = "select coalesce(sum(version), 0) >= {} from projections.streams"
 SHADOWS = "select count(*) from pg_namespace where nspname in ('projections_rebuild', 'projections_replaced')"
@@ -35,9 +35,7 @@ SHADOWS = "select count(*) from pg_namespace where nspname in ('projections_rebu
 
 @pytest.fixture
 def ledger() -> Ledger:
-    seed = secrets.randbits(32)
-    print("seed", seed)
-    return random_ledger(random.Random(seed), 500)
+    return random_ledger(seeded_random(), 500)
 
 
 @pytest.fixture

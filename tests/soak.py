@@ -110,12 +110,12 @@ def environment_of(python: Path) -> Path:
     """The interpreter of an environment with everything that is pinned, made once, outside of the checkout."""
     if python == Path(sys.executable):
         return python
+    folder = cache_folder() / "soak" / sha256(f"{ROOT} {python.resolve()}".encode()).hexdigest()[:16]
     content = [ROOT / name for name in ("requirements/dev.txt", "requirements/install.py", "pyproject.toml")]
-    digest = sha256(f"{ROOT} {python.resolve()}".encode() + b"".join(path.read_bytes() for path in content)).hexdigest()
-    folder = cache_folder() / "soak" / digest[:16]
-    if not (folder / "complete").exists():
+    complete = folder / f"made-of-{sha256(b''.join(path.read_bytes() for path in content)).hexdigest()[:16]}"
+    if not complete.exists():
         subprocess.run([python, ROOT / "requirements" / "install.py", folder], check=True, timeout=RUN_LIMIT_S)
-        (folder / "complete").touch()
+        complete.touch()
     return folder / "bin" / "python"
 
 
@@ -190,10 +190,12 @@ def main() -> int:
     seed = int(os.environ.get(seeds.VARIABLE) or random.SystemRandom().randrange(2**32))
     folder = Path(tempfile.mkdtemp(prefix="wagerledger-soak-"))
     try:
-        pythons = {version: environment_of(python) for version, python in pythons_here().items()}
+        here = pythons_here()
+        runs = plan(asked.runs, list(here), seed)
+        pythons = {version: environment_of(here[version]) for version in sorted({run.python for run in runs})}
         print(f"{asked.runs} runs from {seeds.VARIABLE}={seed}; what fails leaves its traces in {folder}", flush=True)
         with busy_neighbours():
-            return soak(plan(asked.runs, list(pythons), seed), pythons, asked.arguments, folder)
+            return soak(runs, pythons, asked.arguments, folder)
     finally:
         with contextlib.suppress(OSError):
             folder.rmdir()

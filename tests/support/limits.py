@@ -18,6 +18,8 @@ import pytest
 LIMIT_S = 300.0
 SLOW_LIMIT_S = 900.0
 """For set-up, test and tear-down, each. Far more than any needs beside busy neighbours: it ends what hangs, no more."""
+END_LIMIT_S = 120.0
+"""For the process itself, after its last test."""
 AGAIN_S = 30.0
 """A failure that something swallowed is raised again."""
 
@@ -78,6 +80,11 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     with limited(limit_of(item), f"the tear-down of {item.nodeid}"):
         return (yield)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """A thread that a test left behind and that never ends would keep the process; nobody waits for it for ever."""
+    faulthandler.dump_traceback_later(END_LIMIT_S, exit=True, file=sys.__stderr__)
 
 
 def pytest_enter_pdb() -> None:

@@ -21,10 +21,13 @@ import pytest
 
 from ledger.settings import Settings
 from tests.gateway.caller import Caller, RunningGateway
+from tests.support.waiting import until_locked_out
 
 RUN = (
     "import sys; from gateway.app import run; from ledger.settings import load_settings; sys.exit(run(load_settings()))"
 )
+
+START_LIMIT_S = 120
 
 
 @dataclass
@@ -37,7 +40,7 @@ class GatewayProcess:
     def stop(self) -> int:
         """Ask it to end; gives its exit code."""
         self.child.terminate()
-        code = self.child.wait(30)
+        code = self.child.wait(60)
         self.log.close()
         return code
 
@@ -66,14 +69,14 @@ def start(settings: Settings) -> GatewayProcess:
     # A file, not a pipe: nobody reads while the tests run, and a full pipe would stop the process.
     log = tempfile.TemporaryFile()  # noqa: SIM115  # `stop` closes it
     child = subprocess.Popen([sys.executable, "-c", RUN], env=environment, stdout=log)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + START_LIMIT_S
     while time.monotonic() < deadline and child.poll() is None:
         events = {event["event"]: event for event in logged(log)}
         if "gateway ready" in events:
             return GatewayProcess(child, events["gateway ready"]["url"], events["metrics served"]["url"], log)
         time.sleep(0.02)
     child.kill()
-    raise AssertionError(f"the gateway ended with {child.wait()} or was not ready in time")
+    raise AssertionError(f"the gateway ended with {child.wait(30)} or was not ready in time")
 
 
 def logged(log: IO[bytes]) -> list[dict[str, Any]]:
@@ -206,9 +209,9 @@ def test_sigterm_answers_what_was_accepted(
         with holder.transaction():
             holder.execute("lock table wagerledger.wallets in access exclusive mode")
             connection.sendall(raw(caller, body, uuid.uuid4().hex))
-            assert not select.select([connection], [], [], 0.5)[0], "it waits"
+            until_locked_out(settings.database_url.get_secret_value())
             process.child.send_signal(signal.SIGTERM)
-            time.sleep(0.3)
+            assert not select.select([connection], [], [], 0.5)[0], "it waits"
         response = http.client.HTTPResponse(connection)
         response.begin()
         assert (response.status, json.loads(response.read())["status"]) == (200, "authorized")

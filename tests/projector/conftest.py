@@ -50,7 +50,7 @@ def settings(
     yield settings
     admin = AdminClient({"bootstrap.servers": kafka_bootstrap_servers})
     for answer in admin.delete_topics(names.all).values():
-        answer.result()
+        answer.result(60)
 
 
 @pytest.fixture

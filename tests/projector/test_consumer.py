@@ -178,7 +178,7 @@ def test_process_serves_metrics_and_stops_in_order(settings, publisher, read_mod
         assert process.wait(30) == 0
     finally:
         process.kill()
-        process.wait()
+        process.wait(30)
     read_models.must_equal(ledger)
 
 
@@ -187,7 +187,7 @@ def wait_for_members(settings, count: int) -> None:
     admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers})
     stop = threading.Event()
     for _ in range(300):
-        described = admin.describe_consumer_groups([group])[group].result()
+        described = admin.describe_consumer_groups([group])[group].result(60)
         if len(described.members) == count and all(member.assignment.topic_partitions for member in described.members):
             return
         stop.wait(0.1)

@@ -216,7 +216,7 @@ def dead_letters(settings) -> list[tuple[bytes, bytes, dict[str, str]]]:
     )
     consumer.assign([TopicPartition(topic, 0, 0)])
     letters = []
-    while not (message := consumer.consume(1, timeout=30)[0]).error():
+    while not (message := consumer.consume(1, timeout=60)[0]).error():
         letters.append((message.key(), message.value(), {name: value.decode() for name, value in message.headers()}))
     consumer.close()
     return letters

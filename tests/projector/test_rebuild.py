@@ -87,7 +87,7 @@ def reader(url: str) -> Iterator[None]:
         except Exception as error:  # noqa: BLE001, whatever it is
             failures.append(error)
 
-    thread = threading.Thread(target=read)
+    thread = threading.Thread(target=read, daemon=True)
     thread.start()
     try:
         yield
@@ -206,9 +206,9 @@ def forget(servers: str, *topics: str) -> None:
     admin = AdminClient({"bootstrap.servers": servers})
     partitions = [TopicPartition(topic, partition) for topic in topics for partition in range(PARTITIONS)]
     ends = admin.list_offsets(dict.fromkeys(partitions, OffsetSpec.latest()))
-    before = [TopicPartition(at.topic, at.partition, max(0, end.result().offset - 6)) for at, end in ends.items()]
+    before = [TopicPartition(at.topic, at.partition, max(0, end.result(60).offset - 6)) for at, end in ends.items()]
     for answer in admin.delete_records(before).values():
-        answer.result()
+        answer.result(60)
 
 
 def test_partitions_are_those_of_kafka_s_clients():

@@ -14,6 +14,7 @@ from sandbox.service import GatewayService
 from sandbox.system import Player, System
 from tests.support.checker import check, tell
 from tests.support.load import Call, Load, Wallet
+from tests.support.traces import keep_logs
 
 PLAYERS = (
     *(Player(f"p_rich_{number}", "EUR", "5000.00") for number in (1, 2, 3)),
@@ -71,7 +72,8 @@ class Casino:
 
 @contextmanager
 def open_casino(root: Path, rng: random.Random) -> Iterator[Casino]:
-    """Opened, and closed again; the logs stay in `root`."""
+    """Opened, and closed again; the logs stay after a failure."""
+    keep_logs(root)
     system = System(root, players=PLAYERS, sealed=False)
     try:
         with system:

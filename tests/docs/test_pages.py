@@ -27,7 +27,7 @@ from tests.docs.pages import PACKAGES, PAGES, ROOT, code_spans, name_of, source_
 
 MEASURED = gateway.metrics, ledger.journal, outbox_relay.metrics, projector.metrics, sealer.metrics
 EXTERNAL = "http://", "https://"
-TEST_VARIABLES = {"WAGERLEDGER_TEST_SERVERS", "WAGERLEDGER_TEST_SEED", "WAGERLEDGER_TEST_KILLS"}
+TEST_VARIABLES = {f"WAGERLEDGER_TEST_{name}" for name in ("SERVERS", "SEED", "KILLS", "LOGS")}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

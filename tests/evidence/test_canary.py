@@ -27,7 +27,7 @@ from tests.evidence.sealed import archive, opened, seal
 from tests.gateway.caller import on_board
 from tests.outbox_relay.conftest import running
 from tests.projector.conftest import ReadModels
-from tests.servers import Servers
+from tests.servers import Servers, fresh_topic_prefix
 
 CANARY = "Cleo-Canary-7f3a"
 PERSONAL = {
@@ -179,7 +179,7 @@ def stores(
             "bi_database_url": SecretStr(bi_database_of_module),
             "kafka_bootstrap_servers": servers.kafka_bootstrap_servers,
             "schema_registry_url": SecretStr(servers.schema_registry_url),
-            "topic_prefix": "canary.",
+            "topic_prefix": fresh_topic_prefix(),
         }
     )
     names = Topics(settings.topic_prefix)

@@ -153,7 +153,7 @@ def test_the_command_needs_no_more_than_the_sealers_role(sealed, monkeypatch):
         monkeypatch.setenv("WAGERLEDGER_DATABASE_URL", url)
         monkeypatch.setenv("WAGERLEDGER_ANCHOR_KEY", keys.to_text(KEY))
         command = [sys.executable, "-m", "cli", "seal", "--once"]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
         assert done.returncode == STOPPED, done
         assert keys.to_text(KEY) not in done.stdout + done.stderr
         arguments = ["audit", "verify", "--no-database", "--no-topics", "--heads", sealed.anchor_path, "--json"]
@@ -284,7 +284,7 @@ def grown(settings: Settings) -> bool:
 
     passes: list[int] = []
     roots: list[tuple[int, bytes]] = []
-    thread = threading.Thread(target=sealing)
+    thread = threading.Thread(target=sealing, daemon=True)
     thread.start()
     try:
         url = settings.database_url.get_secret_value()

@@ -92,7 +92,7 @@ def kafka_of(servers: Servers, ledger_database: str, topic_prefix: str) -> Itera
         yield Kafka(settings, names, WireIds(client, names), producer)
     admin = AdminClient({"bootstrap.servers": servers.kafka_bootstrap_servers})
     for answer in admin.delete_topics(names.all).values():
-        answer.result()
+        answer.result(60)
 
 
 def logged(ledger_database: str) -> list[Logged]:

@@ -18,13 +18,14 @@ from projector.consumer import project
 from schemas.events import BY_FINGERPRINT
 from tests.ledger.played import play
 from tests.ledger.published import kafka_of, logged
+from tests.servers import fresh_topic_prefix
 from tests.support.seeds import seeded_random
 
 
 @pytest.fixture(scope="module")
 def books(servers, ledger_database_of_module, bi_database_of_module):
     """A random history of which the read models lack the last events of one player, and the topic those after them."""
-    with kafka_of(servers, ledger_database_of_module, "reconciled.") as kafka:
+    with kafka_of(servers, ledger_database_of_module, fresh_topic_prefix()) as kafka:
         url = SecretStr(bi_database_of_module)
         settings = kafka.settings.model_copy(update={"bi_database_url": url, "projector_group": "reconciled"})
         play(settings, seeded_random(), players=4, steps=25)

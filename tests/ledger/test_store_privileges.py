@@ -2,7 +2,7 @@
 
 import secrets
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import date
 
 import psycopg
 import pytest
@@ -262,10 +262,11 @@ def test_an_archived_month_is_detached(ledger_database):
         with pytest.raises(ObjectNotInPrerequisiteState, match="2025-01 has events that its archive lacks"):
             detach(connection)
         connection.execute(archive, [month, last_xid])
-        this_month = datetime.now(UTC).date().replace(day=1)
-        connection.execute(archive, [this_month, last_xid])
-        with pytest.raises(ObjectNotInPrerequisiteState, match="is not over"):
-            detach(connection, this_month)
+        with connection.transaction():  # in which it stays the same month
+            (this_month,) = connection.execute("select date_trunc('month', now() at time zone 'UTC')::date").fetchone()
+            connection.execute(archive, [this_month, last_xid])
+            with pytest.raises(ObjectNotInPrerequisiteState, match="is not over"):
+                detach(connection, this_month)
         assert detach(connection) == "wagerledger.event_log_2025_01"
         assert connection.execute("select count(*) from wagerledger.event_log").fetchone() == (0,)
         assert connection.execute("select count(*) from wagerledger.event_log_2025_01").fetchone() == (2,)

@@ -115,7 +115,7 @@ def test_kills_lose_nothing_and_publish_nothing_twice(settings: Settings, log: L
             log.write(40, per_transaction=rng.choice([1, 5, 40]), rng=rng)
             time.sleep(0.005)
 
-    writer = threading.Thread(target=write)
+    writer = threading.Thread(target=write, daemon=True)
     writer.start()
     try:
         for _ in range(6):

@@ -1,7 +1,6 @@
 """Who sees what of the read models: rows by tenant and region, players or their pseudonyms."""
 
 import contextlib
-import random
 import secrets
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,6 +15,7 @@ from projector import access, grants, models
 from tests.projector.folded import Folded, fold
 from tests.projector.history import decoded, random_ledger
 from tests.servers import Servers, fresh_database
+from tests.support.seeds import seeded_random
 
 BY = By("dba", "a test")
 PLAYER_COLUMNS = "player_id", "stream_id", "wallet_id"
@@ -30,9 +30,7 @@ Query = Callable[..., list[Any]]
 @pytest.fixture(scope="module")
 def books(servers: Servers) -> Iterator[Folded]:
     """Two tenants' books in two regions."""
-    seed = secrets.randbits(32)
-    print("seed", seed)
-    rng = random.Random(seed)
+    rng = seeded_random()
     records = decoded(random_ledger(rng, 300).recorded)
     for record in records:
         if record["tenant_id"] == "brand-b":

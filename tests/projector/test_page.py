@@ -1,5 +1,4 @@
 import contextlib
-import random
 import re
 import secrets
 import shutil
@@ -34,8 +33,9 @@ from schemas import topics
 from schemas.topics import Topics
 from tests.projector.folded import fold
 from tests.projector.history import decoded, random_ledger
-from tests.servers import Servers, fresh_database
+from tests.servers import Servers, fresh_database, fresh_topic_prefix
 from tests.support.asks import BY
+from tests.support.seeds import seeded_random
 from tests.support.waiting import until
 
 HALF_AN_HOUR_US = 30 * 60 * 10**6
@@ -73,12 +73,10 @@ def get(url: str, *, method: str = "GET", host: str | None = None) -> tuple[int,
 
 @pytest.fixture(scope="module")
 def served(servers: Servers) -> Iterator[Served]:
-    seed = secrets.randbits(32)
-    print("seed", seed)
-    rng = random.Random(seed)
+    rng = seeded_random()
     settings = Settings(
         kafka_bootstrap_servers=servers.kafka_bootstrap_servers,
-        topic_prefix=f"page-{seed}.",
+        topic_prefix=fresh_topic_prefix(),
         anchor_public_keys=keys.to_text(KEY.public_key()),
     )
     topics.apply(settings.kafka_bootstrap_servers, Topics(settings.topic_prefix), partitions=2, replication=1)

@@ -237,7 +237,7 @@ class Load:
         self.run_id = f"{rng.getrandbits(32):08x}"
         self._numbers = itertools.count(1)
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="load")
+        self._thread = threading.Thread(target=self._run, name="load", daemon=True)
         self._failure: BaseException | None = None
 
     def stop(self) -> None:

@@ -17,8 +17,9 @@ from cli.output import FINDING, Json, fail, show, table
 from cli.settings import settings_or_fail
 from gateway import dialects
 from gateway.dialect import Dialect, Option
-from ledger import integrations, policies
+from ledger import brands, integrations, policies
 from ledger.acts import By
+from ledger.brands import BrandError
 from ledger.integrations import CANONICAL, POLICY_PREFIX, Integration, IntegrationError, Issued, NewKeys
 from ledger.policies import PolicyError
 from ledger.secrets import SecretsKeyError, Vault
@@ -81,6 +82,7 @@ def add(
         dialects.check_options(spoken, options)
         dialects.check_keys(spoken, keys.kinds)
     with _administration() as (connection, vault):
+        brands.check(connection, brand, region)
         issued = integrations.add(
             connection, vault, by=by, tenant_id=brand, region=region, provider_id=name, dialect=dialect,
             options=options, secret=keys.secret, public_keys=keys.public_keys, residency=settings_or_fail().residency,
@@ -370,5 +372,5 @@ def _administration() -> Iterator[tuple[psycopg.Connection, Vault]]:
             yield connection, vault
     except SecretsKeyError as error:
         fail(str(error))
-    except (IntegrationError, PolicyError) as error:
+    except (BrandError, IntegrationError, PolicyError) as error:
         fail(str(error), FINDING)

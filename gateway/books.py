@@ -88,7 +88,8 @@ class LedgerBooks:
         return cast(Settlement | None, await self._reads.find(key))
 
     async def _wallets(self, player_id: str) -> list[Wallet]:
-        return await self._reads.wallets(self._call.integration.tenant_id, player_id)
+        integration = self._call.integration
+        return await self._reads.wallets(integration.tenant_id, player_id, integration.region)
 
 
 class ClosedBooks:

@@ -17,8 +17,9 @@ from cli.output import FINDING, Json, fail, show, table
 from cli.settings import settings_or_fail
 from gateway import dialects
 from gateway.dialect import Dialect, Option
-from ledger import integrations, policies
+from ledger import brands, integrations, policies
 from ledger.acts import By
+from ledger.brands import BrandError
 from ledger.integrations import CANONICAL, POLICY_PREFIX, Integration, IntegrationError, Issued, NewKeys
 from ledger.policies import PolicyError
 from ledger.secrets import SecretsKeyError, Vault
@@ -82,12 +83,15 @@ def add(
         spoken = dialects.named(dialect)
         dialects.check_options(spoken, options)
         dialects.check_keys(spoken, keys.kinds)
-    issued = _administer(
-        lambda connection, vault: integrations.add(
+
+    def added(connection: Connection[Any], vault: Vault) -> Issued:
+        brands.check(connection, brand, region)
+        return integrations.add(
             connection, vault, by=by, tenant_id=brand, region=region, provider_id=name, dialect=dialect,
             options=options, secret=keys.secret, public_keys=keys.public_keys, residency=settings_or_fail().residency,
-        )
-    )  # fmt: skip
+        )  # fmt: skip
+
+    issued = _administer(added)
     _show_issued(issued, dialect, as_json=as_json)
 
 
@@ -381,5 +385,5 @@ def _administer(action: Callable[[Connection[Any], Vault], T]) -> T:
         return on_ledger(lambda connection: action(connection, vault))
     except SecretsKeyError as error:
         fail(str(error))
-    except (IntegrationError, PolicyError) as error:
+    except (BrandError, IntegrationError, PolicyError) as error:
         fail(str(error), FINDING)

@@ -1,5 +1,6 @@
 """The ledger as an endpoint of a dialect sees it: only its integration's tenant, only its integration's bets."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -8,7 +9,7 @@ from gateway.errors import Rejected
 from gateway.launchpad import allowed_game
 from gateway.reads import Reads
 from ledger.callback import Balances, Callback, Outcome
-from ledger.core.commands import DEMO, AuthorizeBet, Command, SettleBet, StartSession
+from ledger.core.commands import DEMO, Adjust, AuthorizeBet, Award, Command, SettleBet, StartSession
 from ledger.core.state import Bet, Session, Settlement, Wallet
 from ledger.journal import Journal
 
@@ -29,10 +30,14 @@ class LedgerBooks:
         for command in commands:
             if isinstance(command, StartSession):
                 allowed_game(integration, command.game_id, command.jurisdiction)
+        if integration.powers:
+            commands = tuple([in_our_unit(command, integration.powers) for command in commands])
         if wallet_currency := integration.option("wallet_currency"):
             commands = tuple([in_wallet(command, wallet_currency) for command in commands])
         # Nothing cancels this: a caller that leaves now finds the outcome under its key.
         outcomes = await self._journal.submit(Callback(commands, integration.policy))
+        if integration.powers:
+            outcomes = tuple([replace(one, balances=one.balances and self._told(one.balances)) for one in outcomes])
         for outcome in outcomes:
             if outcome.refusal_code:
                 raise Rejected(outcome.refusal_code, balances=outcome.balances, **outcome.details)
@@ -48,11 +53,11 @@ class LedgerBooks:
     async def wallet(self, player_id: str, currency: str) -> Balances:
         for wallet in await self._wallets(player_id):
             if wallet.currency == currency:
-                return Balances.of(wallet)
+                return self._told(Balances.of(wallet))
         raise Rejected("WALLET_NOT_FOUND", player_id=player_id, currency=currency)
 
     async def wallets(self, player_id: str) -> list[Balances]:
-        return [Balances.of(wallet) for wallet in await self._wallets(player_id)]
+        return [self._told(Balances.of(wallet)) for wallet in await self._wallets(player_id)]
 
     async def currency_of(self, player_id: str) -> str:
         found = await self._wallets(player_id)
@@ -81,14 +86,23 @@ class LedgerBooks:
         return cast(Session, found)
 
     async def bet(self, bet_id: str) -> Bet | None:
-        return cast(Bet | None, await self._reads.find((Bet, self._call.integration.integration_id, bet_id)))
+        bet = cast(Bet | None, await self._reads.find((Bet, self._call.integration.integration_id, bet_id)))
+        if bet and bet.conversion and (power := self._call.integration.powers.get(bet.conversion.currency)):
+            return replace(bet, conversion=bet.conversion.times_ten_to(power))
+        return bet
 
     async def win(self, win_id: str) -> Settlement | None:
         key = Settlement, self._call.integration.integration_id, win_id
         return cast(Settlement | None, await self._reads.find(key))
 
+    def _told(self, balances: Balances) -> Balances:
+        """In the provider's unit of the currency."""
+        power = self._call.integration.powers.get(balances.currency, 0)
+        return balances.times_ten_to(power) if power else balances
+
     async def _wallets(self, player_id: str) -> list[Wallet]:
-        return await self._reads.wallets(self._call.integration.tenant_id, player_id)
+        integration = self._call.integration
+        return await self._reads.wallets(integration.tenant_id, player_id, integration.region)
 
 
 class ClosedBooks:
@@ -98,6 +112,16 @@ class ClosedBooks:
 
     def __getattr__(self, name: str) -> Any:
         raise Rejected("SIGNATURE_MISSING")
+
+
+def in_our_unit(command: Command, powers: Mapping[str, int]) -> Command:
+    """As the ledger counts: the amount of a command whose currency the provider counts in another unit."""
+    power = powers.get(getattr(command, "currency", None) or "", 0)
+    if power and isinstance(command, SettleBet):
+        return replace(command, win=command.win.times_ten_to(power))
+    if power and isinstance(command, AuthorizeBet | Award | Adjust):
+        return replace(command, amount=command.amount.times_ten_to(power))
+    return command
 
 
 def in_wallet(command: Command, wallet_currency: str) -> Command:

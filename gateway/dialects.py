@@ -27,7 +27,10 @@ OPTIONS: Mapping[str, Option] = {
         default="false",
         choices=("true", "false"),
     ),
-    "currencies": Option("The currencies it may use, THEIRS:OURS,… Empty: all, by our codes."),
+    "currencies": Option(
+        "The currencies it may use, THEIRS:OURS,… (THEIRS:OURS*1000 where one of theirs is 1000 of ours). Empty: all, "
+        "by our codes."
+    ),
     "currency": Option("The currency where a call names none and the player has several wallets."),
     "wallet_currency": Option("The players' wallets are in this currency, whatever the bets are in."),
     "launch_url": Option("Where a launch sends the player."),
@@ -144,9 +147,12 @@ def _check_values(dialect: Dialect, options: Mapping[str, str]) -> None:
             raise IntegrationError(f"option {name} {own[name]!r} {fault}")
     try:
         policy = in_force(dialect.policy, stated)
-        Integration("", "", "", "", policy, enabled=True, keys=(), options=own).check()
+        checked = Integration("", "", "", "", policy, enabled=True, keys=(), options=own)
+        checked.check()
     except (OptionError, PolicyError) as error:
         raise IntegrationError(str(error)) from error
+    if checked.powers and dialect.name == CANONICAL:
+        raise IntegrationError("option currencies: the canonical API counts in our own units, so it takes no factor")
     if dialect.weak and not (own.get("ip_allow") or own.get("client_certificate")):
         raise IntegrationError(
             f"dialect {dialect.name} does not prove what its calls say, so it serves only callers from a known place: "

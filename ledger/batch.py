@@ -20,6 +20,7 @@ from schemas.forms import Form
 
 MISMATCH = "IDEMPOTENCY_MISMATCH"
 PARTLY_KNOWN = "BATCH_PARTLY_KNOWN"
+FOREIGN = "REGION_MISMATCH"
 
 
 class NotLocked(Exception):  # noqa: N818  # not an error: the callback is decided in a later batch
@@ -145,6 +146,8 @@ class _Trial:
         # A refusal takes back what the callback did so far: it tells the balances without that.
         state = self.state if isinstance(decision, Accepted) else self.batch.state
         currency = _moved_currency(decision) or _wallet_currency(self.state, command)
+        if isinstance(decision, Refusal) and decision.code == FOREIGN:  # whose balances are not its caller's to hear
+            currency = None
         outcome = self._answered(Outcome.of(command, decision, self._balances(state, stream, currency)))
         decided = self._decided(command, asked, stream, versions, outcome)
         entry = Remembered(asked, outcome)

@@ -28,6 +28,13 @@ class Balances(NamedTuple):
         """What a bet may stake."""
         return self.cash_minor + self.bonus_minor
 
+    def times_ten_to(self, power: int) -> "Balances":
+        """The same told in a unit that is 10 to the `power` of the currency."""
+        exponent = self.exponent + power
+        currency, _, *accounts = self
+        scale = 10 ** max(-exponent, 0)
+        return Balances(currency, max(exponent, 0), *(minor * scale for minor in accounts))
+
     @classmethod
     def of(cls, wallet: Wallet) -> "Balances":
         return cls(

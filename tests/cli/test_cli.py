@@ -21,7 +21,7 @@ from sqlalchemy import make_url
 from cli.reference import commands
 from ledger.secrets import new_secrets_key
 from sandbox.ports import LOOPBACK
-from tests.cli.commands import with_act
+from tests.cli.commands import register_brand, with_act
 from tests.servers import Servers, fresh_topic_prefix
 
 OK, FINDING, COULD_NOT = 0, 1, 2
@@ -102,6 +102,7 @@ def settings(
     name, password = login
     with psycopg.connect(ledger_database_of_module, autocommit=True) as connection:
         connection.execute(sql.SQL("grant wagerledger_app to {}").format(sql.Identifier(name)))
+    register_brand(ledger_database_of_module)
     url = make_url(ledger_database_of_module).set(username=name, password=password)
     return {
         "DATABASE_URL": url.render_as_string(hide_password=False),

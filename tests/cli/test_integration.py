@@ -20,7 +20,7 @@ from cli.output import COULD_NOT, FINDING, OK
 from gateway import dialects
 from ledger.secrets import Vault, new_secrets_key
 from ledger.settings import Settings
-from tests.cli.commands import with_act
+from tests.cli.commands import register_brand, with_act
 from tests.gateway.toy_dialect import TOY, WEAK
 
 Command = Callable[..., Any]
@@ -28,6 +28,7 @@ Command = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def environment(ledger_database_of_module: str) -> dict[str, str]:
+    register_brand(ledger_database_of_module)
     return {
         "WAGERLEDGER_DATABASE_URL": ledger_database_of_module,
         "WAGERLEDGER_SECRETS_KEY": new_secrets_key(),
@@ -145,6 +146,17 @@ def test_a_key_that_proves_nobody_is_refused(command: Command, tmp_path: Path, c
     (("--option", "mood=calm", "--option", "mood=wild"), "once"),
     (("--option", "ip_allow=everywhere"), "203.0.113.0/24"),
     (("--option", "currencies=EUR:€"), "THEIRS:OURS"),
+    (("--option", "currencies=USD:EUR"), "two currencies"),
+    (("--option", "currencies=usd:EUR"), "two currencies"),
+    (("--option", "currencies=USD:EUR", "--option", "wallet_currency=EUR"), "two currencies"),
+    (("--option", "currencies=USDT:USD"), "two currencies"),
+    (("--option", "currencies=USD:EUR*10"), "two currencies"),
+    (("--option", "currencies=VND(K):VND"), "another unit"),
+    (("--option", "currencies=KVND:VND"), "another unit"),
+    (("--option", "currencies=kIDR:IDR"), "another unit"),
+    (("--option", "currencies=uBTC:BTC"), "another unit"),
+    (("--option", "currencies=VND:VND,KVND:VND*1000"), "one unit"),
+    (("--option", "currencies=KVND:VND*900"), "THEIRS:OURS"),
     (("--option", "client_certificate=12"), "64 hexadecimal"),
     (("--option", "launch_ttl_s=10"), "300 to 900"),
     (("--option", "launch_url=ftp://x"), "https"),

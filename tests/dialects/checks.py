@@ -31,11 +31,13 @@ WHOLE_BODY = 400
 
 @dataclass(frozen=True)
 class Tables:
-    """One dialect, mounted for three tenants."""
+    """One dialect, mounted for three tenants, and for one of them in two regions."""
 
     home: Table
     other: Table
     fine: Table
+    abroad: Table
+    """Of home's tenant, in another region."""
     dialect: Dialect
     integration: Integration
     """Home's, as the gateway has it."""
@@ -625,6 +627,25 @@ def a_tenant_sees_only_its_own_players(at: Tables) -> None:
     has(play, START + 3)
 
 
+@check
+def a_player_of_another_region_is_nobody(at: Tables) -> None:
+    """A player has one region: its integrations alone take bets of him, see his balance, and name him in the ledger."""
+    play = at.home.sit()
+    yes(play.bet(), at.traits)
+    stranger = replace(play, table=at.abroad)
+    with at.home.house.nothing_changes():
+        assert not stranger.balance().told.ok
+        assert not stranger.bet("theirs").told.ok
+        refused = stranger.win("theirs too")
+        assert str(START - 2) not in refused.answer.body.decode(), refused
+    if _names(play.a_cancel(), play.seat.player_id):
+        with at.home.house.no_event():
+            stranger.cancel("undo theirs", "theirs")
+    has(play, START - 2)
+    yes(play.win(), at.traits)
+    has(play, START + 3)
+
+
 # Amounts ------------------------------------------------------------------------------------------------------------
 
 
@@ -644,6 +665,25 @@ def amounts_are_exact_in_every_currency(at: Tables) -> None:
         heard = play.balance()
         yes(heard, at.traits)
         assert heard.told.balance == as_told(at.traits, START + 2 * unit), heard
+
+
+@check
+def minor_units_are_never_guessed(at: Tables) -> None:
+    """A currency with 0, 3, 4 or unknown decimals is scaled as it should be, or refused before money moves."""
+    start, stake = Decimal(10_000), Decimal(1500)
+    for currency, exponent in (("CLP", 0), ("UGX", 0), ("IQD", 3), ("CLF", 4), ("ZZZ", 3), ("ZZY", 0)):
+        play = at.home.sit(str(start), currency, exponent)
+        before = at.home.house.row("select count(*) from wagerledger.event_log")
+        heard = play.bet(amount=str(stake))
+        if heard.told.ok:
+            assert play.available == start - stake, f"{heard}: {play.available} {currency} are left"
+            tells(heard, at.traits, start - stake)
+            yes(play.win(amount="3"), at.traits)
+            assert play.available == start - stake + 3
+        else:
+            assert at.home.house.row("select count(*) from wagerledger.event_log") == before, heard
+            assert heard.says != at.traits.temporary, heard
+            assert currency.startswith("ZZ"), f"{heard}: ISO 4217 says its decimals"
 
 
 @check

@@ -37,6 +37,12 @@ def dialects_that_load() -> tuple[dict[str, Dialect], dict[str, str]]:
     return good, broken
 
 
+def mounted_everywhere(house: House, base: str, **known_as: str) -> dict[str, Table]:
+    """For all tenants, and for the first of them in another region."""
+    tables = {tenant: house.mount(driver_of(base, tenant), tenant, **known_as) for tenant in TENANTS}
+    return tables | {"abroad": house.mount(driver_of(base, "abroad"), "home", region="US", **known_as)}
+
+
 def laid(
     house: House, dialects: Mapping[str, Dialect], mounted: Mapping[str, Mapping[str, Table]]
 ) -> dict[str, Tables]:
@@ -49,15 +55,11 @@ def laid(
 
 @pytest.fixture(scope="session")
 def house_of_all(servers: Servers, ledger_template: str) -> Iterator[tuple[dict[str, Tables], dict[str, str]]]:
-    """Every dialect is mounted for three tenants, with keys of their own; the EUR of `fine` has four decimals."""
+    """Every dialect is mounted for three tenants and for one of them in another region, with keys of their own; the EUR of `fine` has four decimals."""
     dialects, broken = dialects_that_load()
     with fresh_database(servers.database_url, template=ledger_template) as url:
         house = House(settings_of(url), dialects)
-        mounted = {
-            name: {tenant: house.mount(driver_of(name, tenant), tenant) for tenant in TENANTS}
-            for name in dialects
-            if name not in broken
-        }
+        mounted = {name: mounted_everywhere(house, name) for name in dialects if name not in broken}
         with house:
             yield laid(house, dialects, mounted), broken
 

@@ -106,13 +106,20 @@ class House(RunningGateway):
             yield
 
     def mount(
-        self, driver: Driver, tenant_id: str, *, name: str | None = None, dialect: str | None = None, **options: str
+        self,
+        driver: Driver,
+        tenant_id: str,
+        *,
+        name: str | None = None,
+        dialect: str | None = None,
+        region: str = "EU",
+        **options: str,
     ) -> "Table":
         """An integration for `driver`. Mount before the gateway runs, or give it some seconds to see it."""
         name = name or driver.name
         setup = driver.setup()
         issued = self.add_integration(
-            tenant_id, "EU", name, dialect=dialect or driver.name, secret=setup.secret, public_keys=setup.public_keys,
+            tenant_id, region, name, dialect=dialect or driver.name, secret=setup.secret, public_keys=setup.public_keys,
             options=dict(setup.options) | options,
         )  # fmt: skip
         driver.mounted(f"/integrations/{issued.integration_id}", issued.kid)

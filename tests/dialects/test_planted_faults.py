@@ -15,10 +15,9 @@ from gateway.providers.softswiss import DIALECT as BASE_DIALECT
 from ledger.callback import Balances, Outcome
 from ledger.core.commands import RollbackBet
 from ledger.core.money import Amount
-from sandbox.dialects import driver_of
 from tests.dialects import checks
 from tests.dialects.checks import Check, Tables
-from tests.dialects.conftest import TENANTS, laid, settings_of
+from tests.dialects.conftest import laid, mounted_everywhere, settings_of
 from tests.dialects.house import House
 from tests.dialects.test_histories import run_histories
 from tests.servers import Servers, fresh_database
@@ -68,6 +67,23 @@ class _Rounding(Call):
             cut = max(0, amount.scale - 2)
             fields["amount"] = Amount(amount.unscaled // 10**cut, amount.scale - cut)
         return super().command(kind, operation, transaction_id, **fields)
+
+
+class _Guessing(Call):
+    """Takes two decimals for granted."""
+
+    def command(self, kind: Any, operation: str, transaction_id: str, **fields: Any) -> Any:
+        if (amount := fields.get("amount")) and fields["currency"] != "EUR":
+            fields["amount"] = amount.times_ten_to(-2)
+        return super().command(kind, operation, transaction_id, **fields)
+
+
+class _Borderless(Call):
+    """Says that it comes from where the players are."""
+
+    def command(self, kind: Any, operation: str, transaction_id: str, **fields: Any) -> Any:
+        command = super().command(kind, operation, transaction_id, **fields)
+        return replace(command, origin=replace(command.origin, region="EU"))
 
 
 def _called_as(kind: type[Call]) -> Callable[[Dialect], Dialect]:
@@ -146,6 +162,8 @@ FAULTS = {
     "inventing": Fault("ids are made up", _called_as(_Inventing), checks.the_same_bet_three_times_is_one_bet),
     "forgetful": Fault("no tombstone", _forgetful, checks.a_cancel_overtakes_its_bet),
     "rounding": Fault("amounts are rounded", _called_as(_Rounding), checks.more_decimals_than_the_wallet_has),
+    "guessing": Fault("decimals are guessed", _called_as(_Guessing), checks.minor_units_are_never_guessed),
+    "borderless": Fault("no region is told", _called_as(_Borderless), checks.a_player_of_another_region_is_nobody),
     "chatty": Fault("credentials are logged", _chatty, checks.no_secret_is_logged),
     "talkative": Fault("a refusal tells inner details", _talkative, checks.every_code_has_an_answer),
     "blaming": Fault("an outage is told as a lack of money", _blaming_the_player, checks.every_code_has_an_answer),
@@ -169,10 +187,7 @@ def faulty(servers: Servers, ledger_template: str) -> Iterator[dict[str, Tables]
     dialects = {name: replace(dialect, name=name) for name, dialect in dialects.items()}
     with fresh_database(servers.database_url, template=ledger_template) as url:
         house = House(settings_of(url), dialects)
-        mounted = {
-            name: {tenant: house.mount(driver_of(BASE, tenant), tenant, name=name, dialect=name) for tenant in TENANTS}
-            for name in dialects
-        }
+        mounted = {name: mounted_everywhere(house, BASE, name=name, dialect=name) for name in dialects}
         with house, house.recorded():
             yield laid(house, dialects, mounted)
 

@@ -430,11 +430,12 @@ def test_options_and_policy_are_the_integrations_over_the_dialects(gateway: Runn
 
 def test_currencies_are_translated_and_others_refused(gateway: RunningGateway) -> None:
     """THEIRS:OURS in both directions."""
-    provider = toy(gateway, currencies="EUR:USD,mBTC:BTC")
+    provider = toy(gateway, currencies="BUCK:USD,mBTC:BTC/1000")
     player_id = provider.player(currency="USD")
-    assert provider.bet(player_id).json["cash"] == 9800
-    assert provider.send(f"/players/{player_id}/balance", method="GET").json["currency"] == "EUR"
-    content = {"player": player_id, "currency": "USD", "id": "b_1", "round": "r_1", "amount": "1"}
+    content = {"player": player_id, "currency": "BUCK", "id": "b_0", "round": "r_1", "amount": "2"}
+    assert provider.send("/bet", content).json["cash"] == 9800
+    assert provider.send(f"/players/{player_id}/balance", method="GET").json["currency"] == "BUCK"
+    content |= {"currency": "USD", "id": "b_1"}
     assert provider.send("/bet", content).json["code"] == "CURRENCY_NOT_SUPPORTED"
 
 

@@ -190,7 +190,7 @@ def operator(gateway: RunningGateway) -> Caller:
 @pytest.fixture(scope="module")
 def studio(gateway: RunningGateway) -> Caller:
     """A provider with a catalogue, an address and conditions."""
-    options = {"launch_url": f"{BASE}?lobby=1", "jurisdictions": "MT, GB", "currencies": "EUR,mBTC:BTC"}
+    options = {"launch_url": f"{BASE}?lobby=1", "jurisdictions": "MT, GB", "currencies": "EUR,XBT:BTC"}
     caller = on_board(gateway, provider_id="live", options=options)
     on_board(gateway, provider_id="tables", options={"launch_ttl_s": "300"})
     catalogue(gateway, STUDIO, Game(STUDIO, "dice", "D-1", "Dice", True), Game(STUDIO, "off", "O-1", "Off", False),
@@ -314,7 +314,7 @@ def test_what_is_not_allowed_is_refused(
 def test_a_currency_has_the_provider_s_name(operator: Caller, studio: Caller, player: str) -> None:
     operator.gateway.open_wallet("brand-7", player, "BTC", 8, "1")
     told = start(operator, player, currency="BTC").json
-    assert verify_launch(told["launch_url"], studio.secret.encode(), time.time())["currency"] == "mBTC"
+    assert verify_launch(told["launch_url"], studio.secret.encode(), time.time())["currency"] == "XBT"
 
 
 def test_an_integration_without_an_address_gives_a_token(operator: Caller, studio: Caller, player: str) -> None:

@@ -102,7 +102,8 @@ DIALECT = Dialect(
     refuse=refuse,
     options={
         "subunits": Option(
-            "Decimals of the provider's minor units where they are not the usual: ETH:9,USDT:6", form=MINOR_EXPONENTS
+            "Decimals of the provider's minor units where they are not those of ISO 4217: ETH:18,USDT:6",
+            form=MINOR_EXPONENTS,
         ),
         "session_ttl_s": Option(
             "How long a session that launchGame starts may bet, seconds", default="14400", form=r"[1-9][0-9]{0,6}"

@@ -175,7 +175,8 @@ DIALECT = Dialect(
         ),
         "username": Option("The user of HTTP Basic; the integration's secret is its password.", default="pm8"),
         "subunits": Option(
-            "Decimals of the minor units of amounts, where they are not the usual: ETH:9,USDT:8", form=MINOR_EXPONENTS
+            "Decimals of the minor units of amounts, where they are not those of ISO 4217: ETH:18,USDT:6",
+            form=MINOR_EXPONENTS,
         ),
     },
 )

@@ -164,6 +164,7 @@ WORDS: dict[str, tuple[int, str]] = {
     "INSUFFICIENT_FUNDS": (402, "insufficient funds"),
     "PLAYER_RESTRICTED": (403, "player blocked"),
     "WALLET_NOT_FOUND": (404, "player not found"),
+    "REGION_MISMATCH": (404, "player not found"),
     "BET_NOT_FOUND": (404, "transaction not found"),
     "SESSION_NOT_FOUND": (403, "session expired"),
     "SESSION_ENDED": (403, "session expired"),

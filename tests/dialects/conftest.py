@@ -1,6 +1,7 @@
 """One gateway with every dialect mounted, shared by all tests of dialects."""
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from importlib import import_module
 from pathlib import Path
 
@@ -19,6 +20,7 @@ PROVIDERS = Path(__file__).parents[2] / "gateway" / "providers"
 FOLDERS = tuple(sorted(path.parent.name for path in PROVIDERS.glob("*/__init__.py")))
 """Of the dialects, as they are on disk: what has no driver or test is found missing."""
 TENANTS = "home", "other", FINE
+TWINS = "twin", "twin_brand"
 
 
 def settings_of(database_url: str) -> Settings:
@@ -47,17 +49,23 @@ def laid(
     }
 
 
+def mounted_for_all(house: House, driver: str, name: str) -> dict[str, Table]:
+    """Keys of its own for each tenant; but the twins are two brands that were given one key."""
+    tables = {
+        tenant: house.mount(driver_of(driver, f"{tenant} {name}"), tenant, name=name, dialect=name)
+        for tenant in TENANTS
+    }
+    key = driver_of(driver, f"twin {name}")
+    return tables | {tenant: house.mount(copy(key), tenant, name=name, dialect=name) for tenant in TWINS}
+
+
 @pytest.fixture(scope="session")
 def house_of_all(servers: Servers, ledger_template: str) -> Iterator[tuple[dict[str, Tables], dict[str, str]]]:
-    """Every dialect is mounted for three tenants, with keys of their own; the EUR of `fine` has four decimals."""
+    """Every dialect is mounted for several tenants; the EUR of `fine` has four decimals."""
     dialects, broken = dialects_that_load()
     with fresh_database(servers.database_url, template=ledger_template) as url:
         house = House(settings_of(url), dialects)
-        mounted = {
-            name: {tenant: house.mount(driver_of(name, tenant), tenant) for tenant in TENANTS}
-            for name in dialects
-            if name not in broken
-        }
+        mounted = {name: mounted_for_all(house, name, name) for name in dialects if name not in broken}
         with house:
             yield laid(house, dialects, mounted), broken
 

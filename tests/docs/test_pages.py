@@ -220,5 +220,5 @@ def test_the_api_page_s_vector_is_right() -> None:
     header = sign("k_1", "s3cret", method, target, body.encode(), place=Place(*place), **told)
     assert header.endswith(f",v3={v3}")
     older, v1 = re.search(r"^    (\d+\.POST\..*)\n    v1=(\w+)$", page, re.MULTILINE).groups()
-    assert older == ".".join((timestamp, method, target, key, body))
+    assert older == f"{timestamp}.{method}.{target}.{key}.{body}"
     assert sign("k_1", "s3cret", method, target, body.encode(), **told).endswith(f",v1={v1}")

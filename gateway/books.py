@@ -4,24 +4,30 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from gateway.dialect import Call
+from gateway.authentication import count_unsigned
+from gateway.dialect import Call, Endpoint
 from gateway.errors import Rejected
 from gateway.launchpad import allowed_game
 from gateway.reads import Reads
-from ledger.callback import Balances, Callback, Outcome
+from ledger.batch import PROVEN_OTHERWISE
+from ledger.callback import Balances, Callback, Outcome, Proof
 from ledger.core.commands import DEMO, Adjust, AuthorizeBet, Award, Command, SettleBet, StartSession
 from ledger.core.state import Bet, Session, Settlement, Wallet
 from ledger.journal import Journal
 
 
 class LedgerBooks:
-    """Books for one call. It remembers what was decided, for the log line."""
+    """Books for one call. It remembers what was decided, for the log line. `proof`: to be remembered with it."""
 
-    def __init__(self, journal: Journal, reads: Reads, call: Call, facts: dict[str, Any]) -> None:
+    def __init__(
+        self, journal: Journal, reads: Reads, call: Call, facts: dict[str, Any], proof: Proof | None = None
+    ) -> None:
         self._journal = journal
         self._reads = reads
         self._call = call
         self._facts = facts
+        self._proof = proof
+        self._proof_kept = proof is None
         self._decided = self._news = False
 
     async def decide(self, *commands: Command) -> tuple[Outcome, ...]:
@@ -35,15 +41,26 @@ class LedgerBooks:
         if wallet_currency := integration.option("wallet_currency"):
             commands = tuple([in_wallet(command, wallet_currency) for command in commands])
         # Nothing cancels this: a caller that leaves now finds the outcome under its key.
-        outcomes = await self._journal.submit(Callback(commands, integration.policy))
+        outcomes = await self._journal.submit(Callback(commands, integration.policy, proof=self._proof))
+        self._proof_kept = True
         if integration.powers:
             outcomes = tuple([replace(one, balances=one.balances and self._told(one.balances)) for one in outcomes])
         for outcome in outcomes:
+            if outcome.refusal_code == PROVEN_OTHERWISE:
+                count_unsigned("reused", integration=integration.integration_id)
             if outcome.refusal_code:
                 raise Rejected(outcome.refusal_code, balances=outcome.balances, **outcome.details)
         self._decided = True
         self._news |= any(not outcome.replayed for outcome in outcomes)
         return outcomes
+
+    async def keep_proof(self, endpoint: Endpoint) -> None:
+        """Of a call that came to no decision: refused before there was one, or with nothing to decide. The same bytes
+        must not come to one as another call.
+        """
+        if not self._proof_kept and not endpoint.only_tells:
+            await self._journal.submit(Callback((), proof=self._proof))
+            self._proof_kept = True
 
     @property
     def repeated(self) -> bool:

@@ -132,6 +132,8 @@ class Write:
         integration, kid = await services.authenticator.signer_of(head, raw)
         services.callers.admit(scope, head.headers, integration)
         facts["provider_id"] = integration.provider_id
+        if scope["query_string"]:
+            raise Rejected("MALFORMED_REQUEST", reason="a write takes no query")
         facts["idempotency_key"] = key = _idempotency_key(head)
         session_id = _path_id(scope, "session_id") if operation.names_session else None
         body = self._body(head, raw)

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.errors import Rejected
 from gateway.launch import base_url_fault, ttl_fault
+from gateway.signing import Place
 from ledger.core.commands import Policy
 from ledger.currencies import is_real
 from ledger.games import Game
@@ -39,6 +40,10 @@ class SigningKey:
     public_key: PublicKey | None
     not_before: float
     not_after: float
+    identity: bytes = b""
+    """Tells one key from another without saying it: the same for the same secret or public key, whatever its kid."""
+    shared: bool = False
+    """Another integration has the same one."""
 
     def valid_at(self, now: float) -> bool:
         return self.not_before <= now < self.not_after
@@ -72,6 +77,13 @@ class Integration:
         """Likewise."""
         found = [key.public_key for key in self.keys if key.public_key and key.valid_at(now)]
         return found or [_nobody_public_key(kind) for kind in self.key_kinds if kind != SECRET]
+
+    @property
+    def place(self) -> Place:
+        return Place(self.tenant_id, self.region, self.provider_id)
+
+    def key(self, kid: str | None) -> SigningKey | None:
+        return next((key for key in self.keys if key.kid == kid), None)
 
     def signer(self, now: float, proves: Callable[["Integration"], bool], named: str = "") -> str | None:
         """The kid of the key that proved a caller who is proven: where there are several, the first that does so alone,
@@ -125,6 +137,11 @@ class Integration:
         if digits and (len(digits) != 64 or not set(digits) <= set("0123456789abcdef")):
             raise OptionError("option client_certificate is the SHA-256 of a certificate: 64 hexadecimal digits")
         return digits
+
+    @property
+    def reuses_proofs(self) -> bool:
+        """Option `reused_proofs`: its calls may be made of each other's signed bytes."""
+        return self.option("reused_proofs") == "accept"
 
     @cached_property
     def _currencies(self) -> Mapping[str, "Named"]:

@@ -89,6 +89,37 @@ def test_a_given_secret_is_kept_and_never_printed(
     assert vault.open(added["kid"], row[0]) == secret.encode()
 
 
+def test_a_key_belongs_to_one_integration(command: Command, environment: dict[str, str], tmp_path: Path) -> None:
+    """A secret or public key that another one has, or had, is refused, unless somebody says why; that is recorded."""
+    secret, public_key = f"theirs, {secrets.token_hex(8)}", tmp_path / "key.pem"
+    public_key.write_bytes(pem(rsa.generate_private_key(65537, 2048)))
+    for given, other in (
+        (("--secret", secret), ()),
+        (("--public-key", str(public_key)), ("--public-key", str(other_key(tmp_path)))),
+    ):
+        first = command("add", *named(), *given, "--json")["integration_id"]
+        second = named()
+        said = command("add", *second, *given, code=FINDING)
+        assert f"{first} has this key" in said
+        assert secret not in said
+        command("add", *second, *given, "--shared-key", " ", code=FINDING)
+        command("rotate-key", first, *given)  # its own
+        own = command("add", *named(), *other, "--json")["integration_id"]
+        assert f"{first} has this key" in command("rotate-key", own, *given, code=FINDING)
+        shared = command("add", *second, *given, "--shared-key", "the provider has one for all", "--json")
+        with psycopg.connect(environment["WAGERLEDGER_DATABASE_URL"]) as connection:
+            (reason,) = connection.execute(
+                "select reason from wagerledger.acts where subject = %s", [shared["integration_id"]]
+            ).fetchone() or ("",)
+        assert reason.endswith(f"[key shared with {first}: the provider has one for all]")
+
+
+def other_key(folder: Path) -> Path:
+    path = folder / f"{secrets.token_hex(4)}.pem"
+    path.write_bytes(pem(rsa.generate_private_key(65537, 2048)))
+    return path
+
+
 def test_a_secret_has_a_sensible_length(command: Command) -> None:
     """And a refused one is not repeated."""
     for secret in ("1234567", "x" * 4097):

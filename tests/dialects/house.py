@@ -115,12 +115,14 @@ class House(RunningGateway):
         region: str = "EU",
         **options: str,
     ) -> "Table":
-        """An integration for `driver`. Mount before the gateway runs, or give it some seconds to see it."""
+        """An integration for `driver`, whose key another one may have too. Mount before the gateway runs, or give it
+        some seconds to see it.
+        """
         name = name or driver.name
         setup = driver.setup()
         issued = self.add_integration(
             tenant_id, region, name, dialect=dialect or driver.name, secret=setup.secret, public_keys=setup.public_keys,
-            options=dict(setup.options) | options,
+            options=dict(setup.options) | options, shared_key="a test",
         )  # fmt: skip
         driver.mounted(f"/integrations/{issued.integration_id}", issued.kid)
         return Table(self, driver, tenant_id, issued.integration_id)
@@ -206,6 +208,11 @@ class Table:
         )  # fmt: skip
         return self.house.submit(start)[-1].result["session_id"]
 
+    def deposit(self, seat: Seat, amount: str) -> None:
+        money = parse_amount(amount)
+        assert money is not None
+        self.house.submit(Deposit(self._operator(), _uuid(), 0, seat.player_id, seat.currency, money, "test", "test"))
+
     def restrict(self, seat: Seat, restriction: str | None) -> None:
         self.house.submit(RestrictPlayer(self._operator(), _uuid(), 0, seat.player_id, restriction, "test", "test"))
 
@@ -236,6 +243,15 @@ class Table:
             return Heard(request, answer, self.driver.told(answer, seat))
         except ValueError as error:
             raise AssertionError(f"{request} was answered {answer}: not of the contract's form") from error
+
+    def sending_all(self, requests: Iterable[Request]) -> list[Answer]:
+        """As they are, all at the same moment."""
+
+        async def all_of_them() -> list[Answer]:
+            return list(await asyncio.gather(*map(self.sending_raw, requests)))
+
+        answers: list[Answer] = self.house.run(all_of_them())
+        return answers
 
     def ask(self, method: str, path: str, body: bytes) -> Answer:
         """Without any credentials, at an absolute path."""

@@ -38,15 +38,31 @@ def _every_endpoint(dialect: Dialect, changed: Callable[[Endpoint], Any]) -> Dia
 
 
 def _trusting(dialect: Dialect) -> Dialect:
-    return replace(dialect, verify=lambda call: None)
+    return replace(dialect, verify=lambda call: call.body)
+
+
+def _forgetting_proofs(dialect: Dialect) -> Dialect:
+    """Says that its proofs name the operation."""
+    return replace(dialect, proof_names_operation=True)
+
+
+def _proving_the_credentials(dialect: Dialect) -> Dialect:
+    """Takes what may be spelled otherwise for what was proven."""
+
+    def verify(call: Call) -> bytes:
+        dialect.verify(call)
+        return call.target
+
+    return replace(dialect, verify=verify)
 
 
 def _comparing_prefixes(dialect: Dialect) -> Dialect:
     """Lets the empty signature pass."""
 
-    def verify(call: Call) -> None:
+    def verify(call: Call) -> bytes:
         if call.header(b"x-request-sign"):
             dialect.verify(call)
+        return call.body
 
     return replace(dialect, verify=verify)
 
@@ -128,9 +144,9 @@ def _forgetful(dialect: Dialect) -> Dialect:
 def _chatty(dialect: Dialect) -> Dialect:
     """Logs what it compares."""
 
-    def verify(call: Call) -> None:
+    def verify(call: Call) -> bytes:
         structlog.get_logger("dialect").info("verifying", signature=call.header(b"x-request-sign"))
-        dialect.verify(call)
+        return dialect.verify(call)
 
     return replace(dialect, verify=verify)
 
@@ -158,6 +174,13 @@ FAULTS = {
     "absent": Fault(
         "no signature is as good as one", _comparing_prefixes, checks.a_missing_or_cut_signature_is_refused
     ),
+    "forgetting-proofs": Fault(
+        "what was proven is not remembered", _forgetting_proofs, checks.an_accepted_call_proves_no_other
+    ),
+    "forgetting-refused-proofs": Fault(
+        "what was proven is not remembered", _forgetting_proofs, checks.a_refused_call_proves_no_other
+    ),
+    "free-spelling": Fault("a proof is of its path", _proving_the_credentials, checks.an_accepted_call_proves_no_other),
     "anybody": Fault("any key opens", _trusting, checks.another_key_is_refused),
     "inventing": Fault("ids are made up", _called_as(_Inventing), checks.the_same_bet_three_times_is_one_bet),
     "forgetful": Fault("no tombstone", _forgetful, checks.a_cancel_overtakes_its_bet),
@@ -187,7 +210,7 @@ def faulty(servers: Servers, ledger_template: str) -> Iterator[dict[str, Tables]
     dialects = {name: replace(dialect, name=name) for name, dialect in dialects.items()}
     with fresh_database(servers.database_url, template=ledger_template) as url:
         house = House(settings_of(url), dialects)
-        mounted = {name: mounted_everywhere(house, BASE, name=name, dialect=name) for name in dialects}
+        mounted = {name: mounted_everywhere(house, BASE, name) for name in dialects}
         with house, house.recorded():
             yield laid(house, dialects, mounted)
 

@@ -64,6 +64,7 @@ class Signed(requests.auth.AuthBase):
             request.path_url,
             body.encode() if isinstance(body, str) else body,
             idempotency_key=key,
+            place=signing.Place(caller.tenant_id, caller.region, caller.provider_id),
         )
         return request
 

@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from ledger import locks
+from ledger.callback import Callback, Proof
 from ledger.core.commands import REVERSE, Policy
 from ledger.core.state import Wallet
 from ledger.journal import Journal
@@ -247,3 +248,26 @@ def test_another_tenant_touches_nothing(journals_of):
     (tombstone,) = [record for record in found.records if record["tenant_id"] == "bolt"]
     assert (tombstone["stream_type"], tombstone["player_id"]) == ("integration", None)
     assert found.state.wallet("acme", "ann", "EUR").cash_minor == 10300
+
+
+def test_one_proof_as_two_calls_at_the_same_moment(journals_of):
+    """The same signed bytes come to two endpoints, of two processes and of one: one of them acts, the other is refused."""
+
+    async def play(*journals):
+        (session,) = await players(journals[0], ask, ["ann"])
+        for n in range(40):
+            digest = n.to_bytes(16)
+            bet = ask.bet("0.50", f"b{n}", session_id=session), Proof(digest, "acme/eu/spin", "POST /bet")
+            award = ask.award("0.50", f"a{n}"), Proof(digest, "acme/eu/spin", "POST /award")
+            nothing = None, Proof(digest, "acme/eu/spin", "POST /details")
+            asked = [bet, award, nothing][n % 2 :]
+            callbacks = [Callback((command,) if command else (), proof=proof) for command, proof in asked]
+            outcomes = await asyncio.gather(
+                *(journals[(n + at) % 4 // 2].submit(one) for at, one in enumerate(callbacks))
+            )
+            codes = [outcome.refusal_code for told in outcomes for outcome in told]
+            assert codes.count(None) <= 1, codes
+            assert set(codes) <= {None, "SIGNATURE_REUSED"}, codes
+
+    found = journals_of(play)
+    assert found.count("bet.authorized") + found.count("wallet.credit.award") > 0

@@ -190,11 +190,17 @@ class Signer:
 
     integration: Mapping[str, str]
 
+    @property
+    def _place(self) -> signing.Place:
+        return signing.Place(*(self.integration[name] for name in ("brand_id", "region", "provider_id")))
+
     def request(self, call: Call, trace_id: str) -> bytes:
         """The bytes of one attempt, signed now."""
         body = json.dumps(call.content).encode()
         name = self.integration
-        signature = signing.sign(name["kid"], name["secret"], "POST", call.target, body, idempotency_key=call.key)
+        signature = signing.sign(
+            name["kid"], name["secret"], "POST", call.target, body, idempotency_key=call.key, place=self._place
+        )
         head = (
             f"POST {call.target} HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
             f"X-Brand-Id: {name['brand_id']}\r\nX-Region: {name['region']}\r\nX-Provider-Id: {name['provider_id']}\r\n"

@@ -33,13 +33,14 @@ RUNNING = ("issued", "new", "active", "activated", "started", "in_progress")
 """Free spins that still go on: nothing is credited yet."""
 
 
-def verify(call: Call) -> None:
+def verify(call: Call) -> bytes:
     """X-REQUEST-SIGN: hex HMAC-SHA256 of the raw body with the AUTH_TOKEN."""
     sent = call.headers.get(b"x-request-sign", b"")
     if not sent:
         raise Rejected("SIGNATURE_MISSING")
     if not verify_hmac_hex(call.secrets, call.body, sent):
         raise Rejected("SIGNATURE_INVALID")
+    return call.body
 
 
 async def play(call: Call, books: Books) -> Reply:

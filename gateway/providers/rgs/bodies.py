@@ -50,6 +50,12 @@ class Action(Body):
     action: Literal["balance", "bet", "win", "refund", "settlement"]
 
 
+class ActionIfAny(Body):
+    """Of a call to a path of its own."""
+
+    action: str | None = None
+
+
 class Item(Body):
     """One transaction of a settlement. Who plays, and in which currency, stands once beside them."""
 

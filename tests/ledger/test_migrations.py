@@ -46,7 +46,7 @@ PLAYERS = "select tenant_id, player_id, region, restriction from wagerledger.pla
 UNDO_0004 = """
 delete from wagerledger.players where restriction is null;
 alter table wagerledger.players drop column region;
-drop table wagerledger.brands;
+drop table wagerledger.brands, wagerledger.proofs;
 update public.alembic_version set version_num = '0003';
 """
 

@@ -32,6 +32,7 @@ CATCH_ALL = {
     "gateway/provider_calls.py": "a code that a dialect's author forgot must not end the connection",
     "gateway/keys.py": "a refresher that died in silence would keep revoked keys alive",
     "ledger/journal.py": "whatever fails a transaction, its callbacks are tried one by one and each of them hears something",
+    "projector/page/watch.py": "a watch that died in silence would show old figures as today's; it is logged, counted and told",
     "ledger/transaction.py": "a bug in one callback must not cost its neighbours their answers; it is logged and raised to its caller",
 }
 """Files that may say `except Exception`, and why."""

@@ -35,7 +35,7 @@ class Token(NamedTuple):
 def verify(call: Call) -> bytes:
     """A GET carries no token: the session key that it asks about is what proves it, and the ledger looks for that."""
     if call.method == "GET":
-        if call.option("identify") == "off" or not call.query:
+        if call.option("identify") != "on" or not call.query:
             raise Rejected("SIGNATURE_MISSING")
         return call.query
     token = _token_of(call.body)

@@ -68,6 +68,16 @@ def _refused(body: bytes, *keys: Any, code: str = "SIGNATURE_INVALID") -> None:
         DIALECT.verify(_call(body, *keys))
 
 
+def test_nobody_is_identified_unless_the_integration_says_so() -> None:
+    """A session key alone tells nothing of its player where the option was not set."""
+    assert DIALECT.default_options["identify"] == "off"
+    asked = replace(_call(b"", method="GET"), path="/identify", query=b"key=s_1")
+    DIALECT.verify(asked)
+    closed = replace(asked.integration, options={"iss": "op", "aud": "brand"})
+    with pytest.raises(Rejected, match="SIGNATURE_MISSING"):
+        DIALECT.verify(replace(asked, integration=closed))
+
+
 def test_the_example_of_the_page_is_a_signature() -> None:
     """Shell and Python print the same RS256 signature, and it is the one of the token's other two parts."""
     signature = signature_on_page("betby")

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ledger.audit.checkable import checkable
 from ledger.audit.findings import CannotCheckError, Report
-from ledger.audit.topics_reader import TopicsReader, checkable
 from ledger.evidence.heads import HeadError, SignedHead
 from ledger.evidence.keys import Keys
 from ledger.settings import Settings
+from ledger.topics_reader import reader_of
 from schemas.topics import Topics
 
 
@@ -69,7 +70,7 @@ def _of_files(files: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
 
 def _of_topic(settings: Settings) -> Iterator[tuple[str, bytes]]:
     topic = Topics(settings.topic_prefix).anchors
-    reader = TopicsReader(settings)
+    reader = reader_of(settings)
     with checkable():
         for message in reader.read(reader.ends([topic])):
             yield f"topic {topic} offset {message.offset()}", message.value() or b""

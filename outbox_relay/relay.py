@@ -172,9 +172,11 @@ class Relay:
                 stop.wait(pause_s)
                 pause_s = min(2 * pause_s, self._settings.relay_poll_ms / 1000)
                 continue
+            due = list(batches(rows, self._settings.relay_batch_bytes))
             if refusals:
                 position = replace(position, refused=refusals[-1].cursor)
-            for batch in batches(rows, self._settings.relay_batch_bytes) if rows else [[]]:
+                due = due or [[]]  # also where all the rows are another shard's
+            for batch in due:
                 position = after(position, batch)
                 publisher.publish(batch, position, refusals)
                 count(batch, refusals)

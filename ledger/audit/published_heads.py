@@ -33,6 +33,9 @@ def read_heads(settings: Settings, files: Sequence[Path], trusted: Keys, report:
         try:
             signed = SignedHead.parse(line)
         except HeadError as error:
+            if files and not line.endswith(b"\n"):
+                report.notes.append(f"{where} is not whole: it is just being written, or a crash cut it off")
+                continue
             report.find("anchor_unreadable", None, None, f"{where}: {error}")
             continue
         if signed.head.log != settings.anchor_log:

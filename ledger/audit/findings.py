@@ -79,7 +79,9 @@ def silent(_stage: str, _done: int, _total: int) -> None:
 
 
 class CannotCheckError(Trouble):
-    """The audit could not be done: nothing is known to be wrong or right. The message says what to do."""
+    """The audit could not be done: nothing is known to be wrong or right. The message says what to do. It may pass
+    where its cause may.
+    """
 
 
 class Finding(NamedTuple):

@@ -178,7 +178,10 @@ def process(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
         "WAGERLEDGER_SCHEMA_REGISTRY_URL": settings.schema_registry_url.get_secret_value(),
         **{
             PREFIX + name.upper(): str(getattr(settings, name))
-            for name in ("kafka_bootstrap_servers", "topic_prefix", "relay_batch_rows", "relay_poll_ms")
+            for name in (
+                *("kafka_bootstrap_servers", "topic_prefix", "relay_batch_rows", "relay_poll_ms"),
+                *("relay_shard", "relay_shards"),
+            )
         },
     }
     child = subprocess.Popen([sys.executable, "-c", PROGRAM], env=os.environ | environment)

@@ -7,6 +7,8 @@ import psycopg
 import pytest
 from confluent_kafka import Message
 
+from ledger.recording import player_stream
+from ledger.relay_position import shard_of
 from ledger.settings import Settings
 from outbox_relay.log import EventLog
 from outbox_relay.position import START, Cursor, Epoch, Position
@@ -59,6 +61,22 @@ def test_every_refusal_is_published_once_with_all_that_is_known(
     assert sorted(published(kafka)) == sorted(refusals.written)
     kafka.assert_exactly_once(log)
     must_tell_all(kafka.messages(kafka.topics.refusals)[0], settings)
+
+
+def test_refusals_are_published_beside_another_shards_events(
+    settings: Settings, log: LogWriter, refusals: RefusalWriter, kafka: Kafka
+):
+    """Where all the events that shard 0 has read are another shard's, the refusals that it read with them are published all the same."""
+    others = [name for name in (f"player-{n}" for n in range(50)) if shard_of(player_stream(TENANT, name), 2) == 1]
+    with psycopg.connect(log.url) as connection:
+        log.insert(connection, others)
+    refusals.write(20)
+    shards = [settings.model_copy(update={"relay_shard": shard, "relay_shards": 2}) for shard in range(2)]
+    with running(shards[0]), running(shards[1]):
+        kafka.wait_for(log)
+        wait_for(kafka, len(refusals.written))
+    assert sorted(published(kafka)) == sorted(refusals.written)
+    assert kafka.position(0).refused > START
 
 
 def must_tell_all(message: Message, settings: Settings) -> None:

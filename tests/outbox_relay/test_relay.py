@@ -10,6 +10,7 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
+from ledger.relay_position import shard_of
 from ledger.settings import Settings
 from outbox_relay.log import EventLog
 from outbox_relay.position import START, Epoch, Position
@@ -199,6 +200,15 @@ def test_shards_share_the_streams(settings: Settings, log: LogWriter, kafka: Kaf
         kafka.wait_for(log)
     kafka.assert_exactly_once(log)
     assert all(kafka.position(shard).published > 0 for shard in range(3))
+
+
+def test_a_shard_is_the_same_in_python_and_in_sql(log: LogWriter):
+    """Who asks without the database which shard a stream belongs to hears what the relay reads by."""
+    log.write(60, players=40)
+    for shard in range(3):
+        with EventLog(log.url, shard, 3) as source:
+            for row in source.read(START, 100):
+                assert (row.body is not None) == (shard_of(row.stream, 3) == shard)
 
 
 def test_an_unregistered_schema_is_waited_for(

@@ -18,7 +18,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from ledger.settings import Settings
 from patience import IMPATIENT, Patience
-from patience.kafka import answers, timed_out
+from patience.kafka import QUIET, answers, timed_out
 
 EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
@@ -163,7 +163,7 @@ class TopicsReader:
             reading.close()
 
     def _admin(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self._servers})
+        return AdminClient({"bootstrap.servers": self._servers} | QUIET)
 
     def _partitions(self, admin: AdminClient, topics: list[str]) -> list[TopicPartition]:
         existing = self._patience.call(lambda: _existing(admin, topics), "Kafka")
@@ -231,6 +231,7 @@ class _Reading:
         self._consumer: Consumer | None = None
         self._configuration: dict[str, str | int | float | bool] = {
             "bootstrap.servers": bootstrap_servers,
+            **QUIET,
             "group.id": "wagerledger-audit",  # the client demands one
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,

@@ -10,9 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-import psycopg
 import structlog
-from confluent_kafka import KafkaException
 
 from ledger.settings import Settings
 from ledger.telemetry import serve_metrics
@@ -22,7 +20,7 @@ from outbox_relay.log import EventLog, HorizonHeldError, Row
 from outbox_relay.position import Epoch, Position, PositionError, offsets, read_positions
 from outbox_relay.producer import FencedError, Publisher, transactional_id
 from outbox_relay.refusals import Refusal
-from patience import Backoff, TransientError
+from patience import WAITED_FOR, Backoff, TransientError
 from schemas import registry
 from schemas.registry import RegistryUnavailableError, SchemaMismatchError, WireIds
 from schemas.topics import Topics
@@ -31,9 +29,7 @@ STOPPED, FAILED, REFUSED = 0, 1, 2
 POLL_MIN_S = 0.001
 STANDBY_S = 1.0
 
-RETRYABLE = (
-    psycopg.OperationalError, KafkaException, RegistryUnavailableError, SchemaMismatchError, HorizonHeldError
-)  # fmt: skip
+RETRYABLE = (*WAITED_FOR, RegistryUnavailableError, SchemaMismatchError, HorizonHeldError)
 """Somebody must mend something, perhaps by a deploy step; then it goes on by itself. Nothing is lost meanwhile."""
 
 logger = structlog.get_logger()

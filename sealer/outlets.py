@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from ledger.evidence.heads import HeadError, SignedHead
 from ledger.settings import Settings
 from ledger.topics_reader import TopicsReader
-from patience.kafka import timed_out
+from patience.kafka import QUIET, timed_out
 from schemas.topics import Topics
 
 TIMEOUT_S = 10.0
@@ -62,6 +62,7 @@ class TopicOutlet:
         producer = Producer(
             {
                 "bootstrap.servers": self._servers,
+                **QUIET,
                 "enable.idempotence": True,
                 "acks": "all",
                 "message.timeout.ms": int(TIMEOUT_S * 1000),

@@ -9,7 +9,6 @@ import pytest
 from psycopg import sql
 from psycopg.errors import InsufficientPrivilege, ObjectNotInPrerequisiteState
 from sqlalchemy import make_url
-from sqlalchemy.exc import OperationalError
 
 from ledger.acts import By
 from ledger.callback import Callback, Proof
@@ -360,7 +359,7 @@ def test_a_new_month_does_not_queue_before_the_bets(ledger_database, monkeypatch
     monkeypatch.setattr(migrate, "MONTHS_AHEAD", 14)
     with psycopg.connect(ledger_database) as auditor:
         auditor.execute("select count(*) from wagerledger.event_log")
-        with pytest.raises(OperationalError, match="lock timeout"):
+        with pytest.raises(psycopg.errors.LockNotAvailable):
             migrate.upgrade(ledger_database)
     migrate.upgrade(ledger_database)
 

@@ -163,7 +163,7 @@ class TopicsReader:
             reading.close()
 
     def _admin(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self._servers} | QUIET)
+        return AdminClient({**QUIET, "bootstrap.servers": self._servers})
 
     def _partitions(self, admin: AdminClient, topics: list[str]) -> list[TopicPartition]:
         existing = self._patience.call(lambda: _existing(admin, topics), "Kafka")

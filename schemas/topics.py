@@ -114,7 +114,7 @@ def apply(
     Raises TopicMismatchError, before anything is created, where a topic exists with another number of partitions or
     another policy; KafkaException where the brokers do not answer for longer than each step's `patience`.
     """
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers} | QUIET)
+    admin = AdminClient({**QUIET, "bootstrap.servers": bootstrap_servers})
     specifications = wanted(topics, partitions=partitions, replication=replication)
     missing = patience.call(lambda: _missing(admin, specifications), "Kafka")
     created: set[str] = set()

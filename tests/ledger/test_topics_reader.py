@@ -96,7 +96,7 @@ def test_a_broker_that_dies_in_the_middle_costs_only_delay(reader, make, servers
     batches = reader.read_batches(reader.ends([topic]))
     read = list(itertools.islice(batches, 3))
     servers.stack.kafka.kill()
-    starting = threading.Thread(target=servers.stack.kafka.start)
+    starting = threading.Thread(target=servers.stack.kafka.start, daemon=True)
     starting.start()
     try:
         read += batches

@@ -237,7 +237,7 @@ def test_recover_tries_again_what_may_pass(settings: Settings, log: LogWriter, k
             starting.start()
         steps.append(step)
 
-    starting = threading.Thread(target=servers.stack.kafka.start)
+    starting = threading.Thread(target=servers.stack.kafka.start, daemon=True)
     found = recover_patiently(settings, report=kill_once)
     starting.join()
     assert (found.published, found.completed) == (20, 0)

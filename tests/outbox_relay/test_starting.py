@@ -154,7 +154,7 @@ def running_between_looks(settings: Settings, kafka: Kafka, monkeypatch: pytest.
         seen = look(servers, topic)
         if not threads:
             assert not seen
-            threads.append(threading.Thread(target=Relay(settings).run, args=[stop]))
+            threads.append(threading.Thread(target=Relay(settings).run, args=[stop], daemon=True))
             threads[0].start()
             until(lambda: kafka.published() > 0, "the first events")
         return seen

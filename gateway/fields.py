@@ -21,7 +21,8 @@ from pydantic_core import PydanticCustomError
 
 from gateway.errors import Rejected
 from gateway.strict_json import MalformedJsonError, Number, parse_object
-from ledger.core.money import COMMON_EXPONENTS, Amount, format_minor, parse_amount
+from ledger.core.money import Amount, format_minor, parse_amount
+from ledger.currencies import decimals
 from ledger.identifiers import CURRENCY, ID, PLAYER_ID, player_id_fault
 
 B = TypeVar("B", bound="Body")
@@ -74,10 +75,14 @@ def _player_id(text: str) -> str:
     return text
 
 
-def _integer(value: object) -> object:
-    if isinstance(value, Number) and value.token.removeprefix("-").isdigit() and len(value.token) < 19:
+def _integer(value: object, digits: int = 18) -> object:
+    if isinstance(value, Number) and value.token.removeprefix("-").isdigit() and len(value.token) <= digits:
         return int(value.token)
     return value
+
+
+def _units(value: object) -> object:
+    return _integer(value, 36)
 
 
 _DECIMAL = {
@@ -99,12 +104,16 @@ PlayerId = Annotated[
     Field(description="The operator's own opaque id; never an e-mail address or a phone number."),
 ]
 CurrencyCode = Annotated[str, Field(pattern=CURRENCY, examples=["EUR"])]
+ProviderCurrency = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f:,*/]{1,32}$")]
+"""A provider's code of a currency, such as VND(K): option `currencies` says what it is here."""
 Decimal = Annotated[Amount, PlainValidator(_amount), WithJsonSchema(_DECIMAL)]
 DecimalString = Annotated[Amount, PlainValidator(_amount_string), WithJsonSchema(_DECIMAL["anyOf"][1])]
 DecimalNumber = Annotated[Amount, PlainValidator(_amount_number), WithJsonSchema(_DECIMAL["anyOf"][0])]
 Integer = Annotated[int, BeforeValidator(_integer)]
 """A whole JSON number, possibly negative, of at most 18 digits."""
 Natural = Annotated[int, BeforeValidator(_integer), Field(ge=0)]
+Units = Annotated[int, BeforeValidator(_units), Field(ge=0)]
+"""An amount in a provider's minor units: up to 18 digits on each side of the point that they leave out."""
 Count = Annotated[int, BeforeValidator(_integer), Field(ge=0, le=999_999_999)]
 Reason = Annotated[
     str, Field(pattern=r"^[^\x00-\x1f\x7f@]{1,128}$", description="In the caller's words; no personal data.")
@@ -196,14 +205,17 @@ MINOR_EXPONENTS = rf"(?:{_EXPONENT}(?:,{_EXPONENT})*)?"
 
 @cache
 def minor_exponent(currency: str, listed: str = "") -> int:
-    """Decimals of a provider's own minor units: as `listed` for our currencies ("JPY:0,BTC:8"), else those that the
-    currency commonly has. The wallet's own may be others.
+    """Decimals of a provider's own minor units: as `listed` for our currencies ("JPY:0,BTC:8"), else those of the
+    currency itself. The wallet's own may be others. Raises Rejected CURRENCY_NOT_SUPPORTED where nobody says them.
     """
     for entry in filter(None, listed.split(",")):
-        code, _, decimals = entry.partition(":")
+        code, _, said = entry.partition(":")
         if code.strip() == currency:
-            return int(decimals)
-    return COMMON_EXPONENTS.get(currency, 2)
+            return int(said)
+    places = decimals(currency)
+    if places is None:
+        raise Rejected("CURRENCY_NOT_SUPPORTED", currency=currency)
+    return places
 
 
 def rescaled(amount_minor: int, exponent: int, to_exponent: int) -> int:

@@ -16,9 +16,10 @@ import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
 from ledger import writing_session
-from ledger.callback import Callback, Outcome
+from ledger.callback import Callback, Outcome, Proof
 from ledger.directory import Directory
 from ledger.fair_queue import FairQueue
+from ledger.recording import StreamKey
 from ledger.roundtrip import Connection
 from ledger.settings import Settings
 from ledger.transaction import Answer, commit
@@ -87,6 +88,8 @@ class _Waiting:
     @property
     def integration_id(self) -> str | None:
         """Whose callback it is; None is the operator's own."""
+        if not self.callback.commands:
+            return self.callback.proof and self.callback.proof.scope
         return self.callback.commands[0].origin.integration_id
 
     def tell(self, answer: Answer) -> None:
@@ -163,11 +166,14 @@ class Journal:
 
     def _enqueue(self, waiting: _Waiting) -> None:
         # A player's commands go to one writer, so that two writers of this process rarely want the same lock.
-        stream = self._directory.stream_of(waiting.callback.commands[0])
-        writer = self._writers[hash(stream) % len(self._writers)]
+        writer = self._writers[hash(self._place(waiting.callback)) % len(self._writers)]
         writer.waiting.append(waiting.integration_id, waiting)
         self._waiting += 1
         writer.wake.set()
+
+    def _place(self, callback: Callback) -> StreamKey | Proof | None:
+        """Whose locks it waits for first."""
+        return self._directory.stream_of(callback.commands[0]) if callback.commands else callback.proof
 
     async def _write(self, writer: _Writer) -> None:
         while True:
@@ -213,17 +219,17 @@ class Journal:
     async def _commit_one_by_one(self, writer: _Writer, batch: list[_Waiting]) -> None:
         blocked = set()
         for waiting in batch:
-            stream = self._directory.stream_of(waiting.callback.commands[0])
-            if stream in blocked:  # it would wait for the same lock, and the others behind it
+            place = self._place(waiting.callback)
+            if place in blocked:  # it would wait for the same lock, and the others behind it
                 waiting.tell(Unavailable())
                 continue
             try:
                 await self._attempt(writer, [waiting], alone=True)
             except Retryable as error:
-                blocked.add(stream)
+                blocked.add(place)
                 waiting.tell(error)
             except _TransactionFailedError as error:
-                log.exception("callback failed", command=waiting.callback.commands[0].kind)
+                log.exception("callback failed", command=waiting.callback.kind)
                 cause = error.__cause__
                 waiting.tell(cause if isinstance(cause, Exception) else error)
             if writer.connection is None:  # gone meanwhile: the others would only wait for it one after the other

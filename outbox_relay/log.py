@@ -17,17 +17,15 @@ from ledger.recording import StreamKey
 from outbox_relay import refusals
 from outbox_relay.position import Cursor, Epoch
 from outbox_relay.refusals import Refusal
+from patience import Trouble, session
 
 XID8_OID = 5069
 
 # Without sequential scans and sorts a plan that was made on an empty log, and kept, is right for a full one too.
-SESSION = """
-select set_config(name, value, false) from (values
-    ('application_name', 'wagerledger relay'), ('timezone', 'UTC'), ('statement_timeout', '10s'),
-    ('plan_cache_mode', 'force_generic_plan'),
-    ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off'), ('enable_sort', 'off')
-) setting (name, value)
-"""
+SESSION = {
+    "timezone": "UTC", "statement_timeout": "10000", "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off", "enable_bitmapscan": "off", "enable_sort": "off",
+}  # fmt: skip
 
 EPOCH = """
 select system_identifier::text,
@@ -76,6 +74,10 @@ XMIN_REACHED = "select pg_snapshot_xmin(pg_current_snapshot()) >= %s::xid8"
 HORIZON_TIMEOUT_S = 60.0
 
 
+class HorizonHeldError(Trouble):
+    """A writing transaction stays open, so that what was committed after it cannot be read. It was waited for."""
+
+
 class Row(NamedTuple):
     """An event as the log holds it. `body` is None where the stream belongs to another shard."""
 
@@ -112,13 +114,8 @@ class Row(NamedTuple):
 
 def connect(url: str) -> psycopg.Connection[tuple[object, ...]]:
     """A connection for short reads: autocommit, so that it never holds a transaction open; bounded waits everywhere."""
-    connection = psycopg.connect(url, autocommit=True, connect_timeout=5, keepalives_idle=5, tcp_user_timeout=15_000)
-    try:
-        connection.adapters.register_loader(XID8_OID, Int8BinaryLoader)
-        connection.execute(SESSION)
-    except BaseException:
-        connection.close()
-        raise
+    connection = session.connect(url, SESSION, application_name="wagerledger relay")
+    connection.adapters.register_loader(XID8_OID, Int8BinaryLoader)
     return connection
 
 
@@ -190,13 +187,15 @@ class EventLog:
     def wait_for_horizon(self) -> None:
         """Wait until every transaction that runs now has ended, so that all that is committed can be read.
 
-        Raises TimeoutError after a minute.
+        Raises HorizonHeldError after a minute.
         """
         deadline = time.monotonic() + HORIZON_TIMEOUT_S
         target = self._one(XMAX)
         while self._one(XMIN_REACHED, str(target)) is not True:
             if time.monotonic() > deadline:
-                raise TimeoutError("a writing transaction is open for too long; find it in pg_stat_activity and end it")
+                raise HorizonHeldError(
+                    "a writing transaction is open for too long; find it in pg_stat_activity and end it"
+                )
             time.sleep(0.05)
 
     def close(self) -> None:

@@ -37,7 +37,7 @@ LEDGER = {
     "max_connections": "100",
     "shared_buffers": "'256MB'",
     "max_wal_size": "'2GB'",
-    "max_locks_per_transaction": "1024",  # a batch takes three advisory locks per callback
+    "max_locks_per_transaction": "1024",  # a batch takes up to four advisory locks per callback
 }
 BI = {**COMMON, "max_connections": "50", "shared_buffers": "'128MB'", "max_wal_size": "'1GB'"}
 

@@ -105,7 +105,9 @@ class Stack:
 def reach_loopback_directly() -> None:
     """A proxy that the environment names must not stand between this process and the servers here."""
     for name in ("NO_PROXY", "no_proxy"):
-        os.environ[name] = ",".join(filter(None, [os.environ.get(name), LOOPBACK]))
+        hosts = list(filter(None, os.environ.get(name, "").split(",")))
+        if LOOPBACK not in hosts:
+            os.environ[name] = ",".join([*hosts, LOOPBACK])
 
 
 def at_once(action: Callable[[Process], None], items: Iterable[Process]) -> None:

@@ -17,7 +17,7 @@ from confluent_kafka import KafkaException
 from psycopg import sql
 from pydantic import SecretStr
 
-from ledger import integrations
+from ledger import brands, integrations
 from ledger.acts import By
 from ledger.cashier import Cashier
 from ledger.core.money import parse_amount
@@ -182,6 +182,7 @@ class System:
         )
         with registry.connect(settings.schema_registry_url.get_secret_value()) as client:
             registry.register(client, names, settings.patience)
+        patiently(self._register_brand, "the brand")
         patiently(self._open_integration, "the integration")
         patiently(lambda: asyncio.run(_open_players(settings, self.players)), "the players")
         self.report("schemas", "ready")
@@ -253,6 +254,10 @@ class System:
 
     def _credentials(self) -> Mapping[str, str]:
         return dict(json.loads((self.root / "secrets" / "integration.json").read_text("utf-8")))
+
+    def _register_brand(self) -> None:
+        with psycopg.connect(self._login_url("app")) as connection:
+            brands.add(connection, BRAND, REGION, by=OPENED)
 
     def _open_integration(self) -> None:
         """The integration's secret is told once, so it is written down."""

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, TopicMetadata
 
 from patience import Patience
-from patience.kafka import answer, answers
+from patience.kafka import QUIET, answer, answers
 from schemas.events import EVENTS, FORMS
 
 TIMEOUT_S = 10.0
@@ -114,7 +114,7 @@ def apply(
     Raises TopicMismatchError, before anything is created, where a topic exists with another number of partitions or
     another policy; KafkaException where the brokers do not answer for longer than each step's `patience`.
     """
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    admin = AdminClient({**QUIET, "bootstrap.servers": bootstrap_servers})
     specifications = wanted(topics, partitions=partitions, replication=replication)
     missing = patience.call(lambda: _missing(admin, specifications), "Kafka")
     created: set[str] = set()

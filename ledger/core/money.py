@@ -11,23 +11,6 @@ MAX_BALANCE_MINOR = 10**17
 
 _DECIMAL = re.compile(r"(0|[1-9][0-9]{0,17})(?:\.([0-9]{1,18}))?")
 
-COMMON_EXPONENTS = {
-    "BHD": 3,
-    "BTC": 8,
-    "ETH": 9,
-    "JOD": 3,
-    "JPY": 0,
-    "KRW": 0,
-    "KWD": 3,
-    "OMR": 3,
-    "TND": 3,
-    "USDT": 6,
-    "VND": 0,
-}
-"""Decimals of the currencies that do not have two (ISO 4217, and the coins' own practice): only the proposal for a
-tenant's first wallet.
-"""
-
 
 class Amount(NamedTuple):
     """A non-negative decimal as it was written: `unscaled` / 10^`scale`."""
@@ -41,6 +24,15 @@ class Amount(NamedTuple):
             return int(self.unscaled * 10 ** (exponent - self.scale))
         whole, rest = divmod(self.unscaled, 10 ** (self.scale - exponent))
         return None if rest else whole
+
+    def times_ten_to(self, power: int) -> "Amount":
+        """The same in another unit, exactly."""
+        scale = self.scale - power
+        unscaled = self.unscaled * 10 ** max(-scale, 0)
+        scale = max(scale, 0)
+        while scale and unscaled % 10 == 0:
+            unscaled, scale = unscaled // 10, scale - 1
+        return Amount(unscaled, scale)
 
     def __str__(self) -> str:
         return format_minor(self.unscaled, self.scale)

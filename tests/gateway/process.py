@@ -41,7 +41,11 @@ class GatewayProcess:
     def stop(self) -> int:
         """Ask it to end; gives its exit code."""
         self.child.terminate()
-        code = self.child.wait(30)
+        return self.ended()
+
+    def ended(self) -> int:
+        """Its exit code, once it has ended. Who has asked already does not ask again: a second signal may come too late."""
+        code = self.child.wait(120)
         self.log.close()
         return code
 
@@ -86,7 +90,7 @@ def start(settings: Settings, **more: str) -> GatewayProcess:
     # A file, not a pipe: nobody reads while the tests run, and a full pipe would stop the process.
     log = tempfile.TemporaryFile()  # noqa: SIM115  # `stop` closes it
     child = subprocess.Popen([sys.executable, "-c", RUN], env=environment, stdout=log)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120  # for a start that hangs, not for a slow one
     while time.monotonic() < deadline and child.poll() is None:
         events = {event["event"]: event for event in logged(log)}
         if "gateway ready" in events:

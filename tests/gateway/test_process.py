@@ -4,7 +4,6 @@ import http.client
 import json
 import select
 import signal
-import time
 import urllib.request
 import uuid
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import pytest
 from ledger.settings import Settings
 from tests.gateway.caller import Caller, RunningGateway
 from tests.gateway.process import GatewayProcess, logged, raw, start
+from tests.support.waiting import until, until_locked_out
 
 
 @pytest.fixture(scope="module")
@@ -114,10 +114,7 @@ def test_callers_that_vanish_do_not_stop_their_callback(
         }
         with process.connect() as connection:
             connection.sendall(raw(caller, body, key))
-    deadline = time.monotonic() + 20
-    while caller.balances(player)["held"] != "1.00" and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert caller.balances(player)["held"] == "1.00"
+    until(lambda: caller.balances(player)["held"] == "1.00", "a hundred bets of a cent")
 
 
 def test_sigterm_answers_what_was_accepted(
@@ -130,10 +127,10 @@ def test_sigterm_answers_what_was_accepted(
         with holder.transaction():
             holder.execute("lock table wagerledger.wallets in access exclusive mode")
             connection.sendall(raw(caller, body, uuid.uuid4().hex))
-            assert not select.select([connection], [], [], 0.5)[0], "it waits"
+            until_locked_out(settings.database_url.get_secret_value())
             process.child.send_signal(signal.SIGTERM)
-            time.sleep(0.3)
+            assert not select.select([connection], [], [], 0.5)[0], "it waits"
         response = http.client.HTTPResponse(connection)
         response.begin()
         assert (response.status, json.loads(response.read())["status"]) == (200, "authorized")
-    assert process.stop() == 0
+    assert process.ended() == 0

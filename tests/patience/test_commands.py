@@ -132,7 +132,7 @@ async def _bet(settings: Settings) -> None:
 
 def _publish(settings: Settings) -> None:
     stop = threading.Event()
-    relay = threading.Thread(target=Relay(settings).run, args=(stop,))
+    relay = threading.Thread(target=Relay(settings).run, args=(stop,), daemon=True)
     relay.start()
     try:
         topic = Topics(settings.topic_prefix).relay_position

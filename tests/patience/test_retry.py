@@ -106,6 +106,20 @@ def test_gives_up_with_the_last_error() -> None:
     assert action.attempts >= 2
 
 
+def test_patience_around_patience_is_not_twice_as_long() -> None:
+    """What was tried for as long as it may is not tried again by whoever called, not even under another name."""
+    action = Failing(1000)
+
+    def inner() -> str:
+        try:
+            return Patience(0.2).call(action, "it")
+        except PassingError as error:
+            raise Unread("could not look") from error
+
+    with pytest.raises(Unread):
+        Patience(30).call(inner, "all of it")
+
+
 def test_a_long_attempt_is_tried_again() -> None:
     """However long the first attempt took, there is a second one: the limit counts from the first failure."""
     action = Failing(1)

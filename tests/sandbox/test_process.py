@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -15,6 +14,7 @@ from sandbox.ports import LOOPBACK, port_open
 from sandbox.process import Process, StartError, process_identity
 from sandbox.stack import Stack
 from tests.support.strangers import Robbed, agreeable, started
+from tests.support.waiting import until
 
 LISTEN = """
 import socket, subprocess, sys, time
@@ -155,10 +155,7 @@ def test_early_end_is_told_with_the_log(tmp_path):
 def test_child_dies_with_its_parent(tmp_path):
     """When the parent is killed with SIGKILL, the process does not live on."""
     pid = owner_killed(tmp_path)
-    deadline = time.monotonic() + 10
-    while process_identity(pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert process_identity(pid) is None
+    until(lambda: process_identity(pid) is None, "the child's end")
 
 
 def test_leftovers_are_found_and_stopped(tmp_path):

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 
 import psycopg
 import pytest
@@ -13,6 +12,7 @@ from sandbox.process import Process, StartError, process_identity
 from sandbox.stack import Stack
 from sandbox.system import System
 from tests.support.strangers import agreeable
+from tests.support.waiting import until
 
 OWNER = """
 import sys, time
@@ -36,10 +36,7 @@ def test_killed_owner_leaves_nothing_and_its_successor_finds_everything(tmp_path
                 use()
         assert all(map(process_identity, pids))
         owner.kill()
-    deadline = time.monotonic() + 20
-    while any(map(process_identity, pids)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(map(process_identity, pids))
+    until(lambda: not any(map(process_identity, pids)), "an end of all servers")
 
     assert not Stack(tmp_path).clean()
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,6 +14,7 @@ from schemas import topics
 from schemas.events import EVENTS, FORMS
 from schemas.topics import TopicMismatchError, Topics
 from tests.support.tcp_proxy import TcpProxy
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -28,12 +28,12 @@ def names(topic_prefix: str, admin: AdminClient) -> Iterator[Topics]:
     existing = set(admin.list_topics(timeout=10).topics)
     if mine := existing & set(names.all):
         for answer in admin.delete_topics(list(mine)).values():
-            answer.result()
+            answer.result(60)
 
 
 def config(admin: AdminClient, topic: str) -> dict[str, str]:
     (answer,) = admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, topic)]).values()
-    return {name: entry.value for name, entry in answer.result().items()}
+    return {name: entry.value for name, entry in answer.result(60).items()}
 
 
 def ends(admin: AdminClient, names: Topics) -> set[int]:
@@ -46,9 +46,8 @@ def ends(admin: AdminClient, names: Topics) -> set[int]:
 
 def create(admin: AdminClient, topic: NewTopic) -> None:
     """Create and wait until every broker shows it."""
-    admin.create_topics([topic])[topic.topic].result()
-    while topic.topic not in admin.list_topics(timeout=10).topics:
-        time.sleep(0.05)
+    admin.create_topics([topic])[topic.topic].result(60)
+    until(lambda: topic.topic in admin.list_topics(timeout=10).topics, topic.topic)
 
 
 def test_names_carry_the_prefix():

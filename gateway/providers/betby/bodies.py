@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AliasChoices, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
-from gateway.fields import Body, CurrencyCode, Natural, PlayerId
+from gateway.fields import Body, PlayerId, ProviderCurrency, Units
 from gateway.strict_json import Number
 
 CENTS = 2
@@ -36,8 +36,8 @@ class Transaction(Body):
     id: BetbyId
     ext_player_id: PlayerId
     timestamp: Timestamp | None = None
-    amount: Natural | None = None
-    currency: CurrencyCode | None = None
+    amount: Units | None = None
+    currency: ProviderCurrency | None = None
 
 
 class Identify(Body):
@@ -45,8 +45,8 @@ class Identify(Body):
 
 
 class Make(Body):
-    amount: Natural
-    currency: CurrencyCode
+    amount: Units
+    currency: ProviderCurrency
     player_id: PlayerId
     session_id: SessionKey | None = None
     bonus_type: BetbyId | None = None
@@ -54,8 +54,8 @@ class Make(Body):
 
 
 class Win(Body):
-    amount: Natural
-    currency: CurrencyCode
+    amount: Units
+    currency: ProviderCurrency
     is_cashout: bool | None = None
     bet_transaction_id: OurId
     bonus_type: BetbyId | None = None
@@ -64,14 +64,14 @@ class Win(Body):
 
 class Lost(Body):
     bet_transaction_id: OurId
-    currency: CurrencyCode
-    amount: Annotated[Natural, Field(le=0)] = 0
+    currency: ProviderCurrency
+    amount: Annotated[Units, Field(le=0)] = 0
     transaction: Transaction
 
 
 class Refunded(Transaction):
-    amount: Natural
-    currency: CurrencyCode
+    amount: Units
+    currency: ProviderCurrency
 
 
 class Refund(Body):

@@ -20,13 +20,17 @@ WITHOUT_EFFECT = {
 """What a rollback says that moves nothing, by its status."""
 
 
-def verify(call: Call) -> None:
+READS = {"getBalance"}
+
+
+def verify(call: Call) -> bytes:
     """x-casino-signature: hex HMAC-SHA256 of the raw body with the CASINO_SECRET."""
     sent = call.headers.get(b"x-casino-signature", b"")
     if not sent:
         raise Rejected("SIGNATURE_MISSING")
     if not verify_hmac_hex(call.secrets, call.body, sent):
         raise Rejected("SIGNATURE_INVALID")
+    return call.body
 
 
 async def get_balance(call: Call, books: Books) -> Reply:
@@ -79,8 +83,8 @@ def _endpoints(handles: dict[str, Handle]) -> tuple[Endpoint, ...]:
         endpoint
         for name, handle in handles.items()
         for endpoint in (
-            Endpoint("POST", f"/{name}", handle),
-            Endpoint("POST", f"/casino/{name}", handle, as_written=(f"/casino/{name}",)),
+            Endpoint("POST", f"/{name}", handle, reads=name in READS),
+            Endpoint("POST", f"/casino/{name}", handle, as_written=(f"/casino/{name}",), reads=name in READS),
         )
     )
 
@@ -102,7 +106,8 @@ DIALECT = Dialect(
     refuse=refuse,
     options={
         "subunits": Option(
-            "Decimals of the provider's minor units where they are not the usual: ETH:9,USDT:6", form=MINOR_EXPONENTS
+            "Decimals of the provider's minor units where they are not those of ISO 4217: ETH:18,USDT:6",
+            form=MINOR_EXPONENTS,
         ),
         "session_ttl_s": Option(
             "How long a session that launchGame starts may bet, seconds", default="14400", form=r"[1-9][0-9]{0,6}"

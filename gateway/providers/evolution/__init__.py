@@ -40,8 +40,8 @@ AWARDS = {
 """What a promo payout is for. Any other type is a promotion."""
 
 
-def verify(call: Call) -> None:
-    """`authToken` in the query is the shared secret. It proves the caller and nothing of what he says."""
+def verify(call: Call) -> bytes:
+    """`authToken` in the query is the shared secret. It proves the caller and nothing of what they say."""
     fields = parse_qsl(call.query.decode("latin-1"), keep_blank_values=True, encoding="latin-1")
     sent = [value for name, value in fields if name == "authToken"]
     if not sent:
@@ -51,6 +51,7 @@ def verify(call: Call) -> None:
         found |= hmac.compare_digest(secret, sent[0].encode("latin-1"))
     if not found or len(sent) > 1:
         raise Rejected("SIGNATURE_INVALID")
+    return call.body
 
 
 async def check(call: Call, books: Books) -> Reply:
@@ -171,15 +172,16 @@ DIALECT = Dialect(
     name="evolution",
     title="Evolution One Wallet",
     endpoints=(
-        Endpoint("POST", "/check", check),
-        Endpoint("POST", "/sid", check),
-        Endpoint("POST", "/balance", balance),
+        Endpoint("POST", "/check", check, reads=True),
+        Endpoint("POST", "/sid", check, reads=True),
+        Endpoint("POST", "/balance", balance, reads=True),
         Endpoint("POST", "/debit", debit),
         Endpoint("POST", "/credit", credit),
         Endpoint("POST", "/cancel", cancel),
         Endpoint("POST", "/promo_payout", promo_payout),
     ),
     verify=verify,
+    query_has_credentials=True,
     refuse=refuse,
     policy=Policy(refusal_consumes_key=False, zero_stake=ACCEPT, replay_balance=CURRENT),
     options={

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from gateway.fields import CamelBody, Decimal, PlayerId, ProviderId
+from gateway.fields import CamelBody, Decimal, PlayerId, ProviderCurrency, ProviderId
 
 
 class PlayerRequest(CamelBody):
@@ -16,7 +16,7 @@ class CheckRequest(PlayerRequest):
 
 
 class BalanceRequest(CheckRequest):
-    currency: str
+    currency: ProviderCurrency
 
 
 class Table(CamelBody):
@@ -36,7 +36,7 @@ class Game(CamelBody):
 class MoneyRequest(PlayerRequest):
     """What pays, and asks for no session."""
 
-    currency: str
+    currency: ProviderCurrency
     game: Game | None = None
 
     @property

@@ -267,6 +267,7 @@ DIALECT = Dialect(
         *(Endpoint("POST", f"/{name}", handle, (f"{AS_WRITTEN}/{name}",)) for name, handle in CALLBACKS.items()),
     ),
     verify=verify_as_our_own,
+    proof_names_operation=True,
     refuse=refuse,
     keys=(SECRET, ED25519),
     policy=Policy(

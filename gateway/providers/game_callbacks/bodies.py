@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, PlainValidator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from gateway.fields import Body, CurrencyCode, Decimal, Natural, PlayerId, ProviderId
+from gateway.fields import Body, Decimal, Natural, PlayerId, ProviderCurrency, ProviderId
 from gateway.strict_json import Number
 from ledger.core.money import Amount, parse_amount
 
@@ -67,7 +67,7 @@ class GameResult(Callback):
     round_id: ProviderId | None = None
     bet_amount: Decimal
     win_amount: Decimal
-    currency: CurrencyCode
+    currency: ProviderCurrency
     round_start_time: Time | None = None
     round_end_time: Time | None = None
     round_status: Annotated[str, Field(pattern=r"^COMPLETED$")] = "COMPLETED"
@@ -79,7 +79,7 @@ class GameResult(Callback):
 class BalanceUpdate(Callback):
     game_id: ProviderId
     amount: SignedDecimal
-    currency: CurrencyCode
+    currency: ProviderCurrency
     transaction_type: Annotated[str, Field(pattern=r"^[A-Za-z_]{1,32}$")]
     round_id: ProviderId | None = None
     provider_transaction_id: ProviderId | None = None
@@ -99,7 +99,7 @@ class GameError(Callback):
 class JackpotWin(Callback):
     game_id: ProviderId
     amount: Decimal
-    currency: CurrencyCode
+    currency: ProviderCurrency
     jackpot_type: ProviderId
     round_id: ProviderId | None = None
     provider_transaction_id: ProviderId | None = None

@@ -1,7 +1,7 @@
 """The requests. `game_id` is the older name of `game_code`; fields that are not listed change nothing."""
 
 from gateway.dialect import Call
-from gateway.fields import Body, Integer, Natural, PlayerId, ProviderId
+from gateway.fields import Body, Integer, PlayerId, ProviderCurrency, ProviderId, Units
 
 
 class UserRequest(Body):
@@ -29,8 +29,8 @@ class _Transaction(UserRequest):
 
 
 class MoneyRequest(_Transaction):
-    currency: str
-    amount: Natural
+    currency: ProviderCurrency
+    amount: Units
     """Times 100000."""
     is_free: bool | None = None
     is_supplier_promo: bool | None = None

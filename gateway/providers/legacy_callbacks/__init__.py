@@ -9,7 +9,7 @@ from pydantic import Field
 
 from gateway.dialect import ED25519, SECRET, Books, Call, Dialect, Endpoint, Handle, Option, Reply, verify_as_our_own
 from gateway.errors import Rejected
-from gateway.fields import Body, CurrencyCode, Decimal, PlayerId, ProviderId, decimal, validated
+from gateway.fields import Body, Decimal, PlayerId, ProviderCurrency, ProviderId, decimal, validated
 from gateway.providers.legacy_callbacks.spellings import read
 from gateway.strict_json import Number, dump
 from ledger.callback import Balances, Outcome
@@ -38,7 +38,7 @@ class Question(Body):
     player_id: ProviderId | None = None
     game_id: ProviderId | None = None
     round_id: ProviderId | None = None
-    currency: CurrencyCode
+    currency: ProviderCurrency
 
 
 class Movement(Question):
@@ -194,6 +194,7 @@ STATUSES = {
     "PLAYER_RESTRICTED": 403,
     "INSUFFICIENT_FUNDS": 402,
     "WALLET_NOT_FOUND": 404,
+    "REGION_MISMATCH": 404,
     "SESSION_NOT_FOUND": 404,
     "BET_NOT_FOUND": 404,
     "SESSION_ENDED": 409,
@@ -234,6 +235,7 @@ DIALECT = Dialect(
         Endpoint("POST", f"/{name}", handle, (f"{AS_WRITTEN}/{name}",)) for name, handle in CALLBACKS.items()
     ),
     verify=verify_as_our_own,
+    proof_names_operation=True,
     refuse=refuse,
     keys=(SECRET, ED25519),
     policy=Policy(

@@ -193,6 +193,7 @@ DIALECT = Dialect(
         *(Endpoint("POST", f"/{name}", handle, (f"{AS_WRITTEN}/{name}",)) for name, handle in COMMANDS.items()),
     ),
     verify=verify,
+    proof_names_operation=True,
     refuse=refuse,
     claims=_claims,
     weak=True,

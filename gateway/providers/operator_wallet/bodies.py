@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from gateway.fields import Body, CurrencyCode, Decimal, PlayerId, ProviderId
+from gateway.fields import Body, Decimal, PlayerId, ProviderCurrency, ProviderId
 from gateway.strict_json import Number
 
 
@@ -34,7 +34,7 @@ class Balance(Body):
 
     token: Token
     user_id: UserId | None = None
-    currency_code: CurrencyCode | None = None
+    currency_code: ProviderCurrency | None = None
 
 
 class Context(Body):
@@ -53,7 +53,7 @@ class ChangeBalance(Body):
     round_id: Id
     round_finished: bool | None = None
     game_id: Id
-    currency_code: CurrencyCode
+    currency_code: ProviderCurrency
     amount: Decimal
     transaction_timestamp: Annotated[str | None, BeforeValidator(_text)] = None
     context: Annotated[Context | None, BeforeValidator(_object)] = None

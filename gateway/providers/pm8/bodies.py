@@ -5,14 +5,14 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from gateway.errors import Rejected
-from gateway.fields import CamelBody, Natural, PlayerId, ProviderId
+from gateway.fields import CamelBody, PlayerId, ProviderCurrency, ProviderId, Units
 
 
 class Transaction(CamelBody):
     player_id: PlayerId
     tx_id: ProviderId
-    currency: str
-    amount: Natural
+    currency: ProviderCurrency
+    amount: Units
 
 
 class RoundTransaction(Transaction):
@@ -28,7 +28,7 @@ class RefundRequest(CamelBody):
 
     player_id: PlayerId
     tx_id: ProviderId
-    currency: str
+    currency: ProviderCurrency
 
 
 class PromoRequest(Transaction):

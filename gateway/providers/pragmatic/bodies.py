@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gateway.fields import CamelBody, Decimal, PlayerId, ProviderId
+from gateway.fields import CamelBody, Decimal, PlayerId, ProviderCurrency, ProviderId
 
 Timestamp = Annotated[str, Field(pattern=r"^[0-9]{1,15}$")]
 """Milliseconds since the epoch."""
@@ -67,7 +67,7 @@ class PromoWinRequest(Transaction):
     amount: Decimal
     campaign_id: ProviderId
     campaign_type: str | None = None
-    currency: str | None = None
+    currency: ProviderCurrency | None = None
 
 
 class AdjustmentRequest(Transaction, RoundRequest):

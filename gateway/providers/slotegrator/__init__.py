@@ -179,6 +179,7 @@ DIALECT = Dialect(
     title="Slotegrator Game Integration Service (GIS)",
     endpoints=(Endpoint("POST", "", callback),),
     verify=verify,
+    proof_names_operation=True,  # there is one path, and the body says which call it is
     refuse=refuse,
     options={
         "merchant_id": Option("The X-Merchant-Id that callbacks must carry; empty: any that is signed"),

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from gateway.fields import Body, DecimalString, PlayerId, ProviderId, form_fields
+from gateway.fields import Body, DecimalString, PlayerId, ProviderCurrency, ProviderId, form_fields
 
 MAX_ROLLED_BACK = 100
 
@@ -16,7 +16,7 @@ _IN_ARRAY = re.compile(r"rollback_transactions\[([0-9]{1,9})\]\[([a-z_]{1,40})\]
 
 class Request(Body):
     player_id: PlayerId
-    currency: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{2,15}$")]
+    currency: ProviderCurrency
     session_id: ProviderId | None = None
 
 

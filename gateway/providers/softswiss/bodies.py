@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from gateway.fields import Body, DecimalString, PlayerId, ProviderId
+from gateway.fields import Body, DecimalString, PlayerId, ProviderCurrency, ProviderId
 from ledger.core.money import Amount
 
 MAX_TRANSACTIONS = 100
@@ -32,7 +32,7 @@ def _positive(amount: Amount) -> Amount:
 
 class Request(Body):
     account_id: PlayerId
-    currency: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{2,31}$")]
+    currency: ProviderCurrency
     session_id: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{0,200}$")] | None = None
     """Empty counts as absent."""
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from gateway.fields import Body, DecimalString, PlayerId, ProviderId
+from gateway.fields import Body, DecimalString, PlayerId, ProviderCurrency, ProviderId
 
 DebitKind = Literal["debit", "free_debit", "bonus_buy_debit", "correction_debit"]
 CreditKind = Literal[
@@ -16,7 +16,7 @@ class ProfileRequest(Body):
 
 
 class BalanceRequest(ProfileRequest):
-    currency: str
+    currency: ProviderCurrency
 
 
 class _Transaction(BalanceRequest):

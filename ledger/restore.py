@@ -30,6 +30,7 @@ from ledger.store import arrays, entities, players, streams, wallets
 from ledger.store.commands import CommandKey, Decided
 from ledger.store.statement import Statement
 from ledger.transaction import writes
+from patience import session
 from schemas.registry import WireRecord
 
 CHUNK = 500
@@ -47,9 +48,8 @@ def restore(settings: Settings, lost: Iterator[WireRecord], *, by: By) -> None:
 
     Raises RestoreError, with nothing of that chunk kept; psycopg.OperationalError; ActError.
     """
-    with psycopg.connect(
-        settings.database_url.get_secret_value(), connect_timeout=10, options="-c synchronous_commit=on"
-    ) as connection:
+    url, wanted = settings.database_url.get_secret_value(), {"synchronous_commit": "on"}
+    with session.connect(url, wanted, application_name="wagerledger restore", writes=True) as connection:
         arrays.register(connection)
         while chunk := list(islice(lost, CHUNK)):
             try:

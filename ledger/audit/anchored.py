@@ -19,6 +19,7 @@ from psycopg import Connection, IsolationLevel
 from ledger.audit.differences import ADDED, CHANGED, MISSING, MOVED, Difference, differences, name_of
 from ledger.audit.findings import CannotCheckError, Progress, Report, silent
 from ledger.audit.published_heads import Told, read_heads
+from ledger.audit.snapshot import SESSION
 from ledger.evidence import anchors, log, merkle
 from ledger.evidence.anchors import Chunk
 from ledger.evidence.archive.detached import SPANS
@@ -29,9 +30,8 @@ from ledger.evidence.keys import AnchorKeyError, Keys, trusted_keys
 from ledger.evidence.merkle import Range
 from ledger.recording import to_datetime
 from ledger.settings import Settings
+from patience import session
 from schemas.events import BY_FINGERPRINT
-
-SESSION = "-c work_mem=64MB -c idle_in_transaction_session_timeout=0 -c statement_timeout=0 -c timezone=UTC"
 
 SEALED = "select coalesce(max(first_leaf + leaves), 0), coalesce(max(last_xid), 0) from wagerledger.sealed_leaves"
 ANCHORS = "select tree_size, frontier, signed_head::text from wagerledger.anchors order by tree_size"
@@ -259,13 +259,9 @@ def _reading(settings: Settings) -> Iterator[Connection[Any]]:
     """One snapshot of the ledger's database. Raises CannotCheckError where it cannot be read."""
     try:
         with closing(
-            psycopg.connect(
-                settings.database_url.get_secret_value(),
-                connect_timeout=10,
-                application_name="wagerledger audit",
-                options=SESSION,
-            )
+            session.connect(settings.database_url.get_secret_value(), SESSION, application_name="wagerledger audit")
         ) as connection:
+            connection.autocommit = False
             connection.isolation_level, connection.read_only = IsolationLevel.REPEATABLE_READ, True
             yield connection
     except psycopg.Error as error:

@@ -19,6 +19,7 @@ from ledger.core.postings import Posting
 from ledger.recording import INTEGRATION, PLAYER, StreamKey, to_datetime
 from ledger.settings import Settings
 from ledger.store.arrays import POSTGRES_EPOCH_US
+from patience import session
 from schemas.events import BY_FINGERPRINT
 
 BET, ROUND = "bet", "round"
@@ -399,7 +400,9 @@ def _answer(answer: bytes | None) -> Any:
 def _add_read_models(explanation: Explanation, found: _Search, url: SecretStr) -> None:
     """Their rows as they stand; what is missing is said."""
     try:
-        with psycopg.connect(url.get_secret_value(), connect_timeout=10, options="-c timezone=UTC") as connection:
+        wanted = {"timezone": "UTC"}
+        with session.connect(url.get_secret_value(), wanted, application_name="wagerledger explain") as connection:
+            connection.autocommit = False
             connection.read_only = True
             for view, columns in READ_MODELS.items():
                 if connection.execute("select to_regclass(%s)", [view]).fetchone() == (None,):

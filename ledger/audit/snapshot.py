@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from ledger.audit.findings import CannotCheckError
 from ledger.recording import StreamKey
+from patience import session
 
 Row = Sequence[Any]
 
@@ -25,7 +26,9 @@ from pg_database where datname = current_database()
 """
 
 # Sorting by stream wants memory. A reader may wait long for its next row while another one is read.
-SESSION = "-c work_mem=64MB -c idle_in_transaction_session_timeout=0 -c statement_timeout=0 -c timezone=UTC"
+SESSION = {
+    "work_mem": "65536", "idle_in_transaction_session_timeout": "0", "statement_timeout": "0", "timezone": "UTC",
+}  # fmt: skip
 
 _stream = itemgetter(0, 1, 2)
 
@@ -63,10 +66,9 @@ class Snapshot:
         return value
 
     def _connect(self) -> Connection[Any]:
-        connection = psycopg.connect(
-            self._url.get_secret_value(), connect_timeout=10, application_name="wagerledger audit", options=SESSION
-        )
+        connection = session.connect(self._url.get_secret_value(), SESSION, application_name="wagerledger audit")
         self._connections.callback(connection.close)
+        connection.autocommit = False
         connection.isolation_level = IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         for type_ in ("timestamptz", XID8_OID):

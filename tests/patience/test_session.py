@@ -1,7 +1,9 @@
 """Sessions whose settings are known to be in force, whatever stands between."""
 
+import ast
 import asyncio
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -98,3 +100,19 @@ def test_an_address_keeps_its_own_time_limits() -> None:
     """Ours stand where it has none."""
     parts = conninfo_to_dict(session.conninfo("postgresql://host/db?connect_timeout=2"))
     assert (parts["connect_timeout"], parts["keepalives_idle"]) == ("2", "5")
+
+
+def test_nobody_sends_start_up_options() -> None:
+    """What a pooler drops or refuses is relied on nowhere: settings are asked for by `patience.session`."""
+    root = Path(session.__file__).parent.parent
+    rooms = ("cli", "gateway", "ledger", "outbox_relay", "patience", "projector", "sealer")
+    found = [
+        f"{path.relative_to(root)}:{call.lineno}"
+        for room in rooms
+        for path in sorted((root / room).rglob("*.py"))
+        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(call, ast.Call)
+        and getattr(call.func, "attr", "") == "connect"
+        and any(keyword.arg == "options" for keyword in call.keywords)
+    ]
+    assert found == []

@@ -11,7 +11,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import psycopg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg import Connection, IsolationLevel
 
@@ -24,12 +23,13 @@ from ledger.evidence.archive.segment import ArchiveError, Segment
 from ledger.evidence.entry import EVENT, Entry
 from ledger.evidence.keys import Keys
 from ledger.evidence.merkle import Range
+from patience import session
 
 ANCHORS = """
 select tree_size, last_xid, frontier, signed_head::text from wagerledger.anchors where tree_size > %s order by tree_size
 """
 
-SESSION = "-c idle_in_transaction_session_timeout=0 -c statement_timeout=0 -c timezone=UTC"
+SESSION = {"idle_in_transaction_session_timeout": "0", "statement_timeout": "0", "timezone": "UTC"}
 
 Progress = Callable[[int, int], None]
 """Hears (entries done, entries in all)."""
@@ -56,7 +56,8 @@ def export(url: str, folder: Path, options: Options, progress: Progress = lambda
     """
     folder.mkdir(parents=True, exist_ok=True)
     archive = open_archive(folder, options.known_keys)
-    with psycopg.connect(url, connect_timeout=10, application_name="wagerledger export", options=SESSION) as connection:
+    with session.connect(url, SESSION, application_name="wagerledger export") as connection:
+        connection.autocommit = False
         connection.isolation_level = IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         return _Export(connection, archive, options, progress).run()

@@ -34,6 +34,7 @@ from ledger.residency import ANYWHERE, ForeignRegionError, Residency
 from ledger.store import arrays, entities, event_log, players, streams, wallets
 from ledger.store.arrays import Bytea, Column, Int8, Text, Timestamptz, columns
 from ledger.store.statement import Statement
+from patience import session
 
 PORTION = 5000
 """Events whose state is folded and written at once."""
@@ -41,7 +42,7 @@ ROWS = 1000
 """Most rows of one statement."""
 
 # Nobody waits for an answer: all of it is durable when the last transaction is.
-SESSION = "-c synchronous_commit=off -c statement_timeout=0 -c timezone=UTC"
+SESSION = {"synchronous_commit": "off", "statement_timeout": "0", "timezone": "UTC"}
 DURABLE = "set synchronous_commit = on"
 
 BECOME_OWNER = "set role wagerledger_owner"
@@ -106,7 +107,7 @@ def restore(
         raise ArchiveError(f"{archive.folder} holds nothing to restore")
     for one in archive.segments:
         segment.check_file(archive.path(one), one)
-    with psycopg.connect(url, autocommit=True, connect_timeout=10, options=SESSION) as connection:
+    with session.connect(url, SESSION, application_name="wagerledger restore", writes=True) as connection:
         arrays.register(connection)
         connection.execute(BECOME_OWNER)
         if connection.execute(FILLED).fetchone() != (False,):

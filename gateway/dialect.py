@@ -167,6 +167,14 @@ class Endpoint:
     as_written: tuple[str, ...] = ()
     open: bool = False
     """Answers without a signature: health checks that touch nothing."""
+    credits: bool | Callable[[Call], bool] = False
+    """Gives a player money, or ends what holds it: a win, a refund, the end of a round. Where the body says what the
+    call is, a function of it, which takes any body. What of it cannot be read is told to the operator, and the provider
+    hears its word for *repeat*: refused for good, it would be the player's loss.
+    """
+
+    def is_credit(self, call: Call) -> bool:
+        return self.credits(call) if callable(self.credits) else self.credits
 
 
 @dataclass(frozen=True, slots=True)

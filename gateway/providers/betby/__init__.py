@@ -5,7 +5,7 @@ each id that we tell names the bet, or the step, that it is of, so that a later 
 from typing import TypeVar
 
 from gateway.dialect import ECDSA, RSA, Books, Call, Dialect, Endpoint, Handle, Option, Reply
-from gateway.errors import Rejected
+from gateway.errors import Rejected, Unreadable
 from gateway.fields import Body, decimal, read_form, scaled, validated
 from gateway.providers.betby.answers import cents, refuse, told, yes
 from gateway.providers.betby.bodies import (
@@ -167,7 +167,7 @@ async def settlement(call: Call, books: Books) -> Reply:
 def _payload(call: Call, model: type[B]) -> B:
     content = claims_of(call).get("payload")
     if not isinstance(content, dict):
-        raise Rejected("FIELD_INVALID", field="payload", reason="must be an object")
+        raise Unreadable("FIELD_INVALID", field="payload", reason="must be an object")
     return validated(model, content)
 
 
@@ -224,7 +224,7 @@ async def _check_stake(call: Call, books: Books, bet: Bet, amount: int, currency
         stake_minor, exponent = bet.stake_minor, (await books.wallet(bet.player_id, bet.currency)).exponent
     if scaled(amount, CENTS).to_minor(exponent) != stake_minor:
         stake = decimal(stake_minor, exponent)
-        raise Rejected("FIELD_INVALID", field="transaction.amount", reason=f"must be the stake, {stake}")
+        raise Unreadable("FIELD_INVALID", field="transaction.amount", reason=f"must be the stake, {stake}")
 
 
 async def _undo_win(call: Call, books: Books, bet: Bet, body: Rollback) -> Outcome:
@@ -253,7 +253,10 @@ AS_WRITTEN = "/api/v1/sport/betby"
 
 def _bet_endpoints(name: str, handle: Handle) -> tuple[Endpoint, ...]:
     """Both spellings: /bet/make and /bet_make."""
-    return tuple(Endpoint("POST", path, handle, (AS_WRITTEN + path,)) for path in (f"/bet/{name}", f"/bet_{name}"))
+    return tuple(
+        Endpoint("POST", path, handle, (AS_WRITTEN + path,), credits=name not in ("make", "commit"))
+        for path in (f"/bet/{name}", f"/bet_{name}")
+    )
 
 
 CALLS: dict[str, Handle] = {

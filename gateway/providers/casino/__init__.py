@@ -20,6 +20,9 @@ WITHOUT_EFFECT = {
 """What a rollback says that moves nothing, by its status."""
 
 
+CREDITS = "credit", "rollback"
+
+
 def verify(call: Call) -> None:
     """x-casino-signature: hex HMAC-SHA256 of the raw body with the CASINO_SECRET."""
     sent = call.headers.get(b"x-casino-signature", b"")
@@ -79,8 +82,8 @@ def _endpoints(handles: dict[str, Handle]) -> tuple[Endpoint, ...]:
         endpoint
         for name, handle in handles.items()
         for endpoint in (
-            Endpoint("POST", f"/{name}", handle),
-            Endpoint("POST", f"/casino/{name}", handle, as_written=(f"/casino/{name}",)),
+            Endpoint("POST", f"/{name}", handle, credits=name in CREDITS),
+            Endpoint("POST", f"/casino/{name}", handle, as_written=(f"/casino/{name}",), credits=name in CREDITS),
         )
     )
 

@@ -8,7 +8,7 @@ import hmac
 from urllib.parse import parse_qsl
 
 from gateway.dialect import Books, Call, Dialect, Endpoint, Option, Reply
-from gateway.errors import Rejected
+from gateway.errors import Rejected, Unreadable
 from gateway.fields import read_json
 from gateway.providers.evolution.answers import checked, refuse, told
 from gateway.providers.evolution.bodies import (
@@ -134,7 +134,7 @@ async def promo_payout(call: Call, books: Books) -> Reply:
     one = body.promo_transaction
     command = call.command(
         Award, PROMO, one.id, player=body.user_id, currency=call.currency(body.currency), amount=_promo_amount(one),
-        award_id=one.id, award_kind=AWARDS.get(one.type, "promo"), campaign_id=one.voucher_id,
+        award_id=one.id, award_kind=AWARDS.get(one.type or "", "promo"), campaign_id=one.voucher_id,
         round_id=body.round_id, game_id=_game(call, body),
     )  # fmt: skip
     (outcome,) = await books.decide(command)
@@ -146,7 +146,7 @@ def _promo_amount(one: PromoTransaction) -> Amount:
     if one.amount is not None:
         return one.amount
     if not one.jackpots:
-        raise Rejected("FIELD_INVALID", field="promoTransaction.amount", reason="field required")
+        raise Unreadable("FIELD_INVALID", field="promoTransaction.amount", reason="field required")
     scale = max(jackpot.win_amount.scale for jackpot in one.jackpots)
     unscaled = [amount.unscaled * 10 ** (scale - amount.scale) for amount in (one.win_amount for one in one.jackpots)]
     return Amount(sum(unscaled), scale)
@@ -175,9 +175,9 @@ DIALECT = Dialect(
         Endpoint("POST", "/sid", check),
         Endpoint("POST", "/balance", balance),
         Endpoint("POST", "/debit", debit),
-        Endpoint("POST", "/credit", credit),
-        Endpoint("POST", "/cancel", cancel),
-        Endpoint("POST", "/promo_payout", promo_payout),
+        Endpoint("POST", "/credit", credit, credits=True),
+        Endpoint("POST", "/cancel", cancel, credits=True),
+        Endpoint("POST", "/promo_payout", promo_payout, credits=True),
     ),
     verify=verify,
     refuse=refuse,

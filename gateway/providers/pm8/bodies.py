@@ -5,21 +5,21 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from gateway.errors import Rejected
-from gateway.fields import CamelBody, Natural, PlayerId, ProviderId
+from gateway.fields import CamelBody, Natural, Noted, PlayerId, ProviderCurrency, ProviderId
 
 
 class Transaction(CamelBody):
     player_id: PlayerId
     tx_id: ProviderId
-    currency: str
+    currency: ProviderCurrency
     amount: Natural
 
 
 class RoundTransaction(Transaction):
     session_token: ProviderId | None = None
-    game_id: ProviderId | None = None
+    game_id: Noted[ProviderId] = None
     round_id: ProviderId
-    free_spin_data: dict[str, Any] | None = None
+    free_spin_data: Noted[dict[str, Any]] = None
     """There where the stake, or what was won with it, is a free spin's."""
 
 
@@ -28,14 +28,14 @@ class RefundRequest(CamelBody):
 
     player_id: PlayerId
     tx_id: ProviderId
-    currency: str
+    currency: ProviderCurrency
 
 
 class PromoRequest(Transaction):
-    game_id: ProviderId | None = None
-    round_id: ProviderId | None = None
-    promo_id: ProviderId | None = None
-    tournament_id: ProviderId | None = None
+    game_id: Noted[ProviderId] = None
+    round_id: Noted[ProviderId] = None
+    promo_id: Noted[ProviderId] = None
+    tournament_id: Noted[ProviderId] = None
 
 
 _player_id: TypeAdapter[str] = TypeAdapter(PlayerId)

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 
 from gateway.dialect import Books, Call, Dialect, Endpoint, Option, Reply
-from gateway.errors import Rejected
+from gateway.errors import Rejected, Unreadable
 from gateway.fields import decimal, form_fields, read_form
 from gateway.providers.pragmatic.answers import money, moved, our_id, refuse, told
 from gateway.providers.pragmatic.bodies import (
@@ -43,7 +43,6 @@ from ledger.core.commands import (
     RollbackBet,
     SettleBet,
 )
-from ledger.core.money import parse_amount
 from ledger.core.state import ROLLED_BACK
 
 TRANSACTION, REFUND_OF, FINISH, SESSION = "transaction", "refund", "finish", "session"
@@ -122,9 +121,9 @@ async def result(call: Call, books: Books) -> Reply:
     if not body.promo_win_amount or not body.promo_win_amount.unscaled:
         return await _decided(call, books, body, win)
     if not body.promo_win_reference:
-        raise Rejected("FIELD_INVALID", field="promoWinReference", reason="field required")
+        raise Unreadable("FIELD_INVALID", field="promoWinReference", reason="field required")
     promo = call.command(
-        Award, TRANSACTION, body.promo_win_reference, occurred_at=body.occurred_at, player=body.user_id,
+        Award, TRANSACTION, body.promo_win_reference, occurred_at=body.timestamp, player=body.user_id,
         currency=currency, amount=body.promo_win_amount, award_id=body.promo_win_reference, award_kind="promo",
         campaign_id=body.promo_campaign_id, round_id=body.round_id, game_id=game_id,
     )  # fmt: skip
@@ -174,7 +173,7 @@ async def refund(call: Call, books: Books) -> Reply:
     """
     body = read_form(Transaction, call.body)
     command = call.command(
-        RollbackBet, REFUND_OF, body.reference, occurred_at=body.occurred_at, bet_id=body.reference, round_id=None,
+        RollbackBet, REFUND_OF, body.reference, occurred_at=body.timestamp, bet_id=body.reference, round_id=None,
         reason="refund", player=body.user_id,
     )  # fmt: skip
     (outcome,) = await books.decide(command)
@@ -184,11 +183,10 @@ async def refund(call: Call, books: Books) -> Reply:
 async def adjustment(call: Call, books: Books) -> Reply:
     """A live table's correction of what it paid, up or down."""
     body = read_form(AdjustmentRequest, call.body)
-    amount = parse_amount(body.amount.removeprefix("-"))
-    assert amount is not None, "the field's pattern is the amount's"
+    negative, amount = body.amount
     command = _transaction(
         call, Adjust, body, currency=await books.currency_of(body.user_id), amount=amount,
-        negative=body.amount.startswith("-"), reason="adjustment", reference=body.reference,
+        negative=negative, reason="adjustment", reference=body.reference,
         actor=call.integration.provider_id, round_id=body.round_id, game_id=call.game(body.game_id),
     )  # fmt: skip
     return await _decided(call, books, body, command)
@@ -214,7 +212,7 @@ async def round_details(call: Call, _: Books) -> Reply:
 
 def _transaction(call: Call, kind: type[Command], body: Transaction, **fields: object) -> Command:
     return call.command(
-        kind, TRANSACTION, body.reference, occurred_at=body.occurred_at, player=body.user_id, **fields
+        kind, TRANSACTION, body.reference, occurred_at=body.timestamp, player=body.user_id, **fields
     )  # fmt: skip
 
 
@@ -237,13 +235,13 @@ DIALECT = Dialect(
         Endpoint("POST", "/getBalancePerGame.html", balance_per_game),
         Endpoint("POST", "/GetBalancePerGame.html", balance_per_game),  # both spellings are in use
         Endpoint("POST", "/bet.html", bet),
-        Endpoint("POST", "/result.html", result),
-        Endpoint("POST", "/bonusWin.html", bonus_win),
-        Endpoint("POST", "/jackpotWin.html", jackpot_win),
-        Endpoint("POST", "/promoWin.html", promo_win),
-        Endpoint("POST", "/endRound.html", end_round),
-        Endpoint("POST", "/refund.html", refund),
-        Endpoint("POST", "/adjustment.html", adjustment),
+        Endpoint("POST", "/result.html", result, credits=True),
+        Endpoint("POST", "/bonusWin.html", bonus_win, credits=True),
+        Endpoint("POST", "/jackpotWin.html", jackpot_win, credits=True),
+        Endpoint("POST", "/promoWin.html", promo_win, credits=True),
+        Endpoint("POST", "/endRound.html", end_round, credits=True),
+        Endpoint("POST", "/refund.html", refund, credits=True),
+        Endpoint("POST", "/adjustment.html", adjustment, credits=True),
         Endpoint("POST", "/session/expired", session_expired),
         Endpoint("POST", "/sessionExpired.html", session_expired),
         Endpoint("POST", "/roundDetails.html", round_details),

@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.dialect import Books, Call, Dialect, Endpoint, Handle, Reply
 from gateway.errors import Rejected
-from gateway.fields import decimal, read_json, validated
+from gateway.fields import decimal, peek, read_json, validated
 from gateway.providers.rgs.bodies import Action, Asked, Balance, Bet, Item, Refund, Settlement, Win
 from gateway.signing import verify_hmac_hex
 from gateway.strict_json import dump
@@ -214,12 +214,14 @@ CALLS: dict[str, Handle] = {
     "settlement": settlement,
 }
 
+CREDITS = "win", "refund", "settlement"
+
 DIALECT = Dialect(
     name="rgs",
     title="Aggregator with a remote game server",
     endpoints=(
-        Endpoint("POST", "", callback),
-        *(Endpoint("POST", f"/{name}", handle) for name, handle in CALLS.items()),
+        Endpoint("POST", "", callback, credits=lambda call: peek(call.body, "action") in CREDITS),
+        *(Endpoint("POST", f"/{name}", handle, credits=name in CREDITS) for name, handle in CALLS.items()),
     ),
     verify=_verify,
     refuse=_refuse,

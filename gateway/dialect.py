@@ -14,8 +14,9 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import uuid_utils
 
-from gateway import signing
+from gateway import metrics, signing
 from gateway.errors import Rejected
+from gateway.fields import YEAR_2000_US, YEAR_2200_US
 from gateway.incoming import Trace
 from gateway.integration import Integration
 from ledger.callback import Balances, Outcome
@@ -88,9 +89,12 @@ class Call:
         self, kind: type[C], operation: str, transaction_id: str, *, occurred_at: int | None = None, **fields: Any
     ) -> C:
         """A command under the key (integration, `operation`, `transaction_id`). `occurred_at` is the provider's own
-        time in microseconds since the epoch.
+        time in microseconds since the epoch; one that not every reader of events could show is left out and counted.
         """
         integration = self.integration
+        if occurred_at is not None and not YEAR_2000_US <= occurred_at < YEAR_2200_US:
+            metrics.LEFT_OUT.labels(integration.dialect, "occurred_at").inc()
+            occurred_at = None
         origin = Origin(
             integration.tenant_id, integration.region, integration.integration_id, integration.provider_id, operation,
             transaction_id, self.trace.trace_id, self.trace.traceparent, occurred_at, transaction_id, self.kid,

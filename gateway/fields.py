@@ -118,19 +118,18 @@ YEAR_2000_US, YEAR_2200_US = 946_684_800_000_000, 7_258_118_400_000_000
 
 
 def _moment(value: object) -> int:
-    """Seconds, ms, µs and ns of these two centuries are of different lengths, so a number tells its unit by itself."""
+    """Seconds, ms and µs of these two centuries are of different lengths, so a number tells its unit by itself."""
     text = _token(value)
     number = parse_number(text) if isinstance(text, str) else None
-    for at_us in _unix_times(number[1]) if number else _iso_times(text):
+    for at_us in _unix_times(number[1]) if number and not number[0] else _iso_times(text):
         if YEAR_2000_US <= at_us < YEAR_2200_US:
             return at_us
     raise PydanticCustomError("time", "must be a time of the years 2000 to 2199")
 
 
 def _unix_times(number: Amount) -> list[int]:
-    """In microseconds, taken as s, ms, µs and ns."""
-    nanoseconds = [number.unscaled * 10**decimals // 10**number.scale for decimals in (9, 6, 3, 0)]
-    return [at_ns // 1000 for at_ns in nanoseconds]
+    """In microseconds, taken as s, ms and µs."""
+    return [number.unscaled * 10**decimals // 10**number.scale for decimals in (6, 3, 0)]
 
 
 def _iso_times(text: object) -> list[int]:
@@ -189,7 +188,7 @@ Natural = Annotated[int, BeforeValidator(_integer), Field(ge=0)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 """True and false, also as 1 and 0 or as texts."""
 Moment = Annotated[int, PlainValidator(_moment)]
-"""A provider's time as microseconds since the epoch: Unix time in s, ms, µs or ns, or ISO 8601 (without a zone: UTC).
+"""A provider's time as microseconds since the epoch: Unix time in s, ms or µs, or ISO 8601 (without a zone: UTC).
 Of the years 2000 to 2199.
 """
 Noted = Annotated[T | None, WrapValidator(_noted)]

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from gateway.dialect import Call
 from gateway.errors import Rejected
-from gateway.launchpad import allowed_game
+from gateway.launchpad import allowed_game, playable_game
 from gateway.reads import Reads
 from ledger.callback import Balances, Callback, Outcome
 from ledger.core.commands import DEMO, AuthorizeBet, Command, SettleBet, StartSession
@@ -29,6 +29,8 @@ class LedgerBooks:
         for command in commands:
             if isinstance(command, StartSession):
                 allowed_game(integration, command.game_id, command.jurisdiction)
+            elif isinstance(command, AuthorizeBet) and command.game_id:
+                await self._check_game(command, command.game_id)
         if wallet_currency := integration.option("wallet_currency"):
             commands = tuple([in_wallet(command, wallet_currency) for command in commands])
         # Nothing cancels this: a caller that leaves now finds the outcome under its key.
@@ -39,6 +41,14 @@ class LedgerBooks:
         self._decided = True
         self._news |= any(not outcome.replayed for outcome in outcomes)
         return outcomes
+
+    async def _check_game(self, command: AuthorizeBet, game_id: str) -> None:
+        """A game that is disabled or not in the catalogue takes no new bets; one taken before is told as it was."""
+        try:
+            playable_game(self._call.integration, game_id)
+        except Rejected:
+            if await self.bet(command.bet_id) is None:
+                raise
 
     @property
     def repeated(self) -> bool:

@@ -27,6 +27,11 @@ OPTIONS: Mapping[str, Option] = {
         default="false",
         choices=("true", "false"),
     ),
+    "unlisted_games": Option(
+        "What becomes of a bet whose game is not in the catalogue, where that has games: refuse or accept.",
+        default="refuse",
+        choices=("refuse", "accept"),
+    ),
     "currencies": Option("The currencies it may use, THEIRS:OURS,… Empty: all, by our codes."),
     "currency": Option("The currency where a call names none and the player has several wallets."),
     "wallet_currency": Option("The players' wallets are in this currency, whatever the bets are in."),

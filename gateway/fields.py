@@ -270,7 +270,12 @@ def dialect_of(model: type[Body]) -> str:
 def field_fault(error: ValidationError) -> tuple[str, str]:
     """Name of the first bad field, and what is wrong with it. The value itself is not repeated: it may be anything."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    return ".".join(map(str, first["loc"])), first["msg"][0].lower() + first["msg"][1:]
+    said = _WORDS.get(first["type"], first["msg"])
+    return ".".join(map(str, first["loc"])), said[0].lower() + said[1:]
+
+
+_WORDS = {"string_pattern_mismatch": "has characters that are not allowed here, or too few or too many of them"}
+"""For people: a regular expression tells them nothing."""
 
 
 # Times --------------------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from ledger.callback import Outcome
 from ledger.core.commands import (
     AT_SETTLEMENT,
     FREE,
+    KNOWN,
     REVERSE,
     AuthorizeBet,
     Command,
@@ -71,22 +72,20 @@ async def identify(call: Call, books: Books) -> Reply:
 async def make(call: Call, books: Books) -> Reply:
     body = _payload(call, Make)
     theirs = body.transaction
-    outcome = await _decide(
-        books,
-        call.command(
-            AuthorizeBet,
-            "bet",
-            theirs.id,
-            occurred_at=theirs.timestamp,
-            session_id=body.session_id,
-            bet_id=theirs.id,
-            round_id=None,
-            amount=scaled(body.amount, CENTS),
-            currency=call.currency(body.currency),
-            player=body.player_id,
-            stake_kind=FREE if _is_free(call, body) else "bet",
-        ),
-    )
+    command = call.command(
+        AuthorizeBet, "bet", theirs.id, occurred_at=theirs.timestamp, session_id=body.session_id, bet_id=theirs.id,
+        round_id=None, amount=scaled(body.amount, CENTS), currency=call.currency(body.currency),
+        player=body.player_id, stake_kind=FREE if _is_free(call, body) else "bet",
+    )  # fmt: skip
+    try:
+        # Where a bet may name no session, one that we never gave is wrong all the same.
+        if body.session_id and call.integration.policy.session == KNOWN:
+            await books.session(body.session_id, live=False)
+        outcome = await _decide(books, command)
+    except Rejected as rejected:
+        if rejected.code == "SESSION_NOT_FOUND" and not await books.wallets(body.player_id):
+            raise Rejected("WALLET_NOT_FOUND", player_id=body.player_id, currency=body.currency) from rejected
+        raise
     ours = f"{BET}{theirs.id}"
     money = {"amount": body.amount, "currency": body.currency}
     return told(outcome, "bet", ours, theirs, parent=ours, money=money, user_id=body.player_id)
@@ -276,7 +275,7 @@ DIALECT = Dialect(
     refuse=refuse,
     claims=parties,
     keys=(RSA, ECDSA),
-    policy=Policy(capture=AT_SETTLEMENT, rollback_of_win=REVERSE, refusal_consumes_key=False),
+    policy=Policy(capture=AT_SETTLEMENT, rollback_of_win=REVERSE, refusal_consumes_key=False, session=KNOWN),
     options={
         "iss": Option("Issuer of their tokens: the operator id that they gave.", required=True),
         "aud": Option("Audience of their tokens: the brand id that they gave.", required=True),

@@ -15,6 +15,11 @@ class CheckRequest(PlayerRequest):
     sid: ProviderId
 
 
+class SidRequest(PlayerRequest):
+    sid: Noted[ProviderId] = None
+    """Empty: a new one is asked for."""
+
+
 class BalanceRequest(CheckRequest):
     currency: ProviderCurrency
 

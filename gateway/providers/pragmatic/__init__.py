@@ -7,6 +7,8 @@ player's only one, or the integration's.
 import hashlib
 import hmac
 
+import structlog
+
 from gateway.dialect import Books, Call, Dialect, Endpoint, Option, Reply
 from gateway.errors import Rejected, Unreadable
 from gateway.fields import decimal, form_fields, read_form
@@ -15,6 +17,7 @@ from gateway.providers.pragmatic.bodies import (
     AdjustmentRequest,
     AuthenticateRequest,
     BetRequest,
+    BonusWinRequest,
     GamesRequest,
     JackpotWinRequest,
     PlayerRequest,
@@ -44,6 +47,11 @@ from ledger.core.commands import (
     SettleBet,
 )
 from ledger.core.state import ROLLED_BACK
+
+log = structlog.get_logger("gateway")
+
+INFORMATION, PAYMENT = "information", "payment"
+"""What bonusWin may be."""
 
 TRANSACTION, REFUND_OF, FINISH, SESSION = "transaction", "refund", "finish", "session"
 """Classes of operations: a reference is unique over all money calls; a refund repeats its bet's."""
@@ -119,7 +127,7 @@ async def result(call: Call, books: Books) -> Reply:
         win_id=body.reference, game_id=game_id, ends_bet=False,
     )  # fmt: skip
     if not body.promo_win_amount or not body.promo_win_amount.unscaled:
-        return await _decided(call, books, body, win)
+        return await _decided(call, books, body, win, *_end_of_bets(call, body, currency))
     if not body.promo_win_reference:
         raise Unreadable("FIELD_INVALID", field="promoWinReference", reason="field required")
     promo = call.command(
@@ -127,13 +135,36 @@ async def result(call: Call, books: Books) -> Reply:
         currency=currency, amount=body.promo_win_amount, award_id=body.promo_win_reference, award_kind="promo",
         campaign_id=body.promo_campaign_id, round_id=body.round_id, game_id=game_id,
     )  # fmt: skip
-    return await _decided(call, books, body, win, promo)
+    return await _decided(call, books, body, win, promo, *_end_of_bets(call, body, currency))
+
+
+def _end_of_bets(call: Call, body: ResultRequest, currency: str) -> list[Command]:
+    """`endRound` is the provider's setting, and may be off: then only a result says that the bets were played."""
+    if call.option("result_ends_bets") != "true":
+        return []
+    return [
+        call.command(
+            FinishRound, FINISH, body.reference, player=body.user_id, currency=currency, round_id=body.round_id,
+            game_id=call.game(body.game_id),
+        )
+    ]  # fmt: skip
 
 
 async def bonus_win(call: Call, books: Books) -> Reply:
-    """The total of a player's free rounds, for information: each of their wins has come as a result."""
-    body = read_form(Transaction, call.body)
-    return told(moved(call, body.reference, await _wallet(books, body)))
+    """The total of a player's free rounds. Whether it pays is the provider's setting, and our option `bonus_win`: where
+    each of their wins has come as a result, it is information.
+    """
+    if call.option("bonus_win") != PAYMENT:
+        body = read_form(Transaction, call.body)
+        log.info("bonus win told", integration_id=call.integration.integration_id, reference=body.reference)
+        return told(moved(call, body.reference, await _wallet(books, body)))
+    paid = read_form(BonusWinRequest, call.body)
+    command = _transaction(
+        call, Award, paid, currency=await books.currency_of(paid.user_id), amount=paid.amount,
+        award_id=paid.reference, award_kind="free_spins", campaign_id=paid.bonus_code, round_id=paid.round_id,
+        game_id=call.game(paid.game_id) if paid.game_id else None,
+    )  # fmt: skip
+    return await _decided(call, books, paid, command)
 
 
 async def jackpot_win(call: Call, books: Books) -> Reply:
@@ -218,7 +249,8 @@ def _transaction(call: Call, kind: type[Command], body: Transaction, **fields: o
 
 async def _decided(call: Call, books: Books, body: Transaction, *commands: Command) -> Reply:
     outcomes = await books.decide(*commands)
-    balances = outcomes[-1].balances or await _wallet(books, body)
+    known = [outcome.balances for outcome in outcomes if outcome.balances]
+    balances = known[-1] if known else await _wallet(books, body)
     return told(moved(call, our_id(outcomes[0]), balances), repeated=outcomes[0].replayed)
 
 
@@ -259,6 +291,16 @@ DIALECT = Dialect(
         replay_balance=CURRENT,
     ),
     options={
+        "bonus_win": Option(
+            "What bonusWin is: information, where wins of free rounds come as results, or the payment of them.",
+            INFORMATION,
+            (INFORMATION, PAYMENT),
+        ),
+        "result_ends_bets": Option(
+            "Whether a result ends the bets of its round; more results still come. false: only endRound does.",
+            "true",
+            ("true", "false"),
+        ),
         "country": Option("ISO 3166-1 code that authenticate tells of every player."),
         "jurisdiction": Option("Jurisdiction that authenticate tells, such as MT."),
     },

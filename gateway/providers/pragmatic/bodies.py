@@ -51,6 +51,13 @@ class ResultRequest(Transaction, RoundRequest):
     promo_campaign_id: Annotated[Noted[ProviderId], Field(alias="promoCampaignID")] = None
 
 
+class BonusWinRequest(Transaction):
+    amount: Decimal
+    bonus_code: Noted[ProviderId] = None
+    game_id: Noted[ProviderId] = None
+    round_id: Noted[ProviderId] = None
+
+
 class JackpotWinRequest(Transaction):
     amount: Decimal
     game_id: Noted[ProviderId] = None

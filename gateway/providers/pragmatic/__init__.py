@@ -7,8 +7,6 @@ player's only one, or the integration's.
 import hashlib
 import hmac
 
-import structlog
-
 from gateway.dialect import Books, Call, Dialect, Endpoint, Option, Reply
 from gateway.errors import Rejected, Unreadable
 from gateway.fields import decimal, form_fields, read_form
@@ -47,8 +45,6 @@ from ledger.core.commands import (
     SettleBet,
 )
 from ledger.core.state import ROLLED_BACK
-
-log = structlog.get_logger("gateway")
 
 INFORMATION, PAYMENT = "information", "payment"
 """What bonusWin may be."""
@@ -156,7 +152,7 @@ async def bonus_win(call: Call, books: Books) -> Reply:
     """
     if call.option("bonus_win") != PAYMENT:
         body = read_form(Transaction, call.body)
-        log.info("bonus win told", integration_id=call.integration.integration_id, reference=body.reference)
+        call.note("bonus win told", reference=body.reference)
         return told(moved(call, body.reference, await _wallet(books, body)))
     paid = read_form(BonusWinRequest, call.body)
     command = _transaction(

@@ -215,6 +215,8 @@ class Dialect:
     policy: Policy = field(default_factory=Policy)
     """Its defaults; an integration may say otherwise by `--option policy.<name>=<value>`."""
     options: Mapping[str, Option] = field(default_factory=dict)
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    """Of the options that every integration has, where this protocol wants another one."""
     claims: Callable[[Call], Mapping[str, str]] | None = None
     """For `as_written` paths: what the unproven credentials say, as option values that select the one integration (an
     operator id, an issuer). None, or an empty mapping: the one integration with the option `as_written=true`.
@@ -227,4 +229,4 @@ class Dialect:
 
     @property
     def default_options(self) -> dict[str, str]:
-        return {name: option.default for name, option in self.options.items() if option.default}
+        return {**self.defaults, **{name: option.default for name, option in self.options.items() if option.default}}

@@ -149,6 +149,9 @@ class Write:
                     return known
                 raise
             asked = asked._replace(launch=launch)
+            if ttl_s := launch.integration.option("session_ttl_s"):
+                expires_at = (asked.received_at // 1_000_000 + int(ttl_s)) * 1_000_000
+                asked = asked._replace(session_expires_at=expires_at)
         command = operation.command(asked, body)
         if wallet_currency := integration.option("wallet_currency"):
             command = in_wallet(command, wallet_currency)

@@ -103,12 +103,10 @@ DIALECT = Dialect(
     ),
     verify=verify,
     refuse=refuse,
+    defaults={"session_ttl_s": "14400"},
     options={
         "subunits": Option(
             "Decimals of the provider's minor units where they are not the usual: ETH:9,USDT:6", form=MINOR_EXPONENTS
-        ),
-        "session_ttl_s": Option(
-            "How long a session that launchGame starts may bet, seconds", default="14400", form=r"[1-9][0-9]{0,6}"
         ),
         "simulate": Option("Whether simulateRound plays rounds with real money", "false", ("true", "false")),
     },

@@ -239,11 +239,9 @@ DIALECT = Dialect(
     verify=verify,
     refuse=refuse,
     policy=Policy(refusal_consumes_key=False, zero_stake=ACCEPT, replay_balance=CURRENT),
+    defaults={"session_ttl_s": "43200"},
     options={
         "lobby": Option("The game of a session that `sid` starts; the catalogue has it.", default="lobby"),
-        "session_ttl_s": Option(
-            "How long a session that `sid` starts may bet, seconds", default="3600", form=r"[1-9][0-9]{0,5}"
-        ),
         "balance_decimals": Option(
             "Decimals that balances are told with, rounded down.", default="2", choices=tuple("0123456")
         ),

@@ -6,13 +6,15 @@ STAMP := .venv/setup-$(shell { pwd; cat requirements/dev.txt requirements/instal
 
 SPARK := .venv/spark-$(shell cksum < requirements/spark.txt | tr -d ' ')
 
+RUNS ?= 10
+
 # Each has servers of its own, some 1.5 GB. ARGS="tests/core -k refund" WORKERS=0 runs a few of them in one process.
 WORKERS ?= 2
 
 UV_LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-spark lint format lock clean
+.PHONY: help setup demo test soak test-spark lint format lock clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +31,9 @@ demo: setup ## Start the whole system, play real rounds, show every step, stop.
 
 test: setup ## Run all tests against real servers (embedded unless told otherwise).
 	@.venv/bin/python -m pytest -n $(WORKERS) $(ARGS)
+
+soak: setup ## Run the tests RUNS times (10), beside busy neighbours, in random order, under every Python here.
+	@.venv/bin/python -m tests.soak $(RUNS) -- $(ARGS)
 
 test-spark: setup $(SPARK) ## Run the tests of the Spark jobs (needs a full Java 17 or 21; fetches 400 MB once).
 	@PYTHONPATH=$(SPARK) .venv/bin/python -m pytest tests/spark $(ARGS)

@@ -92,6 +92,7 @@ def signed_bets(job: Job) -> list[bytes]:
     """Whole requests, ready to be sent within the signature's window."""
     fixed = "".join(f"{name}: {value}\r\n" for name, value in job.headers.items())
     timestamp = int(time.time())
+    place = signing.Place(*(job.headers[name] for name in ("X-Brand-Id", "X-Region", "X-Provider-Id")))
     requests = []
     for _ in range(job.most):
         name = f"{random.getrandbits(128):032x}"
@@ -99,7 +100,9 @@ def signed_bets(job: Job) -> list[bytes]:
             f'{{"session_id":"{random.choice(job.sessions)}","bet_id":"bet_{name}","round_id":"round_{name}",'
             f'"amount":{{"amount":"{STAKE}","currency":"{job.currency}"}}}}'
         ).encode()
-        signature = signing.sign(job.kid, job.secret, "POST", TARGET, body, idempotency_key=name, timestamp_s=timestamp)
+        signature = signing.sign(
+            job.kid, job.secret, "POST", TARGET, body, idempotency_key=name, timestamp_s=timestamp, place=place
+        )
         head = (
             f"POST {TARGET} HTTP/1.1\r\nHost: {LOOPBACK}\r\nContent-Type: application/json\r\n{fixed}"
             f"X-Idempotency-Key: {name}\r\n{signing.HEADER}: {signature}\r\nContent-Length: {len(body)}\r\n\r\n"

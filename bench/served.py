@@ -25,8 +25,8 @@ from ledger.secrets import Vault, new_secrets_key
 from ledger.settings import PREFIX, Settings
 from ledger.store import migrate
 from sandbox.dialects.driver import Driver, Seat
+from sandbox.ports import keep_ports
 from sandbox.postgres import Postgres
-from sandbox.process import free_ports
 from sandbox.service import GatewayService
 
 TENANT, REGION, PROVIDER, CURRENCY = "brand", "EU", "studio", "EUR"
@@ -52,7 +52,8 @@ class ServedLedger:
         self._wallets = wallets
         self._secrets_key = new_secrets_key()
         self.postgres = Postgres("postgres", root, database="wagerledger")
-        self.port = free_ports(1)[0]
+        (self._kept_port,) = keep_ports(1)
+        self.port = self._kept_port.number
         self.gateways: list[GatewayService] = [
             GatewayService(root, self._environment, port=self.port, name=f"gateway-{n}") for n in range(processes)
         ]

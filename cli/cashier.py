@@ -13,7 +13,7 @@ from cli.trouble import patiently
 from ledger.callback import Outcome
 from ledger.cashier import Cashier
 from ledger.core.money import Amount, parse_amount
-from ledger.identifiers import FORM, is_currency, is_id, player_id_fault
+from ledger.identifiers import FORM, is_currency, is_id, name_fault, player_id_fault
 from ledger.journal import Retryable
 from ledger.residency import ForeignRegionError
 from schemas.errors import ERRORS
@@ -59,9 +59,11 @@ def ask(
     `command` gets the cashier and the idempotency key.
     """
     key = key or str(uuid7())
-    for name, value in (("--brand", brand), ("--region", region), ("--key", key)):
-        if not is_id(value):
-            fail(f"{name} {value!r} {FORM}")
+    for name, value in (("--brand", brand), ("--region", region)):
+        if fault := name_fault(value):
+            fail(f"{name} {value!r} {fault}")
+    if not is_id(key):
+        fail(f"--key {key!r} {FORM}")
     settings = settings_or_fail()
     try:
         settings.residency.check(region)

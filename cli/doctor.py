@@ -21,21 +21,23 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 5
 SECOND_PATIENCE_S = 1.0
-LOCKS_PER_CALLBACK, GATEWAYS = 3, 4
+LOCKS_PER_CALLBACK, GATEWAYS = 4, 4
 OLD_WRITER_S = 30
 
 
 MAY_CHANGE_EVENTS = """
 select bool_or(has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE')) from pg_class c
 where c.relnamespace = to_regnamespace('wagerledger') and c.relkind in ('r', 'p')
-  and c.relname ~ '^(event_log|commands|refusals|acts|sealed_leaves|anchors|archived|rates|currencies|log_generation)'
+  and c.relname ~ '^(event_log|commands|refusals|proofs|acts|brands|sealed_leaves|anchors|archived|rates|'
+    'currencies|log_generation)'
 """
 
 # Of what is only ever added to, all partitions included: what has lost its trigger.
 NOT_APPEND_ONLY = """
 select coalesce(string_agg(c.relname, ', ' order by c.relname), '') from pg_class c
 where c.relnamespace = to_regnamespace('wagerledger') and c.relkind in ('r', 'p')
-    and c.relname ~ '^(event_log|commands|refusals|acts|sealed_leaves|anchors|archived|rates|currencies|log_generation)'
+    and c.relname ~ '^(event_log|commands|refusals|proofs|acts|brands|sealed_leaves|anchors|archived|rates|'
+    'currencies|log_generation)'
     and not exists (
         select from pg_trigger t where t.tgrelid = c.oid and t.tgname = 'append_only' and t.tgenabled in ('O', 'A')
     )

@@ -17,8 +17,9 @@ from cli.output import FINDING, Json, fail, show, table
 from cli.settings import settings_or_fail
 from gateway import dialects
 from gateway.dialect import Dialect, Option
-from ledger import integrations, policies
+from ledger import brands, integrations, policies
 from ledger.acts import By
+from ledger.brands import BrandError
 from ledger.integrations import CANONICAL, POLICY_PREFIX, Integration, IntegrationError, Issued, NewKeys
 from ledger.policies import PolicyError
 from ledger.secrets import SecretsKeyError, Vault
@@ -49,6 +50,13 @@ PublicKeys = Annotated[
         help="File with a public key of the provider: Ed25519, ECDSA or RSA, as PEM, DER or base64. May be repeated.",
     ),
 ]
+SharedKey = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHY",
+        help="Take a key that another integration has, and why; it is recorded for good. No personal data.",
+    ),
+]
 Options = Annotated[
     list[str] | None,
     typer.Option(
@@ -72,6 +80,7 @@ def add(
     secret_file: SecretFile = None,
     public_key: PublicKeys = None,
     option: Options = None,
+    shared_key: SharedKey = None,
     *,
     as_json: Json = False,
 ) -> None:
@@ -82,12 +91,16 @@ def add(
         spoken = dialects.named(dialect)
         dialects.check_options(spoken, options)
         dialects.check_keys(spoken, keys.kinds)
-    issued = _administer(
-        lambda connection, vault: integrations.add(
+
+    def added(connection: Connection[Any], vault: Vault) -> Issued:
+        brands.check(connection, brand, region)
+        return integrations.add(
             connection, vault, by=by, tenant_id=brand, region=region, provider_id=name, dialect=dialect,
-            options=options, secret=keys.secret, public_keys=keys.public_keys, residency=settings_or_fail().residency,
-        )
-    )  # fmt: skip
+            options=options, secret=keys.secret, public_keys=keys.public_keys, shared_key=shared_key,
+            residency=settings_or_fail().residency,
+        )  # fmt: skip
+
+    issued = _administer(added)
     _show_issued(issued, dialect, as_json=as_json)
 
 
@@ -100,6 +113,7 @@ def rotate_key(
     secret: Secret = None,
     secret_file: SecretFile = None,
     public_key: PublicKeys = None,
+    shared_key: SharedKey = None,
     *,
     as_json: Json = False,
 ) -> None:
@@ -113,7 +127,7 @@ def rotate_key(
             dialects.check_keys(dialects.named(found.dialect), keys.kinds)
         return found, integrations.rotate(
             connection, vault, integration_id, by=by, overlap_s=overlap_s, secret=keys.secret,
-            public_keys=keys.public_keys,
+            public_keys=keys.public_keys, shared_key=shared_key,
         )  # fmt: skip
 
     found, issued = _administer(rotated)
@@ -156,13 +170,16 @@ def restore_secret(
     actor: ActActor,
     reason: ActReason,
     secret_file: SecretFile = None,
+    shared_key: SharedKey = None,
     *,
     as_json: Json = False,
 ) -> None:
     """Give a key of a restored ledger the secret that the provider knows it by, on standard input or in a file."""
     by, secret = by_or_fail(actor, reason), _read_secret(secret_file or "-")
     integration_id = _administer(
-        lambda connection, vault: integrations.restore_secret(connection, vault, kid, secret, by=by)
+        lambda connection, vault: integrations.restore_secret(
+            connection, vault, kid, secret, by=by, shared_key=shared_key
+        )
     )
     show(
         {"integration_id": integration_id, "kid": kid},
@@ -381,5 +398,5 @@ def _administer(action: Callable[[Connection[Any], Vault], T]) -> T:
         return on_ledger(lambda connection: action(connection, vault))
     except SecretsKeyError as error:
         fail(str(error))
-    except (IntegrationError, PolicyError) as error:
+    except (BrandError, IntegrationError, PolicyError) as error:
         fail(str(error), FINDING)

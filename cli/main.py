@@ -15,6 +15,7 @@ from cli import (
     bets,
     bi,
     bi_page,
+    brand,
     casino_provider,
     doctor,
     games,
@@ -63,6 +64,7 @@ processes.add_to(app)
 anchors.add_to(app, audit.app)
 migrate.add_to(app)
 doctor.add_to(app)
+app.add_typer(brand.app, name="brand")
 app.add_typer(wallet.app, name="wallet")
 app.add_typer(player.app, name="player")
 app.add_typer(bets.app, name="bets")

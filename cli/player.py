@@ -76,12 +76,13 @@ def show_player(player_id: PlayerId, brand: Brand, *, as_json: Json = False) -> 
         return found, [players.entity(row) for row in connection.execute(players.LOAD, whose)]
 
     found, known = on_ledger(look)
-    if not found and not known:
-        fail(f"{brand} has no player {player_id}", FINDING)
+    if not known:
+        _known_or_fail(brand, player_id)
     settings = settings_or_fail()
     content = {
         "player_id": player_id,
-        "restriction": known[0].restriction if known else None,
+        "region": known[0].region,
+        "restriction": known[0].restriction,
         "wallets": [_wallet(wallet, _open_bets(settings, wallet)) for wallet in found],
     }
     show(content, as_json=as_json, text=_text(content))
@@ -99,6 +100,7 @@ def _restrict(
     as_json: bool,
 ) -> None:
     check_player(player_id)
+    _known_or_fail(brand, player_id)
     outcome = ask(
         brand, region, actor, key,
         lambda cashier, key: cashier.restrict(player_id, restriction, reason, key=key), as_json=as_json,
@@ -108,6 +110,21 @@ def _restrict(
         as_json=as_json,
         text=f"{player_id} is {restriction or 'free'}{again(outcome)}",
     )
+
+
+def _known_or_fail(brand: str, player_id: str) -> None:
+    from ledger.brands import nearest
+    from ledger.store import players
+
+    def known_or_nearest(connection: Connection[Any]) -> tuple[bool, str | None]:
+        if connection.execute(players.LOAD, ([brand], [player_id])).fetchone():
+            return True, None
+        about = {"tenant_id": brand, "player_id": player_id}
+        return False, nearest(player_id, [row[0] for row in connection.execute(players.AROUND, about)])
+
+    known, near = on_ledger(known_or_nearest)
+    if not known:
+        fail(f"{brand} has no player {player_id}{f'; the nearest is {near}' if near else ''}", FINDING)
 
 
 def _open_bets(settings: Settings, wallet: Wallet) -> tuple[Bet, ...]:
@@ -145,7 +162,7 @@ def _wallet(wallet: Wallet, open_bets: tuple[Bet, ...]) -> dict[str, Any]:
 
 
 def _text(content: dict[str, Any]) -> str:
-    lines = [f"{content['player_id']} is {content['restriction'] or 'free'}"]
+    lines = [f"{content['player_id']} of {content['region']} is {content['restriction'] or 'free'}"]
     for wallet in content["wallets"]:
         amounts = ", ".join(f"{name} {wallet[name]}" for name in ("cash", "bonus", "held", "receivable"))
         lines.append(f"{wallet['wallet_id']}: {amounts}")

@@ -32,7 +32,7 @@ def set_rate(
     source: Annotated[str, typer.Option(help="Who says so; it stands in the event of every bet.")],
     actor: ActActor,
     reason: ActReason,
-    base_exponent: Annotated[str, typer.Option(help="Decimals of BASE. Default: the usual ones.")] = "",
+    base_exponent: Annotated[str, typer.Option(help="Decimals of BASE. Default: those of ISO 4217.")] = "",
     as_of: Annotated[str, typer.Option("--as-of", help="When it was right, ISO 8601, UTC. Default: now.")] = "",
     *,
     as_json: Json = False,

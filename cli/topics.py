@@ -21,6 +21,7 @@ def apply(*, as_json: Json = False) -> None:
             names,
             partitions=settings.topic_partitions,
             replication=settings.topic_replication,
+            patience=settings.patience,
         )
     except topics.TopicMismatchError as error:
         fail(str(error), FINDING)

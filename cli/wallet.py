@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from cli.brand import registered_or_fail
 from cli.cashier import (
     Actor,
     Brand,
@@ -21,9 +22,10 @@ from cli.cashier import (
 )
 from cli.database import on_ledger
 from cli.output import FINDING, Json, fail, show, table
+from ledger import currencies
 from ledger.callback import Outcome
 from ledger.cashier import Cashier
-from ledger.core.money import COMMON_EXPONENTS, format_minor
+from ledger.core.money import format_minor
 
 app = typer.Typer(help="Wallets: open, look, pay in, pay out, correct.", no_args_is_help=True)
 
@@ -41,7 +43,7 @@ def open_wallet(
     region: Region,
     exponent: Annotated[
         int | None,
-        typer.Option(help="Decimals of the currency; fixed by the tenant's first wallet. Default: the usual ones."),
+        typer.Option(help="Decimals of the currency; fixed by the tenant's first wallet. Default: those of ISO 4217."),
     ] = None,
     key: Key = None,
     actor: Actor = "operator",
@@ -50,7 +52,8 @@ def open_wallet(
 ) -> None:
     """Open a wallet, empty."""
     _check(player_id, currency)
-    decimals = COMMON_EXPONENTS.get(currency, 2) if exponent is None else exponent
+    decimals = exponent if exponent is not None else _decimals_or_fail(currency)
+    registered_or_fail(brand, region)
     _run(
         brand,
         region,
@@ -205,6 +208,13 @@ def _postings(postings: list[dict[str, object]]) -> str:
         f"{posting['account']} {posting['amount_minor']:+}" + (f" {posting['currency']}" if len(currencies) > 1 else "")
         for posting in postings
     )
+
+
+def _decimals_or_fail(currency: str) -> int:
+    decimals = currencies.decimals(currency)
+    if decimals is None:
+        fail(f"say with --exponent how many decimals {currency} has: the brand's first wallet fixes them for good")
+    return decimals
 
 
 def _check(player_id: str, currency: str) -> None:

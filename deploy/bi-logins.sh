@@ -11,4 +11,5 @@ create role wagerledger_bi_masked_owner nologin;
 grant wagerledger_bi, wagerledger_bi_masked to wagerledger_projector with admin option;
 grant wagerledger_bi_owner, wagerledger_bi_masked_owner to wagerledger_projector;
 grant create on database wagerledger_bi to wagerledger_projector;
+revoke temporary on database wagerledger_bi from public; -- readers make nothing, no function either
 SQL

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 
 import structlog
 import uvicorn
@@ -27,6 +27,7 @@ from gateway.endpoints import ReadWallet, Services, Write, refuse
 from gateway.http_protocol import BoundedHeadProtocol
 from gateway.incoming import Receive, Scope, Send, head_of
 from gateway.keys import KeyRing
+from gateway.listener import connections_within, listen
 from gateway.lookups import Lookups, Unmigrated
 from gateway.provider_calls import ProviderCalls
 from gateway.rate_limit import RateLimit
@@ -40,8 +41,6 @@ from ledger.telemetry import announce, configure_logging, serve_metrics
 log = structlog.get_logger("gateway")
 
 DRAIN_S = 25
-KEEP_ALIVE_S = 75
-BACKLOG = 4096
 
 READINESS_S = 1.0
 
@@ -228,17 +227,12 @@ class _Server(uvicorn.Server):
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT, then answer what was accepted and stop. Gives the exit code."""
     configure_logging(settings, "gateway")
-    listener = socket.create_server(
-        (settings.gateway_host, settings.gateway_port),
-        family=socket.AF_INET6 if ":" in settings.gateway_host else socket.AF_INET,
-        backlog=BACKLOG,
-        reuse_port=settings.gateway_reuse_port,
-    )
+    listener = listen(settings)
     if metrics_url := serve_metrics(settings):
         log.info("metrics served", url=metrics_url)
     config = uvicorn.Config(
         build_app(settings),
-        http=BoundedHeadProtocol,
+        http=partial(BoundedHeadProtocol, max_connections=connections_within(settings.gateway_connections)),  # type: ignore[arg-type]  # called like the class
         loop="uvloop",
         ws="none",
         interface="asgi3",
@@ -246,7 +240,7 @@ def run(settings: Settings) -> int:
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_keep_alive=settings.gateway_keep_alive_s,
         timeout_graceful_shutdown=DRAIN_S,
     )
     server = _Server(config)

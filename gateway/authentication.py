@@ -4,7 +4,6 @@ import time
 from typing import NamedTuple
 
 import structlog
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gateway import signing
 from gateway.errors import Rejected
@@ -70,17 +69,21 @@ class Authenticator:
         found = await self._keys.find_or_read(signature.kid, now)
         integration = found or NOBODY
         key = b"" if head.method in ("GET", "HEAD") else head.headers.get(b"x-idempotency-key", b"")
-        message = signing.signed_bytes(signature.timestamp, head.method.encode(), head.target, key, body)
+        signed = signing.Signed(signature.timestamp, head.method.encode(), head.target, key, body, integration.place)
 
         def proves(one: Integration) -> bool:
-            public_keys = [key for key in one.public_keys(now) if isinstance(key, Ed25519PublicKey)]
-            return signing.verify(signature, message, one.secrets(now), public_keys)
+            return signing.verify(signature, signed, one.secrets(now), one.public_keys(now))
 
         if not proves(integration):
             raise unsigned("wrong" if found else "unknown_kid", "SIGNATURE_INVALID", kid=signature.kid)
         if abs(now - int(signature.timestamp)) > self._window_s:
             raise unsigned("expired", "SIGNATURE_EXPIRED", kid=signature.kid, window_s=self._window_s)
-        return Signer(integration, integration.signer(now, proves, signature.kid))
+        kid = integration.signer(now, proves, signature.kid)
+        proven_by = integration.key(kid)
+        if signature.is_older and (proven_by is None or proven_by.shared):
+            # The same bytes are as good at the other integration that has this key.
+            raise unsigned("reused", "SIGNATURE_REUSED", kid=signature.kid)
+        return Signer(integration, kid)
 
 
 def unsigned(reason: str, code: str, kid: str | None = None, **details: object) -> Rejected:

@@ -1,21 +1,32 @@
 """Where a call comes from, and whether its integration takes calls from there."""
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from hmac import compare_digest
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
 
+import structlog
+
 from gateway.errors import Rejected
 from gateway.incoming import Scope
 from gateway.integration import Integration, Network, networks
 
+log = structlog.get_logger("gateway")
+
 Address = IPv4Address | IPv6Address
+
+_SHOWN = 64
+"""Characters of an address that is none, in the log."""
+
+# A port belongs to the hop, not to the address. An IPv6 address has its port behind brackets, or none.
+_with_port = re.compile(r"([0-9.]+|\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\])(?::[0-9]{1,5})?")
 
 
 class Caller(NamedTuple):
     address: str
-    """As far as the trusted proxies tell it."""
+    """As far as the trusted proxies tell it; where that is no address, what they said."""
     by_proxy: bool
     """The peer is a trusted proxy: what it says about the caller's certificate counts."""
 
@@ -32,8 +43,9 @@ class Callers:
             return Caller(peer, by_proxy=False)
         # Each proxy appends whom it heard; what a stranger wrote before that is worth nothing.
         for hop in reversed(headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")):
-            if not within(hop.strip(), self._proxies):
-                return Caller(hop.strip(), by_proxy=True)
+            address = address_of(hop.strip())
+            if not within(address, self._proxies):
+                return Caller(address, by_proxy=True)
         return Caller(peer, by_proxy=True)
 
     def admit(
@@ -49,11 +61,24 @@ class Callers:
             return
         caller = self.of(scope, headers)
         if allowed and not within(caller.address, allowed):
+            if caller.by_proxy and _parsed(caller.address) is None:
+                log.warning(
+                    "proxy named no address", x_forwarded_for=caller.address[:_SHOWN], proxy=scope["client"][0],
+                    integration=integration.integration_id,
+                )  # fmt: skip
             raise Rejected("CALLER_NOT_ALLOWED")
         if certificate:
             shown = headers.get(b"x-client-certificate-sha256", b"").replace(b":", b"").lower()
             if not caller.by_proxy or not compare_digest(shown, certificate.encode()):
                 raise Rejected("CALLER_NOT_ALLOWED")
+
+
+def address_of(hop: str) -> str:
+    """The address in one hop of X-Forwarded-For, which some proxies write with its port: 203.0.113.7:51234,
+    [2001:db8::7]:51234. What is neither stays as it is, and is within no network.
+    """
+    found = _with_port.fullmatch(hop)
+    return found[1].strip("[]") if found else hop
 
 
 def within(address: str, allowed: tuple[Network, ...]) -> bool:

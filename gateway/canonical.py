@@ -316,7 +316,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "authorize_bet", "/v1/bets/authorize", "Reserve a stake: the bet begins.",
         BetAuthorize, BetAuthorized, _authorize, ("session_id", "bet_id", "round_id"),
         ("INSUFFICIENT_FUNDS", "DUPLICATE", "BET_TOMBSTONED", "SESSION_NOT_FOUND", "SESSION_ENDED", "SESSION_EXPIRED",
-         "WALLET_NOT_FOUND", "AMOUNT_NOT_POSITIVE", *_AMOUNT),
+         "WALLET_NOT_FOUND", "REGION_MISMATCH", "AMOUNT_NOT_POSITIVE", *_AMOUNT),
     ),
     Operation(
         "settle_bet", "/v1/bets/settle", "Pay what a bet won, or nothing: the bet ends.",
@@ -332,8 +332,8 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "start_session", "/v1/sessions", "Let a player into a game, of one's own or of another integration.",
         SessionStart, SessionStarted, _start_session, ("player_id", "game_id", "currency", "mode"),
-        ("WALLET_NOT_FOUND", "GAME_NOT_FOUND", "GAME_DISABLED", "JURISDICTION_NOT_ALLOWED", "CURRENCY_NOT_SUPPORTED",
-         "LAUNCH_NOT_ALLOWED", "LAUNCH_NOT_POSSIBLE"),
+        ("WALLET_NOT_FOUND", "REGION_MISMATCH", "GAME_NOT_FOUND", "GAME_DISABLED", "JURISDICTION_NOT_ALLOWED",
+         "CURRENCY_NOT_SUPPORTED", "LAUNCH_NOT_ALLOWED", "LAUNCH_NOT_POSSIBLE"),
         status=201, prepare=_prepare_session,
     ),
     Operation(

@@ -23,6 +23,7 @@ from gateway.integration import Integration
 from ledger.callback import Balances, Outcome
 from ledger.core.commands import Command, Origin, Policy
 from ledger.core.state import Bet, Session, Settlement
+from ledger.identifiers import is_id
 from ledger.public_keys import PublicKey
 
 log = structlog.get_logger("gateway")
@@ -157,13 +158,24 @@ class Books(Protocol):
 Handle = Callable[[Call, Books], Awaitable[Reply]]
 
 
-def verify_as_our_own(call: Call) -> None:
+def verify_as_our_own(call: Call) -> bytes:
     """X-Signature as our own API has it (see gateway/signing.py), for contracts that have no proof of their own."""
-    now_s = call.received_at / 1_000_000
-    kids = [key.kid for key in call.integration.keys if key.valid_at(now_s)]
-    code = signing.fault(call.headers, call.method, call.target, call.body, kids, call.secrets, call.public_keys, now_s)
-    if code:
-        raise Rejected(code, window_s=signing.WINDOW_S)
+    now_s, integration = call.received_at / 1_000_000, call.integration
+    header = call.headers.get(signing.HEADER.lower().encode())
+    if not header:
+        raise Rejected("SIGNATURE_MISSING")
+    signature = signing.parse(header)
+    key = b"" if call.method == "GET" else call.headers.get(b"x-idempotency-key", b"")
+    if signature is None or (key and not is_id(key.decode("latin-1"))):  # no dot or brace that could be the body's
+        raise Rejected("SIGNATURE_INVALID")
+    asked = signing.Signed(signature.timestamp, call.method.encode(), call.target, key, call.body, integration.place)
+    if not signing.verify(signature, asked, call.secrets, call.public_keys) or not any(
+        key.kid == signature.kid and key.valid_at(now_s) for key in integration.keys
+    ):
+        raise Rejected("SIGNATURE_INVALID")
+    if abs(now_s - int(signature.timestamp)) > signing.WINDOW_S:
+        raise Rejected("SIGNATURE_EXPIRED", window_s=signing.WINDOW_S)
+    return asked.joined if signature.is_older else asked.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +199,13 @@ class Endpoint:
     def is_credit(self, call: Call) -> bool:
         return self.credits(call) if callable(self.credits) else self.credits
 
+    reads: bool = False
+    """Only tells, as each GET does: the proofs of its calls are not remembered."""
+
+    @property
+    def only_tells(self) -> bool:
+        return self.reads or self.method == "GET"
+
 
 @dataclass(frozen=True, slots=True)
 class Option:
@@ -206,8 +225,11 @@ class Dialect:
     title: str
     """For people: whose protocol it is."""
     endpoints: tuple[Endpoint, ...]
-    verify: Callable[[Call], None]
-    """Raises Rejected with SIGNATURE_MISSING, SIGNATURE_INVALID, SIGNATURE_EXPIRED or CALLER_NOT_ALLOWED."""
+    verify: Callable[[Call], bytes]
+    """The bytes that the caller has proven, without anything that could be spelled otherwise under the same proof; the
+    body where the credentials prove nothing of it. Raises Rejected with SIGNATURE_MISSING, SIGNATURE_INVALID,
+    SIGNATURE_EXPIRED or CALLER_NOT_ALLOWED.
+    """
     refuse: Callable[[Call, Rejected], Reply]
     """The provider's word for any code of the catalogue. Total: whatever it does not know is its internal error."""
     keys: tuple[str, ...] = (SECRET,)
@@ -221,6 +243,12 @@ class Dialect:
     """For `as_written` paths: what the unproven credentials say, as option values that select the one integration (an
     operator id, an issuer). None, or an empty mapping: the one integration with the option `as_written=true`.
     """
+    proof_names_operation: bool = False
+    """The proven bytes say by themselves which call they are for, and of which integration. Else the ledger remembers
+    them with their call, and no other one can be made with them.
+    """
+    query_has_credentials: bool = False
+    """Callers prove themselves in the query; else what is no GET has none, for no signature covers it."""
     weak: bool = False
     """The protocol's own authentication does not cover the content: an integration needs `ip_allow` or
     `client_certificate`.

@@ -22,6 +22,12 @@ OPTIONS: Mapping[str, Option] = {
     "client_certificate": Option(
         "SHA-256 of the caller's TLS certificate, as a trusted proxy tells it in X-Client-Certificate-SHA256."
     ),
+    "reused_proofs": Option(
+        "Whether the bytes of one call may come as another one: for a provider whose different calls can be the same "
+        "to the byte. With accept, whoever has one signed call can make others of it: it needs a known place.",
+        default="refuse",
+        choices=("refuse", "accept"),
+    ),
     "as_written": Option(
         "Serve the absolute paths of the provider's contract too, for callers whose credentials name no integration.",
         default="false",
@@ -32,7 +38,10 @@ OPTIONS: Mapping[str, Option] = {
         default="refuse",
         choices=("refuse", "accept"),
     ),
-    "currencies": Option("The currencies it may use, THEIRS:OURS,… Empty: all, by our codes."),
+    "currencies": Option(
+        "The currencies it may use, THEIRS:OURS,… (THEIRS:OURS*1000 where one of theirs is 1000 of ours). Empty: all, "
+        "by our codes."
+    ),
     "currency": Option("The currency where a call names none and the player has several wallets."),
     "wallet_currency": Option("The players' wallets are in this currency, whatever the bets are in."),
     "launch_url": Option("Where a launch sends the player."),
@@ -49,7 +58,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{1,31}")
 _SECRET = re.compile(r"secret|passw|private|credential|api_?key", re.IGNORECASE)
 
 
-def _canonical_elsewhere(_: Call) -> None:
+def _canonical_elsewhere(_: Call) -> bytes:
     raise Rejected("SIGNATURE_INVALID")
 
 
@@ -153,13 +162,17 @@ def _check_values(dialect: Dialect, options: Mapping[str, str]) -> None:
             raise IntegrationError(f"option {name} {own[name]!r} {fault}")
     try:
         policy = in_force(dialect.policy, stated)
-        Integration("", "", "", "", policy, enabled=True, keys=(), options=own).check()
+        checked = Integration("", "", "", "", policy, enabled=True, keys=(), options=own)
+        checked.check()
     except (OptionError, PolicyError) as error:
         raise IntegrationError(str(error)) from error
-    if dialect.weak and not (own.get("ip_allow") or own.get("client_certificate")):
+    if checked.powers and dialect.name == CANONICAL:
+        raise IntegrationError("option currencies: the canonical API counts in our own units, so it takes no factor")
+    unproven = "say" if dialect.weak else "are" if own.get("reused_proofs") == "accept" else ""
+    if unproven and not (own.get("ip_allow") or own.get("client_certificate")):
         raise IntegrationError(
-            f"dialect {dialect.name} does not prove what its calls say, so it serves only callers from a known place: "
-            "give --option ip_allow=… or --option client_certificate=…"
+            f"dialect {dialect.name} does not prove what its calls {unproven}, so it serves only callers from a known "
+            "place: give --option ip_allow=… or --option client_certificate=…"
         )
 
 

@@ -79,7 +79,10 @@ async def serve(
         return
     except Rejected as rejected:
         if isinstance(rejected, Unreadable):
-            facts |= {"field": rejected.details.get("field", "body"), "reason": rejected.details["reason"]}
+            facts |= {
+                "field": rejected.details.get("field", "body"),
+                "reason": rejected.details.get("reason", rejected.code),
+            }
         answered = refusal(head, rejected)
     except Retryable as error:
         answered = refusal(head, Rejected(error.code))
@@ -134,6 +137,8 @@ class Write:
         integration, kid = await services.authenticator.signer_of(head, raw)
         services.callers.admit(scope, head.headers, integration)
         facts["provider_id"] = integration.provider_id
+        if scope["query_string"]:
+            raise Rejected("MALFORMED_REQUEST", reason="a write takes no query")
         facts["idempotency_key"] = key = _idempotency_key(head)
         session_id = _path_id(scope, "session_id") if operation.names_session else None
         body = self._body(head, raw)
@@ -225,8 +230,9 @@ class ReadWallet:
             raise Rejected(
                 "FIELD_INVALID", field="currency", reason="must be 3 to 16 capital letters, digits or _, a letter first"
             )
-        query = wallets.load([(integration.tenant_id, player_id)])
-        of_player = map(wallets.entity, await self._services.lookups.fetch(query.sql, query.params))
+        query = wallets.load_with_region([(integration.tenant_id, player_id)])
+        rows = await self._services.lookups.fetch(query.sql, query.params)
+        of_player = [wallets.entity(row[:-1]) for row in rows if row[-1] == integration.region]
         wallet = next((wallet for wallet in of_player if wallet.currency == currency), None)
         if wallet is None:
             raise Rejected("WALLET_NOT_FOUND", player_id=player_id, currency=currency)

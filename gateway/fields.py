@@ -23,9 +23,10 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from gateway import metrics
-from gateway.errors import Rejected, Unreadable
+from gateway.errors import Unreadable
 from gateway.strict_json import MalformedJsonError, Number, parse_object
-from ledger.core.money import COMMON_EXPONENTS, Amount, format_minor, parse_amount, parse_number
+from ledger.core.money import MAX_DIGITS, Amount, format_minor, parse_amount, parse_number
+from ledger.currencies import decimals
 from ledger.identifiers import CURRENCY, ID, PLAYER_ID, player_id_fault
 
 B = TypeVar("B", bound="Body")
@@ -92,9 +93,9 @@ def _player_id(text: str) -> str:
     return text
 
 
-def _integer(value: object) -> object:
+def _integer(value: object, max_digits: int = MAX_DIGITS) -> object:
     """A whole number by its value: 100.0 and 1E2 are 100."""
-    number = parse_number(value.token) if isinstance(value, Number) else None
+    number = parse_number(value.token, max_digits) if isinstance(value, Number) else None
     if number is None or number[1].scale:
         return value
     return -number[1].unscaled if number[0] else number[1].unscaled
@@ -158,6 +159,10 @@ _NOTHING: tuple[object, ...] = (None, "", [], {})
 """What languages without a type for it write for what is not there."""
 
 
+def _units(value: object) -> object:
+    return _integer(value, 36)
+
+
 _DECIMAL = {
     "description": "A decimal, as a number or as a string; it counts by its value, exactly.",
     "anyOf": [
@@ -176,9 +181,9 @@ PlayerId = Annotated[
     AfterValidator(_player_id),
     Field(description="The operator's own opaque id; never an e-mail address or a phone number."),
 ]
-ProviderCurrency = Annotated[str, Field(pattern=r"^[^\x00-\x20\x7f]{1,32}$")]
-"""A provider's own code of a currency."""
 CurrencyCode = Annotated[str, Field(pattern=CURRENCY, examples=["EUR"])]
+ProviderCurrency = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f:,*/]{1,32}$")]
+"""A provider's code of a currency, such as VND(K): option `currencies` says what it is here."""
 Decimal = Annotated[Amount, PlainValidator(_amount), WithJsonSchema(_DECIMAL)]
 DecimalString = Annotated[Amount, PlainValidator(_amount_string), WithJsonSchema(_DECIMAL["anyOf"][1])]
 DecimalNumber = Annotated[Amount, PlainValidator(_amount_number), WithJsonSchema(_DECIMAL["anyOf"][0])]
@@ -193,6 +198,8 @@ Of the years 2000 to 2199.
 """
 Noted = Annotated[T | None, WrapValidator(_noted)]
 """What only informs, and stands in no money's way: kept where it can be read, else left out and counted."""
+Units = Annotated[int, BeforeValidator(_units), Field(ge=0)]
+"""An amount in a provider's minor units: up to 18 digits on each side of the point that they leave out."""
 Count = Annotated[int, BeforeValidator(_integer), Field(ge=0, le=999_999_999)]
 Reason = Annotated[
     str, Field(pattern=r"^[^\x00-\x1f\x7f@]{1,128}$", description="In the caller's words; no personal data.")
@@ -295,7 +302,7 @@ def scaled(units: int, exponent: int) -> Amount:
     """
     amount = parse_amount(format_minor(units, exponent))
     if amount is None:
-        raise Rejected("FIELD_INVALID", field="amount", reason="must not be negative, and at most 18 digits a side")
+        raise Unreadable("FIELD_INVALID", field="amount", reason="must not be negative, and at most 18 digits a side")
     return amount
 
 
@@ -306,14 +313,17 @@ MINOR_EXPONENTS = rf"(?:{_EXPONENT}(?:,{_EXPONENT})*)?"
 
 @cache
 def minor_exponent(currency: str, listed: str = "") -> int:
-    """Decimals of a provider's own minor units: as `listed` for our currencies ("JPY:0,BTC:8"), else those that the
-    currency commonly has. The wallet's own may be others.
+    """Decimals of a provider's own minor units: as `listed` for our currencies ("JPY:0,BTC:8"), else those of the
+    currency itself. The wallet's own may be others. Raises Rejected CURRENCY_NOT_SUPPORTED where nobody says them.
     """
     for entry in filter(None, listed.split(",")):
-        code, _, decimals = entry.partition(":")
+        code, _, said = entry.partition(":")
         if code.strip() == currency:
-            return int(decimals)
-    return COMMON_EXPONENTS.get(currency, 2)
+            return int(said)
+    places = decimals(currency)
+    if places is None:
+        raise Unreadable("CURRENCY_NOT_SUPPORTED", currency=currency, field="currency", reason="has no known decimals")
+    return places
 
 
 def rescaled(amount_minor: int, exponent: int, to_exponent: int) -> int:

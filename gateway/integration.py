@@ -3,18 +3,22 @@ never changes from request to request is worked out once.
 """
 
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.errors import Rejected
 from gateway.launch import base_url_fault, ttl_fault
+from gateway.signing import Place
 from ledger.core.commands import Policy
+from ledger.currencies import is_real
 from ledger.games import Game
 from ledger.identifiers import is_currency
 from ledger.integrations import CANONICAL, SECRET
@@ -36,6 +40,10 @@ class SigningKey:
     public_key: PublicKey | None
     not_before: float
     not_after: float
+    identity: bytes = b""
+    """Tells one key from another without saying it: the same for the same secret or public key, whatever its kid."""
+    shared: bool = False
+    """Another integration has the same one."""
 
     def valid_at(self, now: float) -> bool:
         return self.not_before <= now < self.not_after
@@ -70,6 +78,13 @@ class Integration:
         found = [key.public_key for key in self.keys if key.public_key and key.valid_at(now)]
         return found or [_nobody_public_key(kind) for kind in self.key_kinds if kind != SECRET]
 
+    @property
+    def place(self) -> Place:
+        return Place(self.tenant_id, self.region, self.provider_id)
+
+    def key(self, kid: str | None) -> SigningKey | None:
+        return next((key for key in self.keys if key.kid == kid), None)
+
     def signer(self, now: float, proves: Callable[["Integration"], bool], named: str = "") -> str | None:
         """The kid of the key that proved a caller who is proven: where there are several, the first that does so alone,
         the `named` one before the others.
@@ -86,10 +101,15 @@ class Integration:
     def currency(self, code: str) -> str:
         """Our code of the provider's. Raises Rejected."""
         listed = self._currencies
-        found = listed.get(code) if listed else code
-        if found is None or not is_currency(found):
+        found = listed.get(code) if listed else Named(code)
+        if found is None or not is_currency(found.ours):
             raise Rejected("CURRENCY_NOT_SUPPORTED", currency=code)
-        return found
+        return found.ours
+
+    @cached_property
+    def powers(self) -> Mapping[str, int]:
+        """Of our currencies that the provider counts in another unit: 3 where its unit is 1000 of ours."""
+        return {named.ours: named.power for named in self._currencies.values() if named.power}
 
     def provider_currency(self, currency: str) -> str:
         """The provider's code of ours; ours where it has none."""
@@ -118,13 +138,18 @@ class Integration:
             raise OptionError("option client_certificate is the SHA-256 of a certificate: 64 hexadecimal digits")
         return digits
 
+    @property
+    def reuses_proofs(self) -> bool:
+        """Option `reused_proofs`: its calls may be made of each other's signed bytes."""
+        return self.option("reused_proofs") == "accept"
+
     @cached_property
-    def _currencies(self) -> Mapping[str, str]:
+    def _currencies(self) -> Mapping[str, "Named"]:
         return currency_pairs(self.option("currencies"))
 
     @cached_property
     def _provider_currencies(self) -> Mapping[str, str]:
-        return {ours: theirs for theirs, ours in reversed([*self._currencies.items()])}
+        return {named.ours: theirs for theirs, named in reversed([*self._currencies.items()])}
 
     @cached_property
     def _games_by_code(self) -> Mapping[str, Game]:
@@ -149,18 +174,56 @@ def networks(text: str) -> tuple[Network, ...]:
         raise OptionError(f"{error}: networks are written 203.0.113.0/24,2001:db8::/32") from error
 
 
-def currency_pairs(text: str) -> dict[str, str]:
-    """THEIRS:OURS,... by their code; a code alone is both. Raises OptionError."""
-    pairs: dict[str, str] = {}
+class Named(NamedTuple):
+    """What a provider's code of a currency is here."""
+
+    ours: str
+    power: int = 0
+    """One of the provider's is 10 to the `power` of ours."""
+
+
+_UNIT = re.compile(r"(?P<ours>[^*/]+)(?:(?P<sign>[*/])1(?P<zeros>0{0,12}))?")
+_SCALES = "k|m|u|µ|μ|n|kilo|mega|milli|mili|micro|nano|sat|sats|satoshi|gwei|wei|1000|1k|000|thousand|thousands"
+
+
+def currency_pairs(text: str) -> dict[str, Named]:
+    """THEIRS:OURS,... by their code; a code alone is both. THEIRS:OURS*1000 where one of theirs is 1000 of ours,
+    THEIRS:OURS/1000 where it is a thousandth. Raises OptionError.
+    """
+    pairs: dict[str, Named] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
-        theirs, colon, ours = part.partition(":")
-        ours = ours if colon else theirs
-        if not theirs or not is_currency(ours) or theirs in pairs:
+        theirs, colon, said = part.partition(":")
+        unit = _UNIT.fullmatch(said if colon else theirs)
+        if not theirs or not unit or not is_currency(unit["ours"]) or theirs in pairs or (unit["sign"] and not colon):
             raise OptionError(
-                f"option currencies: {part!r} is not THEIRS:OURS with a code of ours, each of theirs once"
+                f"option currencies: {part!r} is not THEIRS:OURS with a code of ours, each of theirs once, nor "
+                "THEIRS:OURS*1000 or THEIRS:OURS/1000"
             )
-        pairs[theirs] = ours
+        power = len(unit["zeros"] or "") * (-1 if unit["sign"] == "/" else 1)
+        if fault := _unit_fault(theirs, unit["ours"], stated=unit["sign"] is not None):
+            raise OptionError(f"option currencies: {part!r} {fault}")
+        pairs[theirs] = Named(unit["ours"], power)
+    for ours in {named.ours for named in pairs.values() if named.power}:
+        if len({named.power for named in pairs.values() if named.ours == ours}) > 1:
+            raise OptionError(f"option currencies: balances in {ours} are told in one unit, so it is named in one unit")
     return pairs
+
+
+def _unit_fault(theirs: str, ours: str, *, stated: bool) -> str | None:
+    """What is wrong with taking one of theirs for one, or a power of ten, of ours."""
+    if theirs != ours and is_real(theirs.upper()) and is_real(ours):
+        return "names two currencies: from one to another it takes a rate, see option wallet_currency and `rates set`"
+    if not stated and _is_scaled(theirs, ours):
+        return f"looks like another unit: say how much it is, such as {theirs}:{ours}*1000, or *1 where it is the same"
+    return None
+
+
+def _is_scaled(theirs: str, ours: str) -> bool:
+    """kVND, VND(K), mBTC, BTC_1000 and their like."""
+    plain, code = re.sub(r"[\W_]", "", theirs.lower()), re.escape(re.sub(r"\W", "", ours.lower()))
+    if theirs == ours or plain == code:
+        return False
+    return re.fullmatch(rf"(?:{_SCALES}){code}|{code}(?:{_SCALES})|sats?|satoshis?|g?wei", plain) is not None
 
 
 _NOBODY_SECRET = os.urandom(32)

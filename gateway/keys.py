@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from types import TracebackType
 from typing import Any, Self
@@ -209,10 +209,14 @@ class KeyRing:
         return integration
 
     def _keys(self, rows: Sequence[Row]) -> dict[str, list[SigningKey]]:
+        opened = [(row[1], key) for row in rows if (key := self._opened(row))]
+        owners: dict[bytes, set[str]] = {}
+        for integration_id, key in opened:
+            owners.setdefault(key.identity, set()).add(integration_id)
         keys: dict[str, list[SigningKey]] = {}
-        for row in rows:
-            if key := self._opened(row):
-                keys.setdefault(row[1], []).append(key)
+        for integration_id, key in opened:
+            shared = len(owners[key.identity]) > 1
+            keys.setdefault(integration_id, []).append(replace(key, shared=True) if shared else key)
         return keys
 
     def _opened(self, row: Row) -> SigningKey | None:
@@ -223,8 +227,10 @@ class KeyRing:
             return None
         try:
             if algorithm in SECRETS:
-                return SigningKey(kid, self._vault.open(kid, material), None, *times)
-            return SigningKey(kid, None, public_keys.load(algorithm, material), *times)
+                secret = self._vault.open(kid, material)
+                return SigningKey(kid, secret, None, *times, identity=self._vault.identity(secret))
+            public_key = public_keys.load(algorithm, material)
+            return SigningKey(kid, None, public_key, *times, identity=public_keys.identity(material))
         except (SecretsKeyError, ValueError) as error:
             self._complain(kid, str(error))
             return None

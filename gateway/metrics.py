@@ -27,6 +27,9 @@ CREDITS_UNREADABLE = Counter(
     "Wins, refunds and round ends that could not be read and were asked for again, by operation and field.",
     ("operation", "field"),
 )
+CONNECTIONS_REFUSED = Counter(
+    "wagerledger_connections_refused_total", "Connections closed at once, because as many as allowed were open."
+)
 KEYS_LOADED = Gauge("wagerledger_keys_loaded", "Keys that callbacks may be signed with.")
 
 # Looking a child up costs more than counting does, and there are few of them.

@@ -16,8 +16,9 @@ from ledger.identifiers import CURRENCY, ID, PLAYER_ID
 from schemas.errors import ERRORS
 
 _SIGNED = (
-    "SIGNATURE_MISSING", "SIGNATURE_INVALID", "SIGNATURE_EXPIRED", "INTEGRATION_MISMATCH", "INTEGRATION_DISABLED",
-    "RATE_LIMITED", "FIELD_INVALID", "OVERLOADED", "UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL",
+    "SIGNATURE_MISSING", "SIGNATURE_INVALID", "SIGNATURE_EXPIRED", "SIGNATURE_REUSED", "INTEGRATION_MISMATCH",
+    "INTEGRATION_DISABLED", "RATE_LIMITED", "FIELD_INVALID", "OVERLOADED", "UNAVAILABLE", "DEADLINE_EXCEEDED",
+    "INTERNAL",
 )  # fmt: skip
 _WRITTEN = (
     "IDEMPOTENCY_KEY_MISSING", "IDEMPOTENCY_KEY_INVALID", "IDEMPOTENCY_MISMATCH", "MALFORMED_REQUEST",
@@ -26,9 +27,10 @@ _WRITTEN = (
 
 _INTRODUCTION = """\
 Every request under /v1 is signed:
-`X-Signature: t=<unix seconds>,kid=<key id>,v1=<hex>`, where v1 is HMAC-SHA256 with the secret over the bytes
-`t.METHOD.target.idempotency-key.raw-body`, joined by dots. The target is the path with its query as sent;
-a GET signs an empty key and an empty body. v2 is Ed25519 over the same bytes.
+`X-Signature: t=<unix seconds>,kid=<key id>,v3=<hex>`, where v3 is HMAC-SHA256 with the secret over nine lines:
+`wagerledger`, t, METHOD, target, brand, region, provider, idempotency key, raw body. The target is the path with its
+query as sent; writes take none. A GET signs an empty key and an empty body. v4 is Ed25519 over the same bytes.
+v1 and v2, over `t.METHOD.target.idempotency-key.raw-body` joined by dots, are weaker and still taken.
 The time may be 300 s off unless the operator says otherwise.
 While keys change, one header may carry several signatures.
 

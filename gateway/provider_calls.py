@@ -20,7 +20,9 @@ from gateway.endpoints import Answer, Services, refusal, serve
 from gateway.errors import Rejected, Unreadable, error_headers
 from gateway.incoming import Head, Receive, Scope, Send, read_body
 from gateway.integration import NOBODY, Integration
+from gateway.proof import proof_of
 from gateway.reads import Reads
+from ledger.batch import PROVEN_OTHERWISE
 from ledger.journal import Unavailable
 from schemas.errors import ERRORS
 
@@ -177,8 +179,10 @@ class _Exchange:
     def refuse(self, head: Head, rejected: Rejected) -> Answer:
         if self._call is None or self._target is None:
             return refusal(head, rejected)
+        # Signed for another call, so not for this one: every protocol has a word for that.
+        told = Rejected("SIGNATURE_INVALID") if rejected.code == PROVEN_OTHERWISE else rejected
         try:
-            told = self._repeatable(self._call, self._target, rejected)
+            told = self._repeatable(self._call, self._target, told)
             reply = self._target.dialect.refuse(self._call, told)
         except Exception:  # a word that its author forgot must not end the connection
             log.exception("refusal crashed", operation=self.operation, code=rejected.code)
@@ -249,21 +253,45 @@ class _Exchange:
         services, dialect, endpoint = self._calls.services, target.dialect, target.endpoint
         if endpoint.open:
             return await endpoint.handle(call, cast(Books, ClosedBooks())), False
-        services.callers.admit(self._scope, call.headers, call.integration, weak=dialect.weak)
-        _verify(dialect, call)
+        weak = dialect.weak or call.integration.reuses_proofs
+        services.callers.admit(self._scope, call.headers, call.integration, weak=weak)
+        signed = _verify(dialect, call)
         call = replace(call, kid=_signer(dialect, call))
         services.authenticator.admit(call.integration)
-        books = LedgerBooks(services.journal, self._calls.reads, call, facts)
-        return await endpoint.handle(call, books), books.repeated
+        proof = proof_of(dialect, call, self._path(call), signed)
+        books = LedgerBooks(services.journal, self._calls.reads, call, facts, proof)
+        return await _handled(endpoint, call, books), books.repeated
+
+    def _path(self, call: Call) -> str:
+        """As it was sent, without what only says whose it is: another spelling is another call."""
+        path: str = self._scope["raw_path"].decode("latin-1")
+        return path.removeprefix(f"{MOUNT}{call.integration.integration_id}")
 
 
-def _verify(dialect: Dialect, call: Call) -> None:
+async def _handled(endpoint: Endpoint, call: Call, books: LedgerBooks) -> Reply:
     try:
-        dialect.verify(call)
+        reply = await endpoint.handle(call, books)
+    except Rejected:
+        await books.keep_proof(endpoint)
+        raise
+    await books.keep_proof(endpoint)
+    return reply
+
+
+def _verify(dialect: Dialect, call: Call) -> bytes:
+    try:
+        _check_query(dialect, call)
+        return dialect.verify(call)
     except Rejected as rejected:
         reason = _REASONS.get(rejected.code, "caller")
         count_unsigned(reason, integration=call.integration.integration_id)
         raise
+
+
+def _check_query(dialect: Dialect, call: Call) -> None:
+    """What no signature covers, or one that joins its parts so that a query could pass for another."""
+    if call.query and call.method != "GET" and not dialect.query_has_credentials:
+        raise Rejected("SIGNATURE_INVALID")
 
 
 def _signer(dialect: Dialect, call: Call) -> str | None:

@@ -21,9 +21,11 @@ class Reads:
         self._asked: Asked = []
         self._reader: asyncio.Task[None] | None = None
 
-    async def wallets(self, tenant_id: str, player_id: str) -> list[Wallet]:
-        """All of a player's, by currency. Raises Retryable, as `find` does."""
-        found = await self._ask((Wallet, tenant_id, player_id))
+    async def wallets(self, tenant_id: str, player_id: str, region: str) -> list[Wallet]:
+        """All of a player's, by currency; none where the player is of another region. Raises Retryable, as `find`
+        does.
+        """
+        found = await self._ask((Wallet, tenant_id, player_id, region))
         return sorted(found, key=lambda wallet: wallet.currency)
 
     async def find(self, key: Key) -> Any:
@@ -55,16 +57,20 @@ class Reads:
         found: dict[Key, list[Any]] = {}
         for table, statement in _statements(keys):
             for row in await self._lookups.fetch(statement.sql, statement.params):
-                entity = table.entity(row)
-                # A player's wallets come together, whatever their currency.
-                found.setdefault(entity.key[:3] if table is wallets else entity.key, []).append(entity)
+                if table is wallets:  # a player's come together, whatever their currency
+                    *fields, region = row
+                    wallet = wallets.entity(fields)
+                    found.setdefault((Wallet, wallet.tenant_id, wallet.player_id, region), []).append(wallet)
+                else:
+                    entity = table.entity(row)
+                    found.setdefault(entity.key, []).append(entity)
         return found
 
 
 def _statements(keys: set[Key]) -> Iterable[tuple[Any, Statement]]:
     players = [(str(key[1]), str(key[2])) for key in keys if key[0] is Wallet]
     if players:
-        yield wallets, wallets.load(players)
+        yield wallets, wallets.load_with_region(players)
     yield from entities.load(key for key in keys if key[0] is not Wallet)
 
 

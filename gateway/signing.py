@@ -1,8 +1,11 @@
 """Signatures of callbacks, for those who check them and for those who make them.
 
-`X-Signature: t=<unix seconds>,kid=<key id>,v1=<hex>`. Signed are the bytes `t.METHOD.target.idempotency-key.raw-body`,
-joined by dots; the target is the path with its query as sent. v1 is HMAC-SHA256, v2 is Ed25519. While keys change, one
-header may carry several of each.
+`X-Signature: t=<unix seconds>,kid=<key id>,v3=<hex>`. Signed are nine parts, each but the last on a line of its own:
+the word `wagerledger`, the time, METHOD, the target (the path with its query as sent), brand, region, provider, the
+idempotency key, and the raw body. v3 is HMAC-SHA256, v4 is Ed25519. While keys change, one header may carry several.
+
+Weaker, and still taken: v1 (HMAC-SHA256) and v2 (Ed25519) over `t.METHOD.target.idempotency-key.raw-body`, joined by
+dots, which do not say whose integration is called.
 """
 
 import base64
@@ -10,16 +13,52 @@ import binascii
 import hmac
 import re
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 HEADER = "X-Signature"
-_PART = rb"(?:t=[0-9]{1,12}|kid=[A-Za-z0-9_:.\-]{1,128}|v1=[0-9A-Fa-f]{64}|v2=[0-9A-Fa-f]{128})"
+_PART = rb"(?:t=[0-9]{1,12}|kid=[A-Za-z0-9_:.\-]{1,128}|v[13]=[0-9A-Fa-f]{64}|v[24]=[0-9A-Fa-f]{128})"
 # Four signatures at most: that bounds what an unknown caller can make us compute.
 _HEADER = re.compile(_PART + rb"(?:," + _PART + rb"){2,5}")
+
+
+class Place(NamedTuple):
+    """Whose integration is called."""
+
+    tenant_id: str
+    region: str
+    provider_id: str
+
+
+class Signed(NamedTuple):
+    """What a signature is over."""
+
+    timestamp: bytes
+    """Unix seconds, as sent."""
+    method: bytes
+    target: bytes
+    """Path and query as sent."""
+    idempotency_key: bytes
+    body: bytes
+    place: Place
+
+    @property
+    def message(self) -> bytes:
+        """For v3 and v4. No part but the last can hold a line end, so that none can pass for a piece of another."""
+        place = "\n".join(self.place).encode()
+        return b"\n".join(
+            (b"wagerledger", self.timestamp, self.method, self.target, place, self.idempotency_key, self.body)
+        )
+
+    @property
+    def joined(self) -> bytes:
+        """For v1 and v2. A dot in one part may pass for the end of it, so writes take no query and keys no other
+        signs.
+        """
+        return b".".join((self.timestamp, self.method, self.target, self.idempotency_key, self.body))
 
 
 class Signature(NamedTuple):
@@ -28,8 +67,15 @@ class Signature(NamedTuple):
     timestamp: bytes
     """Unix seconds, as sent."""
     kid: str
-    v1: tuple[bytes, ...]
-    v2: tuple[bytes, ...]
+    v1: tuple[bytes, ...] = ()
+    v2: tuple[bytes, ...] = ()
+    v3: tuple[bytes, ...] = ()
+    v4: tuple[bytes, ...] = ()
+
+    @property
+    def is_older(self) -> bool:
+        """One of them is over bytes that do not say whose integration is called."""
+        return bool(self.v1 or self.v2)
 
 
 def parse(header: bytes) -> Signature | None:
@@ -38,39 +84,47 @@ def parse(header: bytes) -> Signature | None:
     """
     if _HEADER.fullmatch(header) is None:
         return None
-    times, kids, v1, v2 = [], [], [], []
+    times: list[bytes] = []
+    kids: list[str] = []
+    tags: dict[bytes, list[bytes]] = {b"v1": [], b"v2": [], b"v3": [], b"v4": []}
     for part in header.split(b","):
         name, _, value = part.partition(b"=")
-        if name == b"v1":
-            v1.append(bytes.fromhex(value.decode()))
+        if name in tags:
+            tags[name].append(bytes.fromhex(value.decode()))
         elif name == b"t":
             times.append(value)
-        elif name == b"kid":
-            kids.append(value.decode())
         else:
-            v2.append(bytes.fromhex(value.decode()))
+            kids.append(value.decode())
     if len(times) != 1 or len(kids) != 1:
         return None
-    return Signature(times[0], kids[0], tuple(v1), tuple(v2))
+    return Signature(times[0], kids[0], *map(tuple, tags.values()))
 
 
-def signed_bytes(timestamp: bytes, method: bytes, target: bytes, idempotency_key: bytes, body: bytes) -> bytes:
-    return b".".join((timestamp, method, target, idempotency_key, body))
-
-
-def verify(
-    signature: Signature, message: bytes, secrets: Iterable[bytes], public_keys: Iterable[Ed25519PublicKey]
-) -> bool:
+def verify(signature: Signature, signed: Signed, secrets: Iterable[bytes], public_keys: Iterable[object]) -> bool:
     """Whether any of the signatures is by any of the keys. All pairs are always tried, so that time tells nothing."""
     found = False
-    if signature.v1:
+    secrets, public_keys = list(secrets), list(public_keys)
+    if signature.v3 or signature.v4:
+        found |= _is_by_any(signed.message, signature.v3, secrets, signature.v4, public_keys)
+    if signature.is_older:
+        found |= _is_by_any(signed.joined, signature.v1, secrets, signature.v2, public_keys)
+    return found
+
+
+def _is_by_any(
+    message: bytes,
+    hmacs: Iterable[bytes],
+    secrets: Sequence[bytes],
+    signatures: Iterable[bytes],
+    public_keys: Sequence[object],
+) -> bool:
+    found = False
+    for tag in hmacs:
         for secret in secrets:
-            for tag in signature.v1:
-                found |= verify_hmac(secret, message, tag)
-    if signature.v2:
+            found |= verify_hmac(secret, message, tag)
+    for tag in signatures:
         for public_key in public_keys:
-            for tag in signature.v2:
-                found |= verify_ed25519(public_key, message, tag)
+            found |= isinstance(public_key, Ed25519PublicKey) and verify_ed25519(public_key, message, tag)
     return found
 
 
@@ -113,41 +167,21 @@ def sign(
     *,
     idempotency_key: str = "",
     timestamp_s: int | None = None,
+    place: Place | None = None,
 ) -> str:
-    """The X-Signature of a request: v1 by a secret, v2 by a private key. A GET signs an empty key and an empty body."""
+    """The X-Signature of a request: v3 by a secret, v4 by a private key; without `place` the weaker v1 and v2. A GET
+    signs an empty key and an empty body.
+    """
     timestamp = b"%d" % (int(time.time()) if timestamp_s is None else timestamp_s)
-    message = signed_bytes(timestamp, method.encode(), target.encode(), idempotency_key.encode(), body)
+    signed = Signed(
+        timestamp, method.encode(), target.encode(), idempotency_key.encode(), body, place or Place("", "", "")
+    )
+    message = signed.message if place else signed.joined
+    head = f"t={timestamp.decode()},kid={kid}"
     if isinstance(key, str):
-        return f"t={timestamp.decode()},kid={kid},v1={hmac.digest(key.encode(), message, 'sha256').hex()}"
-    return f"t={timestamp.decode()},kid={kid},v2={key.sign(message).hex()}"
+        return f"{head},{'v3' if place else 'v1'}={hmac.digest(key.encode(), message, 'sha256').hex()}"
+    return f"{head},{'v4' if place else 'v2'}={key.sign(message).hex()}"
 
 
 WINDOW_S = 300
 """How far the time of a dialect's X-Signature may be from ours."""
-
-
-def fault(
-    headers: Mapping[bytes, bytes],
-    method: str,
-    target: bytes,
-    body: bytes,
-    kids: Collection[str],
-    secrets: Iterable[bytes],
-    public_keys: Iterable[object],
-    now_s: float,
-) -> str | None:
-    """Why a request does not carry X-Signature by one of these keys and names, as a code of the catalogue; None where
-    it does. `headers` are by lower-case name.
-    """
-    header = headers.get(HEADER.lower().encode())
-    if not header:
-        return "SIGNATURE_MISSING"
-    signature = parse(header)
-    if signature is None:
-        return "SIGNATURE_INVALID"
-    key = b"" if method == "GET" else headers.get(b"x-idempotency-key", b"")
-    message = signed_bytes(signature.timestamp, method.encode(), target, key, body)
-    ed25519 = [public for public in public_keys if isinstance(public, Ed25519PublicKey)]
-    if not verify(signature, message, secrets, ed25519) or signature.kid not in kids:
-        return "SIGNATURE_INVALID"
-    return "SIGNATURE_EXPIRED" if abs(now_s - int(signature.timestamp)) > WINDOW_S else None

@@ -5,7 +5,7 @@ clock is `now`.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ledger.callback import Balances, Callback, Outcome
+from ledger.callback import Balances, Callback, Outcome, Proof
 from ledger.core.commands import CURRENT, REFUSE, Command, Policy, RollbackBet
 from ledger.core.decide import decide
 from ledger.core.decision import Accepted, Decision, Refusal
@@ -20,6 +20,8 @@ from schemas.forms import Form
 
 MISMATCH = "IDEMPOTENCY_MISMATCH"
 PARTLY_KNOWN = "BATCH_PARTLY_KNOWN"
+FOREIGN = "REGION_MISMATCH"
+PROVEN_OTHERWISE = "SIGNATURE_REUSED"
 
 
 class NotLocked(Exception):  # noqa: N818  # not an error: the callback is decided in a later batch
@@ -28,8 +30,8 @@ class NotLocked(Exception):  # noqa: N818  # not an error: the callback is decid
 
 @dataclass
 class Batch:
-    """`loaded`, `loaded_heads` and `remembered` are as the database has them, read when `locked` was; the rest is what
-    the batch adds.
+    """`loaded`, `loaded_heads`, `remembered` and `proven` are as the database has them, read when `locked` was; the
+    rest is what the batch adds.
     """
 
     locked: Collection[StreamKey]
@@ -39,11 +41,14 @@ class Batch:
     now: int
     forms: Mapping[str, Form] = field(default_factory=dict)
     """Other forms of event types that are written too, by the type in the log."""
+    proven: dict[bytes, Proof] = field(default_factory=dict)
+    """Which call a proof belongs to, by its digest."""
     state: State = field(init=False)
     heads: dict[StreamKey, Head] = field(default_factory=dict)
     events: list[Recorded] = field(default_factory=list)
     commands: list[Decided] = field(default_factory=list)
     refusals: list[Decided] = field(default_factory=list)
+    proofs: list[Proof] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.state = State(self.loaded)
@@ -55,7 +60,16 @@ class Batch:
         Raises NotLocked, with nothing kept, where the callback goes to a stream that is not locked, or undoes a bet
         that this batch made: the wins beside that one have not been loaded.
         """
+        outcomes = self._decide(callback)
+        if (proof := callback.proof) and proof.digest not in self.proven:
+            self.proven[proof.digest] = proof
+            self.proofs.append(proof)
+        return outcomes
+
+    def _decide(self, callback: Callback) -> tuple[Outcome, ...]:
         trial = _Trial(self, callback)
+        if (proof := callback.proof) and self.proven.get(proof.digest, proof) != proof:
+            return trial.refuse_proof()
         if callback.policy.partial_duplicate == REFUSE and (partly := trial.refuse_partly_known()):
             return (partly,)
         for command in callback.commands:
@@ -118,6 +132,15 @@ class _Trial:
         refusal = Refusal(PARTLY_KNOWN, {"idempotency_key": command.origin.idempotency_key})
         return self._judge(command, fingerprint(command), stream, refusal)
 
+    def refuse_proof(self) -> tuple[Outcome, ...]:
+        """A no to the whole callback, whose signed bytes prove another call. Recorded like every refusal."""
+        for command in self.callback.commands:
+            stream = stream_of(command, self._owner)
+            if stream not in self.batch.locked:
+                raise NotLocked(stream)
+            return (self._judge(command, fingerprint(command), stream, Refusal(PROVEN_OTHERWISE, {})),)
+        return ()
+
     def _owner(self, key: Key) -> Owner | None:
         return owner_of(self.state.get(key))
 
@@ -145,6 +168,8 @@ class _Trial:
         # A refusal takes back what the callback did so far: it tells the balances without that.
         state = self.state if isinstance(decision, Accepted) else self.batch.state
         currency = _moved_currency(decision) or _wallet_currency(self.state, command)
+        if isinstance(decision, Refusal) and decision.code == FOREIGN:  # whose balances are not its caller's to hear
+            currency = None
         outcome = self._answered(Outcome.of(command, decision, self._balances(state, stream, currency)))
         decided = self._decided(command, asked, stream, versions, outcome)
         entry = Remembered(asked, outcome)

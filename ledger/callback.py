@@ -28,6 +28,13 @@ class Balances(NamedTuple):
         """What a bet may stake."""
         return self.cash_minor + self.bonus_minor
 
+    def times_ten_to(self, power: int) -> "Balances":
+        """The same told in a unit that is 10 to the `power` of the currency."""
+        exponent = self.exponent + power
+        currency, _, *accounts = self
+        scale = 10 ** max(-exponent, 0)
+        return Balances(currency, max(exponent, 0), *(minor * scale for minor in accounts))
+
     @classmethod
     def of(cls, wallet: Wallet) -> "Balances":
         return cls(
@@ -112,14 +119,32 @@ class Outcome:
         )
 
 
+class Proof(NamedTuple):
+    """Signed bytes that do not say which call they prove, and the call that they came with: they prove no other one."""
+
+    digest: bytes
+    """16 bytes, of what was signed and with which key."""
+    scope: str
+    """The integration that was called."""
+    operation: str
+    """Method and path."""
+
+
 @value()
 class Callback:
-    """One or more commands, in order, that become true together or not at all.
+    """Commands, in order, that become true together or not at all. Without any, only the proof is remembered.
 
     `render` makes the exact answer of a command's outcome at the moment of the decision; it is stored under the
-    command's key and told to every repeat.
+    command's key and told to every repeat. `proof` is remembered whatever the callback comes to, and lets it come to
+    nothing where it was that of another call.
     """
 
     commands: tuple[Command, ...]
     policy: Policy = Policy()
     render: Callable[[Outcome], bytes] | None = None
+    proof: Proof | None = None
+
+    @property
+    def kind(self) -> str:
+        """Of its first command, for logs."""
+        return self.commands[0].kind if self.commands else "proof"

@@ -13,12 +13,22 @@ _currency = re.compile(CURRENCY.removesuffix("$"))
 # National or international, bare or grouped. A shorter bare number is somebody's account number.
 _phone = re.compile(r"(?:\+|00)?[0-9]+(?:[.\-][0-9]+)+|(?:\+|0)[0-9]+|[0-9]{10,15}")
 
+NAME_FORM = "must not begin with -, which a command line takes for an option"
 FORM = "must be 1 to 128 of the characters A-Z a-z 0-9 _ : . -"
 PLAYER_FORM = f"{FORM} |"
 
 
 def is_id(text: str) -> bool:
     return _id.fullmatch(text) is not None
+
+
+def name_fault(text: str) -> str | None:
+    """Why `text` cannot name a brand, a region or a provider, or None when it can. Operators choose these and type them
+    as arguments; ids that providers choose may begin as they like.
+    """
+    if not is_id(text):
+        return FORM
+    return NAME_FORM if text.startswith("-") else None
 
 
 def is_currency(text: str) -> bool:

@@ -2,6 +2,7 @@
 gateway sees a change within seconds.
 """
 
+import hmac
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,11 +14,11 @@ from psycopg.types.json import Json
 from ledger import acts, policies, public_keys
 from ledger.acts import By
 from ledger.core.commands import Policy
-from ledger.identifiers import FORM, is_id
+from ledger.identifiers import name_fault
 from ledger.policies import PolicyError, Value
 from ledger.public_keys import PublicKeyError
 from ledger.residency import ANYWHERE, ForeignRegionError, Residency
-from ledger.secrets import Vault
+from ledger.secrets import SecretsKeyError, Vault
 from ledger.store import integrations as store
 
 HMAC_SHA256, SECRET = "hmac-sha256", "secret"
@@ -116,14 +117,16 @@ def add(
     options: Mapping[str, str] = {},
     secret: str | None = None,
     public_keys: Sequence[bytes] = (),
+    shared_key: str | None = None,
     residency: Residency = ANYWHERE,
 ) -> Issued:
     """Open an integration with its first keys: the given ones, or a secret of ours. `options` named policy.<name> are
-    where it differs from its dialect's policy. Raises IntegrationError, ActError.
+    where it differs from its dialect's policy. `shared_key`: why a key may be one that another integration has, or had.
+    Raises IntegrationError, ActError.
     """
     for name, value in (("brand", tenant_id), ("region", region), ("provider", provider_id)):
-        if not is_id(value):
-            raise IntegrationError(f"{name} {value!r} {FORM}")
+        if fault := name_fault(value):
+            raise IntegrationError(f"{name} {value!r} {fault}")
     _check(residency, region)
     integration_id = f"{tenant_id}/{region}/{provider_id}"
     own, policy = split(options)
@@ -131,7 +134,9 @@ def add(
     with connection.transaction():
         if connection.execute(store.INSERT, row).rowcount == 0:
             raise IntegrationError(f"integration {integration_id} exists already: rotate its key instead")
-        issued = _issue(connection, vault, integration_id, NewKeys(secret, public_keys))
+        keys = NewKeys(secret, public_keys)
+        by = _shared(connection, vault, integration_id, keys, by, shared_key)
+        issued = _issue(connection, vault, integration_id, keys)
         acts.record_integration(connection, by, "integration.added", integration_id)
         return issued
 
@@ -145,13 +150,16 @@ def rotate(
     overlap_s: float,
     secret: str | None = None,
     public_keys: Sequence[bytes] = (),
+    shared_key: str | None = None,
 ) -> Issued:
-    """Add keys; all older ones, of whatever kind, end `overlap_s` seconds from now. Raises IntegrationError,
-    ActError.
+    """Add keys; all older ones, of whatever kind, end `overlap_s` seconds from now. `shared_key` as in `add`. Raises
+    IntegrationError, ActError.
     """
     with connection.transaction():
+        keys = NewKeys(secret, public_keys)
+        by = _shared(connection, vault, integration_id, keys, by, shared_key)
         try:
-            issued = _issue(connection, vault, integration_id, NewKeys(secret, public_keys))
+            issued = _issue(connection, vault, integration_id, keys)
         except psycopg.errors.ForeignKeyViolation as error:
             raise _unknown(integration_id) from error
         connection.execute(store.EXPIRE_OLDER_KEYS, (overlap_s, integration_id, list(issued.kids), overlap_s))
@@ -159,11 +167,15 @@ def rotate(
         return issued
 
 
-def restore_secret(connection: psycopg.Connection, vault: Vault, kid: str, secret: str, *, by: By) -> str:
+def restore_secret(
+    connection: psycopg.Connection, vault: Vault, kid: str, secret: str, *, by: By, shared_key: str | None = None
+) -> str:
     """Give a key that came out of an archive, and so without its secret, that secret again. Gives its integration's id.
-    Raises IntegrationError, ActError.
+    `shared_key` as in `add`. Raises IntegrationError, ActError.
     """
     with connection.transaction():
+        owner = connection.execute(store.INTEGRATION_OF_KEY, (kid,)).fetchone()
+        by = _shared(connection, vault, owner[0] if owner else "", NewKeys(secret), by, shared_key)
         row = connection.execute(store.FILL_KEY, (vault.seal(kid, _checked(secret).encode()), kid)).fetchone()
         if row is None:
             raise IntegrationError(
@@ -240,6 +252,47 @@ def _check(residency: Residency, region: str) -> None:
         residency.check(region)
     except ForeignRegionError as error:
         raise IntegrationError(str(error)) from error
+
+
+def _shared(
+    connection: psycopg.Connection, vault: Vault, integration_id: str, keys: NewKeys, by: By, why: str | None
+) -> By:
+    """Who adds `keys`, with their word for it where another integration has one of them. Raises IntegrationError: what
+    one of the two signs would often be as good at the other.
+    """
+    connection.execute(store.ONE_AT_A_TIME)
+    others = _owners(connection, vault, integration_id, keys)
+    if not others:
+        return by
+    names = ", ".join(sorted(others))
+    if not why or not why.strip():
+        raise IntegrationError(
+            f"{names} has this key, and calls that it signs could pass at both: take another key, or say why it is "
+            "shared (--shared-key)"
+        )
+    return by._replace(reason=f"{by.reason} [key shared with {names}: {why.strip()}]")
+
+
+def _owners(connection: psycopg.Connection, vault: Vault, integration_id: str, keys: NewKeys) -> set[str]:
+    """The other integrations that have one of `keys`, or had it. Secrets are compared by what tells nothing of them."""
+    materials = keys.materials()
+    wanted = vault.identity(_checked(keys.secret).encode()) if keys.secret is not None else None
+    found = set()
+    for owner, kid, algorithm, material in connection.execute(store.KEYS_OF_OTHERS, (integration_id,)):
+        if algorithm not in SECRETS:
+            same = (algorithm, material) in materials
+        else:
+            same = wanted is not None and _is(vault, kid, material, wanted)
+        if same:
+            found.add(owner)
+    return found
+
+
+def _is(vault: Vault, kid: str, sealed: bytes, identity: bytes) -> bool:
+    try:
+        return hmac.compare_digest(vault.identity(vault.open(kid, sealed)), identity)
+    except SecretsKeyError:  # sealed with a key that is gone: it proves nobody
+        return False
 
 
 def _issue(connection: psycopg.Connection, vault: Vault, integration_id: str, keys: NewKeys) -> Issued:

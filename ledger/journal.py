@@ -6,7 +6,6 @@ Here is who waits, who writes, and what is told when it fails; what one transact
 import asyncio
 import time
 from collections import Counter as Tally
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -16,8 +15,10 @@ import psycopg
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
-from ledger.callback import Callback, Outcome
+from ledger.callback import Callback, Outcome, Proof
 from ledger.directory import Directory
+from ledger.fair_queue import FairQueue
+from ledger.recording import StreamKey
 from ledger.roundtrip import Connection
 from ledger.settings import Settings
 from ledger.transaction import Answer, commit
@@ -59,7 +60,9 @@ class Retryable(TransientError):  # noqa: N818  # it says what to do, not what i
 
 
 class Overloaded(Retryable):
-    """More callbacks wait than `journal_queue` allows."""
+    """More callbacks wait than `journal_queue` allows, or more of this one's integration than
+    `journal_queue_per_integration` does.
+    """
 
     code = "OVERLOADED"
 
@@ -84,6 +87,13 @@ class _Waiting:
     answer: asyncio.Future[tuple[Outcome, ...]]
     since: float
 
+    @property
+    def integration_id(self) -> str | None:
+        """Whose callback it is; None is the operator's own."""
+        if not self.callback.commands:
+            return self.callback.proof and self.callback.proof.scope
+        return self.callback.commands[0].origin.integration_id
+
     def tell(self, answer: Answer) -> None:
         """A caller that has given up, or was told already, hears nothing."""
         if self.answer.done():
@@ -96,9 +106,9 @@ class _Waiting:
 
 @dataclass
 class _Writer:
-    """One database connection and the callbacks that wait for it."""
+    """One database connection and the callbacks that wait for it: every integration has its share of each batch."""
 
-    waiting: deque[_Waiting] = field(default_factory=deque)
+    waiting: FairQueue[_Waiting] = field(default_factory=FairQueue)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     connection: Connection | None = None
     task: asyncio.Task[None] | None = None
@@ -132,6 +142,11 @@ class Journal:
         for writer in self._writers:
             await self._disconnect(writer)
 
+    @property
+    def waiting(self) -> int:
+        """How many callbacks wait for a writer."""
+        return self._waiting
+
     async def submit(self, callback: Callback) -> tuple[Outcome, ...]:
         """Decide and commit `callback`. Returns when it is durable.
 
@@ -143,16 +158,24 @@ class Journal:
         if self._waiting >= self._settings.journal_queue or self._closing:
             raise Overloaded
         waiting = _Waiting(callback, asyncio.get_running_loop().create_future(), time.monotonic())
+        if self._waiting_of(waiting.integration_id) >= self._settings.journal_queue_per_integration:
+            raise Overloaded
         self._enqueue(waiting)
         return await waiting.answer
 
+    def _waiting_of(self, integration_id: str | None) -> int:
+        return sum(writer.waiting.of(integration_id) for writer in self._writers)
+
     def _enqueue(self, waiting: _Waiting) -> None:
         # A player's commands go to one writer, so that two writers of this process rarely want the same lock.
-        stream = self._directory.stream_of(waiting.callback.commands[0])
-        writer = self._writers[hash(stream) % len(self._writers)]
-        writer.waiting.append(waiting)
+        writer = self._writers[hash(self._place(waiting.callback)) % len(self._writers)]
+        writer.waiting.append(waiting.integration_id, waiting)
         self._waiting += 1
         writer.wake.set()
+
+    def _place(self, callback: Callback) -> StreamKey | Proof | None:
+        """Whose locks it waits for first."""
+        return self._directory.stream_of(callback.commands[0]) if callback.commands else callback.proof
 
     async def _write(self, writer: _Writer) -> None:
         while True:
@@ -168,7 +191,9 @@ class Journal:
                 await self._commit(writer, batch)
 
     def _take(self, writer: _Writer) -> list[_Waiting]:
-        """Whatever waits, up to a batch. No timer: while one batch commits, the next one gathers."""
+        """Whatever waits, up to a batch, in turn by integration. No timer: while one batch commits, the next one
+        gathers.
+        """
         oldest = time.monotonic() - self._deadline_s
         batch: list[_Waiting] = []
         while writer.waiting and len(batch) < self._settings.journal_batch:
@@ -196,17 +221,17 @@ class Journal:
     async def _commit_one_by_one(self, writer: _Writer, batch: list[_Waiting]) -> None:
         blocked = set()
         for waiting in batch:
-            stream = self._directory.stream_of(waiting.callback.commands[0])
-            if stream in blocked:  # it would wait for the same lock, and the others behind it
+            place = self._place(waiting.callback)
+            if place in blocked:  # it would wait for the same lock, and the others behind it
                 waiting.tell(Unavailable())
                 continue
             try:
                 await self._attempt(writer, [waiting], alone=True)
             except Retryable as error:
-                blocked.add(stream)
+                blocked.add(place)
                 waiting.tell(error)
             except _TransactionFailedError as error:
-                log.exception("callback failed", command=waiting.callback.commands[0].kind)
+                log.exception("callback failed", command=waiting.callback.kind)
                 cause = error.__cause__
                 waiting.tell(cause if isinstance(cause, Exception) else error)
             if writer.connection is None:  # gone meanwhile: the others would only wait for it one after the other
@@ -259,7 +284,8 @@ class Journal:
         for (kind, code), count in tally.items():
             DECISIONS.labels(kind, code).inc(count)
         # To this writer whoever it is for: during a drain another one may have left already.
-        writer.waiting.extendleft(reversed(again))
+        for waiting in reversed(again):
+            writer.waiting.put_back(waiting.integration_id, waiting)
         self._waiting += len(again)
 
     async def _connect(self, writer: _Writer) -> Connection:

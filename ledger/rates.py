@@ -11,11 +11,11 @@ from fractions import Fraction
 import psycopg
 from psycopg.errors import CheckViolation, UniqueViolation
 
-from ledger import acts, locks
+from ledger import acts, currencies, locks
 from ledger.acts import Act, By
-from ledger.core.money import COMMON_EXPONENTS, MAX_EXPONENT
+from ledger.core.money import MAX_EXPONENT
 from ledger.core.state import Rate
-from ledger.identifiers import FORM, is_currency, is_id
+from ledger.identifiers import is_currency, name_fault
 from ledger.recording import to_us
 from ledger.store import rates as store
 
@@ -44,8 +44,8 @@ def parse_rate(text: str) -> Fraction:
 
 def parse(tenant_id: str, fields: Mapping[str, str], now: datetime) -> Rate:
     """One rate from texts: base, quote, rate, base_exponent, source, as_of (default: now). Raises RateError."""
-    if not is_id(tenant_id):
-        raise RateError(f"brand {tenant_id!r} {FORM}")
+    if fault := name_fault(tenant_id):
+        raise RateError(f"brand {tenant_id!r} {fault}")
     base, quote, source = fields["base"], fields["quote"], fields["source"]
     for name, code in (("base", base), ("quote", quote)):
         if not is_currency(code):
@@ -56,7 +56,9 @@ def parse(tenant_id: str, fields: Mapping[str, str], now: datetime) -> Rate:
         raise RateError(f"source {source!r} must be 1 to 128 printable characters")
     rate = parse_rate(fields["rate"])
     as_of = _time(fields["as_of"], now) if fields.get("as_of") else now
-    exponent = _exponent(fields.get("base_exponent") or str(COMMON_EXPONENTS.get(base, 2)))
+    exponent = _exponent(fields["base_exponent"]) if fields.get("base_exponent") else currencies.decimals(base)
+    if exponent is None:
+        raise RateError(f"how many decimals {base} has must be said: give base_exponent, 0 to {MAX_EXPONENT}")
     return Rate(tenant_id, base, quote, rate.numerator, rate.denominator, exponent, source, to_us(as_of))
 
 

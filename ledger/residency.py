@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from ledger.identifiers import FORM, is_id
+from ledger.identifiers import name_fault
 
 
 class ForeignRegionError(ValueError):
@@ -21,8 +21,9 @@ class Residency:
     def parse(cls, text: str) -> Self:
         """Regions separated by commas. Raises ValueError for one that none can have."""
         regions = frozenset(filter(None, map(str.strip, text.split(","))))
-        if bad := sorted(region for region in regions if not is_id(region)):
-            raise ValueError(f"region {bad[0]!r} {FORM}")
+        for region in sorted(regions):
+            if fault := name_fault(region):
+                raise ValueError(f"region {region!r} {fault}")
         if text.strip() and not regions:  # to read it as "every region" would open what somebody meant to close
             raise ValueError(f"{text!r} names no region; leave it empty to hold every region")
         return cls(regions)

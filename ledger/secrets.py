@@ -4,6 +4,7 @@ key.
 
 import base64
 import binascii
+import hmac
 import os
 
 from cryptography.exceptions import InvalidTag
@@ -36,11 +37,16 @@ class Vault:
         if len(key) != 32:
             raise SecretsKeyError(f"WAGERLEDGER_SECRETS_KEY holds {len(key)} bytes: it must be 32, in base64")
         self._cipher = AESGCM(key)
+        self._identity_key = hmac.digest(key, b"wagerledger: which secret is it", "sha256")
 
     def seal(self, kid: str, secret: bytes) -> bytes:
         """Nonce and ciphertext of `secret`, readable only under this `kid`."""
         nonce = os.urandom(NONCE_BYTES)
         return nonce + self._cipher.encrypt(nonce, secret, kid.encode())
+
+    def identity(self, secret: bytes) -> bytes:
+        """Tells a secret from others without saying it: who has no WAGERLEDGER_SECRETS_KEY cannot try secrets by it."""
+        return hmac.digest(self._identity_key, secret, "sha256")
 
     def open(self, kid: str, sealed: bytes) -> bytes:
         """The secret. Raises SecretsKeyError when it was sealed with another key, for another kid, or was changed."""

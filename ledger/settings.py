@@ -54,6 +54,16 @@ class Settings(BaseSettings):
         False,
         description="Let several gateways of this machine share the port; the kernel spreads connections over them.",
     )
+    gateway_connections: PositiveInt = Field(
+        4096,
+        description="Most connections of one gateway process, fewer where it may not open as many files; one more is "
+        "closed at once.",
+    )
+    gateway_keep_alive_s: PositiveInt = Field(
+        75,
+        description="Seconds until an idle connection is closed. A balancer before the gateway must give idle "
+        "connections up sooner.",
+    )
     gateway_public_url: str = Field(
         "", description="Where providers reach the gateway, such as https://wallet.example. Default: host and port."
     )
@@ -77,6 +87,9 @@ class Settings(BaseSettings):
     )
     journal_batch: PositiveInt = Field(128, description="Most callbacks of one database transaction.")
     journal_queue: PositiveInt = Field(4096, description="Most callbacks that wait; past it the answer is 503.")
+    journal_queue_per_integration: PositiveInt = Field(
+        2048, description="Most callbacks of one integration that wait; past it the answer is 503."
+    )
     journal_deadline_ms: PositiveInt = Field(5000, description="Longest that a callback waits for its commit.")
 
     dual_write: str = Field(

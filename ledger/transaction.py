@@ -5,19 +5,19 @@ events, state, outcomes; (4) commit.
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import structlog
 
 from ledger import locks
 from ledger.batch import Batch, NotLocked
-from ledger.callback import Callback, Outcome
+from ledger.callback import Callback, Outcome, Proof
 from ledger.core.commands import Command
 from ledger.core.state import State
 from ledger.directory import Directory
 from ledger.recording import NO_FORMS, PLAYER, StreamKey
 from ledger.roundtrip import Connection
-from ledger.store import arrays, commands, entities, event_log, players, streams, wallets
+from ledger.store import arrays, commands, entities, event_log, players, proofs, streams, wallets
 from ledger.store.statement import Statement
 from schemas.forms import Form
 
@@ -52,7 +52,8 @@ async def commit(
     pairs = [(command, directory.stream_of(command)) for callback in callbacks for command in callback.commands]
     if lock_timeout_ms is not None:
         await connection.run([Statement(locks.SET_TIMEOUT, (str(lock_timeout_ms),))])
-    batch = await _load(connection, pairs, forms)
+    proven = {callback.proof.digest for callback in callbacks if callback.proof}
+    batch = await _load(connection, pairs, proven, forms)
     answers = tuple([_decide(batch, directory, callback) for callback in callbacks])
     directory.learn(batch.loaded.entities.values())
     if changes := list(writes(batch)):
@@ -73,24 +74,34 @@ async def _look_up(connection: Connection, directory: Directory, callbacks: Iter
         directory.learn(map(table.entity, rows))
 
 
-async def _load(connection: Connection, pairs: Sequence[tuple[Command, StreamKey]], forms: Mapping[str, Form]) -> Batch:
-    """Take the locks of all commands and read what they are decided on, as it is once the locks are held."""
+async def _load(
+    connection: Connection,
+    pairs: Sequence[tuple[Command, StreamKey]],
+    proven: Collection[bytes],
+    forms: Mapping[str, Form],
+) -> Batch:
+    """Take the locks of all commands and proofs, and read what they are decided on, as it is once the locks are
+    held.
+    """
     stream_keys = {stream for _, stream in pairs}
     known = [(tenant_id, stream_id) for tenant_id, stream_type, stream_id in stream_keys if stream_type == PLAYER]
     tables = entities.load({key for command, _ in pairs for key in command.needs})
     if known:
         tables += (wallets, wallets.load(known)), (players, players.load(known))
-    lock_keys = sorted({key for command, stream in pairs for key in locks.lock_keys(command, stream)})
+    of_commands = {key for command, stream in pairs for key in locks.lock_keys(command, stream)}
+    lock_keys = sorted(of_commands.union(map(locks.proof_lock, proven)))
     statements = [
         Statement(locks.TAKE, (arrays.Int8(lock_keys),)),
         streams.load(stream_keys),
         commands.load({commands.key_of(command) for command, _ in pairs}),
         *(statement for _, statement in tables),
+        *([proofs.load(proven)] if proven else ()),
     ]
     ((_, nothing_written),), heads, repeated, *loaded = await connection.run(statements)
     assert nothing_written, (
         "locks must come before the first write: only so is (xid, position) the order of every stream"
     )
+    known_proofs = map(Proof._make, loaded.pop()) if proven else ()
     state = State()
     for (table, _), rows in zip(tables, loaded, strict=True):
         state.put(*map(table.entity, rows))
@@ -101,6 +112,7 @@ async def _load(connection: Connection, pairs: Sequence[tuple[Command, StreamKey
         remembered=dict(map(commands.remembered, repeated)),
         now=time.time_ns() // 1000,
         forms=forms,
+        proven={proof.digest: proof for proof in known_proofs},
     )
 
 
@@ -112,7 +124,7 @@ def _decide(batch: Batch, directory: Directory, callback: Callback) -> Answer | 
         directory.forget(key for command in callback.commands for key in command.needs)
         return None
     except Exception as error:
-        log.exception("decision failed", command=callback.commands[0].kind)
+        log.exception("decision failed", command=callback.kind)
         return error
 
 
@@ -126,3 +138,5 @@ def writes(batch: Batch) -> Iterable[Statement]:
         yield commands.insert(batch.commands)
     if batch.refusals:
         yield commands.insert_refusals(batch.refusals)
+    if batch.proofs:
+        yield proofs.insert(batch.proofs)

@@ -17,6 +17,7 @@ from ledger.recording import StreamKey
 from outbox_relay import refusals
 from outbox_relay.position import Cursor, Epoch
 from outbox_relay.refusals import Refusal
+from patience import Trouble
 
 XID8_OID = 5069
 
@@ -74,6 +75,10 @@ order by e.xid desc, e.position desc limit 1
 XMAX = "select pg_snapshot_xmax(pg_current_snapshot())"
 XMIN_REACHED = "select pg_snapshot_xmin(pg_current_snapshot()) >= %s::xid8"
 HORIZON_TIMEOUT_S = 60.0
+
+
+class HorizonHeldError(Trouble):
+    """A writing transaction stays open, so that what was committed after it cannot be read. It was waited for."""
 
 
 class Row(NamedTuple):
@@ -190,13 +195,15 @@ class EventLog:
     def wait_for_horizon(self) -> None:
         """Wait until every transaction that runs now has ended, so that all that is committed can be read.
 
-        Raises TimeoutError after a minute.
+        Raises HorizonHeldError after a minute.
         """
         deadline = time.monotonic() + HORIZON_TIMEOUT_S
         target = self._one(XMAX)
         while self._one(XMIN_REACHED, str(target)) is not True:
             if time.monotonic() > deadline:
-                raise TimeoutError("a writing transaction is open for too long; find it in pg_stat_activity and end it")
+                raise HorizonHeldError(
+                    "a writing transaction is open for too long; find it in pg_stat_activity and end it"
+                )
             time.sleep(0.05)
 
     def close(self) -> None:

@@ -15,8 +15,9 @@ import structlog
 from ledger.core.chain import GENESIS, hash_of
 from ledger.recording import StreamKey
 from ledger.settings import Settings
+from ledger.topics_reader import TopicsReader
 from outbox_relay.log import EventLog, Row
-from outbox_relay.position import START, Cursor, Position, offsets, read_to_end, read_values
+from outbox_relay.position import START, Cursor, Position, read_to_end, read_values
 from outbox_relay.producer import Publisher, transactional_id
 from outbox_relay.relay import WaitingError, batches, prove_xids
 from schemas import registry
@@ -77,11 +78,13 @@ def recover(
 ) -> Recovery:
     """Rebuild the position of every shard, so that the relay goes on with nothing lost and nothing published twice.
 
-    Stop the relays first, and the gateways too where events are to be restored. Safe to repeat, even if it broke off.
+    Stop the relays first, and the gateways too where events are to be restored. Safe to repeat, even if it broke off,
+    and this is one attempt: who calls it tries again what is transient.
 
-    Raises UnrecoverableError, naming the streams, where it must not go on; WaitingError while a relay holds a shard;
-    FencedError where one started meanwhile; RefusedError where the server counts transaction ids from too low;
-    TimeoutError where a writing transaction stays open; and `relay.RETRYABLE`.
+    Raises UnrecoverableError, naming the streams, where it must not go on; FencedError where a relay started meanwhile;
+    RefusedError where the server counts transaction ids from too low; PositionError. WaitingError (transient) while a
+    relay holds a shard: one that was just stopped holds it until the server has noticed. Of `relay.RETRYABLE`, what is
+    transient; HorizonHeldError and HeldUpError, where a transaction stays open, are not: they were waited for.
     """
     return _Recovering(settings, report).run(restore)
 
@@ -102,6 +105,7 @@ class _Recovering:
             stack.enter_context(self._registry)
             old = set(read_values(servers, self._topics.relay_position))
             publishers = self._fence(stack, max([shards, *(shard + 1 for shard in old)]))
+            old = set(read_values(servers, self._topics.relay_position))  # now they stand still
             log = stack.enter_context(self._log(0, 1))
             prove_xids(log)
             log.wait_for_horizon()
@@ -167,12 +171,12 @@ class _Recovering:
     def _refuse_half_emptied(self, heads: dict[StreamKey, Head]) -> None:
         if heads:
             return
-        for topic in (*self._topics.of_types, *self._topics.of_forms):
-            if not all(span.empty for span in offsets(self._settings.kafka_bootstrap_servers, topic).values()):
-                raise UnrecoverableError(
-                    f"{self._topics.events} is empty but {topic} is not, which would get every event a second time; "
-                    "delete the topics of the event types too and run `wagerledger topics apply`"
-                )
+        reader = TopicsReader(self._settings.kafka_bootstrap_servers)
+        for topic in sorted(reader.filled((*self._topics.of_types, *self._topics.of_forms))):
+            raise UnrecoverableError(
+                f"{self._topics.events} is empty but {topic} is not, which would get every event a second time; "
+                "delete the topics of the event types too and run `wagerledger topics apply`"
+            )
 
     # What the log lacks.
 

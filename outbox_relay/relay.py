@@ -7,30 +7,29 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-import psycopg
 import structlog
-from confluent_kafka import KafkaException
 
 from ledger.settings import Settings
 from ledger.telemetry import serve_metrics
+from ledger.topics_reader import TopicsReader
 from outbox_relay import metrics
-from outbox_relay.log import EventLog, Row
+from outbox_relay.log import EventLog, HorizonHeldError, Row
 from outbox_relay.position import Epoch, Position, PositionError, offsets, read_positions
 from outbox_relay.producer import FencedError, Publisher, transactional_id
 from outbox_relay.refusals import Refusal
+from patience import WAITED_FOR, Backoff, TransientError
 from schemas import registry
 from schemas.registry import RegistryUnavailableError, SchemaMismatchError, WireIds
 from schemas.topics import Topics
 
 STOPPED, FAILED, REFUSED = 0, 1, 2
 POLL_MIN_S = 0.001
-BACKOFF_MIN_S, BACKOFF_MAX_S = 0.1, 5.0
 STANDBY_S = 1.0
 
-RETRYABLE = (psycopg.OperationalError, KafkaException, RegistryUnavailableError, SchemaMismatchError)
+RETRYABLE = (*WAITED_FOR, RegistryUnavailableError, SchemaMismatchError, HorizonHeldError)
 """Somebody must mend something, perhaps by a deploy step; then it goes on by itself. Nothing is lost meanwhile."""
 
 logger = structlog.get_logger()
@@ -40,7 +39,7 @@ class RefusedError(Exception):
     """The relay cannot prove where it stopped, so going on could lose events or publish them twice."""
 
 
-class WaitingError(Exception):
+class WaitingError(TransientError):
     """Another relay holds the shard, or has to make the first step."""
 
 
@@ -88,7 +87,7 @@ class Relay:
         return STOPPED
 
     def _run_with_retries(self, stop: threading.Event) -> None:
-        backoff_s, waits_for = BACKOFF_MIN_S, ""
+        backoff, waits_for = Backoff(), ""
         while not stop.is_set():
             started = time.monotonic()
             try:
@@ -99,11 +98,9 @@ class Relay:
                 stop.wait(STANDBY_S)
             except RETRYABLE as error:
                 metrics.RESTARTS.labels(type(error).__name__).inc()
-                if time.monotonic() - started > BACKOFF_MAX_S:
-                    backoff_s = BACKOFF_MIN_S
-                logger.warning("relay_retries", error=type(error).__name__, reason=str(error), after_s=backoff_s)
-                stop.wait(backoff_s)
-                backoff_s = min(2 * backoff_s, BACKOFF_MAX_S)
+                pause_s = backoff.after(time.monotonic() - started)
+                logger.warning("relay_retries", error=type(error).__name__, reason=str(error), after_s=pause_s)
+                stop.wait(pause_s)
             finally:
                 metrics.PUBLISHING.set(0)
 
@@ -121,27 +118,41 @@ class Relay:
                 self._publish(log, publisher, position, stop)
 
     def _position(self, log: EventLog, publisher: Publisher) -> Position:
-        """Where to go on, proved. Raises RefusedError; WaitingError before the first step of shard 0."""
-        servers = self._settings.kafka_bootstrap_servers
+        """Where to go on, proved. Raises RefusedError; WaitingError before the first step of shard 0.
+
+        Other shards publish meanwhile. So a position that is missing is looked for again after events were seen:
+        whoever published them had found all positions there. And that the events are gone is believed only when they
+        are looked for after the positions that speak of them.
+        """
+        positions = self._positions()
+        if self._shard not in positions:
+            published = self._filled([self._topics.events])
+            positions = self._positions()
+            if not positions and not published:
+                return self._first_positions(log, publisher)
+        spans = offsets(self._settings.kafka_bootstrap_servers, self._topics.events).values()
+        return proved(positions, self._shard, self._shards, log, topic_empty=all(span.empty for span in spans))
+
+    def _positions(self) -> dict[int, Position]:
         try:
-            positions = read_positions(servers, self._topics.relay_position)
+            return read_positions(self._settings.kafka_bootstrap_servers, self._topics.relay_position)
         except PositionError as error:
             raise RefusedError(f"{error}; run `wagerledger relay recover`") from error
-        topic_empty = all(span.empty for span in offsets(servers, self._topics.events).values())
-        if not positions and topic_empty:
-            return self._first_positions(log, publisher)
-        return proved(positions, self._shard, self._shards, log, topic_empty=topic_empty)
+
+    def _filled(self, topics: Iterable[str]) -> set[str]:
+        return TopicsReader(self._settings.kafka_bootstrap_servers).filled(topics)
 
     def _first_positions(self, log: EventLog, publisher: Publisher) -> Position:
-        """Nothing was ever published. Shard 0 makes all positions, so that a missing one always means a lost one."""
+        """Nothing was ever published. Shard 0 makes all positions, so that a missing one always means a lost one. Until
+        it does so nobody publishes.
+        """
         if self._shard != 0:
             raise WaitingError("shard 0 has not made the first positions yet")
-        for topic in (*self._topics.of_types, *self._topics.of_forms, self._topics.refusals):
-            if not all(span.empty for span in offsets(self._settings.kafka_bootstrap_servers, topic).values()):
-                raise RefusedError(
-                    f"{self._topics.events} is empty but {topic} is not, which would get everything a second time; "
-                    "run `wagerledger relay recover`"
-                )
+        for topic in sorted(self._filled((*self._topics.of_types, *self._topics.of_forms, self._topics.refusals))):
+            raise RefusedError(
+                f"{self._topics.events} is empty but {topic} is not, which would get everything a second time; "
+                "run `wagerledger relay recover`"
+            )
         start = Position.start(log.epoch(), self._shards)
         publisher.write_positions(dict.fromkeys(range(self._shards), start))
         return start
@@ -157,9 +168,11 @@ class Relay:
                 stop.wait(pause_s)
                 pause_s = min(2 * pause_s, self._settings.relay_poll_ms / 1000)
                 continue
+            due = list(batches(rows, self._settings.relay_batch_bytes))
             if refusals:
                 position = replace(position, refused=refusals[-1].cursor)
-            for batch in batches(rows, self._settings.relay_batch_bytes) if rows else [[]]:
+                due = due or [[]]  # also where all the rows are another shard's
+            for batch in due:
                 position = after(position, batch)
                 publisher.publish(batch, position, refusals)
                 count(batch, refusals)

@@ -4,6 +4,6 @@ Every one-shot command, every process and every fixture takes it from here. It k
 """
 
 from patience.retry import IMPATIENT, Backoff, Patience
-from patience.trouble import TransientError, Trouble, is_transient
+from patience.trouble import WAITED_FOR, TransientError, Trouble, is_transient
 
-__all__ = ["IMPATIENT", "Backoff", "Patience", "TransientError", "Trouble", "is_transient"]
+__all__ = ["IMPATIENT", "WAITED_FOR", "Backoff", "Patience", "TransientError", "Trouble", "is_transient"]

@@ -7,6 +7,9 @@ from confluent_kafka import KafkaError, KafkaException
 
 T = TypeVar("T")
 
+QUIET: dict[str, str | int | float | bool] = {"log_level": 0}
+"""For clients whose errors are raised and told in our words: their own lines say it again ten times a second."""
+
 LATER_S = 5.0
 """How much longer than the request its future is waited for: the client's own word for a time-out comes first."""
 

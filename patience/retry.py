@@ -5,11 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from confluent_kafka import KafkaError, KafkaException
 from tenacity import RetryCallState, Retrying, retry_if_exception
 from tenacity.stop import stop_base
 from tenacity.wait import wait_exponential_jitter
 
-from patience.trouble import is_transient
+from patience.trouble import Trouble, is_transient
 
 T = TypeVar("T")
 
@@ -18,6 +19,7 @@ DEFAULT_S = 30.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
 LEAST_ATTEMPTS = 2
 SAID_AGAIN_S = 10.0
+SPENT = "patience_spent"
 
 # Without any set-up it goes to standard error as it is: what a command answers on standard output stays whole.
 log = logging.getLogger("wagerledger.patience")
@@ -36,11 +38,11 @@ class Patience:
         """What `action` gives, tried again while it fails with what may pass: at least twice, unless the limit is 0.
         Trying it again must be safe. `what` is its subject in the words for those who wait, such as "Kafka". Where
         `action` goes on from where it stopped, `progress` tells how far it is: trouble further on is new trouble.
-        Raises the last error.
+        Raises the last error, which is not tried again by somebody's patience around this one: limits do not add up.
         """
         trouble = _Stretch(self.limit_s, what, progress)
         return Retrying(
-            retry=retry_if_exception(is_transient),
+            retry=retry_if_exception(_may_be_tried),
             wait=wait_exponential_jitter(multiplier=FIRST_PAUSE_S, max=LONGEST_PAUSE_S, jitter=FIRST_PAUSE_S),
             stop=trouble,
             before_sleep=trouble.say,
@@ -70,7 +72,10 @@ class _Stretch(stop_base):
             self._since, self._reached = now, reached
         if self._limit_s <= 0:
             return True
-        return state.attempt_number >= LEAST_ATTEMPTS and now - self._since >= self._limit_s
+        spent = state.attempt_number >= LEAST_ATTEMPTS and now - self._since >= self._limit_s
+        if spent and state.outcome:
+            setattr(state.outcome.exception(), SPENT, True)
+        return spent
 
     def say(self, state: RetryCallState) -> None:
         now = state.outcome_timestamp or 0.0
@@ -82,8 +87,19 @@ class _Stretch(stop_base):
         log.warning("%s: %s; trying again for %.0f s", self._what, said(error), left_s)
 
 
+def _may_be_tried(error: BaseException) -> bool:
+    cause: BaseException | None = error
+    while cause is not None:
+        if getattr(cause, SPENT, False):
+            return False
+        cause = cause.__cause__ if isinstance(cause, Trouble) else None
+    return is_transient(error)
+
+
 def said(error: BaseException | None) -> str:
     """An error in one line."""
+    if isinstance(error, KafkaException) and error.args and isinstance(error.args[0], KafkaError):
+        error = RuntimeError(error.args[0].str())
     return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -14,6 +14,7 @@ KAFKA_CODES = frozenset(
         "INCONSISTENT_TOPIC_ID", "FENCED_LEADER_EPOCH", "UNKNOWN_LEADER_EPOCH", "OFFSET_NOT_AVAILABLE",
         "REPLICA_NOT_AVAILABLE", "KAFKA_STORAGE_ERROR", "NOT_ENOUGH_REPLICAS", "NOT_ENOUGH_REPLICAS_AFTER_APPEND",
         "PREFERRED_LEADER_NOT_AVAILABLE", "ELIGIBLE_LEADERS_NOT_AVAILABLE", "_UNKNOWN_PARTITION", "_UNKNOWN_TOPIC",
+        "_NOENT",  # "no leaders found", of the admin client
         # A broker that starts, stops or is busy; INVALID_REPLICATION_FACTOR while too few of them are back.
         "BROKER_NOT_AVAILABLE", "NOT_CONTROLLER", "NOT_COORDINATOR", "COORDINATOR_NOT_AVAILABLE",
         "COORDINATOR_LOAD_IN_PROGRESS", "CONCURRENT_TRANSACTIONS", "UNSTABLE_OFFSET_COMMIT", "STALE_BROKER_EPOCH",
@@ -48,6 +49,15 @@ class TransientError(Exception):
 
 class Trouble(Exception):  # noqa: N818, it says how something went, not what is wrong
     """Something could not be done or looked at. It may pass where what it was raised from may."""
+
+
+WAITED_FOR = (
+    psycopg.OperationalError,
+    psycopg.errors.IdleInTransactionSessionTimeout,  # which the driver takes for an internal error
+    KafkaException,
+    TransientError,
+)
+"""What a process waits for, however long it takes: also what somebody has to mend first. It then goes on by itself."""
 
 
 def is_transient(error: BaseException | None) -> bool:

@@ -20,18 +20,18 @@ OWNER, MASKED_OWNER = "wagerledger_bi_owner", "wagerledger_bi_masked_owner"
 """The views' owners, which cannot log in."""
 ROLES = READERS, ANALYSTS, OWNER, MASKED_OWNER
 
-MASKED_IDS = {"player_id", "wallet_id", "stream_id"}
-"""Columns that are a player's id or hold one: pseudonyms in the masked views."""
+MASKED_IDS = {"player_id", "wallet_id", "stream_id", "session_id"}
+"""Columns that are a player's id or hold one, or are the token that his games ask with: pseudonyms in the masked views.
+"""
 HIDDEN = {"idempotency_key", "reference", "reason", "rollback_reason", "asked", "details", "actor", "approver"}
 """Columns that are the caller's own words and might name a player: null in the masked views, as all of type json."""
 OF_NO_TENANT = {"checkpoints", "models", "statement_months"}
 """Tables without any tenant's data, which every reader may see."""
-TENANT_SCOPES = "tenant_id || '/*', '*/*'"
-REGION_SCOPES = "tenant_id || '/' || region, '*/' || region"
-
 FOUNDATION = files("projector").joinpath("access.sql").read_text("utf-8")
-IS_FOUNDED = "select to_regclass('access.grants') is not null"
-FIRST_KEY = "insert into access.masking_keys values ('*', %s, now(), 'projector', 'first key')"
+IS_FOUNDED = "select to_regprocedure('access.tenants(name, boolean, regclass)') is not null"
+FIRST_KEY = """
+insert into access.masking_keys values ('*', %s, now(), 'projector', 'first key') on conflict do nothing
+"""
 
 MISSING_ROLES = "select name from unnest(%s::text[]) name where not exists (select from pg_roles where rolname = name)"
 NOT_OURS = "select name from unnest(%s::text[]) name where not pg_has_role(current_user, name, 'set')"
@@ -41,9 +41,11 @@ grant usage on schema bi to {readers};
 grant usage on schema bi_masked to {readers}, {analysts};
 grant usage, create on schema bi to {owner};
 grant usage, create on schema bi_masked to {masked_owner};
-grant select on access.scopes to {owner}, {masked_owner};
 grant select, maintain on access.masking_keys to {masked_owner};
 """
+# Readers make nothing: without temporary tables there is no schema either where a function of theirs could stand.
+IS_OURS = "select pg_has_role(current_user, datdba, 'usage') from pg_database where datname = current_database()"
+NOTHING_OF_THEIRS = "revoke temporary on database {} from public"
 HAVE_SCHEMA = "select to_regnamespace('bi_masked') is not null"
 UNPROTECTED = """
 select c.relname, array_agg(a.attname::text) from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0
@@ -58,8 +60,19 @@ create policy readers on projections.{table} for select to {owner} using ({playe
 create policy masked_readers on projections.{table} for select to {masked_owner} using ({everybody});
 grant select, maintain on projections.{table} to {owner}, {masked_owner};
 """
-SCOPED = "array[{scopes}] && (select coalesce(array_agg(scope), '{{}}') from access.scopes {which})"
-WHICH_PLAYERS = "where may_see_players"
+# The tenant is an index condition, and each function is asked once for a query: a row costs a comparison or two. The
+# scopes are looked up row by row only for who has different regions in different tenants.
+# A role's name has a collation of its own, by which no index is ordered.
+OF_TENANT = 'tenant_id = any ((select access.tenants(current_user, {players}, {table}) collate "default")::text[])'
+OF_REGION = """
+coalesce(
+    (select case when access.regions(current_user, {players}) = '{{*}}' then true end),
+    region = any ((select access.regions(current_user, {players}) collate "default")::text[]),
+    array[tenant_id || '/' || region, tenant_id || '/*', '*/' || region, '*/*']
+        && (select access.scopes(current_user, {players}))::text[]
+)
+"""
+OF_ALL_REGIONS = "array[tenant_id || '/*', '*/*'] && (select access.scopes(current_user, {players}))::text[]"
 
 VIEWS = """
 select c.oid::int8, c.relname, pg_get_viewdef(c.oid), pg_get_userbyid(c.relowner) = %s,
@@ -120,6 +133,8 @@ def protect(connection: Connection, views: Collection[str]) -> None:
     if connection.execute(HAVE_SCHEMA).fetchone() != (True,):
         connection.execute("create schema bi_masked")
         connection.execute(sql.SQL(CREATE_ROLES).format(**NAMES))
+        if connection.execute(IS_OURS).fetchone() == (True,):
+            connection.execute(sql.SQL(NOTHING_OF_THEIRS).format(sql.Identifier(connection.info.dbname)))
     for table, columns in connection.execute(UNPROTECTED).fetchall():
         _protect(connection, table, columns)
     names = [view.removeprefix("bi.") for view in views]
@@ -168,8 +183,9 @@ def _have_roles(connection: Connection) -> bool:
 def _protect(connection: Connection, table: str, columns: Sequence[str]) -> None:
     """A table without a tenant that we do not know is seen by nobody."""
     if "tenant_id" in columns:
-        scopes = f"{REGION_SCOPES}, {TENANT_SCOPES}" if "region" in columns else TENANT_SCOPES
-        players, everybody = (SCOPED.format(scopes=scopes, which=which) for which in (WHICH_PLAYERS, ""))
+        policy = f"{OF_TENANT} and {OF_REGION if 'region' in columns else OF_ALL_REGIONS}"
+        name = sql.Literal(f"projections.{table}").as_string(connection) + "::regclass"
+        players, everybody = (policy.format(players=which, table=name) for which in ("true", "false"))
     else:
         players = everybody = str(table in OF_NO_TENANT).lower()
     statement = sql.SQL(PROTECT).format(

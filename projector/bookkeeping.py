@@ -46,7 +46,7 @@ create table refused_commands (
 VIEWS = """
 create or replace view bi.parked_streams as
 select tenant_id, stream_type, stream_id, version as stream_version, parked_reason as reason, parked_at
-from streams where parked_reason is not null;
+from (select * from streams where parked_reason is not null offset 0) as streams;
 comment on view bi.parked_streams is
     'Streams whose later events are kept back. While a stream is here, the read models show it as of stream_version.';
 comment on column bi.parked_streams.tenant_id is 'The brand whose books these are.';
@@ -92,4 +92,4 @@ comment on column bi.models.stopped_at is
     '`wagerledger project rebuild` makes it anew.';
 """
 
-BOOKKEEPING = Projection("projector", 2, TABLES, VIEWS, lambda events, cursor: None)
+BOOKKEEPING = Projection("projector", 3, TABLES, VIEWS, lambda events, cursor: None)

@@ -18,9 +18,9 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 
 from ledger.settings import Settings
 from ledger.telemetry import serve_metrics
-from patience import Backoff
+from patience import WAITED_FOR, Backoff
 from projector import database, metrics, models
-from projector.checkpoint import Checkpoint, CheckpointMovedError, Source, note_caught_up
+from projector.checkpoint import Checkpoint, Source, note_caught_up
 from projector.deadletters import DeadLetters
 from projector.folding import Folder
 from projector.gate import Verdict
@@ -40,14 +40,7 @@ NOTE_EVERY_S = 5.0
 SESSION_TIMEOUT_MS = 6000
 """A killed projector's partitions wait that long for another owner."""
 
-RETRYABLE = (
-    psycopg.OperationalError,
-    psycopg.InterfaceError,
-    psycopg.errors.IdleInTransactionSessionTimeout,
-    KafkaException,
-    RegistryUnavailableError,
-    CheckpointMovedError,
-)
+RETRYABLE = (*WAITED_FOR, psycopg.InterfaceError, RegistryUnavailableError)
 
 log = structlog.get_logger()
 

@@ -8,7 +8,7 @@ from psycopg import Connection, sql
 from psycopg.rows import class_row
 
 from ledger.acts import By
-from ledger.identifiers import FORM, is_id
+from ledger.identifiers import name_fault
 from projector.access import ANALYSTS, IS_FOUNDED, READERS
 
 ALL = "*"
@@ -64,8 +64,8 @@ def grant(connection: Connection, role: str, tenant_id: str, region: str, *, may
     """
     by = by.checked()
     for name, value in (("tenant", tenant_id), ("region", region)):
-        if value != ALL and not is_id(value):
-            raise GrantError(f"{name} {value!r} {FORM}, or {ALL}")
+        if value != ALL and (fault := name_fault(value)):
+            raise GrantError(f"{name} {value!r} {fault}, or {ALL}")
     with connection.transaction():
         _refuse_unready(connection)
         if connection.execute(IS_ROLE, [role]).fetchone() != (True,):
@@ -108,8 +108,8 @@ def rotate_key(connection: Connection, tenant_id: str, *, by: By) -> None:
     old ones lead to nobody any more. Raises GrantError, ActError.
     """
     by = by.checked()
-    if tenant_id != ALL and not is_id(tenant_id):
-        raise GrantError(f"tenant {tenant_id!r} {FORM}, or {ALL}")
+    if tenant_id != ALL and (fault := name_fault(tenant_id)):
+        raise GrantError(f"tenant {tenant_id!r} {fault}, or {ALL}")
     _refuse_unready(connection)
     connection.execute(SET_KEY, [tenant_id, secrets.token_bytes(32), by.actor, by.reason])
 

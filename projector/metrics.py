@@ -34,6 +34,9 @@ MODELS_STOPPED = Gauge(
 RESTARTS = Counter(
     "wagerledger_projector_restarts_total", "Times that the projector began again at its checkpoint.", ["cause"]
 )
+PAGE_WATCH_FAILURES = Counter(
+    "wagerledger_projector_page_watch_failures_total", "Looks of the page's watch that failed by a fault of ours."
+)
 STAGE_SECONDS = Counter("wagerledger_projector_stage_seconds_total", "Where the time goes.", ["stage"])
 
 

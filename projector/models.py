@@ -52,6 +52,17 @@ on conflict (name) do update set version = excluded.version, tables = excluded.t
     since = now(), stopped_at = null
 """
 
+# What the server knows of values it tells everybody in its estimates (EXPLAIN), of other tenants too: so it knows none.
+# Batches find their rows by key, whatever is estimated.
+WITHOUT_STATISTICS = """
+select format('alter table %%s %%s', a.attrelid::regclass,
+    string_agg(format('alter column %%I set statistics 0', a.attname), ', '))
+from pg_attribute a join pg_class c on c.oid = a.attrelid
+where c.relnamespace = %s::regnamespace and c.relkind in ('r', 'p') and a.attnum > 0 and not a.attisdropped
+    and a.attstattarget is distinct from 0
+group by a.attrelid
+"""
+
 # A partitioned table comes after its partitions: it is moved and dropped with or after them.
 TABLES_OF = """
 select c.oid::regclass::text, c.relname from pg_class c
@@ -197,6 +208,8 @@ def make_tables(connection: Connection, projection: Projection, schema: str) -> 
     """The model's tables, empty, in the schema that the connection works in."""
     assert connection.execute("select current_schema()").fetchone() == (schema,), schema
     connection.execute(projection.tables)
+    for (without_statistics,) in connection.execute(WITHOUT_STATISTICS, [schema]).fetchall():
+        connection.execute(without_statistics)
 
 
 def swap(connection: Connection, shadow: str, projections: Collection[Projection]) -> None:

@@ -61,8 +61,8 @@ a moment, and no job has to run. What every wallet held at a moment:
 select * from bi.balances_at('2025-06-30 23:59:59.999999+00');
 ```
 
-It gives minor units; it reads the current balances and one statement row per wallet, so ask one wallet with
-`where tenant_id = ... and player_id = ...`. `bi.liability` has the sums of each day's end without reading wallets.
+It gives minor units; it reads the current balances and all statement rows since then of the brands that you see.
+`bi.liability` has the sums of each day's end without reading wallets.
 
 Made from the views by `python -m projector.reference`.
 """

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from psycopg import Connection
 
-from ledger.audit.topics_reader import TopicsReader
+from ledger.audit.checkable import checkable
 from ledger.settings import Settings
+from ledger.topics_reader import reader_of
 from projector import database, models
 from projector.deadletters import DeadLetter, once
 from projector.folding import UNFOLDABLE, fold
@@ -40,7 +41,7 @@ class Fate(NamedTuple):
 def listed(settings: Settings) -> list[Fate]:
     """Every dead letter, and where it stands now. Changes nothing.
 
-    Raises CannotCheckError where the topic is missing; KafkaException, RegistryUnavailableError,
+    Raises CannotCheckError where the topic cannot be read; RegistryUnavailableError,
     psycopg.OperationalError (retryable).
     """
     with _opened(settings) as (connection, records):
@@ -68,8 +69,9 @@ def _opened(settings: Settings) -> Iterator[tuple[Connection, Records]]:
 
 
 def _letters(settings: Settings) -> list[DeadLetter]:
-    reader = TopicsReader(settings)
-    return once(reader.read(reader.ends([Topics(settings.topic_prefix).dead_letters])))
+    reader = reader_of(settings)
+    with checkable():
+        return once(reader.read(reader.ends([Topics(settings.topic_prefix).dead_letters])))
 
 
 def _look(letter: DeadLetter, connection: Connection, records: Records) -> Fate:

@@ -1,8 +1,9 @@
-"""Make `.venv` and install the locked requirements and this project into it. Standard library only: it comes first.
+"""Make an environment with the locked requirements and this project in it. Standard library only: it comes first.
 
-Usage: python3 requirements/install.py
+Usage: python3 requirements/install.py [folder, by default .venv]
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / ".venv"
+VENV = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
 LOCK = ROOT / "requirements" / "dev.txt"
 
@@ -24,7 +25,7 @@ def main() -> None:
     pip("--require-hashes", "--only-binary", ":all:", "-r", str(LOCK), expected=len(names))
     # The build backend came with the lock, so nothing else is fetched here.
     pip("--no-deps", "--no-build-isolation", "--editable", str(ROOT))
-    say("ready: .venv/bin/wagerledger --help")
+    say(f"ready: {os.path.relpath(VENV)}/bin/wagerledger --help")
 
 
 def usable() -> bool:

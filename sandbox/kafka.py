@@ -12,7 +12,9 @@ from confluent_kafka.admin import AdminClient
 
 from sandbox import artifacts
 from sandbox.java import java
-from sandbox.process import LOOPBACK, Process, port_open, run
+from sandbox.ports import LOOPBACK
+from sandbox.process import Process, run
+from schemas.topics import require_leaders
 
 HEAP_MB = 512
 PROBE_TIMEOUT_S = 5.0
@@ -83,14 +85,15 @@ class Kafka(Process):
             self._format()
 
     def probe(self) -> bool:
-        """Ready is: it answers a question about its topics."""
-        if not port_open(self.port):
-            return False
+        """Ready is: every partition of every topic answers, those of offsets and transactions included. After a restart
+        some have no leader for a moment.
+        """
         client = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
         try:
-            return bool(client.list_topics(timeout=PROBE_TIMEOUT_S).brokers)
+            require_leaders(client, timeout_s=PROBE_TIMEOUT_S)
         except KafkaException:
             return False
+        return True
 
     def _format(self) -> None:
         """Make the data folder beside its place and rename it, so that a half-made one is never used."""

@@ -1,14 +1,30 @@
-"""Reading a topic from its beginning to its present end, as a stranger would."""
+"""Reading a topic from its beginning to its present end, as a stranger would: it checks the relay, and shares nothing
+with it.
+"""
 
 from collections.abc import Iterator
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
-TIMEOUT_S = 30.0
+from patience import Patience, is_transient
+from patience.kafka import answers, timed_out
+
+REQUEST_TIMEOUT_S = 10.0
+SILENCE_S = 90.0
+"""Longer than Kafka lets a transaction live whose producer is gone."""
+LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 
-def read_all(bootstrap_servers: str, topic: str, *, isolation: str = "read_committed") -> Iterator[Message]:
-    """Every record of `topic` up to its end now, partition by partition in offset order. Raises KafkaException."""
+def read_all(
+    bootstrap_servers: str, topic: str, *, isolation: str = "read_committed", silence_s: float = SILENCE_S
+) -> Iterator[Message]:
+    """Every record of `topic` up to its end now, partition by partition in offset order.
+
+    Now is the end including transactions that are still open: they are waited for. Raises KafkaException, also when
+    nothing comes for `silence_s`.
+    """
+    ends = Patience().call(lambda: _ends(bootstrap_servers, topic), "Kafka")
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap_servers,
@@ -20,23 +36,38 @@ def read_all(bootstrap_servers: str, topic: str, *, isolation: str = "read_commi
         }
     )
     try:
-        partitions = consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic].partitions
-        for partition in sorted(partitions):
+        for partition, end in sorted((partition, end) for partition, end in ends.items() if end):
             consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
-            yield from _to_end(consumer)
+            yield from _until(consumer, end, silence_s)
     finally:
         consumer.close()
 
 
-def _to_end(consumer: Consumer) -> Iterator[Message]:
+def _ends(bootstrap_servers: str, topic: str) -> dict[int, int]:
+    """The offset after the last record of each partition, whatever becomes of its transaction."""
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    metadata = admin.list_topics(topic, timeout=REQUEST_TIMEOUT_S).topics[topic]
+    if metadata.error is not None:
+        raise KafkaException(metadata.error)
+    requests = admin.list_offsets(
+        {TopicPartition(topic, partition): LATEST for partition in metadata.partitions},
+        isolation_level=IsolationLevel.READ_UNCOMMITTED,
+        request_timeout=REQUEST_TIMEOUT_S,
+    )
+    return {each.partition: found.offset for each, found in answers(requests, REQUEST_TIMEOUT_S).items()}
+
+
+def _until(consumer: Consumer, end: int, silence_s: float) -> Iterator[Message]:
     while True:
-        message = consumer.poll(TIMEOUT_S)
+        message = consumer.poll(silence_s)
         if message is None:
-            raise TimeoutError(f"Kafka did not answer within {TIMEOUT_S:.0f} s")
+            raise timed_out(f"nothing came for {silence_s:.0f} s; a transaction may be open")
         error = message.error()
-        if error is None:
-            yield message
-        elif error.code() == error._PARTITION_EOF:  # noqa: SLF001  # the client's public constant has this name
-            return
-        else:
+        if error is None or error.code() == error._PARTITION_EOF:  # noqa: SLF001  # the client's public constant has this name
+            # The client sees the end of what is decided: while a transaction is open, the true one comes later.
+            if (message.offset() or 0) >= end:
+                return
+            if error is None:
+                yield message
+        elif not is_transient(KafkaException(error)):  # else the client itself tries again
             raise KafkaException(error)

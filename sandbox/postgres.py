@@ -13,7 +13,8 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from sandbox.process import LOOPBACK, Process, StartError, kill_all, run
+from sandbox.ports import LOOPBACK
+from sandbox.process import Process, StartError, kill_all, run
 
 NOBODY = 65534
 SUPERUSER = "postgres"
@@ -36,7 +37,7 @@ LEDGER = {
     "max_connections": "100",
     "shared_buffers": "'256MB'",
     "max_wal_size": "'2GB'",
-    "max_locks_per_transaction": "1024",  # a batch takes three advisory locks per callback
+    "max_locks_per_transaction": "1024",  # a batch takes up to four advisory locks per callback
 }
 BI = {**COMMON, "max_connections": "50", "shared_buffers": "'128MB'", "max_wal_size": "'1GB'"}
 
@@ -78,12 +79,19 @@ class Postgres(Process):
     def probe(self) -> bool:
         try:
             with psycopg.connect(self.url_of("postgres"), autocommit=True, connect_timeout=5) as connection:
+                (folder,) = connection.execute("SHOW data_directory").fetchone() or ("",)
+                if Path(folder).resolve() != self.data.resolve():
+                    return False  # a stranger's, which lets everybody in
                 known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [self.database]).fetchone()
                 if not known:
                     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self.database)))
                 return True
         except psycopg.OperationalError:
-            return False  # not listening yet, or still recovering
+            return False  # not listening yet, or still recovering; or a stranger's, which knows no such password
+
+    def listens(self) -> bool:
+        """What a server of another user listens on cannot always be seen; the probe knows its own."""
+        return self.running
 
     def leftovers(self) -> list[int]:
         """Also every backend whose postmaster is gone: each of them works in the data folder."""

@@ -3,9 +3,7 @@
 import contextlib
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,13 +14,12 @@ from typing import IO
 
 import psutil
 
+from patience import Patience, TransientError
+from sandbox.ports import KeptPort, PortTakenError, keep_ports, port_free
+
 LAUNCHER = Path(__file__).with_name("launch.py")
-LOOPBACK = "127.0.0.1"
-# Below the ephemeral range of Linux, so that no outgoing connection takes a port between our choice and its use.
-PORTS = range(18_000, 32_000)
 LOG_KEPT_BYTES = 16 * 1024 * 1024
 LOG_TAIL_LINES = 25
-START_ATTEMPTS = 3
 KILL_TIMEOUT_S = 30.0
 POLL_S = 0.05
 
@@ -41,26 +38,36 @@ class StartError(RuntimeError):
     """A process did not become ready. The message names its log and ends with that log's last lines."""
 
 
+class EndedError(StartError, TransientError):
+    """A process ended before it was ready. It may have lost a port to somebody else."""
+
+
 class Process:
     """A child process in a folder of its own, `root/name`, which outlives restarts.
 
     Subclasses say what to run (`command`), what must be there first (`prepare`) and how to tell that it works
     (`probe`). The child never outlives us: it gets `death_signal` when we die, even by SIGKILL; if that failed too, the
-    next `start` on the same root finds it by its pid file. Its port stays the same over restarts unless it was taken.
-    `kill` takes the child's own children along; when the child dies in another way, it is theirs to notice.
+    next `start` on the same root finds it by its pid file. Its ports stay the same over restarts unless they were
+    taken; `port`, the first of them, may be given, and then never changes. `kill` takes the child's own children along;
+    when the child dies in another way, it is theirs to notice.
     """
 
     stop_signal = signal.SIGTERM
     death_signal = signal.SIGKILL
     stop_timeout_s = 30.0
     start_timeout_s = 90.0
+    start_patience = Patience(5)
+    """With a process that ends before it is ready; one that hangs will not get better."""
 
-    def __init__(self, name: str, root: Path) -> None:
+    def __init__(self, name: str, root: Path, *, port: int | None = None) -> None:
         self.name = name
         self.home = root / name
         self.log_path = root / "log" / f"{name}.log"
         self.pid_path = root / "run" / f"{name}.json"
         self.ports: list[int] = []
+        self._given_port = port
+        self._kept_ports: list[KeptPort] = []
+        self._environment: Mapping[str, str] = {}
         self._child: subprocess.Popen[bytes] | None = None
 
     # What a subclass says.
@@ -82,8 +89,16 @@ class Process:
         """Make what the command needs below `home`. Called before each start."""
 
     def probe(self) -> bool:
-        """Tell whether the process does its work now."""
+        """Tell whether the process does its work now. Asked only while it `listens`."""
         return True
+
+    def listens(self) -> bool:
+        """Tell whether it is this process that listens on all of its ports, and no stranger who was faster."""
+        try:
+            connections = psutil.Process(self.pid).net_connections("tcp") if self.pid else []
+        except psutil.Error:
+            return False
+        return set(self.ports) <= {each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN}
 
     # What everyone calls.
 
@@ -99,6 +114,11 @@ class Process:
     def pid(self) -> int | None:
         return self._child.pid if self._child is not None and self._child.poll() is None else None
 
+    @property
+    def outdated(self) -> bool:
+        """Whether it runs in another environment than it would be started in now, because a server has moved."""
+        return self.running and self._environment != self.environment()
+
     def start(self) -> None:
         """Start and wait until ready. Raises StartError. A running process stays as it is."""
         if self.running:
@@ -106,27 +126,30 @@ class Process:
         for folder in (self.home, self.log_path.parent, self.pid_path.parent):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.stop_leftovers()
-        for attempt in range(1, START_ATTEMPTS + 1):
-            self._choose_ports()
-            self.prepare()
-            self._spawn()
-            try:
-                self.wait_ready()
-            except StartError:
-                # It may have lost its port to somebody else in the last moment; a hung one will not get better.
-                if self.running or attempt == START_ATTEMPTS:
-                    self.kill()
-                    raise
-                time.sleep(attempt)
-            else:
-                return
+        try:
+            self.start_patience.call(self._start_once, "sandbox")
+        except EndedError as error:
+            raise StartError(f"{error}{self._log_tail()}") from None
+
+    def claim_ports(self) -> None:
+        """Keep the ports of before where nobody has taken them, else choose others. Raises StartError where the given
+        port is taken.
+        """
+        if self._kept_ports and all(map(port_free, self.ports)):
+            return
+        try:
+            given = [KeptPort(self._given_port, shared=True)] if self._given_port else []
+            self._kept_ports = [*given, *keep_ports(self.port_count - len(given))]
+        except PortTakenError as error:
+            raise StartError(f"{self.name}: {error}; stop that one, or choose another port") from error
+        self.ports = [port.number for port in self._kept_ports]
 
     def wait_ready(self, timeout_s: float | None = None) -> None:
-        """Wait until `probe` says yes. Raises StartError when the process ends or `timeout_s` passes."""
+        """Wait until `probe` says yes. Raises EndedError when the process ends, StartError when `timeout_s` passes."""
         deadline = time.monotonic() + (timeout_s or self.start_timeout_s)
-        while not self.probe():
+        while not (self.listens() and self.probe()):
             if not self.running:
-                raise StartError(f"{self.name} ended with code {self.wait()} before it was ready{self._log_tail()}")
+                raise EndedError(f"{self.name} ended with code {self.wait()} before it was ready{self._lost_ports()}")
             if time.monotonic() > deadline:
                 raise StartError(f"{self.name} was not ready in time{self._log_tail()}")
             time.sleep(POLL_S)
@@ -175,20 +198,31 @@ class Process:
 
     # How.
 
-    def _choose_ports(self) -> None:
-        if len(self.ports) != self.port_count or not all(map(port_free, self.ports)):
-            self.ports = free_ports(self.port_count)
+    def _start_once(self) -> None:
+        self.claim_ports()
+        self.prepare()
+        self._spawn()
+        try:
+            self.wait_ready()
+        except BaseException:
+            self.kill()
+            raise
+
+    def _lost_ports(self) -> str:
+        lost = [str(port) for port in self.ports if not port_free(port)]
+        return f"; another process took port {' and '.join(lost)}" if lost else ""
 
     def _spawn(self) -> None:
         if self.log_path.exists() and self.log_path.stat().st_size > LOG_KEPT_BYTES:
             self.log_path.replace(self.log_path.with_suffix(".log.1"))
+        self._environment = self.environment()
         with self.log_path.open("ab") as log:
             self._child = spawn(
                 self.command(),
                 uid=self.uid(),
                 death_signal=self.death_signal,
                 cwd=self.home,
-                environment=self.environment(),
+                environment=self._environment,
                 output=log,
             )
         identity = {"pid": self._child.pid, "identity": process_identity(self._child.pid)}
@@ -265,31 +299,3 @@ def kill_all(pids: Iterable[int]) -> None:
         if time.monotonic() > deadline:
             raise RuntimeError(f"processes {left} survived SIGKILL; they may hang in the kernel")
         time.sleep(0.005)
-
-
-def port_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-    return True
-
-
-def free_ports(count: int) -> list[int]:
-    """Some ports of the loopback address that nobody listens on now."""
-    candidates = random.sample(PORTS, len(PORTS))
-    ports = [port for port in candidates[: 50 * count] if port_free(port)][:count]
-    if len(ports) < count:
-        raise StartError(f"found no {count} free ports in {PORTS.start}-{PORTS.stop} on {LOOPBACK}")
-    return ports
-
-
-def port_open(port: int) -> bool:
-    """Tell whether somebody accepts connections on the port."""
-    try:
-        with socket.create_connection((LOOPBACK, port), timeout=1):
-            return True
-    except OSError:
-        return False

@@ -43,6 +43,10 @@ class Provider:
             raise LaunchError("the address is signed with a key that is not ours")
         return verify_launch(launch_url, self.integration["secret"].encode(), time.time())
 
+    @property
+    def _place(self) -> signing.Place:
+        return signing.Place(*(self.integration[name] for name in ("brand_id", "region", "provider_id")))
+
     def _send(self, method: str, target: str, body: bytes, key: str, secret: str | None) -> Answer:
         kid, own_secret = self.integration["kid"], self.integration["secret"]
         headers = {
@@ -50,7 +54,9 @@ class Provider:
             "X-Brand-Id": self.integration["brand_id"],
             "X-Region": self.integration["region"],
             "X-Provider-Id": self.integration["provider_id"],
-            signing.HEADER: signing.sign(kid, secret or own_secret, method, target, body, idempotency_key=key),
+            signing.HEADER: signing.sign(
+                kid, secret or own_secret, method, target, body, idempotency_key=key, place=self._place
+            ),
         }
         if key:
             headers["X-Idempotency-Key"] = key

@@ -9,7 +9,8 @@ from typing import Any
 
 from sandbox import artifacts
 from sandbox.java import java
-from sandbox.process import LOOPBACK, Process
+from sandbox.ports import LOOPBACK
+from sandbox.process import Process
 
 HEAP_MB = 256
 COMPATIBILITY = "FULL_TRANSITIVE"  # its own default is NONE

@@ -7,7 +7,8 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from sandbox.process import LOOPBACK, Process
+from sandbox.ports import LOOPBACK
+from sandbox.process import Process
 
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -20,9 +21,15 @@ class Service(Process):
     start_timeout_s = 60.0
 
     def __init__(
-        self, name: str, root: Path, arguments: Sequence[str], settings: Callable[[], Mapping[str, str]]
+        self,
+        name: str,
+        root: Path,
+        arguments: Sequence[str],
+        settings: Callable[[], Mapping[str, str]],
+        *,
+        port: int | None = None,
     ) -> None:
-        super().__init__(name, root)
+        super().__init__(name, root, port=port)
         self._arguments = arguments
         self._settings = settings
 
@@ -66,8 +73,7 @@ class GatewayService(Service):
     def __init__(
         self, root: Path, settings: Callable[[], Mapping[str, str]], *, port: int | None = None, name: str = "gateway"
     ) -> None:
-        super().__init__(name, root, ["gateway"], settings)
-        self._fixed_port = port
+        super().__init__(name, root, ["gateway"], settings, port=port)
 
     @property
     def url(self) -> str:
@@ -81,13 +87,8 @@ class GatewayService(Service):
         }
 
     def probe(self) -> bool:
-        # Where gateways share a port, only the internal one says that it is this gateway that listens.
+        # Where gateways share a port, only the internal one says that it is this gateway that answers.
         return super().probe() and answers(f"{self.url}/readyz")
-
-    def _choose_ports(self) -> None:
-        super()._choose_ports()
-        if self._fixed_port:
-            self.ports[0] = self._fixed_port
 
 
 def answers(url: str) -> bool:

@@ -9,8 +9,9 @@ from typing import Self
 from sandbox import artifacts
 from sandbox.file_lock import FileLock
 from sandbox.kafka import Kafka
+from sandbox.ports import LOOPBACK
 from sandbox.postgres import BI, LEDGER, Postgres
-from sandbox.process import LOOPBACK, Process, Report, StartError, silent
+from sandbox.process import Process, Report, StartError, silent
 from sandbox.registry import Registry
 
 
@@ -32,13 +33,17 @@ class Stack:
         self.processes: list[Process] = []
         self._lock = FileLock(self.root / "lock")
 
-    def start(self) -> None:
-        """Start all servers at once and wait until each is ready. Raises StartError, with nothing left running."""
+    def start(self, *, later: Iterable[Process] = ()) -> None:
+        """Start all servers at once and wait until each is ready. Raises StartError, with nothing left running; first
+        of all where a port that was given to one that is to be added `later` is taken.
+        """
         self._acquire()
         try:
+            self._stop_leftovers()
+            for process in later:
+                process.claim_ports()
             artifacts.fetch(artifacts.read_lock(), report=self.report)
             reach_loopback_directly()
-            self._stop_leftovers()
             self.add(self.ledger_database, self.bi_database, self.kafka, self.registry)
         except BaseException:
             self.stop()
@@ -100,7 +105,9 @@ class Stack:
 def reach_loopback_directly() -> None:
     """A proxy that the environment names must not stand between this process and the servers here."""
     for name in ("NO_PROXY", "no_proxy"):
-        os.environ[name] = ",".join(filter(None, [os.environ.get(name), LOOPBACK]))
+        hosts = list(filter(None, os.environ.get(name, "").split(",")))
+        if LOOPBACK not in hosts:
+            os.environ[name] = ",".join([*hosts, LOOPBACK])
 
 
 def at_once(action: Callable[[Process], None], items: Iterable[Process]) -> None:

@@ -8,7 +8,6 @@ import secrets
 import shlex
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -18,7 +17,7 @@ from confluent_kafka import KafkaException
 from psycopg import sql
 from pydantic import SecretStr
 
-from ledger import integrations
+from ledger import brands, integrations
 from ledger.acts import By
 from ledger.cashier import Cashier
 from ledger.core.money import parse_amount
@@ -27,7 +26,7 @@ from ledger.journal import Retryable
 from ledger.secrets import Vault, new_secrets_key
 from ledger.settings import PREFIX, Settings
 from ledger.store.migrate import upgrade
-from sandbox.process import Report, StartError, silent
+from sandbox.process import Process, Report, StartError, silent
 from sandbox.service import GatewayService, ProjectorService, Service
 from sandbox.stack import Stack
 from schemas import registry, topics
@@ -36,6 +35,8 @@ from schemas.topics import Topics
 BRAND, REGION, PROVIDER = "brand-7", "EU", "studio"
 
 _RESTART_PAUSE_S = 1.0
+TROUBLE = (psycopg.Error, KafkaException, Retryable)
+"""What servers that just started may meet us with."""
 OPENED = By("sandbox", "the sandbox's own provider")
 
 MADE_BY: Mapping[str, Callable[[], str]] = {
@@ -78,6 +79,7 @@ class System:
         self.root = self.stack.root
         self.report = report
         self.players = players
+        self._described_ports: list[int] = []
         self.gateway = GatewayService(self.root, self._gateway_environment, port=port)
         self.relay = Service("relay", self.root, ["relay"], self._environment)
         self.projector = ProjectorService("projector", self.root, ["project"], self._environment)
@@ -87,17 +89,17 @@ class System:
         """Start and prepare everything, then write `sandbox.env` and `sandbox.json`. Raises StartError, with nothing
         left running.
         """
-        self.stack.start()
+        services = [self.gateway, self.relay, self.projector, *([self.sealer] if self.sealer else [])]
+        self.stack.start(later=services)
         try:
             try:
                 self._prepare()
-            except (psycopg.Error, KafkaException, *registry.ERRORS, topics.TopicMismatchError, Retryable) as error:
+            except (*TROUBLE, *registry.ERRORS, topics.TopicMismatchError) as error:
                 raise StartError(
                     f"the servers run, but could not be prepared: {error}; see {self.root / 'log'}"
                 ) from error
-            self.stack.add(self.gateway, self.relay, self.projector, *([self.sealer] if self.sealer else []))
-            _write_secret(self.root / "sandbox.env", self._shell_environment())
-            _write_secret(self.root / "sandbox.json", json.dumps(self.description(), indent=2) + "\n")
+            self.stack.add(*services)
+            self._describe()
         except BaseException:
             self.stop()
             raise
@@ -108,14 +110,37 @@ class System:
         self.stack.stop()
 
     def supervise(self) -> None:
-        """Start again what has died. Call it now and then."""
+        """Start again what has died, and what uses a server that had to come back on another port. Call it now and
+        then.
+        """
         for process in list(self.stack.processes):
             if not process.running:
-                self.report(process.name, "died, starting again")
-                time.sleep(_RESTART_PAUSE_S)
-                with suppress(StartError):
-                    process.start()
-                    self.report(process.name, "ready")
+                self._start_again(process, "died, starting again")
+        if self._ports() == self._described_ports:
+            return
+        for process in list(self.stack.processes):
+            if process.outdated:
+                self._start_again(process, "starting again, because a server has moved")
+        self._describe()
+
+    def _start_again(self, process: Process, reason: str) -> None:
+        self.report(process.name, reason)
+        process.stop()
+        time.sleep(_RESTART_PAUSE_S)
+        try:
+            process.start()
+        except StartError as error:
+            self.report(process.name, f"failed: {str(error).splitlines()[0]}")
+        else:
+            self.report(process.name, "ready")
+
+    def _ports(self) -> list[int]:
+        return [port for process in self.stack.processes for port in process.ports]
+
+    def _describe(self) -> None:
+        _write_secret(self.root / "sandbox.env", self._shell_environment())
+        _write_secret(self.root / "sandbox.json", json.dumps(self.description(), indent=2) + "\n")
+        self._described_ports = self._ports()
 
     def settings(self) -> Settings:
         """The settings of our processes, for use in this one."""
@@ -141,21 +166,25 @@ class System:
         }
 
     def _prepare(self) -> None:
+        """Every step is safe to repeat, and is repeated while a server that just started is not all there yet."""
         self.report("schemas", "preparing")
-        upgrade(self.stack.ledger_database.url)
-        self._make_logins()
         settings = self.settings()
         names = Topics(settings.topic_prefix)
+        patiently = settings.patience.call
+        patiently(lambda: upgrade(self.stack.ledger_database.url), "the ledger's database")
+        patiently(self._make_logins, "the ledger's database")
         topics.apply(
             settings.kafka_bootstrap_servers,
             names,
             partitions=settings.topic_partitions,
             replication=settings.topic_replication,
+            patience=settings.patience,
         )
         with registry.connect(settings.schema_registry_url.get_secret_value()) as client:
-            registry.register(client, names)
-        self._open_integration()
-        asyncio.run(_open_players(settings, self.players))
+            registry.register(client, names, settings.patience)
+        patiently(self._register_brand, "the brand")
+        patiently(self._open_integration, "the integration")
+        patiently(lambda: asyncio.run(_open_players(settings, self.players)), "the players")
         self.report("schemas", "ready")
 
     def _make_logins(self) -> None:
@@ -225,6 +254,10 @@ class System:
 
     def _credentials(self) -> Mapping[str, str]:
         return dict(json.loads((self.root / "secrets" / "integration.json").read_text("utf-8")))
+
+    def _register_brand(self) -> None:
+        with psycopg.connect(self._login_url("app")) as connection:
+            brands.add(connection, BRAND, REGION, by=OPENED)
 
     def _open_integration(self) -> None:
         """The integration's secret is told once, so it is written down."""

@@ -1,15 +1,19 @@
 """The Kafka topics: their names, and the deploy step that makes them."""
 
-import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, TopicMetadata
 
+from patience import Patience
+from patience.kafka import QUIET, answer, answers
 from schemas.events import EVENTS, FORMS
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 10.0
+PATIENCE = Patience()
+LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 # Unlimited in time and size, never compacted: the topics are the second copy of the truth.
 KEPT_FOREVER = {
@@ -101,15 +105,55 @@ def wanted(topics: Topics, *, partitions: int, replication: int) -> list[NewTopi
     return [*events, anchors, position, dead_letters]
 
 
-def apply(bootstrap_servers: str, topics: Topics, *, partitions: int, replication: int) -> list[str]:
-    """Create the topics that are missing and return their names. Nothing that exists is changed.
+def apply(
+    bootstrap_servers: str, topics: Topics, *, partitions: int, replication: int, patience: Patience = PATIENCE
+) -> list[str]:
+    """Create the topics that are missing, wait until all of them can be used, and return the names of those created.
+    Nothing that exists is changed. Safe to repeat, and to run twice at once.
 
     Raises TopicMismatchError, before anything is created, where a topic exists with another number of partitions or
-    another policy; KafkaException (retryable) where the brokers do not answer.
+    another policy; KafkaException where the brokers do not answer for longer than each step's `patience`.
     """
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
-    existing = admin.list_topics(timeout=TIMEOUT_S).topics
+    admin = AdminClient({**QUIET, "bootstrap.servers": bootstrap_servers})
     specifications = wanted(topics, partitions=partitions, replication=replication)
+    missing = patience.call(lambda: _missing(admin, specifications), "Kafka")
+    created: set[str] = set()
+    if missing:
+        patience.call(lambda: _create(admin, missing, created), "Kafka")
+    patience.call(lambda: require_leaders(admin, topics.all), "Kafka")
+    if missing:  # what somebody else made in this moment must be right too
+        patience.call(lambda: _missing(admin, specifications), "Kafka")
+    return [topic.topic for topic in missing if topic.topic in created]
+
+
+def require_leaders(admin: AdminClient, names: Collection[str] | None = None, *, timeout_s: float = TIMEOUT_S) -> None:
+    """See that a leader answers for each partition of the topics, or of all that exist. Raises KafkaException where one
+    does not: that may pass.
+    """
+    existing = _existing(admin, timeout_s)
+    partitions = []
+    for name in existing if names is None else names:
+        if name not in existing:
+            raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, f"there is no topic {name}"))
+        for number, partition in existing[name].partitions.items():
+            if partition.error is not None:
+                raise KafkaException(partition.error)
+            partitions.append(TopicPartition(name, number))
+    if partitions:
+        answers(admin.list_offsets(dict.fromkeys(partitions, LATEST), request_timeout=timeout_s), timeout_s)
+
+
+def _existing(admin: AdminClient, timeout_s: float) -> dict[str, TopicMetadata]:
+    """The topics that the brokers know. Raises KafkaException."""
+    metadata = admin.list_topics(timeout=timeout_s)
+    if not metadata.brokers:
+        raise KafkaException(KafkaError(KafkaError.BROKER_NOT_AVAILABLE, "no broker is ready yet"))
+    return metadata.topics
+
+
+def _missing(admin: AdminClient, specifications: list[NewTopic]) -> list[NewTopic]:
+    """Those that do not exist. Raises TopicMismatchError where one is not as it must be; KafkaException."""
+    existing = _existing(admin, TIMEOUT_S)
     differences = [
         difference
         for topic, config in _configs(admin, [topic for topic in specifications if topic.topic in existing])
@@ -117,19 +161,15 @@ def apply(bootstrap_servers: str, topics: Topics, *, partitions: int, replicatio
     ]
     if differences:
         raise TopicMismatchError("\n".join(differences))
-    created = _create(admin, [topic for topic in specifications if topic.topic not in existing])
-    if len(created) + len(existing.keys() & set(topics.all)) < len(specifications):
-        time.sleep(0.1)  # somebody else made some in this moment: they must be right too
-        created += apply(bootstrap_servers, topics, partitions=partitions, replication=replication)
-    return created
+    return [topic for topic in specifications if topic.topic not in existing]
 
 
 def _configs(admin: AdminClient, specifications: list[NewTopic]) -> list[tuple[NewTopic, dict[str, Any]]]:
     if not specifications:
         return []
     resources = {ConfigResource(ConfigResource.Type.TOPIC, topic.topic): topic for topic in specifications}
-    answers = admin.describe_configs(list(resources), request_timeout=TIMEOUT_S)
-    return [(resources[resource], answer.result(TIMEOUT_S)) for resource, answer in answers.items()]
+    configs = answers(admin.describe_configs(list(resources), request_timeout=TIMEOUT_S), TIMEOUT_S)
+    return [(resources[resource], config) for resource, config in configs.items()]
 
 
 def _differences(topic: NewTopic, partitions: int, config: dict[str, Any]) -> list[str]:
@@ -148,16 +188,17 @@ def _differences(topic: NewTopic, partitions: int, config: dict[str, Any]) -> li
     return found
 
 
-def _create(admin: AdminClient, missing: list[NewTopic]) -> list[str]:
-    if not missing:
-        return []
-    created = []
-    for name, answer in admin.create_topics(missing, operation_timeout=TIMEOUT_S).items():
+def _create(admin: AdminClient, missing: list[NewTopic], created: set[str]) -> None:
+    """Create what is not there; adds to `created` what was made here. Raises KafkaException, with the rest made."""
+    trouble: KafkaException | None = None
+    requests = admin.create_topics(missing, operation_timeout=TIMEOUT_S, request_timeout=TIMEOUT_S)
+    for name, request in requests.items():
         try:
-            answer.result(TIMEOUT_S)
+            answer(request, TIMEOUT_S)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise
+                trouble = error
         else:
-            created.append(name)
-    return created
+            created.add(name)
+    if trouble is not None:
+        raise trouble

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ledger.evidence.heads import HeadError, SignedHead
 from ledger.settings import Settings
+from ledger.topics_reader import TopicsReader
+from patience.kafka import QUIET, timed_out
 from schemas.topics import Topics
 
 TIMEOUT_S = 10.0
@@ -41,31 +43,14 @@ class TopicOutlet:
 
     def __init__(self, settings: Settings) -> None:
         self.name = Topics(settings.topic_prefix).anchors
-        self._client: dict[str, str | int | float | bool] = {"bootstrap.servers": settings.kafka_bootstrap_servers}
+        self._servers = settings.kafka_bootstrap_servers
 
     def last(self) -> SignedHead | None:
-        consumer = Consumer(
-            {
-                **self._client,
-                "group.id": "wagerledger-sealer",  # the client demands one
-                "enable.auto.commit": False,
-                "fetch.wait.max.ms": 10,
-            }
-        )
-        try:
-            partition = TopicPartition(self.name, 0)
-            low, end = consumer.get_watermark_offsets(partition, timeout=TIMEOUT_S)
-            if low == end:
-                return None
-            consumer.assign([TopicPartition(self.name, 0, end - 1)])
-            message = consumer.poll(TIMEOUT_S)
-            if message is None:
-                raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"topic {self.name} gave no record"))  # noqa: SLF001, its name
-            if error := message.error():
-                raise KafkaException(error)
-            return _parsed(message.value() or b"", f"topic {self.name} offset {message.offset()}")
-        finally:
-            consumer.close()
+        # Read further than what is decided now: a head that is not seen would be told a second time.
+        message = TopicsReader(self._servers).last(self.name)
+        if message is None:
+            return None
+        return _parsed(message.value() or b"", f"topic {self.name} offset {message.offset()}")
 
     def append(self, signed: Sequence[SignedHead]) -> None:
         failures: list[KafkaError] = []
@@ -75,14 +60,20 @@ class TopicOutlet:
                 failures.append(error)
 
         producer = Producer(
-            {**self._client, "enable.idempotence": True, "acks": "all", "message.timeout.ms": int(TIMEOUT_S * 1000)}
+            {
+                "bootstrap.servers": self._servers,
+                **QUIET,
+                "enable.idempotence": True,
+                "acks": "all",
+                "message.timeout.ms": int(TIMEOUT_S * 1000),
+            }
         )
         for one in signed:
             producer.produce(self.name, one.line.encode(), one.head.log, partition=0, on_delivery=note)
             producer.poll(0)
         unsent = producer.flush(2 * TIMEOUT_S)
         if failures or unsent:
-            raise KafkaException(failures[0] if failures else KafkaError(KafkaError._TIMED_OUT, "heads not sent"))  # noqa: SLF001, its name
+            raise KafkaException(failures[0]) if failures else timed_out("heads not sent")
 
 
 class FileOutlet:

@@ -8,7 +8,6 @@ from typing import Any
 
 import psycopg
 import structlog
-from confluent_kafka import KafkaException
 from psycopg import Connection, IsolationLevel
 
 from ledger.evidence import anchors
@@ -17,7 +16,7 @@ from ledger.evidence.heads import SignedHead
 from ledger.evidence.keys import key_id, signing_key, trusted_keys
 from ledger.settings import Settings
 from ledger.telemetry import serve_metrics
-from patience import Backoff
+from patience import WAITED_FOR, Backoff
 from schemas.topics import Topics
 from sealer import metrics
 from sealer.outlets import Outlet, OutletError, outlets
@@ -26,7 +25,7 @@ STOPPED, BUSY, REFUSED = 0, 1, 2
 LONGEST_PAUSE_S = 30.0
 STANDBY_S = 1.0
 
-RETRYABLE = (psycopg.OperationalError, KafkaException, OSError)
+RETRYABLE = (*WAITED_FOR, OSError)
 
 # Plans that are right for a large log, however it looked when they were made. Waiting for Kafka is no idleness.
 SESSION = (

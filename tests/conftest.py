@@ -1,32 +1,36 @@
 """Fixtures for all tests: real servers, and databases and topics of one's own on them."""
 
-import secrets
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
+import hypothesis
 import pytest
 from xdist import is_xdist_controller
-from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
 
 from sandbox import artifacts
 from sandbox.progress import Progress
-from tests.servers import Servers, ServersError, fresh_database, kind_of_servers, migrated_template, running_servers
+from sandbox.stack import reach_loopback_directly
+from tests.servers import (
+    Servers,
+    fresh_database,
+    fresh_topic_prefix,
+    kind_of_servers,
+    migrated_template,
+    running_servers,
+)
+from tests.support import limits, order, seeds, traces
+from tests.support.process_state import State, demand_no_bound_loggers, demand_unchanged, process_state
+
+# No deadline: it measures the neighbours. No database: a failure is repeated with the run's seed, not from a folder.
+hypothesis.settings.register_profile("tests", deadline=None, database=None, print_blob=True)
+hypothesis.settings.load_profile("tests")
 
 
-class ByFile(LoadScopeScheduling):
-    """Shares the tests out among workers (`-n 2`), which have servers of their own: a file at a time, for its fixtures.
-
-    Tests that kill whole systems are one heap: side by side they would only wait for each other.
-    """
-
-    def _split_scope(self, nodeid: str) -> str:
-        return nodeid.partition("test_")[0] if nodeid.startswith("tests/crash/") else nodeid.partition("::")[0]
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
-    config.option.loadscopereorder = False  # most tests is not longest: the heap that takes longest has few
-    return ByFile(config, log)
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """The first hook of all: whatever these have to say, options too, is heard."""
+    for plugin in (limits, order, seeds, traces):
+        pluginmanager.register(plugin, plugin.__name__)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -35,6 +39,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     A worker that is too slow at that is killed by xdist: its servers end with it, its folder stays.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    reach_loopback_directly()  # as every start of a stack does: here before anybody looks what the environment was
     if is_xdist_controller(session) and kind_of_servers() == "embedded":
         download()  # here, once, because nobody sees what the workers say
 
@@ -45,6 +50,36 @@ def download() -> None:
         artifacts.fetch(artifacts.read_lock(), report=progress)
 
 
+# The process is everybody's: what a test or a file changes in it, the next one on this worker would meet.
+
+_AT_FILES_BEGIN = pytest.StashKey[tuple[Path, State]]()
+
+
+@pytest.fixture(autouse=True)
+def _test_leaves_the_process_as_it_was() -> Iterator[None]:
+    before = process_state()
+    yield
+    demand_unchanged(before)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    path, _ = item.session.stash.get(_AT_FILES_BEGIN, (None, None))
+    if path != item.path:
+        item.session.stash[_AT_FILES_BEGIN] = item.path, process_state()
+    yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """After a file's last test its fixtures have put back what they changed; those of the session change nothing."""
+    yield
+    if nextitem is None or nextitem.path != item.path:
+        _, before = item.session.stash[_AT_FILES_BEGIN]
+        demand_unchanged(before)
+        demand_no_bound_loggers()
+
+
 @pytest.fixture(scope="session")
 def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
     """All servers, started once per test run."""
@@ -52,10 +87,12 @@ def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
     manager = running_servers(progress := Progress())
     try:
         # The first start downloads the servers: show it to whoever waits.
-        with capture.global_and_fixture_disabled(), progress:
+        with limits.unlimited(), capture.global_and_fixture_disabled(), progress:
             running = manager.__enter__()
-    except ServersError as error:
-        pytest.exit(str(error), returncode=2)
+    except Exception as error:
+        # Whatever it is, every later test would only hear it again: the run ends here, also where others run it.
+        request.session.shouldfail = f"no servers to test against: {error}"
+        raise
     try:
         yield running
     finally:
@@ -107,7 +144,7 @@ def bi_database_of_module(servers: Servers) -> Iterator[str]:
 @pytest.fixture
 def topic_prefix() -> str:
     """A prefix for topics and subjects that nobody else uses."""
-    return f"test-{secrets.token_hex(4)}."
+    return fresh_topic_prefix()
 
 
 @pytest.fixture

@@ -22,8 +22,10 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import make_url
 
 from ledger.store import migrate
-from sandbox.process import Report, silent
+from sandbox.artifacts import DownloadError
+from sandbox.process import Report, StartError, silent
 from sandbox.stack import Stack
+from tests.support.traces import keep_logs
 
 VARIABLES = (
     "WAGERLEDGER_DATABASE_URL",
@@ -35,6 +37,9 @@ POSTGRES_IMAGE = "postgres:18"
 KAFKA_IMAGE = "confluentinc/cp-kafka:8.2.0"
 REGISTRY_IMAGE = "apicurio/apicurio-registry:3.3.3"
 REGISTRY_PORT = 8080
+START_ATTEMPTS = 3
+START_TIMEOUT_S = 240.0
+"""For each server. Longer than `up` waits: nobody watches, and other workers start theirs at the same time."""
 
 
 class ServersError(RuntimeError):
@@ -79,10 +84,8 @@ def running_servers(report: Report = silent) -> Iterator[Servers]:
 
 @contextlib.contextmanager
 def embedded(report: Report = silent) -> Iterator[Servers]:
-    with (
-        tempfile.TemporaryDirectory(prefix="wagerledger-tests-", ignore_cleanup_errors=True) as folder,
-        Stack(Path(folder), report=report) as stack,
-    ):
+    with contextlib.ExitStack() as opened:
+        stack = _started(opened, report)
         yield Servers(
             database_url=stack.ledger_database.url,
             bi_database_url=stack.bi_database.url,
@@ -92,13 +95,33 @@ def embedded(report: Report = silent) -> Iterator[Servers]:
         )
 
 
+def _started(opened: contextlib.ExitStack, report: Report) -> Stack:
+    """A stack that runs until `opened` ends. All tests stand on it, so one bad start on a busy machine is not the end."""
+    for attempt in range(1, START_ATTEMPTS + 1):
+        folder = opened.enter_context(
+            tempfile.TemporaryDirectory(prefix="wagerledger-tests-", ignore_cleanup_errors=True)
+        )
+        keep_logs(Path(folder))
+        stack = Stack(Path(folder), report=report)
+        for server in (stack.ledger_database, stack.bi_database, stack.kafka, stack.registry):
+            server.start_timeout_s = START_TIMEOUT_S
+        try:
+            return opened.enter_context(stack)
+        except DownloadError as error:
+            raise ServersError(f"the embedded servers cannot be had: {error}") from error
+        except StartError as error:
+            if attempt == START_ATTEMPTS:
+                raise ServersError(f"the embedded servers did not start in {attempt} attempts: {error}") from error
+    raise AssertionError("the last attempt returns or raises")
+
+
 @contextlib.contextmanager
 def containers() -> Iterator[Servers]:
     import docker
+    from testcontainers.community.kafka import KafkaContainer
+    from testcontainers.community.postgres import PostgresContainer
     from testcontainers.core.container import DockerContainer
     from testcontainers.core.wait_strategies import HttpWaitStrategy
-    from testcontainers.kafka import KafkaContainer
-    from testcontainers.postgres import PostgresContainer
 
     try:
         docker.from_env().ping()
@@ -137,6 +160,11 @@ def fresh_database(admin_url: str, *, template: str = "template0") -> Iterator[s
     finally:
         with psycopg.connect(admin_url, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE {name} WITH (FORCE)").format(**identifiers))
+
+
+def fresh_topic_prefix() -> str:
+    """A prefix for topics and subjects that nobody else uses, nor any run before on the same servers."""
+    return f"test-{secrets.token_hex(4)}."
 
 
 @contextlib.contextmanager

@@ -32,6 +32,7 @@ CATCH_ALL = {
     "gateway/provider_calls.py": "a code that a dialect's author forgot must not end the connection",
     "gateway/keys.py": "a refresher that died in silence would keep revoked keys alive",
     "ledger/journal.py": "whatever fails a transaction, its callbacks are tried one by one and each of them hears something",
+    "projector/page/watch.py": "a watch that died in silence would show old figures as today's; it is logged, counted and told",
     "ledger/transaction.py": "a bug in one callback must not cost its neighbours their answers; it is logged and raised to its caller",
 }
 """Files that may say `except Exception`, and why."""
@@ -133,6 +134,57 @@ def test_files_speak_of_the_project_alone(pattern: str) -> None:
         if not any(name_of(path) == file and match[0].startswith(word) for file, word in WORDS_ALLOWED)
     ]
     assert found == [], BANNED_WORDS[pattern]
+
+
+OWN_NAMES = {
+    "tests/schemas/test_topics.py": "the names themselves; nothing is made",
+    "tests/ledger/test_audit_topics.py": "topics that nobody made",
+    "tests/cli/test_cli.py": "topics that nobody made",
+}
+"""Tests that write a topic prefix down, and why they may."""
+
+
+def test_no_test_shares_its_topics() -> None:
+    """A prefix that stands in a test finds the records of the run before, where the servers outlive a run."""
+    fixed = {
+        name_of(path)
+        for path in FILES
+        if path.suffix == ".py" and name_of(path).startswith("tests/")
+        if any(map(_fixed_prefix, ast.walk(ast.parse(path.read_text()))))
+    }
+    assert fixed == set(OWN_NAMES)
+
+
+def _fixed_prefix(node: ast.AST) -> bool:
+    """Where names of topics are made, a text that ends with a dot; or one under the setting's name."""
+    match node:
+        case ast.Call(func=ast.Name(id=("Topics" | "kafka_of")) | ast.Attribute(attr=("Topics" | "kafka_of"))):
+            return any(isinstance(one, ast.Constant) and str(one.value).endswith(".") for one in node.args)
+        case ast.keyword(arg=("topic_prefix" | "TOPIC_PREFIX"), value=ast.Constant() | ast.JoinedStr()):
+            return True
+        case ast.Dict():
+            named = zip(node.keys, node.values, strict=True)
+            return any(_names_prefix(key) and isinstance(value, ast.Constant | ast.JoinedStr) for key, value in named)
+        case ast.Tuple(elts=[first, ast.Constant()]):
+            return _names_prefix(first)
+    return False
+
+
+def _names_prefix(node: ast.expr | None) -> bool:
+    return isinstance(node, ast.Constant) and str(node.value).lower().endswith("topic_prefix")
+
+
+def test_no_thread_of_a_test_outlives_it() -> None:
+    """One that hangs after a failure must not keep the process: it is a daemon."""
+    lasting = [
+        f"{name_of(path)}:{node.lineno}"
+        for path in FILES
+        if path.suffix == ".py" and name_of(path).startswith("tests/")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("threading.Thread", "Thread")
+        if "daemon" not in {keyword.arg for keyword in node.keywords}
+    ]
+    assert lasting == []
 
 
 def test_every_test_file_has_a_test() -> None:

@@ -304,8 +304,8 @@ class _Search:
         for event in self.events:
             payload = event.record["payload"]
             for part in (payload, payload.get("conversion") or {}):
-                if part.get("currency"):
-                    explanation.exponents[part["currency"]] = part.get("exponent", 2)
+                if part.get("currency") and "exponent" in part:
+                    explanation.exponents[part["currency"]] = part["exponent"]
         explanation.steps = sorted(self._steps(), key=lambda step: step.order)
         explanation.stored = {"bets": self.bets, "settlements": self.wins}
         if not (explanation.steps or self.bets or self.wins):

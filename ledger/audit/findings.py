@@ -23,6 +23,7 @@ CODES = {
     "postings_unbalanced": "The postings of an event do not sum to zero (I1).",
     "books_unbalanced": "All accounts of a tenant in a currency do not sum to zero (I2).",
     "fold_refused": "An event cannot follow the events before it.",
+    "region_differs": "An event is of another region than its player, whose first wallet fixed it.",
     "held_differs": "A wallet's held money is not the sum of its open bets' uncaptured stakes (I3).",
     "account_negative": "An account of a wallet falls below zero (I3).",
     "head_differs": "The stream's row names another end than its last event has.",
@@ -33,8 +34,8 @@ CODES = {
     "command_differs": "A command says something else than the events it caused.",
     "command_unexplained": "A command names events that do not exist.",
     "command_shared": "Two commands claim the same event.",
-    "setting_differs": "An integration, key, game, rate or generation is not what the last act on it says.",
-    "setting_unexplained": "An integration, key, game, rate or generation is there, and no act says who made it.",
+    "setting_differs": "A brand, integration, key, game, rate or generation is not what the last act on it says.",
+    "setting_unexplained": "A brand, integration, key, game, rate or generation is there, and no act says who made it.",
     "topic_undecodable": "A record of a topic cannot be read as an event.",
     "topic_version_missing": "A stream in the events topic has a hole.",
     "topic_disordered": "A stream's events are in the topic in another order than they happened.",
@@ -78,7 +79,9 @@ def silent(_stage: str, _done: int, _total: int) -> None:
 
 
 class CannotCheckError(Trouble):
-    """The audit could not be done: nothing is known to be wrong or right. The message says what to do."""
+    """The audit could not be done: nothing is known to be wrong or right. The message says what to do. It may pass
+    where its cause may.
+    """
 
 
 class Finding(NamedTuple):

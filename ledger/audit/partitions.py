@@ -11,12 +11,13 @@ from typing import Any
 
 from confluent_kafka import Message
 
+from ledger.audit.checkable import checkable
 from ledger.audit.findings import Report
 from ledger.audit.stretch import Stream, check_postings, key_of
-from ledger.audit.topics_reader import Ends, TopicsReader, checkable
 from ledger.audit.workers import Tick
 from ledger.core.chain import GENESIS, hash_of
 from ledger.settings import Settings
+from ledger.topics_reader import Ends, reader_of
 from schemas.events import EVENTS
 from schemas.registry import PREFIX, Reader, UndecodableRecord, connect
 from schemas.topics import Topics
@@ -76,7 +77,7 @@ def read_share(share: Share, tick: Tick) -> Part:
     """Check a share. Raises CannotCheckError."""
     with checkable(), connect(share.settings.schema_registry_url.get_secret_value()) as client:
         audit = _ShareAudit(Topics(share.settings.topic_prefix), Reader(client))
-        for messages in TopicsReader(share.settings).read_batches(share.ends):
+        for messages in reader_of(share.settings).read_batches(share.ends):
             for message in messages:
                 audit.take(message)
             tick(len(messages))

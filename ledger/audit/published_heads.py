@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ledger.audit.checkable import checkable
 from ledger.audit.findings import CannotCheckError, Report
-from ledger.audit.topics_reader import TopicsReader, checkable
 from ledger.evidence.heads import HeadError, SignedHead
 from ledger.evidence.keys import Keys
 from ledger.settings import Settings
+from ledger.topics_reader import reader_of
 from schemas.topics import Topics
 
 
@@ -32,6 +33,9 @@ def read_heads(settings: Settings, files: Sequence[Path], trusted: Keys, report:
         try:
             signed = SignedHead.parse(line)
         except HeadError as error:
+            if files and not line.endswith(b"\n"):
+                report.notes.append(f"{where} is not whole: it is just being written, or a crash cut it off")
+                continue
             report.find("anchor_unreadable", None, None, f"{where}: {error}")
             continue
         if signed.head.log != settings.anchor_log:
@@ -69,7 +73,7 @@ def _of_files(files: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
 
 def _of_topic(settings: Settings) -> Iterator[tuple[str, bytes]]:
     topic = Topics(settings.topic_prefix).anchors
-    reader = TopicsReader(settings)
+    reader = reader_of(settings)
     with checkable():
         for message in reader.read(reader.ends([topic])):
             yield f"topic {topic} offset {message.offset()}", message.value() or b""

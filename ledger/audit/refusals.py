@@ -5,22 +5,25 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from ledger.audit.checkable import checkable
 from ledger.audit.findings import Progress, Report
 from ledger.audit.partitions import where
+from ledger.audit.relay_positions import Passed
 from ledger.audit.snapshot import Snapshot
-from ledger.audit.topics_reader import TopicsReader, checkable
 from ledger.recording import PLAYER, StreamKey
 from ledger.refusals import refused
+from ledger.relay_position import Cursor
 from ledger.settings import Settings
 from ledger.store.arrays import POSTGRES_EPOCH_US
+from ledger.topics_reader import reader_of
 from schemas.refusal import REFUSAL
 from schemas.registry import RefusalReader, UndecodableRecord, connect
 from schemas.topics import Topics
 
-# In the order in which one relay publishes them.
+# In the order in which the relay publishes them.
 STORED = """
-select command_id::text, refused_at, tenant_id, region, kind, code, details::text, operation, idempotency_key,
-    fingerprint, asked::text, kid, trace_id, scope, stream_type, stream_id
+select xid, refusal_id, command_id::text, refused_at, tenant_id, region, kind, code, details::text, operation,
+    idempotency_key, fingerprint, asked::text, kid, trace_id, scope, stream_type, stream_id
 from wagerledger.refusals order by xid, refusal_id
 """
 FIELDS = (
@@ -58,32 +61,24 @@ class RefusalsAudit:
                 self._report.find("refusal_differs", _stream(record), None, text)
         self._report.checked["topics.refusals"] = len(self._told)
 
-    def compare(self, snapshot: Snapshot, *, strict: bool) -> None:
-        """`strict`: what is not published yet is a finding."""
+    def compare(self, snapshot: Snapshot, passed: Passed, *, strict: bool) -> None:
+        """`passed` was read before the topic: what it speaks of may not be missing. `strict`: nothing may."""
         left = dict(self._told)
-        behind: list[dict[str, Any]] = []
-        passed_over: list[dict[str, Any]] = []
-        for record in map(_record, snapshot.rows(STORED)):
-            told = left.pop(_key(record), None)
+        behind = 0
+        for xid, refusal_id, *row in snapshot.rows(STORED):
+            record = _record(row)
+            left.pop(_key(record), None)
+            told = self._told.get(_key(record))
             if told is None:
-                behind.append(record)
-                continue
-            passed_over += behind  # by one that was committed later
-            behind.clear()
-            if told != _digest(record):
+                behind += 1
+                if strict or passed.refusal(Cursor(xid, refusal_id)):
+                    text = f"refusal {record['command_id']} ({record['code']}) is not in {self._topic}"
+                    self._report.find("refusal_unpublished", _stream(record), None, text)
+            elif told != _digest(record):
                 text = f"refusal {record['command_id']} is not what the table has under this id"
                 self._report.find("refusal_differs", _stream(record), None, text)
-        self._report.checked["topics.refusals_not_yet_published"] = len(passed_over) + len(behind)
-        self._name_unpublished([*passed_over, *(behind if strict else ())])
+        self._report.checked["topics.refusals_not_yet_published"] = behind
         self._name_unknown(snapshot, left.keys())
-
-    def _name_unpublished(self, suspects: Sequence[dict[str, Any]]) -> None:
-        # The partitions' ends were not read at once: what one of them lacked may have been on its way.
-        published = {_key(record) for _, record in self._records(Report())} if suspects else set[Key]()
-        for record in suspects:
-            if _key(record) not in published:
-                text = f"refusal {record['command_id']} ({record['code']}) is not in {self._topic}"
-                self._report.find("refusal_unpublished", _stream(record), None, text)
 
     def _name_unknown(self, snapshot: Snapshot, unknown: Collection[Key]) -> None:
         restored_at = (snapshot.one(RESTORED_AT) or 0) + POSTGRES_EPOCH_US
@@ -97,7 +92,7 @@ class RefusalsAudit:
     def _records(self, report: Report) -> Iterator[tuple[str, dict[str, Any]]]:
         """What the topic holds, each with its place."""
         with checkable(), connect(self._settings.schema_registry_url.get_secret_value()) as client:
-            reader, records = RefusalReader(client), TopicsReader(self._settings)
+            reader, records = RefusalReader(client), reader_of(self._settings)
             ends = records.ends([self._topic])
             for done, message in enumerate(records.read(ends), 1):
                 try:

@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 
 from ledger.audit import stored
+from ledger.audit.checkable import checkable
 from ledger.audit.findings import CannotCheckError
 from ledger.audit.snapshot import snapshot
-from ledger.audit.topics_reader import TopicsReader, checkable
 from ledger.core.chain import GENESIS, hash_of
 from ledger.core.events import Event
 from ledger.core.evolve import evolve
@@ -22,6 +22,7 @@ from ledger.evidence.archive.reader import Archive
 from ledger.evidence.entry import EVENT
 from ledger.recording import StreamKey, player_stream, record_key, to_datetime, to_us
 from ledger.settings import Settings
+from ledger.topics_reader import reader_of
 from schemas.events import BY_FINGERPRINT
 from schemas.registry import Reader, UndecodableRecord, connect
 from schemas.topics import Topics
@@ -229,7 +230,7 @@ def _from_database(settings: Settings, stream: StreamKey) -> Generator[Record]:
 
 
 def _from_topics(settings: Settings, stream: StreamKey) -> Generator[Record]:
-    events, records = Topics(settings.topic_prefix).events, TopicsReader(settings)
+    events, records = Topics(settings.topic_prefix).events, reader_of(settings)
     key = record_key(*stream).encode()
     with checkable(), connect(settings.schema_registry_url.get_secret_value()) as client:
         reader = Reader(client)

@@ -1,4 +1,4 @@
-"""Integrations, their keys, games, rates and the log's generation: each row is as the last act on it told it.
+"""Brands, integrations, their keys, games, rates and the log's generation: each row is as the last act on it told it.
 
 Secrets are in no act; that a key with a secret exists, and from when to when it proves anybody, is.
 """
@@ -33,6 +33,7 @@ def _query(table: str, key: str, name: str | None = None, *, valid: str = "true"
 
 
 QUERIES = {
+    "brands": _query("brands", "tenant_id, region"),
     "integrations": _query("integrations", "integration_id"),
     "integration_keys": _query("keys_without_secrets", "kid", "integration_keys"),
     "games": _query("games", "integration_id, game_id", valid=_TAKEN_BACK),

@@ -81,7 +81,7 @@ order by tenant_id{c}, player_id{c}
 
 PLAYERS = """
 select tenant_id, 'player', player_id,
-    tenant_id, player_id, restriction
+    tenant_id, player_id, region, restriction
 from wagerledger.players
 order by tenant_id{c}, player_id{c}
 """

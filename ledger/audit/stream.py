@@ -44,6 +44,8 @@ class StreamAudit:
         self.stopped_at: int | None = None
         """The version at which the fold could not go on."""
         self._player_id = stream.stream_id if stream.stream_type == PLAYER else None
+        self._region: str | None = None
+        """The player's, once it is fixed."""
         self._wallet_ids: dict[str, str] = {}
         self._commands = _Commands(stream, commands, report)
 
@@ -86,6 +88,7 @@ class StreamAudit:
         event = Event.from_record(record)
         self._check_postings(version, record, event)
         touched = self._fold(version, event)
+        self._check_region(version, event)
         self._commands.take(version, event, record, self.state if self.stopped_at is None else None)
         return touched
 
@@ -161,6 +164,16 @@ class StreamAudit:
         if any(totals.values()):
             text = f"its postings sum to {totals} minor units instead of 0: {event.postings}"
             self._find("postings_unbalanced", version, text)
+
+    def _check_region(self, version: int, event: Event) -> None:
+        if self._region is None:
+            player = self.state.player(event.tenant_id, event.player_id) if event.player_id else None
+            if player is None:
+                return
+            self._region = player.region
+        if event.region != self._region:
+            text = f"{event.payload.event_type} comes from region {event.region}, its player is of {self._region}"
+            self._find("region_differs", version, text)
 
     def _fold(self, version: int, event: Event) -> Touched:
         if self.stopped_at is not None:

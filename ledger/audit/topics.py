@@ -8,16 +8,19 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import Message
 
+from ledger.audit.checkable import checkable
 from ledger.audit.findings import Progress, Report
 from ledger.audit.partitions import Part, Share, Tally, read_share, where
+from ledger.audit.relay_positions import Passed
 from ledger.audit.snapshot import Snapshot
 from ledger.audit.stretch import key_of
-from ledger.audit.topics_reader import Ends, TopicsReader, checkable
 from ledger.audit.workers import cores, work
 from ledger.core.chain import hash_of
 from ledger.evidence.archive.detached import DetachedEvents
 from ledger.recording import StreamKey
+from ledger.relay_position import Cursor
 from ledger.settings import Settings
+from ledger.topics_reader import Ends, reader_of
 from schemas.events import EVENTS
 from schemas.registry import Reader, UndecodableRecord, connect
 from schemas.topics import Topics
@@ -63,9 +66,8 @@ class TopicsAudit:
 
     def __init__(self, settings: Settings, report: Report, progress: Progress) -> None:
         self._settings = settings
-        self._shards = settings.relay_shards
         self._topics = Topics(settings.topic_prefix)
-        self._records = TopicsReader(settings)
+        self._records = reader_of(settings)
         self._report = report
         self._progress = progress
         self._published = Published()
@@ -83,24 +85,27 @@ class TopicsAudit:
             self._join(parts)
             self._compare_faces(parts, _of([self._topics.events], ends))
 
-    def compare(self, snapshot: Snapshot, *, strict: bool, detached: DetachedEvents | None = None) -> None:
-        """Compare with the database, and with the `detached` events that the log has no more. `strict`: what is not
-        published yet is a finding.
+    def compare(
+        self, snapshot: Snapshot, passed: Passed, *, strict: bool, detached: DetachedEvents | None = None
+    ) -> None:
+        """Compare with the database, and with the `detached` events that the log has no more. `passed` was read before
+        the topics: what it speaks of may not be missing. `strict`: nothing may.
         """
         self._detached = detached
         published = self._published
         behind, unpublished = self._behind(snapshot)
-        last = self._compare_heads(snapshot)
+        self._compare_heads(snapshot)
         self._compare_aside(snapshot)
         self._report.checked["topics.not_yet_published"] = unpublished
-        # One relay publishes in the order of the log, so nothing before the last published event may be missing.
-        passed = last if self._shards == 1 else None
-        for place, _, order in _at_versions(snapshot, behind):
-            if strict or (passed and order and order < passed):
+        for place, _, cursor in _at_versions(snapshot, behind):
+            due = cursor is not None and passed.event(place.stream, cursor)
+            if strict or due:
                 known = published.heads.get(place.stream)
                 text = f"the events topic has {f'versions up to {known[0]}' if known else 'no event'} of this stream"
-                text += ", and events that were committed later" if not strict else ""
+                text += ", and the relay's position is past this one" if due else ""
                 self._report.find("topic_unpublished", place.stream, place.version, text)
+        if published.heads:
+            self._report.notes += [f"{doubt}: what is not published is only counted" for doubt in passed.doubts]
 
     # Reading
 
@@ -136,12 +141,13 @@ class TopicsAudit:
     def _name_differences(self, reader: Reader, types: Collection[str], first: Ends) -> None:
         """Read again, and name what is in one face of a type and not in the other.
 
-        Both faces are published at once, but their ends were not read at once. So the type topics are read further than
-        the events topic was (nothing of it may be missing in them), and then the events topic further than those.
+        Both faces are published at once, but their ends were not read at once. So the type topics are read to ends that
+        are asked for after the events topic was read (nothing of it may be missing in them), and then the events topic
+        to ends that are asked for after those were read.
         """
         names = [self._topics.of_type(event_type) for event_type in types]
         of_types = self._records.ends(names)
-        wanted = _of([self._topics.events], self._records.ends([self._topics.events]))
+        wanted = self._records.ends([self._topics.events])
         of_type, in_events, in_first = Counter[bytes](), Counter[bytes](), Counter[bytes]()
         seen: dict[bytes, dict[str, Any]] = {}
         for message in self._records.read(of_types):
@@ -198,17 +204,12 @@ class TopicsAudit:
             del self._published.heads[stream]
         return behind, unpublished
 
-    def _compare_heads(self, snapshot: Snapshot) -> tuple[int, int] | None:
-        """An equal hash at the head proves all before it. Gives the last published place in the log's order."""
-        last = None
+    def _compare_heads(self, snapshot: Snapshot) -> None:
+        """An equal hash at the head proves all before it."""
         heads = self._published.heads
-        for place, hash_, order in _at_versions(
-            snapshot, (Place(stream, version) for stream, (version, _) in heads.items())
-        ):
+        places = (Place(stream, version) for stream, (version, _) in heads.items())
+        for place, hash_, _ in _at_versions(snapshot, places):
             self._compare(place, heads[place.stream][1], hash_)
-            if order:
-                last = max(last, order) if last else order
-        return last
 
     def _compare_aside(self, snapshot: Snapshot) -> None:
         stored = {
@@ -226,15 +227,13 @@ class TopicsAudit:
             self._report.find("topic_not_in_database", *place, text)
 
 
-def _at_versions(
-    snapshot: Snapshot, places: Iterable[Place]
-) -> Iterator[tuple[Place, bytes | None, tuple[int, int] | None]]:
-    """What the log has at `places`: the hash, and the place in the published order."""
+def _at_versions(snapshot: Snapshot, places: Iterable[Place]) -> Iterator[tuple[Place, bytes | None, Cursor | None]]:
+    """What the log has at `places`: the hash, and where it stands in the published order."""
     left = iter(places)
     while portion := list(islice(left, COMPARED_AT_ONCE)):
         columns = [list(column) for column in zip(*((*stream, version) for stream, version in portion), strict=True)]
         for *key, version, hash_, xid, position in snapshot.all(AT_VERSIONS, columns):
-            yield Place(StreamKey(*key), version), hash_, (xid, position) if hash_ else None
+            yield Place(StreamKey(*key), version), hash_, Cursor(xid, position) if hash_ else None
 
 
 def _shares(settings: Settings, topics: Topics, ends: Ends, many: int) -> list[Share]:

@@ -15,6 +15,7 @@ from ledger.audit.folding import verify_folds
 from ledger.audit.published_heads import read_heads
 from ledger.audit.read_models import ReadBalances
 from ledger.audit.refusals import RefusalsAudit
+from ledger.audit.relay_positions import borne_out, read_positions
 from ledger.audit.segments import Head
 from ledger.audit.settings import verify_settings
 from ledger.audit.snapshot import Snapshot, snapshot
@@ -22,6 +23,7 @@ from ledger.audit.topics import TopicsAudit
 from ledger.evidence.archive.reader import Archive
 from ledger.evidence.heads import HeadError, SignedHead
 from ledger.evidence.keys import AnchorKeyError, trusted_keys
+from ledger.relay_position import Position, PositionError
 from ledger.settings import Settings
 
 
@@ -60,7 +62,9 @@ def verify(
         report.add(alone)
     published = TopicsAudit(settings, report, progress) if topics else None
     refused = RefusalsAudit(settings, report, progress) if topics else None
+    positions: dict[int, Position] = {}
     if published and refused:
+        positions = _positions(settings, report) if database else {}  # before what they speak of
         published.read()
         refused.read()
     if database:
@@ -74,12 +78,21 @@ def verify(
             verify_database(ledger, ReadBalances(read_model, report), report, progress, events)
             verify_settings(ledger, report)
             if published and refused:
-                published.compare(ledger, strict=strict, detached=detached)
-                refused.compare(ledger, strict=strict)
+                passed = borne_out(positions, ledger)
+                published.compare(ledger, passed, strict=strict, detached=detached)
+                refused.compare(ledger, passed, strict=strict)
     if anchors:
         verify_anchors(settings, report, progress, files=heads, archive=archive)
     report.elapsed_s = time.monotonic() - started
     return report
+
+
+def _positions(settings: Settings, report: Report) -> dict[int, Position]:
+    try:
+        return read_positions(settings)
+    except PositionError as error:
+        report.find("topic_undecodable", None, None, str(error))
+        return {}
 
 
 @contextmanager

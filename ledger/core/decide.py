@@ -21,13 +21,13 @@ from ledger.core.commands import (
     Withdraw,
 )
 from ledger.core.decision import Decision
-from ledger.core.rules import bets, players, rollbacks, rounds, wallets, wins
+from ledger.core.rules import bets, players, regions, rollbacks, rounds, wallets, wins
 from ledger.core.state import State
 
 
 def decide(state: State, command: Command, policy: Policy) -> Decision:
     """Judge `command` on `state`, which holds the player, the wallets and all that the command says it needs."""
-    return RULES[type(command)](state, command, policy)
+    return regions.foreign(state, command) or RULES[type(command)](state, command, policy)
 
 
 RULES: dict[type[Command], Callable[..., Decision]] = {

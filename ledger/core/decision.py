@@ -33,7 +33,8 @@ Decision = Accepted | Refusal
 
 
 def accept(command: Command, player_id: str | None, moves: tuple[Posting, ...], payload: Payload) -> Accepted:
-    event = Event(payload, command.origin.tenant_id, player_id, command.origin.integration_id, moves)
+    origin = command.origin
+    event = Event(payload, origin.tenant_id, player_id, origin.integration_id, moves, origin.region)
     return Accepted((event,), payload.result)
 
 

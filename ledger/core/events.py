@@ -399,6 +399,8 @@ class Event:
     player_id: str | None
     integration_id: str | None
     postings: tuple[Posting, ...] = ()
+    region: str = ""
+    """Where its command came from. The fold takes a player's from the first wallet."""
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "Event":
@@ -414,4 +416,5 @@ class Event:
             record["player_id"],
             record["integration_id"],
             tuple([Posting(p["account"], p["amount_minor"], p["currency"]) for p in record["postings"]]),
+            record["region"],
         )

@@ -83,9 +83,10 @@ def needs(event: Event) -> Sequence[Key]:
     return keys
 
 
-def _wallet_opened(_: State, event: Event, payload: WalletOpened) -> Touched:
+def _wallet_opened(state: State, event: Event, payload: WalletOpened) -> Touched:
     return (
         Currency(event.tenant_id, payload.currency, payload.exponent),
+        _known(state, event),
         Wallet(event.tenant_id, _player(event), payload.currency, payload.exponent),
     )
 
@@ -94,12 +95,18 @@ def _money_moved(state: State, event: Event, payload: Deposited | Withdrawn | Ad
     return (_moved(state, event, payload.currency),)
 
 
-def _player_restricted(_: State, event: Event, payload: PlayerRestricted) -> Touched:
-    return (Player(event.tenant_id, _player(event), payload.restriction),)
+def _player_restricted(state: State, event: Event, payload: PlayerRestricted) -> Touched:
+    return (replace(_known(state, event), restriction=payload.restriction),)
 
 
-def _player_freed(_: State, event: Event, __: PlayerFreed) -> Touched:
-    return (Player(event.tenant_id, _player(event), None),)
+def _player_freed(state: State, event: Event, _: PlayerFreed) -> Touched:
+    return (replace(_known(state, event), restriction=None),)
+
+
+def _known(state: State, event: Event) -> Player:
+    """The player, whose region is that of the first event about a wallet or a restriction."""
+    player_id = _player(event)
+    return state.player(event.tenant_id, player_id) or Player(event.tenant_id, player_id, event.region)
 
 
 def _session_started(_: State, event: Event, payload: SessionStarted) -> Touched:

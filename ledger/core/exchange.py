@@ -34,6 +34,11 @@ class Conversion(NamedTuple):
         """The same rate for another amount."""
         return self._replace(amount_minor=amount_minor)
 
+    def times_ten_to(self, power: int) -> "Conversion":
+        """What was asked for, told in a unit that is 10 to the `power` of its currency."""
+        exponent = self.exponent + power
+        return self._replace(exponent=max(exponent, 0), amount_minor=self.amount_minor * 10 ** max(-exponent, 0))
+
     def stake_minor(self, exponent: int) -> int:
         """In the wallet's minor units at `exponent` decimals, rounded up: against the player, who pays it."""
         scaled, divisor = self._fraction(exponent)

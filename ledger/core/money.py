@@ -16,23 +16,6 @@ MAX_DIGITS = 18
 
 _NUMBER = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?(?:[eE]([+-]?)0*([0-9]{1,4}))?")
 
-COMMON_EXPONENTS = {
-    "BHD": 3,
-    "BTC": 8,
-    "ETH": 9,
-    "JOD": 3,
-    "JPY": 0,
-    "KRW": 0,
-    "KWD": 3,
-    "OMR": 3,
-    "TND": 3,
-    "USDT": 6,
-    "VND": 0,
-}
-"""Decimals of the currencies that do not have two (ISO 4217, and the coins' own practice): only the proposal for a
-tenant's first wallet.
-"""
-
 
 class Amount(NamedTuple):
     """A non-negative decimal, exactly: `unscaled` / 10^`scale`."""
@@ -47,6 +30,15 @@ class Amount(NamedTuple):
         whole, rest = divmod(self.unscaled, 10 ** (self.scale - exponent))
         return None if rest else whole
 
+    def times_ten_to(self, power: int) -> "Amount":
+        """The same in another unit, exactly."""
+        scale = self.scale - power
+        unscaled = self.unscaled * 10 ** max(-scale, 0)
+        scale = max(scale, 0)
+        while scale and unscaled % 10 == 0:
+            unscaled, scale = unscaled // 10, scale - 1
+        return Amount(unscaled, scale)
+
     def __str__(self) -> str:
         return format_minor(self.unscaled, self.scale)
 
@@ -59,9 +51,9 @@ def parse_amount(text: str) -> Amount | None:
     return signed[1] if signed else None
 
 
-def parse_number(text: str) -> tuple[bool, Amount] | None:
+def parse_number(text: str, max_digits: int = MAX_DIGITS) -> tuple[bool, Amount] | None:
     """Read a decimal by its value: `2`, `2.00`, `02.0` and `0.2E+1` are one number, and minus zero is zero. Whether it
-    is below zero, and how much. None for what is no number or has more than 18 digits on a side.
+    is below zero, and how much. None for what is no number or has more than `max_digits` on a side.
 
     Trailing zeros carry no meaning and are dropped, so that equal amounts compare equal. The work is bounded by the
     length of the text, whatever exponent it names.
@@ -78,7 +70,7 @@ def parse_number(text: str) -> tuple[bool, Amount] | None:
         return False, Amount(0, 0)
     dropped = len(digits) - len(significant)
     scale = len(fraction) - dropped - (int(f"{exponent_sign}{exponent}") if exponent else 0)
-    if scale > MAX_DIGITS or len(significant) - scale > MAX_DIGITS:
+    if scale > max_digits or len(significant) - scale > max_digits:
         return None
     if scale < 0:
         significant, scale = significant + "0" * -scale, 0

@@ -212,11 +212,12 @@ class Round:
 
 @value()
 class Player:
-    """A player who is, or once was, restricted."""
+    """Who has a wallet. The first one fixes the player's region for ever: no other region's data names the player."""
 
     tenant_id: str
     player_id: str
-    restriction: str | None
+    region: str
+    restriction: str | None = None
     """locked or self_excluded."""
 
     @property

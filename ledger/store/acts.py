@@ -27,6 +27,11 @@ from wagerledger.integrations i where i.integration_id = %s
 """
 
 REDO = {
+    "brands": """
+insert into wagerledger.brands (tenant_id, region, created_at)
+select tenant_id, region, created_at from json_populate_recordset(null::wagerledger.brands, %s::json)
+on conflict do nothing
+""",
     "integrations": """
 insert into wagerledger.integrations (integration_id, tenant_id, region, provider_id, dialect, options, policy, enabled,
     created_at)

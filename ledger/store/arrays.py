@@ -50,7 +50,8 @@ class Timestamptz(Column):
 
 def columns(kinds: Sequence[type[Column]], rows: Iterable[Sequence[Any]]) -> list[Column]:
     """Rows as the columns that `unnest` wants."""
-    return [kind(column) for kind, column in zip(kinds, zip(*rows, strict=True), strict=True)]
+    found = list(zip(*rows, strict=True)) or [()] * len(kinds)
+    return [kind(column) for kind, column in zip(kinds, found, strict=True)]
 
 
 def register(connection: AsyncConnection[Any] | Connection[Any]) -> None:

@@ -35,6 +35,20 @@ INSERT_KEY = """
 insert into wagerledger.integration_keys (kid, integration_id, algorithm, material) values (%s, %s, %s, %s)
 """
 
+ONE_AT_A_TIME = """
+select pg_advisory_xact_lock(hashtextextended('wagerledger: integration keys', 0))
+"""
+"""Who adds a key looks at all others first."""
+
+KEYS_OF_OTHERS = """
+select integration_id, kid, algorithm, material from wagerledger.integration_keys
+where integration_id <> %s and material is not null
+"""
+
+INTEGRATION_OF_KEY = """
+select integration_id from wagerledger.integration_keys where kid = %s
+"""
+
 FILL_KEY = """
 update wagerledger.integration_keys set material = %s where kid = %s and material is null returning integration_id
 """

@@ -1,4 +1,4 @@
-"""Table `players`: who is, or once was, restricted."""
+"""Table `players`: who has a wallet, in which region, and who is restricted."""
 
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
@@ -9,14 +9,14 @@ from ledger.store.arrays import Text, columns
 from ledger.store.statement import Statement
 
 LOAD = """
-select p.tenant_id, p.player_id, p.restriction
+select p.tenant_id, p.player_id, p.region, p.restriction
 from unnest(%b::text[], %b::text[]) k(tenant_id, player_id)
 join wagerledger.players p using (tenant_id, player_id)
 """
 
 INSERT = """
-insert into wagerledger.players (tenant_id, player_id, restriction)
-select * from unnest(%b::text[], %b::text[], %b::text[])
+insert into wagerledger.players (tenant_id, player_id, region, restriction)
+select * from unnest(%b::text[], %b::text[], %b::text[], %b::text[])
 """
 
 UPDATE = """
@@ -25,7 +25,17 @@ from unnest(%b::text[], %b::text[], %b::text[]) n(tenant_id, player_id, restrict
 where p.tenant_id = n.tenant_id and p.player_id = n.player_id
 """
 
-_fields = attrgetter("tenant_id", "player_id", "restriction")
+AROUND = """
+(select player_id from wagerledger.players
+    where tenant_id = %(tenant_id)s and player_id >= %(player_id)s order by player_id limit 50)
+union all
+(select player_id from wagerledger.players
+    where tenant_id = %(tenant_id)s and player_id < %(player_id)s order by player_id desc limit 50)
+"""
+"""The ids that stand beside one that is not known: among them is what was meant."""
+
+_inserted = attrgetter("tenant_id", "player_id", "region", "restriction")
+_updated = attrgetter("tenant_id", "player_id", "restriction")
 
 
 def load(players: Iterable[tuple[str, str]]) -> Statement:
@@ -38,8 +48,8 @@ def entity(row: Sequence[Any]) -> Player:
 
 
 def insert(players: Sequence[Player]) -> Statement:
-    return Statement(INSERT, columns((Text, Text, Text), map(_fields, players)), len(players))
+    return Statement(INSERT, columns((Text, Text, Text, Text), map(_inserted, players)), len(players))
 
 
 def update(players: Sequence[Player]) -> Statement:
-    return Statement(UPDATE, columns((Text, Text, Text), map(_fields, players)), len(players))
+    return Statement(UPDATE, columns((Text, Text, Text), map(_updated, players)), len(players))

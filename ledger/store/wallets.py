@@ -14,6 +14,14 @@ from unnest(%b::text[], %b::text[]) k(tenant_id, player_id)
 join wagerledger.wallets w using (tenant_id, player_id)
 """
 
+LOAD_WITH_REGION = """
+select w.tenant_id, w.player_id, w.currency, w.exponent, w.cash_minor, w.bonus_minor, w.held_minor, w.receivable_minor,
+    p.region
+from unnest(%b::text[], %b::text[]) k(tenant_id, player_id)
+join wagerledger.wallets w using (tenant_id, player_id)
+join wagerledger.players p using (tenant_id, player_id)
+"""
+
 INSERT = """
 insert into wagerledger.wallets (tenant_id, player_id, currency, exponent, cash_minor, bonus_minor, held_minor,
     receivable_minor)
@@ -39,6 +47,11 @@ _updated = attrgetter(*_KEY, *_ACCOUNTS)
 def load(players: Iterable[tuple[str, str]]) -> Statement:
     """All wallets of the (tenant, player) pairs."""
     return Statement(LOAD, columns((Text, Text), players))
+
+
+def load_with_region(players: Iterable[tuple[str, str]]) -> Statement:
+    """Likewise, each row followed by its player's region."""
+    return Statement(LOAD_WITH_REGION, columns((Text, Text), players))
 
 
 def entity(row: Sequence[Any]) -> Wallet:

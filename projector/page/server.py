@@ -23,6 +23,7 @@ from starlette.routing import Route
 from ledger.settings import Settings
 from projector.page import document, figures, view
 from projector.page.figures import Choice, Figures, NothingProjectedError
+from projector.page.http_protocol import TimedHeadProtocol
 from projector.page.watch import Watch
 
 KEPT_S = 1.0
@@ -128,8 +129,8 @@ class PageServer:
         self.url = f"http://{shown}:{self._socket.getsockname()[1]}/"
         app = Starlette(routes=[Route("/", self._page.show), Route("/healthz", _healthy)], middleware=_middleware(host))
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", server_header=False, ws="none",
-            limit_concurrency=64, timeout_graceful_shutdown=2,
+            app, http=TimedHeadProtocol, log_config=None, access_log=False, lifespan="off", server_header=False,
+            ws="none", limit_concurrency=64, timeout_graceful_shutdown=2,
         )  # fmt: skip
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="page", daemon=True)

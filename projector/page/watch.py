@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import psycopg
+import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from psycopg import Connection
 from pydantic import SecretStr
@@ -16,12 +17,15 @@ from pydantic import SecretStr
 from ledger.evidence.heads import HeadError, SignedHead
 from ledger.evidence.keys import AnchorKeyError, trusted_keys
 from ledger.settings import Settings
+from projector.metrics import PAGE_WATCH_FAILURES
 from projector.page import figures
 from schemas.topics import Topics
 
 EVERY_S = 5.0
 SAMPLES = 181  # a quarter of an hour
 KAFKA_TIMEOUT_S = 3.0
+
+log = structlog.get_logger()
 
 
 class Seen(NamedTuple):
@@ -44,6 +48,7 @@ class Watch:
         self._settings = settings
         self._database_url = database_url
         self._topics = Topics(settings.topic_prefix)
+        self._connection: Connection[Any] | None = None
         self._samples: deque[tuple[float, int]] = deque(maxlen=SAMPLES)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="page-watch", daemon=True)
@@ -58,23 +63,32 @@ class Watch:
 
     def _run(self) -> None:
         consumer = _consumer(self._settings)
-        connection: Connection[Any] | None = None
         while not self._stopped.is_set():
             try:
-                connection = connection or figures.connect(self._database_url)
-                folded = figures.folded_records(connection, self._topics.events)
-                if folded is not None:
-                    self._samples.append((time.monotonic(), folded))
-            except psycopg.Error:  # the page says so itself
-                with contextlib.suppress(psycopg.Error):
-                    if connection:
-                        connection.close()
-                connection = None
-            self.seen = self._look_at_kafka(consumer)
+                self._look(consumer)
+            except Exception as error:  # nobody would see the thread end: the page would show old figures as today's
+                PAGE_WATCH_FAILURES.inc()
+                log.exception("page_watch_failed")
+                self.seen = self.seen._replace(kafka=f"The page's watch failed ({type(error).__name__}): see the log.")
             self._stopped.wait(EVERY_S)
         consumer.close()
-        if connection:
-            connection.close()
+        self._disconnect()
+
+    def _look(self, consumer: Consumer) -> None:
+        try:
+            self._connection = self._connection or figures.connect(self._database_url)
+            folded = figures.folded_records(self._connection, self._topics.events)
+            if folded is not None:
+                self._samples.append((time.monotonic(), folded))
+        except psycopg.Error:  # the page says so itself
+            self._disconnect()
+        self.seen = self._look_at_kafka(consumer)
+
+    def _disconnect(self) -> None:
+        with contextlib.suppress(psycopg.Error):
+            if self._connection:
+                self._connection.close()
+        self._connection = None
 
     def _look_at_kafka(self, consumer: Consumer) -> Seen:
         seen = self.seen._replace(rates=rates(self._samples), kafka=None)

@@ -9,7 +9,7 @@ from typing import Any
 from ledger.core.commands import DEMO, FREE
 from projector.projection import Admitted, Projection, Rows, incoming, write
 from projector.projections.periods import day_of
-from projector.projections.views import REGION, TENANT, Column, view
+from projector.projections.views import REGION, TENANT, Column, fenced, view
 
 # Which players, and not how many: players of one day are in several batches, and a month's are not the sum of its days.
 # Sessions have a row per partition, which lets projectors work side by side.
@@ -51,11 +51,11 @@ def _per(period: str) -> str:
 from (
     select tenant_id, region, ({start} at time zone 'UTC')::date as {period}, count(distinct player_id) as players,
         max(first_at) as as_of
-    from player_days group by 1, 2, 3
+    from {fenced("player_days")} group by 1, 2, 3
 ) as p full join (
     select tenant_id, region, ({start} at time zone 'UTC')::date as {period}, sum(real_sessions) as real_sessions,
         sum(demo_sessions) as demo_sessions, max(occurred_at) as as_of
-    from session_days group by 1, 2, 3
+    from {fenced("session_days")} group by 1, 2, 3
 ) as s using (tenant_id, region, {period})
 """  # noqa: S608  # our own constants
 
@@ -121,4 +121,4 @@ def apply(events: Sequence[Admitted], cursor: Rows) -> None:
     write(cursor, SESSIONS, sessions.values())
 
 
-ACTIVE_PLAYERS = Projection("active_players", 1, TABLES, VIEWS, apply)
+ACTIVE_PLAYERS = Projection("active_players", 2, TABLES, VIEWS, apply)

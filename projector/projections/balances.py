@@ -17,6 +17,7 @@ from projector.projections.views import (
     TRACE,
     Column,
     amount,
+    fenced,
     summed,
     view,
 )
@@ -65,7 +66,7 @@ VIEWS = view(
         Column("opened_at", "When the ledger recorded the opening of the wallet (timestamptz, UTC)."),
         AS_OF_VERSION, AS_OF, TRACE,
     ],
-    "from balances",
+    f"from {fenced('balances')}",
 ) + view(
     "bi.tenant_accounts",
     "The tenant's own accounts (house, cashier, ...). With bi.balances they sum to zero per tenant and currency.",
@@ -80,7 +81,7 @@ VIEWS = view(
         *summed("balance", "Sum of all postings; positive: the tenant has gained it."),
         SUMMED,
     ],
-    "from tenant_accounts group by tenant_id, region, currency, account",
+    f"from {fenced('tenant_accounts')} group by tenant_id, region, currency, account",
 )  # fmt: skip
 
 WALLET_COLUMNS = """
@@ -168,4 +169,4 @@ def exponents_of(payload: dict[str, Any]) -> dict[str, int]:
     return exponents
 
 
-BALANCES = Projection("balances", 3, TABLES, VIEWS, apply)
+BALANCES = Projection("balances", 4, TABLES, VIEWS, apply)

@@ -21,6 +21,7 @@ from projector.projections.views import (
     TRACE,
     Column,
     amount,
+    fenced,
     view,
 )
 
@@ -64,6 +65,7 @@ create table bets (
     trace_id text not null,
     primary key (integration_id, bet_id)
 ) with (fillfactor = 80);
+create index bets_tenant on bets (tenant_id);
 create index bets_open on bets (tenant_id, authorized_at) where status = 'open';
 """
 
@@ -101,7 +103,7 @@ VIEWS = view(
         Column("rollback_trace_id", "Trace of the callback that rolled it back."),
         AS_OF_VERSION, AS_OF, TRACE,
     ],
-    "from bets",
+    f"from {fenced('bets')}",
 ) + open_holds.VIEW  # fmt: skip
 
 BEGUN_COLUMNS = """
@@ -264,4 +266,4 @@ FOLDS: dict[str, Callable[[dict[str, Any], dict[Key, Row], dict[Key, Row]], None
     "round.finished": _round_finished,
 }
 
-BETS = Projection("bets", 3, TABLES, VIEWS, apply)
+BETS = Projection("bets", 4, TABLES, VIEWS, apply)

@@ -1,6 +1,17 @@
 """Open holds by age: a view over the bets, which has no rows of its own. It is made with them."""
 
-from projector.projections.views import CURRENCY, EXPONENT, INTEGRATION, PROVIDER, REGION, TENANT, Column, amount, view
+from projector.projections.views import (
+    CURRENCY,
+    EXPONENT,
+    INTEGRATION,
+    PROVIDER,
+    REGION,
+    TENANT,
+    Column,
+    amount,
+    fenced,
+    view,
+)
 
 AGES = {"1 minute": 0, "1 hour": 1, "1 day": 2, "7 days": 3}
 """Upper bounds, each with its number in the order of ages."""
@@ -33,9 +44,8 @@ VIEW = view(
             "as_of", "When the ledger recorded the last event of any of them (timestamptz, UTC).", "max(occurred_at)"
         ),
     ],
-    """
-from bets
-where status = 'open' and mode = 'real'
+    f"""
+from {fenced('bets', "status = 'open' and mode = 'real'")}
 group by tenant_id, region, integration_id, provider_id, currency, age, age_order
 """,
 )  # fmt: skip

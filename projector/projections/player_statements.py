@@ -23,6 +23,7 @@ from projector.projections.views import (
     TENANT,
     Column,
     amount,
+    fenced,
     view,
 )
 
@@ -79,11 +80,10 @@ create or replace function bi.balances_at(moment timestamptz) returns table (
 select b.tenant_id, b.region, b.player_id, b.currency, b.exponent,
     {BEFORE}
 from bi.balances b
-left join lateral (
-    select true as found, s.* from bi.player_statements s
-    where s.tenant_id = b.tenant_id and s.player_id = b.player_id and s.currency = b.currency and s.as_of > moment
-    order by s.as_of, s.as_of_version limit 1
-) s on true
+left join (
+    select distinct on (tenant_id, player_id, currency) true as found, * from bi.player_statements
+    where as_of > moment order by tenant_id, player_id, currency, as_of, as_of_version
+) s using (tenant_id, player_id, currency)
 where b.opened_at <= moment and moment >= (select max(month) - interval '14 months' from bi.statement_months)
 $$;
 comment on function bi.balances_at(timestamptz) is
@@ -119,7 +119,7 @@ VIEWS = view(
         AS_OF._replace(meaning="When the ledger recorded the event (timestamptz, UTC)."),
         Column("trace_id", "Trace of the callback that caused it."),
     ],
-    "from player_statements",
+    f"from {fenced('player_statements')}",
 ) + view(
     "bi.statement_months",
     "The months that bi.player_statements has rows of.",
@@ -221,4 +221,4 @@ def _kept(cursor: Rows, months: set[int]) -> set[int]:
     return {month for month in months if month >= oldest}
 
 
-PLAYER_STATEMENTS = Projection("player_statements", 1, TABLES, VIEWS, apply, needs=("balances",))
+PLAYER_STATEMENTS = Projection("player_statements", 2, TABLES, VIEWS, apply, needs=("balances",))

@@ -21,6 +21,7 @@ from projector.projections.views import (
     TENANT,
     Column,
     amount,
+    fenced,
     summed,
     view,
 )
@@ -84,7 +85,7 @@ VIEWS = view(
         *summed("adjustment", "Corrections that the provider asked for: in the players' favour, less at their cost."),
         SUMMED,
     ],
-    "from provider_days group by tenant_id, region, integration_id, currency, provider_days.day",
+    f"from {fenced('provider_days')} group by tenant_id, region, integration_id, currency, provider_days.day",
 )  # fmt: skip
 
 MERGE = f"""
@@ -182,4 +183,4 @@ def _asked(payload: dict[str, Any], own_minor: int) -> int:
     return int(payload["conversion"]["amount_minor"]) if payload["conversion"] else own_minor
 
 
-PROVIDER_SETTLEMENT = Projection("provider_settlement", 1, TABLES, VIEWS, apply, needs=NEEDS)
+PROVIDER_SETTLEMENT = Projection("provider_settlement", 2, TABLES, VIEWS, apply, needs=NEEDS)

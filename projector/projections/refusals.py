@@ -12,6 +12,7 @@ from projector.projections.views import (
     REGION,
     TENANT,
     Column,
+    fenced,
     view,
 )
 
@@ -33,6 +34,7 @@ create table refusals (
     occurred_at timestamptz not null,
     trace_id text not null
 );
+create index refusals_tenant on refusals (tenant_id);
 create index refusals_at on refusals using brin (occurred_at);
 """
 
@@ -57,7 +59,7 @@ VIEWS = view(
         AS_OF._replace(meaning="The same as refused_at: the row never changes."),
         Column("trace_id", "Trace of the callback."),
     ],
-    "from refusals",
+    f"from {fenced('refusals')}",
 ) + view(
     "bi.refusals_by_day",
     "Refused commands per UTC day, integration, kind of command and code.",
@@ -68,7 +70,7 @@ VIEWS = view(
         Column("players", "Players that are named in them.", "count(distinct player_id)"),
         AS_OF._replace(expression="max(occurred_at)", meaning="When the last of them was decided (timestamptz, UTC)."),
     ],
-    "from refusals group by tenant_id, region, integration_id, provider_id, kind, code, day",
+    f"from {fenced('refusals')} group by tenant_id, region, integration_id, provider_id, kind, code, day",
 )  # fmt: skip
 
 INSERT = f"""
@@ -98,4 +100,4 @@ def refusals(records: Sequence[dict[str, Any]], cursor: Rows) -> None:
     write(cursor, INSERT, [[record[name] for name in FIELDS] for record in records])
 
 
-REFUSALS = Projection("refusals", 1, TABLES, VIEWS, apply, refusals)
+REFUSALS = Projection("refusals", 2, TABLES, VIEWS, apply, refusals)

@@ -39,6 +39,7 @@ from projector.projections.views import (
     TRACE,
     Column,
     amount,
+    fenced,
     summed,
     view,
 )
@@ -122,7 +123,7 @@ NAMED = [
 ]  # fmt: skip
 HOUR = Column("hour", "Beginning of the hour that the amounts belong to (timestamptz, UTC).")
 DAY = Column("day", "UTC day that the amounts belong to (date).", "(hour at time zone 'UTC')::date")
-GROUPED = "from revenue_hours group by tenant_id, region, provider_id, game_id, currency"
+GROUPED = f"from {fenced('revenue_hours')} group by tenant_id, region, provider_id, game_id, currency"
 
 VIEWS = view(
     "bi.revenue_by_hour",
@@ -161,7 +162,7 @@ VIEWS = view(
         Column("as_of", "The same as booked_at: the row never changes.", "occurred_at"),
         TRACE,
     ],
-    "from revenue_corrections",
+    f"from {fenced('revenue_corrections')}",
 )  # fmt: skip
 
 MERGE = f"""
@@ -330,4 +331,4 @@ def _stake_back(record: Record) -> Change:
     return {ROLLED_BACK_BETS: sign, ROLLED_BACK_STAKE: back_minor, STAKE_BONUS: -bonus_minor}
 
 
-REVENUE = Projection("revenue", 1, TABLES, VIEWS, apply, needs=NEEDS)
+REVENUE = Projection("revenue", 2, TABLES, VIEWS, apply, needs=NEEDS)

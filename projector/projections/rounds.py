@@ -20,6 +20,7 @@ from projector.projections.views import (
     TRACE,
     Column,
     amount,
+    fenced,
     view,
 )
 
@@ -45,6 +46,7 @@ create table rounds (
     trace_id text not null,
     primary key (integration_id, round_id, currency, mode)
 ) with (fillfactor = 80);
+create index rounds_tenant on rounds (tenant_id);
 """
 
 VIEWS = view(
@@ -60,7 +62,7 @@ VIEWS = view(
         Column("last_at", "When the ledger recorded the last event of the round (timestamptz, UTC).", "occurred_at"),
         AS_OF_VERSION._replace(meaning="Version of that event in its player's stream."), AS_OF, TRACE,
     ],
-    "from rounds",
+    f"from {fenced('rounds')}",
 )  # fmt: skip
 
 COLUMNS = f"""
@@ -116,4 +118,4 @@ def _add(record: dict[str, Any], part: Played, round_id: str, rounds: dict[Key, 
     row[SUMS.stop :] = min(first, occurred_at), *(last if last[:2] > known[:2] else known)
 
 
-ROUNDS = Projection("rounds", 3, TABLES, VIEWS, apply)
+ROUNDS = Projection("rounds", 4, TABLES, VIEWS, apply)

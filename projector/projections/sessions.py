@@ -20,6 +20,7 @@ from projector.projections.views import (
     TENANT,
     TRACE,
     Column,
+    fenced,
     view,
 )
 
@@ -46,6 +47,7 @@ create table sessions (
     occurred_at timestamptz not null,
     trace_id text not null
 ) with (fillfactor = 70);
+create index sessions_tenant on sessions (tenant_id);
 """
 
 VIEWS = view(
@@ -65,7 +67,7 @@ VIEWS = view(
         *totals.view_columns(exponent="coalesce(exponent, 0)"),
         AS_OF_VERSION, AS_OF, TRACE,
     ],
-    "from sessions",
+    f"from {fenced('sessions')}",
 )  # fmt: skip
 
 STARTED_COLUMNS = """
@@ -142,4 +144,4 @@ def _step(record: dict[str, Any], session_id: str, steps: dict[str, Row]) -> Row
     return step
 
 
-SESSIONS = Projection("sessions", 4, TABLES, VIEWS, apply)
+SESSIONS = Projection("sessions", 5, TABLES, VIEWS, apply)

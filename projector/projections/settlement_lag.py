@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from ledger.core.commands import DEMO
 from projector.projection import Admitted, Projection, Rows, incoming, write
 from projector.projections.periods import day_of
-from projector.projections.views import INTEGRATION, PROVIDER, REGION, SUMMED, TENANT, Column, view
+from projector.projections.views import INTEGRATION, PROVIDER, REGION, SUMMED, TENANT, Column, fenced, view
 
 BOUNDS = {
     "upto_1s": "1 second", "upto_5s": "5 seconds", "upto_30s": "30 seconds", "upto_1m": "1 minute",
@@ -60,7 +60,7 @@ VIEWS = view(
         Column("longest_lag", "Longest of all lags (interval).", "max(longest)"),
         SUMMED,
     ],
-    "from settlement_lags group by tenant_id, region, integration_id, settlement_lags.day",
+    f"from {fenced('settlement_lags')} group by tenant_id, region, integration_id, settlement_lags.day",
 )  # fmt: skip
 
 MERGE = f"""
@@ -101,4 +101,4 @@ def apply(events: Sequence[Admitted], cursor: Rows) -> None:
     write(cursor, MERGE, ended)
 
 
-SETTLEMENT_LAG = Projection("settlement_lag", 1, TABLES, VIEWS, apply, needs=("bets",))
+SETTLEMENT_LAG = Projection("settlement_lag", 2, TABLES, VIEWS, apply, needs=("bets",))

@@ -20,6 +20,7 @@ from projector.projections.views import (
     TRACE,
     Column,
     amount,
+    fenced,
     view,
 )
 
@@ -54,6 +55,7 @@ create table wins (
     trace_id text not null,
     primary key (integration_id, win_id)
 ) with (fillfactor = 90);
+create index wins_tenant on wins (tenant_id);
 """
 
 VIEWS = view(
@@ -80,7 +82,7 @@ VIEWS = view(
         Column("rollback_id", "Our id of the rollback that took it back."),
         AS_OF_VERSION, AS_OF, TRACE,
     ],
-    "from wins",
+    f"from {fenced('wins')}",
 )  # fmt: skip
 
 WON = f"""
@@ -165,4 +167,4 @@ def _reversal(record: dict[str, Any], win_id: str) -> tuple[Any, ...]:
     return record["integration_id"], win_id, rollback_id, *place
 
 
-WINS = Projection("wins", 1, TABLES, VIEWS, apply)
+WINS = Projection("wins", 2, TABLES, VIEWS, apply)

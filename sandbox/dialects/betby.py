@@ -60,7 +60,8 @@ class BetbyDriver(Driver):
 
     def setup(self) -> Setup:
         public = self._key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        return Setup(public_keys=(public,), options={"iss": f"operator-{self.who}", "aud": f"brand-{self.who}"})
+        options = {"iss": f"operator-{self.who}", "aud": f"brand-{self.who}", "identify": "on"}
+        return Setup(public_keys=(public,), options=options)
 
     def signed(self, request: Request, at: float | None = None) -> Request:
         """A GET has no token: the session key that it asks about is its proof."""

@@ -103,7 +103,7 @@ class BgamingDriver(Driver):
 
 
 def _decimals(seat: Seat) -> int:
-    return DECIMALS[seat.currency]
+    return DECIMALS.get(seat.currency, seat.exponent)
 
 
 def _move(seat: Seat, kind: str, action_id: str, amount: str) -> dict[str, object]:

@@ -57,7 +57,7 @@ class CasinoDriver(Driver):
         units = content.get("balance")
         if units is not None and type(units) is not int:
             raise ValueError(f"a balance is a whole number of minor units, not {units!r}")
-        balance = None if units is None else Decimal(units).scaleb(-DECIMALS[seat.currency])
+        balance = None if units is None else Decimal(units).scaleb(-DECIMALS.get(seat.currency, seat.exponent))
         if content["success"] != (answer.status == 200):
             raise ValueError("status and success contradict each other")
         if not content["success"]:
@@ -93,7 +93,7 @@ class CasinoDriver(Driver):
 
 
 def _units(seat: Seat, amount: str) -> int:
-    units = Decimal(amount).scaleb(DECIMALS[seat.currency])
+    units = Decimal(amount).scaleb(DECIMALS.get(seat.currency, seat.exponent))
     if units != int(units):
         raise ValueError(f"{amount} {seat.currency} is no whole number of minor units")
     return int(units)

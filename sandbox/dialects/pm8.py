@@ -61,7 +61,7 @@ class Pm8Driver(Driver):
         if type(units) is not int or type(parts["locked"]) is not int:
             raise ValueError("balances are whole numbers")
         ids = (content["tx"]["id"],) if "tx" in content else ()
-        return Told(True, Says(200), Decimal(units).scaleb(-DECIMALS[seat.currency]), ids)
+        return Told(True, Says(200), Decimal(units).scaleb(-DECIMALS.get(seat.currency, seat.exponent)), ids)
 
     def balance(self, seat: Seat) -> Request:
         return Request(f"/players/accounts/{seat.player_id}", method="GET")
@@ -83,7 +83,7 @@ class Pm8Driver(Driver):
 
 
 def _transaction(seat: Seat, tx_id: str, amount: str, round_id: str) -> dict[str, object]:
-    units = Decimal(amount).scaleb(DECIMALS[seat.currency])
+    units = Decimal(amount).scaleb(DECIMALS.get(seat.currency, seat.exponent))
     if units != int(units):
         raise ValueError(f"{amount} {seat.currency} is no whole number of minor units")
     return {

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from cli.main import app
-from ledger import integrations
+from ledger import brands, integrations
 from ledger.secrets import Vault, new_secrets_key
 from ledger.settings import Settings
 from tests.support.asks import BY
@@ -20,6 +20,7 @@ WALLET = "--brand", "brand-1", "--region", "EU"
 STUDIO = "brand-1/EU/studio"
 ACTS = {
     *(("integration", act) for act in ("add", "rotate-key", "configure", "disable", "enable", "restore-secret")),
+    ("brand", "add"),
     ("games", "import"),
     ("rates", "set"),
     ("rates", "import"),
@@ -33,6 +34,11 @@ def with_act(arguments: Sequence[str]) -> list[str]:
     return [*arguments, *(("--actor", BY.actor, "--reason", BY.reason) if changes else ())]
 
 
+def register_brand(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        brands.add(connection, "brand-1", "EU", by=BY)
+
+
 @dataclass(frozen=True)
 class Commands:
     database_url: str
@@ -40,6 +46,7 @@ class Commands:
 
     @classmethod
     def on(cls, database_url: str) -> "Commands":
+        register_brand(database_url)
         return cls(database_url, new_secrets_key())
 
     @property

@@ -17,7 +17,11 @@ from tests.support.asks import Asks
 from tests.support.journals import accepted
 
 ask = Asks("brand-1", "brand-1/EU/studio")
-LATER = (datetime.now(UTC) + timedelta(hours=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def later() -> str:
+    """When today's bets will be abandoned."""
+    return (datetime.now(UTC) + timedelta(hours=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @pytest.fixture(scope="module")
@@ -56,19 +60,19 @@ def test_open_holds_are_listed_and_closed(cli: Commands) -> None:
     assert open_ids(cli, "--older-than", "3600") == []
     assert "b-1" in cli("bets", "open")
     assert cli.json("bets", "close-abandoned") == []
-    (hold,) = cli.json("bets", "close-abandoned", "--now", LATER, "--dry-run")
+    (hold,) = cli.json("bets", "close-abandoned", "--now", later(), "--dry-run")
     assert (hold["bet_id"], hold["held"], hold["status"], hold["closed"]) == ("b-1", "2.00", "to refund", False)
     assert open_ids(cli) == ["b-1", "b-2"]
-    (hold,) = cli.json("bets", "close-abandoned", "--now", LATER)
+    (hold,) = cli.json("bets", "close-abandoned", "--now", later())
     assert (hold["bet_id"], hold["status"], hold["closed"]) == ("b-1", "refunded", True)
     assert hold["age_s"] > 7200
     assert open_ids(cli) == ["b-2"]
     assert cli.json("wallet", "show", "ann", "--brand", "brand-1")[0]["cash"] == "10.00"
-    assert cli.json("bets", "close-abandoned", "--now", LATER) == []
+    assert cli.json("bets", "close-abandoned", "--now", later()) == []
 
 
 def test_the_loop_takes_no_moment(cli: Commands) -> None:
-    assert "--every" in cli("bets", "close-abandoned", "--every", "5", "--now", LATER, code=COULD_NOT)
+    assert "--every" in cli("bets", "close-abandoned", "--every", "5", "--now", later(), code=COULD_NOT)
 
 
 def test_the_loop_closes_and_stops_in_order(cli: Commands) -> None:
@@ -86,7 +90,7 @@ def test_the_loop_closes_and_stops_in_order(cli: Commands) -> None:
         line = json.loads(process.stdout.readline())
         assert (line["bet_id"], line["status"], line["closed"]) == ("b-3", "lost", True)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
-        process.communicate()
+        process.communicate(timeout=30)

@@ -20,9 +20,9 @@ from sqlalchemy import make_url
 
 from cli.reference import commands
 from ledger.secrets import new_secrets_key
-from sandbox.process import LOOPBACK
-from tests.cli.commands import with_act
-from tests.servers import Servers
+from sandbox.ports import LOOPBACK
+from tests.cli.commands import register_brand, with_act
+from tests.servers import Servers, fresh_topic_prefix
 
 OK, FINDING, COULD_NOT = 0, 1, 2
 TIMEOUT_S = 60
@@ -102,13 +102,14 @@ def settings(
     name, password = login
     with psycopg.connect(ledger_database_of_module, autocommit=True) as connection:
         connection.execute(sql.SQL("grant wagerledger_app to {}").format(sql.Identifier(name)))
+    register_brand(ledger_database_of_module)
     url = make_url(ledger_database_of_module).set(username=name, password=password)
     return {
         "DATABASE_URL": url.render_as_string(hide_password=False),
         "BI_DATABASE_URL": bi_database_of_module,
         "KAFKA_BOOTSTRAP_SERVERS": servers.kafka_bootstrap_servers,
         "SCHEMA_REGISTRY_URL": servers.schema_registry_url,
-        "TOPIC_PREFIX": f"test-{secrets.token_hex(4)}.",
+        "TOPIC_PREFIX": fresh_topic_prefix(),
         "SECRETS_KEY": new_secrets_key(),
     }
 
@@ -376,7 +377,7 @@ def test_migrate_may_be_repeated(cli: Cli, empty_database: str) -> None:
 
 def test_topics_are_made_once_and_never_changed(cli: Cli) -> None:
     """A second run finds them; another number of partitions is a finding that names the variable."""
-    fresh = cli.but(TOPIC_PREFIX=f"test-{secrets.token_hex(4)}.")
+    fresh = cli.but(TOPIC_PREFIX=fresh_topic_prefix())
     assert set(fresh.json("topics", "apply")["topics"].values()) == {"created"}
     assert set(fresh.json("topics", "apply")["topics"].values()) == {"there"}
     assert "WAGERLEDGER_TOPIC_PARTITIONS" in fresh.but(TOPIC_PARTITIONS="7")("topics", "apply", code=FINDING).stderr
@@ -384,7 +385,7 @@ def test_topics_are_made_once_and_never_changed(cli: Cli) -> None:
 
 def test_schemas_are_registered_and_checked(cli: Cli) -> None:
     """Before the deploy step `check` names what is missing, after it nothing."""
-    fresh = cli.but(TOPIC_PREFIX=f"test-{secrets.token_hex(4)}.")
+    fresh = cli.but(TOPIC_PREFIX=fresh_topic_prefix())
     missing = {finding["subject"] for finding in fresh.json("schemas", "check", code=FINDING)}
     registered = {one["subject"] for one in fresh.json("schemas", "register")}
     assert missing <= registered

@@ -20,7 +20,7 @@ from cli.output import COULD_NOT, FINDING, OK
 from gateway import dialects
 from ledger.secrets import Vault, new_secrets_key
 from ledger.settings import Settings
-from tests.cli.commands import with_act
+from tests.cli.commands import register_brand, with_act
 from tests.gateway.toy_dialect import TOY, WEAK
 
 Command = Callable[..., Any]
@@ -28,6 +28,7 @@ Command = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def environment(ledger_database_of_module: str) -> dict[str, str]:
+    register_brand(ledger_database_of_module)
     return {
         "WAGERLEDGER_DATABASE_URL": ledger_database_of_module,
         "WAGERLEDGER_SECRETS_KEY": new_secrets_key(),
@@ -88,6 +89,37 @@ def test_a_given_secret_is_kept_and_never_printed(
     assert vault.open(added["kid"], row[0]) == secret.encode()
 
 
+def test_a_key_belongs_to_one_integration(command: Command, environment: dict[str, str], tmp_path: Path) -> None:
+    """A secret or public key that another one has, or had, is refused, unless somebody says why; that is recorded."""
+    secret, public_key = f"theirs, {secrets.token_hex(8)}", tmp_path / "key.pem"
+    public_key.write_bytes(pem(rsa.generate_private_key(65537, 2048)))
+    for given, other in (
+        (("--secret", secret), ()),
+        (("--public-key", str(public_key)), ("--public-key", str(other_key(tmp_path)))),
+    ):
+        first = command("add", *named(), *given, "--json")["integration_id"]
+        second = named()
+        said = command("add", *second, *given, code=FINDING)
+        assert f"{first} has this key" in said
+        assert secret not in said
+        command("add", *second, *given, "--shared-key", " ", code=FINDING)
+        command("rotate-key", first, *given)  # its own
+        own = command("add", *named(), *other, "--json")["integration_id"]
+        assert f"{first} has this key" in command("rotate-key", own, *given, code=FINDING)
+        shared = command("add", *second, *given, "--shared-key", "the provider has one for all", "--json")
+        with psycopg.connect(environment["WAGERLEDGER_DATABASE_URL"]) as connection:
+            (reason,) = connection.execute(
+                "select reason from wagerledger.acts where subject = %s", [shared["integration_id"]]
+            ).fetchone() or ("",)
+        assert reason.endswith(f"[key shared with {first}: the provider has one for all]")
+
+
+def other_key(folder: Path) -> Path:
+    path = folder / f"{secrets.token_hex(4)}.pem"
+    path.write_bytes(pem(rsa.generate_private_key(65537, 2048)))
+    return path
+
+
 def test_a_secret_has_a_sensible_length(command: Command) -> None:
     """And a refused one is not repeated."""
     for secret in ("1234567", "x" * 4097):
@@ -145,6 +177,17 @@ def test_a_key_that_proves_nobody_is_refused(command: Command, tmp_path: Path, c
     (("--option", "mood=calm", "--option", "mood=wild"), "once"),
     (("--option", "ip_allow=everywhere"), "203.0.113.0/24"),
     (("--option", "currencies=EUR:€"), "THEIRS:OURS"),
+    (("--option", "currencies=USD:EUR"), "two currencies"),
+    (("--option", "currencies=usd:EUR"), "two currencies"),
+    (("--option", "currencies=USD:EUR", "--option", "wallet_currency=EUR"), "two currencies"),
+    (("--option", "currencies=USDT:USD"), "two currencies"),
+    (("--option", "currencies=USD:EUR*10"), "two currencies"),
+    (("--option", "currencies=VND(K):VND"), "another unit"),
+    (("--option", "currencies=KVND:VND"), "another unit"),
+    (("--option", "currencies=kIDR:IDR"), "another unit"),
+    (("--option", "currencies=uBTC:BTC"), "another unit"),
+    (("--option", "currencies=VND:VND,KVND:VND*1000"), "one unit"),
+    (("--option", "currencies=KVND:VND*900"), "THEIRS:OURS"),
     (("--option", "client_certificate=12"), "64 hexadecimal"),
     (("--option", "launch_ttl_s=10"), "300 to 900"),
     (("--option", "launch_url=ftp://x"), "https"),

@@ -62,6 +62,7 @@ def test_a_rate_of_now_needs_no_time(cli: Commands) -> None:
         (("EUR", "EUR", "1"), "both EUR"),
         (("USD", "EUR", "1e2"), "plain decimal"),
         (("USD", "EUR", "1", "--base-exponent", "12"), "base_exponent '12'"),
+        (("ETH", "EUR", "1"), "how many decimals ETH has"),
         (("USD", "EUR", "1", "--as-of", "yesterday"), "as_of 'yesterday'"),
         (("USD", "EUR", "1", "--as-of", "2999-01-01"), "lies ahead"),
     ],

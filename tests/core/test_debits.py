@@ -84,7 +84,7 @@ def test_a_restricted_player_cannot_stake(restriction):
 
 def test_a_restriction_is_of_one_player():
     """Others play on; and another kind of restriction replaces the first."""
-    story = given(wallet(player="bob"), Player("acme", "ann", LOCKED), policy=SESSIONLESS)
+    story = given(wallet(player="bob"), Player("acme", "ann", "eu", LOCKED), policy=SESSIONLESS)
     story.when(ask.debit(player="bob")).then(BetAuthorized, *HELD)
     story.when(operator.restrict(SELF_EXCLUDED)).then(PlayerRestricted, restriction=SELF_EXCLUDED)
 

@@ -8,7 +8,7 @@ import pytest
 from ledger import batch, recording
 from ledger.core import decide, decision, events, evolve, postings
 from ledger.core.exchange import Conversion
-from ledger.core.rules import wins
+from ledger.core.rules import regions, wins
 from ledger.core.state import TOMBSTONED, Bet, BetsOfRound, State, Wallet
 from ledger.store import commands
 from tests.core.test_state_machine import Histories, run_histories
@@ -53,6 +53,11 @@ def forgets_the_end(original, bet, status, **changes):
 def forgets_tombstones(original, state, integration_id, bet_id):
     bet = original(state, integration_id, bet_id)
     return None if bet and bet.status == TOMBSTONED else bet
+
+
+def forgets_restrictions(original, state, tenant_id, player_id):
+    player = original(state, tenant_id, player_id)
+    return player and replace(player, restriction=None)
 
 
 def moves_demo_money(original, state, command, policy):
@@ -169,7 +174,8 @@ FAULTS = {
         "I10",
     ),
     "I10 a win is rounded for the player": (mock.patch.object(Conversion, "win_minor", Conversion.stake_minor), "I10"),
-    "a restricted player stakes": (Patch(State, "player", lambda *_: None), "restricted"),
+    "a restricted player stakes": (Patch(State, "player", forgets_restrictions), "restricted"),
+    "another region's command is taken": (mock.patch.object(regions, "foreign", return_value=None), "region"),
     "I1 a posting loses a cent": (Patch(postings, "entry", unchecked_entry), "I1|I3"),
     "I3 the funds check is skipped": (
         mock.patch.object(Wallet, "available_minor", property(lambda self: 10**6)),

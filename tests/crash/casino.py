@@ -14,6 +14,7 @@ from sandbox.service import GatewayService
 from sandbox.system import Player, System
 from tests.support.checker import check, tell
 from tests.support.load import Call, Load, Wallet
+from tests.support.traces import keep_logs
 
 PLAYERS = (
     *(Player(f"p_rich_{number}", "EUR", "5000.00") for number in (1, 2, 3)),
@@ -21,6 +22,8 @@ PLAYERS = (
     Player("p_poor", "EUR", "20.00"),
 )
 """Few, so that everybody meets at the same wallets."""
+PATIENT_S = 60.0, 60.0
+"""Time-outs of callers who must hear an answer: far more than the gateway's own, so whoever waits longer hangs."""
 
 
 @dataclass
@@ -55,7 +58,7 @@ class Casino:
         told = [call for call in self.history if call.answer and call.answer.remembered and not call.intruder]
         if self.restored:  # a no moved nothing, so the topics did not keep it
             told = [call for call in told if call.accepted]
-        self.new_load().repeat(self.rng.sample(told, min(count, len(told))))
+        self.new_load(timeouts_s=PATIENT_S).repeat(self.rng.sample(told, min(count, len(told))))
 
     def check(self, *must_happen: str) -> Counter[str]:
         """Repeat a part of all calls, then check everything. `must_happen` names counts without which the run proves nothing."""
@@ -69,7 +72,8 @@ class Casino:
 
 @contextmanager
 def open_casino(root: Path, rng: random.Random) -> Iterator[Casino]:
-    """Opened, and closed again; the logs stay in `root`."""
+    """Opened, and closed again; the logs stay after a failure."""
+    keep_logs(root)
     system = System(root, players=PLAYERS, sealed=False)
     try:
         with system:

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 
 import psycopg
@@ -15,6 +14,7 @@ from schemas import topics
 from schemas.topics import Topics
 from tests.crash.casino import Casino
 from tests.support.checker import wait_until_caught_up
+from tests.support.waiting import until
 
 REFUSED = 2
 RECOVER = "recover", "--actor", "tester", "--reason", "a failover"
@@ -38,9 +38,9 @@ def _demand_refusal(casino: Casino) -> None:
     assert "wagerledger relay recover" in output
 
 
-def _play(casino: Casino, seconds: float) -> None:
-    with casino.new_load(clients=10, pause_s=0.05):
-        time.sleep(seconds)
+def _play(casino: Casino, answers: int) -> None:
+    with casino.new_load(clients=10, pause_s=0.05) as load:
+        load.until_answered(answers)
     assert casino.history[-1].answer
 
 
@@ -57,12 +57,12 @@ def test_a_log_that_was_set_back_gets_everything_back_from_the_topics(own_casino
     database = system.stack.ledger_database
     gateways = [system.gateway, casino.second_gateway]
     copy = system.root / "copy-of-data"
-    _play(casino, 3)
+    _play(casino, 300)
     database.stop()
     subprocess.run(["cp", "-a", database.data, copy], check=True)  # with its owner, who is not us when we are root
     database.start()
     before = _events(casino)
-    _play(casino, 3)
+    _play(casino, 300)
     wait_until_caught_up(system)
     lost = _events(casino) - before
     assert lost > 50, "too little happened after the copy was made, so the run proves nothing"
@@ -83,7 +83,7 @@ def test_a_log_that_was_set_back_gets_everything_back_from_the_topics(own_casino
     for process in (system.relay, *gateways):
         process.start()
     casino.repeat(len(casino.history))
-    _play(casino, 2)
+    _play(casino, 200)
     casino.check()
 
 
@@ -93,15 +93,15 @@ def test_a_lost_position_is_found_again(own_casino: Casino) -> None:
     casino, system = own_casino, own_casino.system
     settings = system.settings()
     names = Topics(settings.topic_prefix)
-    _play(casino, 1)
-    with casino.new_load(clients=6, pause_s=0.1):
+    _play(casino, 100)
+    with casino.new_load(clients=6, pause_s=0.1) as load:
         system.relay.kill()
         _empty(settings.kafka_bootstrap_servers, names)
         _demand_refusal(casino)
         code, output = _relay(casino, *RECOVER, writing=True)
         assert code == 0, output
         system.relay.start()
-        time.sleep(1)
+        load.until_answered(50)
     casino.check()
 
 
@@ -110,8 +110,5 @@ def _empty(servers: str, names: Topics) -> None:
     admin = AdminClient({"bootstrap.servers": servers})
     for answer in admin.delete_topics([names.relay_position], operation_timeout=30).values():
         answer.result(30)
-    deadline = time.monotonic() + 30
-    while names.relay_position in admin.list_topics(timeout=10).topics:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    until(lambda: names.relay_position not in admin.list_topics(timeout=10).topics, "a topic that is gone")
     assert topics.apply(servers, names, partitions=6, replication=1) == [names.relay_position]

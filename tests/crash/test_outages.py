@@ -10,7 +10,7 @@ import pytest
 
 from sandbox.process import Process
 from sandbox.stack import at_once
-from tests.crash.casino import Casino, option
+from tests.crash.casino import PATIENT_S, Casino, option
 from tests.support.faults import down_for, standing_still
 from tests.support.load import Call, Load
 
@@ -31,12 +31,12 @@ def _under_load(casino: Casino, **options: object) -> Load:
 @pytest.mark.slow
 def test_a_ledger_database_that_is_down_costs_retryable_errors(casino: Casino) -> None:
     """Without its PostgreSQL for ten seconds the gateway answers with retryable errors; afterwards all that was asked is there once."""
-    with _under_load(casino):
-        time.sleep(1)
+    with _under_load(casino) as load:
+        load.until_answered(50)
         begin = time.monotonic()
         down_for(casino.system.stack.ledger_database, 10)
         heard = _heard_during(casino.history, begin, time.monotonic())
-        time.sleep(1)
+        load.until_answered(50)
     assert heard <= {"UNAVAILABLE", "DEADLINE_EXCEEDED", "OVERLOADED", "SILENCE"}
     casino.check("outcomes unknown to the caller")
 
@@ -45,13 +45,14 @@ def test_a_ledger_database_that_is_down_costs_retryable_errors(casino: Casino) -
 def test_what_lies_behind_the_ledger_costs_delay_only(casino: Casino) -> None:
     """Without Kafka, the registry and the BI database callers notice nothing; afterwards the topics and the read models catch up by themselves."""
     system, stack = casino.system, casino.system.stack
-    with _under_load(casino):
-        time.sleep(1)
+    with _under_load(casino, timeouts_s=PATIENT_S) as load:
+        load.until_answered(50)
         begin = time.monotonic()
         for process in (stack.kafka, stack.registry, stack.bi_database, system.relay):
             process.kill()
         system.relay.start()  # it knows no schema id yet, and finds nobody to ask
         time.sleep(option("OUTAGE_S", 8))
+        load.until_answered(50)
         at_once(Process.start, (stack.kafka, stack.registry, stack.bi_database))
         heard = _heard_during(casino.history, begin, time.monotonic())
     assert not heard
@@ -75,8 +76,8 @@ def test_processes_that_stand_still_come_back(casino: Casino) -> None:
 
 
 def _while_still(casino: Casino, processes: list[Process]) -> set[str]:
-    with _under_load(casino, timeouts_s=(1.0, 4.0)), ExitStack() as still:
-        time.sleep(0.5)
+    with _under_load(casino, timeouts_s=(1.0, 4.0)) as load, ExitStack() as still:
+        load.until_answered(50)
         begin = time.monotonic()
         for process in processes:
             still.enter_context(standing_still(process))

@@ -8,7 +8,7 @@ import re
 import string
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import ROUND_DOWN, Decimal
 
@@ -31,11 +31,16 @@ WHOLE_BODY = 400
 
 @dataclass(frozen=True)
 class Tables:
-    """One dialect, mounted for three tenants."""
+    """One dialect, mounted for several tenants, and for one of them in two regions."""
 
     home: Table
     other: Table
     fine: Table
+    abroad: Table
+    """Of home's tenant, in another region."""
+    twin: Table
+    twin_brand: Table
+    """Another brand's, with the same key."""
     dialect: Dialect
     integration: Integration
     """Home's, as the gateway has it."""
@@ -200,6 +205,104 @@ def every_endpoint_wants_credentials(at: Tables) -> None:
                 for path in endpoint.as_written:
                     answer = at.home.ask(endpoint.method, re.sub(r"{\w+}", "x", path), play.a_bet().body)
                     assert answer.status == 404 or not at.home.driver.told(answer, play.seat).ok, answer
+
+
+# One proof, one call ---------------------------------------------------------------------------------------------
+
+
+@check
+def an_accepted_call_proves_no_other(at: Tables) -> None:
+    """Its signed bytes move nothing at any other endpoint, path spelling, integration or brand; nor do those of a
+    repeat.
+    """
+    at.twin_brand.sit(player_id=(play := at.twin.sit()).seat.player_id)
+    for request in _whole_round(play):
+        first, repeat = at.twin.driver.signed(request), at.twin.driver.signed(request)
+        yes(at.twin.send_as_is(first, play.seat), at.traits)
+        proves_nothing_else(at.twin, at.dialect, [first], at.twin_brand)
+        if not at.traits.uses_signature_once:
+            assert at.twin.send_as_is(repeat, play.seat).told.ok
+        if repeat != first:
+            proves_nothing_else(at.twin, at.dialect, [repeat], at.twin_brand)
+    own = at.home.sit()
+    for request in _whole_round(own) if at.dialect.proof_names_operation else ():  # also where no twin has the key
+        signed = at.home.driver.signed(request)
+        yes(at.home.send_as_is(signed, own.seat), at.traits)
+        proves_nothing_else(at.home, at.dialect, [signed])
+
+
+@check
+def a_refused_call_proves_no_other(at: Tables) -> None:
+    """Nor do those of a refused one, also when there is money now."""
+    for table, others in ((at.home, ()), (at.twin, (at.twin_brand,))):
+        play = table.sit("1")
+        for other in others:
+            other.sit("1000", player_id=play.seat.player_id)
+        signed = table.driver.signed(play.a_bet(amount="200"))
+        with table.house.no_event():
+            no(table.send_as_is(signed, play.seat), at.traits.insufficient)
+        unknown = table.driver.signed(play.a_win())
+        table.send_as_is(unknown, play.seat)
+        table.deposit(play.seat, "1000")
+        proves_nothing_else(table, at.dialect, [signed, unknown], *others)
+
+
+@check
+def a_refused_win_is_paid_when_it_comes_again(at: Tables) -> None:
+    """A win that overtook its bet works when it is sent again unchanged: it is the same call."""
+    if at.traits.win_without_bet_pays:
+        return
+    play = at.home.sit()
+    early = at.home.driver.signed(play.a_win())
+    expect(at.home.send_as_is(early, play.seat), at.traits.win_without_bet)
+    yes(play.bet(), at.traits)
+    again = at.home.driver.signed(play.a_win()) if at.traits.uses_signature_once else early
+    assert at.home.send_as_is(again, play.seat).told.ok
+    has(play, START + 3)
+
+
+def _whole_round(play: Play) -> Iterator[Request]:
+    """A bet that wins and one that is cancelled, and what else the protocol has."""
+    yield play.driver.balance(play.seat)
+    yield play.a_bet()
+    yield play.a_win()
+    yield play.a_bet("lost", "2", "lost round")
+    yield play.a_cancel("cancel", "lost", "2", "lost round")
+    both = play.driver.bet_and_win(play.seat, play.id("b2"), "2", play.id("w2"), "3", play.id("round 2"))
+    end = play.driver.finish(play.seat, play.id("round"))
+    yield from filter(None, (both, end))
+
+
+def proves_nothing_else(table: Table, dialect: Dialect, sent: Iterable[Request], *with_same_key: Table) -> None:
+    """No event comes of signed bytes at another endpoint, another spelling of the path, or another integration."""
+    house = table.house
+    before = house.row(MARKS_OF_EVENTS)
+    for signed in sent:
+        moved = [*_other_calls(dialect, signed, covers_body=table.driver.traits.covers_body)]
+        answers = table.sending_all(moved)
+        for other in with_same_key:
+            answers += other.sending_all([signed, *moved])
+        assert house.row(MARKS_OF_EVENTS) == before, f"{signed} moved something as another call: {answers}"
+
+
+MARKS_OF_EVENTS = "select count(*), max(position) from wagerledger.event_log"
+
+
+def _other_calls(dialect: Dialect, signed: Request, *, covers_body: bool) -> Iterator[Request]:
+    """`signed` wherever else it could be sent, and in such spellings as its signature may not notice."""
+    paths = {one.path for one in dialect.endpoints if one.method == signed.method and not one.open} - {signed.path}
+    bodies = {signed.body}
+    if covers_body:
+        bodies |= {signed.body + b" ", b"&".join(reversed(signed.body.split(b"&")))}
+    for path in sorted(paths):
+        yield from (replace(signed, path=path, body=body) for body in sorted(bodies))
+    spellings = {signed.path + end for end in ("/", "%20", ";a")} | {signed.path.swapcase(), "/" + signed.path}
+    spellings |= {signed.path[:-1] + f"%{ord(letter):02x}" for letter in signed.path[-1:]}
+    # Where the proof says it, the slash after the base URL is nothing that could be taken for another call.
+    spellings -= {signed.path, *paths, *(["/" + signed.path] if dialect.proof_names_operation else ())}
+    yield from (replace(signed, path=path) for path in sorted(spellings))
+    if signed.method != "GET" and not dialect.query_has_credentials:
+        yield replace(signed, query="a=1")
 
 
 # Idempotency --------------------------------------------------------------------------------------------------------
@@ -625,6 +728,25 @@ def a_tenant_sees_only_its_own_players(at: Tables) -> None:
     has(play, START + 3)
 
 
+@check
+def a_player_of_another_region_is_nobody(at: Tables) -> None:
+    """A player has one region: its integrations alone take bets of him, see his balance, and name him in the ledger."""
+    play = at.home.sit()
+    yes(play.bet(), at.traits)
+    stranger = replace(play, table=at.abroad)
+    with at.home.house.nothing_changes():
+        assert not stranger.balance().told.ok
+        assert not stranger.bet("theirs").told.ok
+        refused = stranger.win("theirs too")
+        assert str(START - 2) not in refused.answer.body.decode(), refused
+    if _names(play.a_cancel(), play.seat.player_id):
+        with at.home.house.no_event():
+            stranger.cancel("undo theirs", "theirs")
+    has(play, START - 2)
+    yes(play.win(), at.traits)
+    has(play, START + 3)
+
+
 # Amounts ------------------------------------------------------------------------------------------------------------
 
 
@@ -644,6 +766,25 @@ def amounts_are_exact_in_every_currency(at: Tables) -> None:
         heard = play.balance()
         yes(heard, at.traits)
         assert heard.told.balance == as_told(at.traits, START + 2 * unit), heard
+
+
+@check
+def minor_units_are_never_guessed(at: Tables) -> None:
+    """A currency with 0, 3, 4 or unknown decimals is scaled as it should be, or refused before money moves."""
+    start, stake = Decimal(10_000), Decimal(1500)
+    for currency, exponent in (("CLP", 0), ("UGX", 0), ("IQD", 3), ("CLF", 4), ("ZZZ", 3), ("ZZY", 0)):
+        play = at.home.sit(str(start), currency, exponent)
+        before = at.home.house.row("select count(*) from wagerledger.event_log")
+        heard = play.bet(amount=str(stake))
+        if heard.told.ok:
+            assert play.available == start - stake, f"{heard}: {play.available} {currency} are left"
+            tells(heard, at.traits, start - stake)
+            yes(play.win(amount="3"), at.traits)
+            assert play.available == start - stake + 3
+        else:
+            assert at.home.house.row("select count(*) from wagerledger.event_log") == before, heard
+            assert heard.says != at.traits.temporary, heard
+            assert currency.startswith("ZZ"), f"{heard}: ISO 4217 says its decimals"
 
 
 @check

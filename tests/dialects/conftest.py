@@ -1,6 +1,7 @@
 """One gateway with every dialect mounted, shared by all tests of dialects."""
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from importlib import import_module
 from pathlib import Path
 
@@ -19,6 +20,7 @@ PROVIDERS = Path(__file__).parents[2] / "gateway" / "providers"
 FOLDERS = tuple(sorted(path.parent.name for path in PROVIDERS.glob("*/__init__.py")))
 """Of the dialects, as they are on disk: what has no driver or test is found missing."""
 TENANTS = "home", "other", FINE
+TWINS = "twin", "twin_brand"
 
 
 def settings_of(database_url: str) -> Settings:
@@ -37,6 +39,17 @@ def dialects_that_load() -> tuple[dict[str, Dialect], dict[str, str]]:
     return good, broken
 
 
+def mounted_everywhere(house: House, base: str, name: str) -> dict[str, Table]:
+    """For all tenants, and for the first of them in another region, with keys of their own; but the twins are two brands
+    that were given one key.
+    """
+    known_as = {"name": name, "dialect": name}
+    tables = {tenant: house.mount(driver_of(base, f"{tenant} {name}"), tenant, **known_as) for tenant in TENANTS}
+    abroad = house.mount(driver_of(base, f"abroad {name}"), "home", region="US", **known_as)
+    key = driver_of(base, f"twin {name}")
+    return tables | {"abroad": abroad} | {tenant: house.mount(copy(key), tenant, **known_as) for tenant in TWINS}
+
+
 def laid(
     house: House, dialects: Mapping[str, Dialect], mounted: Mapping[str, Mapping[str, Table]]
 ) -> dict[str, Tables]:
@@ -49,23 +62,21 @@ def laid(
 
 @pytest.fixture(scope="session")
 def house_of_all(servers: Servers, ledger_template: str) -> Iterator[tuple[dict[str, Tables], dict[str, str]]]:
-    """Every dialect is mounted for three tenants, with keys of their own; the EUR of `fine` has four decimals."""
+    """Every dialect is mounted for several tenants and for one of them in another region; the EUR of `fine` has four decimals."""
     dialects, broken = dialects_that_load()
     with fresh_database(servers.database_url, template=ledger_template) as url:
         house = House(settings_of(url), dialects)
-        mounted = {
-            name: {tenant: house.mount(driver_of(name, tenant), tenant) for tenant in TENANTS}
-            for name in dialects
-            if name not in broken
-        }
+        mounted = {name: mounted_everywhere(house, name, name) for name in dialects if name not in broken}
         with house:
             yield laid(house, dialects, mounted), broken
 
 
 @pytest.fixture
-def all_tables(house_of_all: tuple[dict[str, Tables], dict[str, str]]) -> dict[str, Tables]:
+def all_tables(house_of_all: tuple[dict[str, Tables], dict[str, str]]) -> Iterator[dict[str, Tables]]:
     """By dialect."""
-    return house_of_all[0]
+    found, _ = house_of_all
+    with next(iter(found.values())).home.house.recorded():
+        yield found
 
 
 @pytest.fixture
@@ -78,7 +89,8 @@ def tables(request: pytest.FixtureRequest, house_of_all: tuple[dict[str, Tables]
     assert name not in broken, (
         f"gateway/providers/{name} with sandbox/dialects/{name}.py cannot be used: {broken[name]}"
     )
-    log = found[name].home.house.log
-    start = log.tell()
-    yield found[name]
-    print(log.getvalue()[start:][-6000:])
+    house = found[name].home.house
+    start = house.log.tell()
+    with house.recorded():
+        yield found[name]
+    print(house.log.getvalue()[start:][-6000:])

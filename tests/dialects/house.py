@@ -30,6 +30,7 @@ from ledger.settings import Settings
 from ledger.telemetry import _to_json_line, _tracebacks
 from sandbox.dialects.driver import Answer, Driver, Request, Says, Seat, Told
 from tests.gateway.caller import RunningGateway
+from tests.support.process_state import logging_put_back
 
 NEVER_US = 9 * 10**15
 LONG_AGO_US = 1
@@ -71,20 +72,17 @@ class Heard:
 
 
 class House(RunningGateway):
-    """The gateway on its own database, with one journal for the operator's side and its log in `log`."""
+    """The gateway on its own database, with one journal for the operator's side. Its log is in `log` while it starts, and
+    while it is `recorded`.
+    """
 
     def __init__(self, settings: Settings, hosted: Mapping[str, Dialect] | None = None) -> None:
         super().__init__(settings, hosted)
         self.log = io.StringIO()
 
     def __enter__(self) -> Self:
-        structlog.configure(
-            processors=[_tracebacks, _to_json_line],
-            wrapper_class=structlog.make_filtering_bound_logger(0),
-            logger_factory=structlog.WriteLoggerFactory(file=self.log),
-            cache_logger_on_first_use=False,
-        )
-        super().__enter__()
+        with self.recorded():
+            super().__enter__()
         self._journal = Journal(self.settings)
         self.run(self._journal.__aenter__())
         self._reader = self.connect()
@@ -94,17 +92,37 @@ class House(RunningGateway):
         self._reader.close()
         self.run(self._journal.__aexit__(None, None, None))
         super().__exit__(*error)
-        structlog.reset_defaults()
+
+    @contextmanager
+    def recorded(self) -> Iterator[None]:
+        """What is logged meanwhile goes to `log`. The house may outlive a test; that its lines go there may not."""
+        with logging_put_back():
+            structlog.configure(
+                processors=[_tracebacks, _to_json_line],
+                wrapper_class=structlog.make_filtering_bound_logger(0),
+                logger_factory=structlog.WriteLoggerFactory(file=self.log),
+                cache_logger_on_first_use=False,
+            )
+            yield
 
     def mount(
-        self, driver: Driver, tenant_id: str, *, name: str | None = None, dialect: str | None = None, **options: str
+        self,
+        driver: Driver,
+        tenant_id: str,
+        *,
+        name: str | None = None,
+        dialect: str | None = None,
+        region: str = "EU",
+        **options: str,
     ) -> "Table":
-        """An integration for `driver`. Mount before the gateway runs, or give it some seconds to see it."""
+        """An integration for `driver`, whose key another one may have too. Mount before the gateway runs, or give it
+        some seconds to see it.
+        """
         name = name or driver.name
         setup = driver.setup()
         issued = self.add_integration(
-            tenant_id, "EU", name, dialect=dialect or driver.name, secret=setup.secret, public_keys=setup.public_keys,
-            options=dict(setup.options) | options,
+            tenant_id, region, name, dialect=dialect or driver.name, secret=setup.secret, public_keys=setup.public_keys,
+            options=dict(setup.options) | options, shared_key="a test",
         )  # fmt: skip
         driver.mounted(f"/integrations/{issued.integration_id}", issued.kid)
         return Table(self, driver, tenant_id, issued.integration_id)
@@ -190,6 +208,11 @@ class Table:
         )  # fmt: skip
         return self.house.submit(start)[-1].result["session_id"]
 
+    def deposit(self, seat: Seat, amount: str) -> None:
+        money = parse_amount(amount)
+        assert money is not None
+        self.house.submit(Deposit(self._operator(), _uuid(), 0, seat.player_id, seat.currency, money, "test", "test"))
+
     def restrict(self, seat: Seat, restriction: str | None) -> None:
         self.house.submit(RestrictPlayer(self._operator(), _uuid(), 0, seat.player_id, restriction, "test", "test"))
 
@@ -220,6 +243,15 @@ class Table:
             return Heard(request, answer, self.driver.told(answer, seat))
         except ValueError as error:
             raise AssertionError(f"{request} was answered {answer}: not of the contract's form") from error
+
+    def sending_all(self, requests: Iterable[Request]) -> list[Answer]:
+        """As they are, all at the same moment."""
+
+        async def all_of_them() -> list[Answer]:
+            return list(await asyncio.gather(*map(self.sending_raw, requests)))
+
+        answers: list[Answer] = self.house.run(all_of_them())
+        return answers
 
     def ask(self, method: str, path: str, body: bytes) -> Answer:
         """Without any credentials, at an absolute path."""

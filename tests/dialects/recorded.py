@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.dialects import driver_of
+from sandbox.dialects.driver import Request
 from tests.dialects.driver import Names, recorded_request
 from tests.dialects.house import House, Table
 
 _numbers = itertools.count(1)
 
 
-def replay(house: House, dialect: str, path: Path) -> None:
-    """All conversations of one file. Each has a tenant of its own, so that its players can have the recorded ids."""
+def replay(house: House, dialect: str, path: Path) -> tuple[Table, list[Request]]:
+    """All conversations of one file. Each has a tenant of its own, so that its players can have the recorded ids.
+    Gives what was sent, as it was signed.
+    """
     content = json.loads(path.read_text(encoding="utf-8"))
     table = house.mount(driver_of(dialect), f"recorded-{next(_numbers)}", **content.get("options", {}))
     names = Names()
@@ -24,11 +27,10 @@ def replay(house: House, dialect: str, path: Path) -> None:
         )  # fmt: skip
         names.known["session", player["player_id"]] = play.seat.session_id
     assert content["exchanges"], f"{path} records nothing"
-    for exchange in content["exchanges"]:
-        _play(table, exchange, names)
+    return table, [_play(table, exchange, names) for exchange in content["exchanges"]]
 
 
-def _play(table: Table, exchange: dict[str, Any], names: Names) -> None:
+def _play(table: Table, exchange: dict[str, Any], names: Names) -> Request:
     request = recorded_request(exchange["request"], names)
     if not exchange["request"].get("signed", False):
         request = table.driver.signed(request)
@@ -40,3 +42,4 @@ def _play(table: Table, exchange: dict[str, Any], names: Names) -> None:
     for name, value in recorded.get("headers", {}).items():
         told = answer.headers.get(name.lower(), "")
         assert names.match(value, told), f"{about}: header {name} is {told!r}, not the recorded {value!r}"
+    return request

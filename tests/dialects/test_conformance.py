@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.dialects import spellings  # noqa: F401  # registers its checks
-from tests.dialects.checks import CHECKS, Check, Tables
+from tests.dialects.checks import CHECKS, Check, Tables, proves_nothing_else
 from tests.dialects.conftest import FOLDERS
 from tests.dialects.recorded import replay
 
@@ -21,9 +21,12 @@ def test_dialect(tables: Tables, check: Check):
 
 
 def test_recorded_exchanges(tables: Tables):
-    """Whole recorded conversations come out byte for byte."""
+    """Whole recorded conversations come out byte for byte, and their bytes move nothing as any other call."""
     name = tables.home.driver.name
-    replay(tables.home.house, name, HERE / name / "exchanges.json")
+    table, sent = replay(tables.home.house, name, HERE / name / "exchanges.json")
+    one_of_each = {(request.path, len(request.body) > 0): request for request in sent}
+    one_of_each |= {(request.path, "first"): request for request in reversed(sent)}
+    proves_nothing_else(table, tables.dialect, one_of_each.values())
 
 
 def test_its_own_tests(tables: Tables):

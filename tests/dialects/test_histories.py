@@ -1,7 +1,6 @@
 """Random histories in every protocol: any order, repetition and simultaneity of bets, wins, cancels and ends of rounds.
 
-WAGERLEDGER_TEST_EXAMPLES makes it longer (40 histories for each dialect by default), WAGERLEDGER_TEST_SEED repeats a run; the seed is
-printed.
+WAGERLEDGER_TEST_EXAMPLES makes it longer (40 histories for each dialect by default), WAGERLEDGER_TEST_SEED repeats a run.
 """
 
 import os
@@ -142,7 +141,7 @@ def run_histories(tables: Tables, examples: int, *, shrink: bool = True) -> None
 
     @hypothesis.seed(seeded_random().randrange(2**32))
     @settings(
-        max_examples=examples, deadline=None, database=None, print_blob=False, suppress_health_check=list(HealthCheck),
+        max_examples=examples, suppress_health_check=list(HealthCheck),
         phases=[Phase.explicit, Phase.generate, *([Phase.shrink] if shrink else [])], report_multiple_bugs=False,
     )  # fmt: skip
     @example(ORDINARY)

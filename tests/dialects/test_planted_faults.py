@@ -15,10 +15,9 @@ from gateway.providers.softswiss import DIALECT as BASE_DIALECT
 from ledger.callback import Balances, Outcome
 from ledger.core.commands import RollbackBet
 from ledger.core.money import Amount
-from sandbox.dialects import driver_of
 from tests.dialects import checks, spellings
 from tests.dialects.checks import Check, Tables
-from tests.dialects.conftest import TENANTS, laid, settings_of
+from tests.dialects.conftest import laid, mounted_everywhere, settings_of
 from tests.dialects.house import House
 from tests.dialects.test_histories import run_histories
 from tests.servers import Servers, fresh_database
@@ -39,15 +38,31 @@ def _every_endpoint(dialect: Dialect, changed: Callable[[Endpoint], Any]) -> Dia
 
 
 def _trusting(dialect: Dialect) -> Dialect:
-    return replace(dialect, verify=lambda call: None)
+    return replace(dialect, verify=lambda call: call.body)
+
+
+def _forgetting_proofs(dialect: Dialect) -> Dialect:
+    """Says that its proofs name the operation."""
+    return replace(dialect, proof_names_operation=True)
+
+
+def _proving_the_credentials(dialect: Dialect) -> Dialect:
+    """Takes what may be spelled otherwise for what was proven."""
+
+    def verify(call: Call) -> bytes:
+        dialect.verify(call)
+        return call.target
+
+    return replace(dialect, verify=verify)
 
 
 def _comparing_prefixes(dialect: Dialect) -> Dialect:
     """Lets the empty signature pass."""
 
-    def verify(call: Call) -> None:
+    def verify(call: Call) -> bytes:
         if call.header(b"x-request-sign"):
             dialect.verify(call)
+        return call.body
 
     return replace(dialect, verify=verify)
 
@@ -68,6 +83,23 @@ class _Rounding(Call):
             cut = max(0, amount.scale - 2)
             fields["amount"] = Amount(amount.unscaled // 10**cut, amount.scale - cut)
         return super().command(kind, operation, transaction_id, **fields)
+
+
+class _Guessing(Call):
+    """Takes two decimals for granted."""
+
+    def command(self, kind: Any, operation: str, transaction_id: str, **fields: Any) -> Any:
+        if (amount := fields.get("amount")) and fields["currency"] != "EUR":
+            fields["amount"] = amount.times_ten_to(-2)
+        return super().command(kind, operation, transaction_id, **fields)
+
+
+class _Borderless(Call):
+    """Says that it comes from where the players are."""
+
+    def command(self, kind: Any, operation: str, transaction_id: str, **fields: Any) -> Any:
+        command = super().command(kind, operation, transaction_id, **fields)
+        return replace(command, origin=replace(command.origin, region="EU"))
 
 
 def _called_as(kind: type[Call]) -> Callable[[Dialect], Dialect]:
@@ -112,9 +144,9 @@ def _forgetful(dialect: Dialect) -> Dialect:
 def _chatty(dialect: Dialect) -> Dialect:
     """Logs what it compares."""
 
-    def verify(call: Call) -> None:
+    def verify(call: Call) -> bytes:
         structlog.get_logger("dialect").info("verifying", signature=call.header(b"x-request-sign"))
-        dialect.verify(call)
+        return dialect.verify(call)
 
     return replace(dialect, verify=verify)
 
@@ -178,10 +210,19 @@ FAULTS = {
     "absent": Fault(
         "no signature is as good as one", _comparing_prefixes, checks.a_missing_or_cut_signature_is_refused
     ),
+    "forgetting-proofs": Fault(
+        "what was proven is not remembered", _forgetting_proofs, checks.an_accepted_call_proves_no_other
+    ),
+    "forgetting-refused-proofs": Fault(
+        "what was proven is not remembered", _forgetting_proofs, checks.a_refused_call_proves_no_other
+    ),
+    "free-spelling": Fault("a proof is of its path", _proving_the_credentials, checks.an_accepted_call_proves_no_other),
     "anybody": Fault("any key opens", _trusting, checks.another_key_is_refused),
     "inventing": Fault("ids are made up", _called_as(_Inventing), checks.the_same_bet_three_times_is_one_bet),
     "forgetful": Fault("no tombstone", _forgetful, checks.a_cancel_overtakes_its_bet),
     "rounding": Fault("amounts are rounded", _called_as(_Rounding), checks.more_decimals_than_the_wallet_has),
+    "guessing": Fault("decimals are guessed", _called_as(_Guessing), checks.minor_units_are_never_guessed),
+    "borderless": Fault("no region is told", _called_as(_Borderless), checks.a_player_of_another_region_is_nobody),
     "chatty": Fault("credentials are logged", _chatty, checks.no_secret_is_logged),
     "talkative": Fault("a refusal tells inner details", _talkative, checks.every_code_has_an_answer),
     "blaming": Fault("an outage is told as a lack of money", _blaming_the_player, checks.every_code_has_an_answer),
@@ -205,11 +246,8 @@ def faulty(servers: Servers, ledger_template: str) -> Iterator[dict[str, Tables]
     dialects = {name: replace(dialect, name=name) for name, dialect in dialects.items()}
     with fresh_database(servers.database_url, template=ledger_template) as url:
         house = House(settings_of(url), dialects)
-        mounted = {
-            name: {tenant: house.mount(driver_of(BASE, tenant), tenant, name=name, dialect=name) for tenant in TENANTS}
-            for name in dialects
-        }
-        with house:
+        mounted = {name: mounted_everywhere(house, BASE, name) for name in dialects}
+        with house, house.recorded():
             yield laid(house, dialects, mounted)
 
 

@@ -19,7 +19,7 @@ BEHIND = [
     *(HOW_TO / f"{name}.md" for name in ("launch-a-game", "bet-in-another-currency", "close-abandoned-bets")),
     *(HOW_TO / f"{name}.md" for name in ("explain-a-bet", "reconcile")),
 ]
-TIMEOUT_S = 300
+TIMEOUT_S = 800
 
 
 def script() -> str:

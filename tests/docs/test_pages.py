@@ -15,7 +15,7 @@ import projector.metrics
 import sealer.metrics
 from cli import reference as cli_reference
 from gateway.app import build_app
-from gateway.signing import sign
+from gateway.signing import Place, sign
 from ledger import settings
 from ledger.secrets import new_secrets_key
 from projector import reference as projector_reference
@@ -27,7 +27,7 @@ from tests.docs.pages import PACKAGES, PAGES, ROOT, code_spans, name_of, source_
 
 MEASURED = gateway.metrics, ledger.journal, outbox_relay.metrics, projector.metrics, sealer.metrics
 EXTERNAL = "http://", "https://"
-TEST_VARIABLES = {"WAGERLEDGER_TEST_SERVERS", "WAGERLEDGER_TEST_SEED", "WAGERLEDGER_TEST_KILLS"}
+TEST_VARIABLES = {f"WAGERLEDGER_TEST_{name}" for name in ("SERVERS", "SEED", "KILLS", "LOGS")}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -214,7 +214,11 @@ def test_the_api_page_has_every_route() -> None:
 def test_the_api_page_s_vector_is_right() -> None:
     """Providers test their own code with it."""
     page = (ROOT / "docs" / "reference" / "api.md").read_text()
-    signed, v1 = re.search(r"^    (\d+\.POST\..*)\n    v1=(\w+)$", page, re.MULTILINE).groups()
-    timestamp, method, target, key, body = re.fullmatch(r"(\d+)\.(POST)\.(/\S+?)\.(key-1)\.(.*)", signed).groups()
-    header = sign("k_1", "s3cret", method, target, body.encode(), idempotency_key=key, timestamp_s=int(timestamp))
-    assert header.endswith(f",v1={v1}")
+    signed, v3 = re.search(r"^    wagerledger\\n(.*)\n    v3=(\w+)$", page, re.MULTILINE).groups()
+    timestamp, method, target, *place, key, body = signed.split("\\n")
+    told = {"idempotency_key": key, "timestamp_s": int(timestamp)}
+    header = sign("k_1", "s3cret", method, target, body.encode(), place=Place(*place), **told)
+    assert header.endswith(f",v3={v3}")
+    older, v1 = re.search(r"^    (\d+\.POST\..*)\n    v1=(\w+)$", page, re.MULTILINE).groups()
+    assert older == f"{timestamp}.{method}.{target}.{key}.{body}"
+    assert sign("k_1", "s3cret", method, target, body.encode(), **told).endswith(f",v1={v1}")

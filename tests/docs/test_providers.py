@@ -20,6 +20,7 @@ from gateway.incoming import Trace
 from gateway.integration import Integration, SigningKey
 from ledger import policies
 from ledger.core.commands import Policy
+from ledger.core.money import MAX_AMOUNT_MINOR
 from ledger.integrations import CANONICAL, POLICY_PREFIX
 from sandbox.dialects import driver_of
 from sandbox.dialects.driver import Answer, Seat
@@ -46,6 +47,15 @@ def test_the_list_is_that_of_the_code() -> None:
 def test_every_dialect_has_its_page() -> None:
     """And every page its dialect."""
     assert sorted(path.stem for path in FOLDER.glob("*.md") if path.name != "README.md") == DIALECTS
+
+
+@each_dialect
+def test_the_greatest_amount_is_told(name: str) -> None:
+    """In the wallet's smallest units, and as two currencies have them."""
+    text = " ".join(page_of(name).read_text().split())
+    told = f"10^15 of the wallet's smallest units: {MAX_AMOUNT_MINOR // 10**2:,}.00 EUR, or {MAX_AMOUNT_MINOR // 10**9:,} ETH"
+    assert MAX_AMOUNT_MINOR == 10**15
+    assert told in text
 
 
 @each_dialect

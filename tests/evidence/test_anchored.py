@@ -286,6 +286,15 @@ def test_forged_and_forked_heads_outside_are_named(intruder, history):
     assert with_line(signed(KEY)) == {"anchor_forked": 1, "anchor_contradicted": 1}
 
 
+def test_a_head_that_is_just_being_written_is_no_finding(intruder, history):
+    """A file's last line without its end says nothing yet; with its end it must be a head."""
+    lines = history[1]
+    intruder.outside.write_text("\n".join(lines)[:-20])
+    assert intruder.found() == {}
+    intruder.outside.write_text("\n".join(lines)[:-20] + "\n")
+    assert intruder.found() == {"anchor_unreadable": 1}
+
+
 def test_an_anchors_row_that_says_otherwise_is_named(intruder):
     """A row of the table whose columns are not what its head says, and a head that somebody else signed."""
     intruder("update wagerledger.anchors set frontier = sha256(frontier) || substr(frontier, 33)")

@@ -59,7 +59,9 @@ def prove(connection: Connection[Any], entry: Entry) -> dict[str, Any]:
 def check(folder: Path, content: object, *key: str) -> subprocess.CompletedProcess[str]:
     path = folder / "proof.json"
     path.write_text(json.dumps(content))
-    return subprocess.run([sys.executable, "-I", SCRIPT, path, *key], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-I", SCRIPT, path, *key], capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 def test_every_entry_has_a_proof(connection, entries):

@@ -157,6 +157,7 @@ def test_a_forged_chain_is_caught_from_outside(servers, truth, intruder, topics,
         report = intruder.audit(kafka.settings, anchors=True, heads=[truth[1] / "heads.jsonl"])
         assert set(report.counts) == {"entry_changed"}, report.text()
         assert f"entry_changed: acme/player/p0 version {version}: " in report.text()
+        kafka.pass_over(logged(intruder.url)[-1], refused(truth[0])[-1])
         tamper_with_refusals(kafka, refused(truth[0]))
 
 

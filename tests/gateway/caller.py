@@ -156,6 +156,8 @@ class Caller:
     kid: str
     secret: Any
     """The shared secret, or an Ed25519 private key."""
+    names_place: bool = True
+    """Signs whose integration it calls; else the older, weaker signature."""
 
     def headers(
         self, method: str, target: str, body: bytes, key: str | None = None, **options: Any
@@ -165,9 +167,11 @@ class Caller:
             key = str(uuid.uuid4()) if key is None else key
             headers += [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
             headers += [("X-Idempotency-Key", key)] if key else []
+        place = signing.Place(self.tenant_id, self.region, self.provider_id) if self.names_place else None
         signature = signing.sign(
-            self.kid, self.secret, method, target, body, idempotency_key=key or "" if method != "GET" else "", **options
-        )
+            self.kid, self.secret, method, target, body,
+            idempotency_key=key or "" if method != "GET" else "", place=place, **options,
+        )  # fmt: skip
         return [*headers, ("X-Signature", signature)]
 
     def send(

@@ -4,9 +4,10 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from ledger.settings import Settings
 from tests.gateway.caller import Caller, Reply, RunningGateway, on_board, submit
 from tests.gateway.toy_dialect import TOY, WEAK, signature
 from tests.support.asks import BY
+from tests.support.waiting import until
 
 HOSTED = {"canonical": dialects.CANONICAL_API, "toy": TOY, "weak_toy": WEAK}
 
@@ -210,7 +212,7 @@ def test_while_keys_rotate_both_work_and_then_only_the_new(gateway: RunningGatew
         )
     assert second.secret is None, "a given secret is told to nobody"
     new = Toy(gateway, provider.integration_id, "chosen by them")
-    eventually(lambda: new.send("").json["ok"])
+    until(lambda: new.send("").json["ok"], "the new key")
     assert provider.send("").json["ok"]
     player_id = provider.player()
     assert provider.bet(player_id, bet_id="by the old key").json["ok"]
@@ -222,7 +224,7 @@ def test_while_keys_rotate_both_work_and_then_only_the_new(gateway: RunningGatew
     with gateway.connect() as connection:
         third = integrations.rotate(connection, gateway.vault(), provider.integration_id, by=BY, overlap_s=0)
     assert third.secret
-    eventually(lambda: Toy(gateway, provider.integration_id, third.secret or "").send("").json["ok"])
+    until(lambda: Toy(gateway, provider.integration_id, third.secret or "").send("").json["ok"], "the third key")
     assert {one.send("").json["code"] for one in (provider, new)} == {"SIGNATURE_INVALID"}
 
 
@@ -232,7 +234,7 @@ def test_the_red_button_stops_a_dialect(gateway: RunningGateway) -> None:
     assert provider.send("").json["ok"]
     with gateway.connect() as connection:
         integrations.set_enabled(connection, provider.integration_id, enabled=False, by=BY)
-    eventually(lambda: not provider.send("").json["ok"])
+    until(lambda: not provider.send("").json["ok"], "the integration's end")
     assert provider.send("").json["code"] == "INTEGRATION_DISABLED"
     assert provider.send("", secret="a wrong one").json["code"] == "SIGNATURE_INVALID"
 
@@ -258,14 +260,41 @@ def test_an_open_endpoint_answers_anybody_and_reaches_no_books(provider: Toy) ->
     ("10.1.2.3", "203.0.114.7, 203.0.113.7, 10.9.9.9", True),
     ("10.1.2.3", "", False),
     ("10.1.2.3", "nonsense", False),
+    ("10.1.2.3", "203.0.113.7:51234", True),
+    ("10.1.2.3", "203.0.114.7:51234", False),
+    ("10.1.2.3", "203.0.114.7,\t203.0.113.7:51234 , 10.9.9.9:80", True),
+    ("10.1.2.3", "[2001:db8::7]", True),
+    ("10.1.2.3", "[2001:db8::7]:51234", True),
+    ("10.1.2.3", "2001:db8::7", True),
+    ("10.1.2.3", "[2001:db9::7]:51234", False),
+    ("10.1.2.3", "[::ffff:203.0.113.7]:51234", True),
+    ("10.1.2.3", "203.0.113.7, ", False),
+    ("10.1.2.3", "203.0.113.7:", False),
+    ("10.1.2.3", "203.0.113.7:x", False),
+    ("10.1.2.3", "203.0.113.7:51234:1", False),
+    ("10.1.2.3", "[203.0.113.7]", False),
+    ("10.1.2.3", "[2001:db8::7", False),
+    ("10.1.2.3", "for=203.0.113.7", False),
+    ("10.1.2.3", "unknown", False),
     ("::1", "2001:db8::1", True),
     ("", "", False),
 ])  # fmt: skip
 def test_callers_come_from_where_the_integration_says(limited: Toy, client: str, forwarded: str, allowed: bool) -> None:
-    """X-Forwarded-For counts only from a trusted proxy, and of it only the last hop that is none; checked before the signature."""
+    """X-Forwarded-For counts only from a trusted proxy, and of it only the last hop that is none, without its port; checked
+    before the signature."""
     headers = {"X-Forwarded-For": forwarded, "X-Toy-Signature": "wrong"}
     code = limited.send("", client=client, headers=headers).json["code"]
     assert code == ("SIGNATURE_INVALID" if allowed else "CALLER_NOT_ALLOWED")
+
+
+def test_several_headers_of_hops_are_one_list(limited: Toy) -> None:
+    """Where a proxy adds a header of its own instead of going on with the one there is, the last one counts."""
+    for hops, code in (
+        (("203.0.114.7", "203.0.113.7"), "SIGNATURE_INVALID"),
+        (("203.0.113.7", "x"), "CALLER_NOT_ALLOWED"),
+    ):
+        headers = {"X-Forwarded-For": hops[0], "x-forwarded-for": hops[1], "X-Toy-Signature": "wrong"}
+        assert limited.send("", client="10.1.2.3", headers=headers).json["code"] == code
 
 
 @pytest.fixture(scope="module")
@@ -309,7 +338,7 @@ def test_claims_select_and_the_signature_proves(gateway: RunningGateway) -> None
     operator, rival = f"op-{uuid.uuid4().hex}", f"op-{uuid.uuid4().hex}"
     provider, other = toy(gateway, operator=operator), toy(gateway, operator=rival)
     player_id = provider.player()
-    eventually(lambda: absolute(provider, player_id, operator).status == 200)
+    until(lambda: absolute(provider, player_id, operator).status == 200, "the operator's path")
     assert absolute(provider, player_id, operator).json["cash"] >= 0
     assert absolute(other, player_id, operator).json["code"] == "SIGNATURE_INVALID"
     path = f"/toy/api/players/{player_id}/balance"
@@ -323,20 +352,20 @@ def test_a_name_that_is_not_exactly_one_integrations_leads_nowhere(gateway: Runn
     first = toy(gateway, operator=operator)
     assert absolute(first, "p_1", "nobody").status == 404
     assert absolute(first, "p_1", "").status == 404
-    eventually(lambda: absolute(first, "p_1", operator).status == 200)
+    until(lambda: absolute(first, "p_1", operator).status == 200, "the operator's path")
     second = toy(gateway, operator=operator)
     assert second.send("").json["ok"]
     assert absolute(first, "p_1", operator).status == 404
     with gateway.connect() as connection:
         integrations.set_enabled(connection, second.integration_id, enabled=False, by=BY)
-    eventually(lambda: absolute(first, "p_1", operator).status == 200)
+    until(lambda: absolute(first, "p_1", operator).status == 200, "the operator's path")
 
 
 def test_the_flagged_integration_takes_what_names_none(gateway: RunningGateway) -> None:
     """Option as_written=true, and only one may have it."""
     flagged = toy(gateway, as_written="true")
     player_id = flagged.player()
-    eventually(lambda: absolute(flagged, player_id, "").status == 200)
+    until(lambda: absolute(flagged, player_id, "").status == 200, "the path that names none")
     wrong = flagged.send("/toy/api/bet", b"", absolute=True, method="DELETE")
     assert (wrong.status, wrong.headers["allow"]) == (405, "POST")
     assert toy(gateway, as_written="true").send("").json["ok"]
@@ -405,11 +434,12 @@ def test_options_and_policy_are_the_integrations_over_the_dialects(gateway: Runn
 
 def test_currencies_are_translated_and_others_refused(gateway: RunningGateway) -> None:
     """THEIRS:OURS in both directions."""
-    provider = toy(gateway, currencies="EUR:USD,mBTC:BTC")
+    provider = toy(gateway, currencies="BUCK:USD,mBTC:BTC/1000")
     player_id = provider.player(currency="USD")
-    assert provider.bet(player_id).json["cash"] == 9800
-    assert provider.send(f"/players/{player_id}/balance", method="GET").json["currency"] == "EUR"
-    content = {"player": player_id, "currency": "USD", "id": "b_1", "round": "r_1", "amount": "1"}
+    content = {"player": player_id, "currency": "BUCK", "id": "b_0", "round": "r_1", "amount": "2"}
+    assert provider.send("/bet", content).json["cash"] == 9800
+    assert provider.send(f"/players/{player_id}/balance", method="GET").json["currency"] == "BUCK"
+    content |= {"currency": "USD", "id": "b_1"}
     assert provider.send("/bet", content).json["code"] == "CURRENCY_NOT_SUPPORTED"
 
 
@@ -446,7 +476,7 @@ def test_the_catalogue_is_seen_within_seconds(gateway: RunningGateway) -> None:
     with gateway.connect() as connection:
         listed = [games.Game(provider.integration_id, "ours", "g", "G", True)]
         games.put(connection, provider.integration_id, listed, by=BY)
-    eventually(lambda: provider.send("").json["game"] == "ours")
+    until(lambda: provider.send("").json["game"] == "ours", "the listed game")
 
 
 def test_a_game_that_is_off_takes_no_new_bets(gateway: RunningGateway) -> None:
@@ -461,7 +491,8 @@ def test_a_game_that_is_off_takes_no_new_bets(gateway: RunningGateway) -> None:
                 games.Game(provider.integration_id, "another", "a", "A", True),
             ]
             games.put(connection, provider.integration_id, listed, by=BY)
-        eventually(lambda p=provider, who=player_id: p.bet(who, "0.01", game="g").json.get("code") == "GAME_DISABLED")
+        off = partial(provider.bet, player_id, "0.01", game="g")
+        until(lambda bet=off: bet().json.get("code") == "GAME_DISABLED", "the game's end")
         assert provider.bet(player_id, bet_id="before", game="g").json.get("code") != "GAME_DISABLED"
         assert provider.bet(player_id, bet_id="on", game="a").json["ok"]
         unlisted = provider.bet(player_id, bet_id="unlisted", game="table-7").json
@@ -496,7 +527,7 @@ def test_what_this_version_does_not_understand_is_not_served(gateway: RunningGat
             f"update wagerledger.integrations set {column} = %s where integration_id = %s",
             [content, provider.integration_id],
         )
-    eventually(lambda: provider.send("").status == 404)
+    until(lambda: provider.send("").status == 404, "the integration's end")
     assert neighbour.send("").json["ok"]
 
 
@@ -511,10 +542,3 @@ def test_every_dialect_keeps_the_rules_of_the_host() -> None:
 
 def absolute(provider: Toy, player_id: str, operator: str) -> Reply:
     return provider.bet(player_id, path="/toy/api/bet", absolute=True, headers={"X-Toy-Operator": operator})
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline, "not within ten seconds"
-        time.sleep(0.1)

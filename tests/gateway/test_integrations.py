@@ -49,6 +49,15 @@ def test_a_bad_secrets_key_is_named(key: str | None) -> None:
     assert not key or key not in str(raised.value)
 
 
+@pytest.mark.parametrize("name", ["tenant_id", "region", "provider_id"])
+@pytest.mark.parametrize("value", ["-x", "--all", "-"])
+def test_a_name_is_no_option_of_the_command_line(gateway: RunningGateway, name: str, value: str) -> None:
+    """Brand, region and provider are typed as arguments of commands: none begins with a hyphen."""
+    names = {"tenant_id": "brand-7", "region": "EU", "provider_id": uuid.uuid4().hex} | {name: value}
+    with pytest.raises(IntegrationError, match="must not begin with -"):
+        gateway.add_integration(**names)
+
+
 def test_secrets_are_nowhere_in_the_database_or_in_a_repr(gateway: RunningGateway) -> None:
     """The secret is told once, when it is made."""
     issued = gateway.add_integration("brand-7", "EU", f"studio-{uuid.uuid4().hex}")

@@ -2,84 +2,18 @@
 
 import http.client
 import json
-import os
 import select
 import signal
-import socket
-import subprocess
-import sys
-import tempfile
-import time
 import urllib.request
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import IO, Any
-from urllib.parse import urlsplit
 
 import pytest
 
 from ledger.settings import Settings
 from tests.gateway.caller import Caller, RunningGateway
-
-RUN = (
-    "import sys; from gateway.app import run; from ledger.settings import load_settings; sys.exit(run(load_settings()))"
-)
-
-
-@dataclass
-class GatewayProcess:
-    child: subprocess.Popen[bytes]
-    url: str
-    metrics_url: str
-    log: IO[bytes]
-
-    def stop(self) -> int:
-        """Ask it to end; gives its exit code."""
-        self.child.terminate()
-        code = self.child.wait(30)
-        self.log.close()
-        return code
-
-    def connect(self) -> socket.socket:
-        parts = urlsplit(self.url)
-        return socket.create_connection((parts.hostname, parts.port), timeout=20)
-
-    def get(self, path: str) -> tuple[int, bytes]:
-        parts = urlsplit(self.url)
-        connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=20)
-        connection.request("GET", path)
-        response = connection.getresponse()
-        content = response.read()
-        connection.close()
-        return response.status, content
-
-
-def start(settings: Settings) -> GatewayProcess:
-    assert settings.secrets_key is not None
-    environment = os.environ | {
-        "WAGERLEDGER_DATABASE_URL": settings.database_url.get_secret_value(),
-        "WAGERLEDGER_SECRETS_KEY": settings.secrets_key.get_secret_value(),
-        "WAGERLEDGER_GATEWAY_PORT": "0",
-        "WAGERLEDGER_METRICS_PORT": "0",
-    }
-    # A file, not a pipe: nobody reads while the tests run, and a full pipe would stop the process.
-    log = tempfile.TemporaryFile()  # noqa: SIM115  # `stop` closes it
-    child = subprocess.Popen([sys.executable, "-c", RUN], env=environment, stdout=log)
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and child.poll() is None:
-        events = {event["event"]: event for event in logged(log)}
-        if "gateway ready" in events:
-            return GatewayProcess(child, events["gateway ready"]["url"], events["metrics served"]["url"], log)
-        time.sleep(0.02)
-    child.kill()
-    raise AssertionError(f"the gateway ended with {child.wait()} or was not ready in time")
-
-
-def logged(log: IO[bytes]) -> list[dict[str, Any]]:
-    """The whole lines so far."""
-    content = os.pread(log.fileno(), os.fstat(log.fileno()).st_size, 0)
-    return [json.loads(line) for line in content.splitlines(keepends=True) if line.endswith(b"\n")]
+from tests.gateway.process import GatewayProcess, logged, raw, start
+from tests.support.waiting import until, until_locked_out
 
 
 @pytest.fixture(scope="module")
@@ -87,16 +21,6 @@ def process(settings: Settings, gateway: RunningGateway) -> Iterator[GatewayProc
     process = start(settings)
     yield process
     process.stop()
-
-
-def raw(caller: Caller, body: dict[str, object], key: str) -> bytes:
-    content = json.dumps(body).encode()
-    head = [
-        "POST /v1/bets/authorize HTTP/1.1",
-        "Host: x",
-        *(f"{name}: {value}" for name, value in caller.headers("POST", "/v1/bets/authorize", content, key)),
-    ]
-    return "\r\n".join([*head, "", ""]).encode() + content
 
 
 def answer_to(process: GatewayProcess, request: bytes) -> tuple[int, dict[str, str], bytes]:
@@ -190,10 +114,7 @@ def test_callers_that_vanish_do_not_stop_their_callback(
         }
         with process.connect() as connection:
             connection.sendall(raw(caller, body, key))
-    deadline = time.monotonic() + 20
-    while caller.balances(player)["held"] != "1.00" and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert caller.balances(player)["held"] == "1.00"
+    until(lambda: caller.balances(player)["held"] == "1.00", "a hundred bets of a cent")
 
 
 def test_sigterm_answers_what_was_accepted(
@@ -206,10 +127,10 @@ def test_sigterm_answers_what_was_accepted(
         with holder.transaction():
             holder.execute("lock table wagerledger.wallets in access exclusive mode")
             connection.sendall(raw(caller, body, uuid.uuid4().hex))
-            assert not select.select([connection], [], [], 0.5)[0], "it waits"
+            until_locked_out(settings.database_url.get_secret_value())
             process.child.send_signal(signal.SIGTERM)
-            time.sleep(0.3)
+            assert not select.select([connection], [], [], 0.5)[0], "it waits"
         response = http.client.HTTPResponse(connection)
         response.begin()
         assert (response.status, json.loads(response.read())["status"]) == (200, "authorized")
-    assert process.stop() == 0
+    assert process.ended() == 0

@@ -24,13 +24,14 @@ class Win(Bet):
     bet: ProviderId
 
 
-def verify(call: Call) -> None:
+def verify(call: Call) -> bytes:
     sent = call.header(b"x-toy-signature").encode()
     if not sent:
         raise Rejected("SIGNATURE_MISSING")
     tags = [hmac.digest(secret, call.body, "sha256").hex().encode() for secret in call.secrets]
     if not any(hmac.compare_digest(tag, sent) for tag in tags):
         raise Rejected("SIGNATURE_INVALID")
+    return call.body
 
 
 def refuse(call: Call, rejected: Rejected) -> Reply:

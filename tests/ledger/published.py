@@ -10,6 +10,9 @@ from confluent_kafka.admin import AdminClient
 
 from ledger.audit.findings import Report
 from ledger.audit.verify import verify
+from ledger.core.chain import hash_of
+from ledger.recording import StreamKey
+from ledger.relay_position import START, Cursor, Epoch, Position
 from ledger.settings import Settings
 from outbox_relay.refusals import READ, Refusal
 from schemas import registry, topics
@@ -17,7 +20,7 @@ from schemas.registry import WireIds
 from schemas.topics import Topics
 from tests.servers import Servers
 
-LOG = "select tenant_id, stream_type, stream_id, stream_version, event_type, schema_fingerprint, body from wagerledger.event_log order by xid, position"
+LOG = "select tenant_id, stream_type, stream_id, stream_version, event_type, schema_fingerprint, body, xid::text::bigint, position from wagerledger.event_log order by xid, position"
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,12 @@ class Logged:
     event_type: str
     fingerprint: bytes
     body: bytes
+    xid: int = 0
+    position: int = 0
+
+    @property
+    def stream(self) -> StreamKey:
+        return StreamKey(self.tenant_id, self.stream_type, self.stream_id)
 
     @property
     def key(self) -> str:
@@ -58,6 +67,13 @@ class Kafka:
     def publish_refusals(self, refusals: Iterable[Refusal]) -> None:
         for refusal in refusals:
             self.producer.produce(self.names.refusals, self.wire_ids.of_refusals() + refusal.body, refusal.key)
+        self.producer.flush()
+
+    def pass_over(self, last: Logged, refused: Refusal | None = None, *, shard: int = 0, shards: int = 1) -> None:
+        """Say in a relay's name that all is published up to these two."""
+        epoch, cursor = Epoch("1", 1, 1), Cursor(last.xid, last.position)
+        position = Position(epoch, shards, cursor, hash_of(last.body), 1, refused.cursor if refused else START)
+        self.producer.produce(self.names.relay_position, position.to_json(), str(shard))
         self.producer.flush()
 
     def write(self, topic: str, value: bytes) -> None:
@@ -92,7 +108,7 @@ def kafka_of(servers: Servers, ledger_database: str, topic_prefix: str) -> Itera
         yield Kafka(settings, names, WireIds(client, names), producer)
     admin = AdminClient({"bootstrap.servers": servers.kafka_bootstrap_servers})
     for answer in admin.delete_topics(names.all).values():
-        answer.result()
+        answer.result(60)
 
 
 def logged(ledger_database: str) -> list[Logged]:

@@ -1,13 +1,21 @@
 """The audit of the database: a true history is clean, and whatever is changed behind the ledger's back is named."""
 
+import asyncio
+from dataclasses import replace
+from unittest import mock
+
 import psycopg
 import pytest
 
 from ledger.audit.findings import CODES, CannotCheckError, Report
 from ledger.audit.verify import verify
+from ledger.core.rules import regions
+from ledger.journal import Journal
 from ledger.settings import Settings
 from tests.ledger.played import play
 from tests.servers import fresh_database
+from tests.support.asks import Asks
+from tests.support.journals import accepted
 from tests.support.seeds import seeded_random
 
 # A tamperer is a superuser: what the database itself forbids is switched off first.
@@ -185,7 +193,7 @@ def test_a_deleted_row_is_found(tampered, table):
             "state_unexplained",
         ),
         ("rounds select 'acme/eu/spin', 'ghost', 'r', 'acme'", "state_unexplained"),
-        ("players select 'acme', 'ghost', 'locked'", "state_unexplained"),
+        ("players select 'acme', 'ghost', 'locked', 'eu'", "state_unexplained"),
         ("currencies select 'acme', 'USD', 2", "state_unexplained"),
         ("streams select 'zzz', 'player', 'ghost', 3, sha256(''), now()", "head_differs"),
     ],
@@ -194,6 +202,29 @@ def test_an_unexplained_row_is_found(tampered, insert, code):
     """A row that no event made is named, whether its stream exists or not."""
     report = tampered(f"insert into wagerledger.{insert}")
     assert code in report.counts, report.text()
+
+
+def test_another_region_is_found(ledger_database):
+    """An event of another region than its player's, which only a rule that is switched off lets in, is named."""
+    clerk = Asks("acme", None)
+
+    async def act(*commands):
+        async with Journal(settings_of(ledger_database)) as journal:
+            for command in commands:
+                await accepted(journal, command)
+
+    asyncio.run(act(clerk.open_wallet(), clerk.deposit()))
+    with mock.patch.object(regions, "foreign", return_value=None):
+        asyncio.run(act(replace(clerk, region="us").deposit(), clerk.deposit()))
+    report = check(ledger_database)
+    assert report.counts == {"region_differs": 1}, report.text()
+    assert "version 3: wallet.credit.deposit comes from region us" in texts(report, "region_differs")
+
+
+def test_a_moved_player_is_found(tampered):
+    """The stored region is the one that the first wallet fixed."""
+    report = tampered("update wagerledger.players set region = 'us' where tenant_id = 'acme' and player_id = 'p0'")
+    assert "region is 'us' and should be 'eu'" in texts(report, "state_differs")
 
 
 def test_a_wallet_put_back_is_found(tampered):

@@ -9,6 +9,7 @@ import pytest
 
 from ledger import locks
 from ledger.callback import Outcome
+from ledger.fair_queue import FairQueue
 from ledger.journal import DeadlineExceeded, Journal, Overloaded, Retryable, Unavailable
 from ledger.recording import player_stream
 from ledger.store.migrate import upgrade
@@ -18,6 +19,7 @@ from tests.support.asks import Asks
 from tests.support.journals import accepted, ask_one, callback, players, run, settings_of, until_answered
 from tests.support.seeds import seeded_random
 from tests.support.tcp_proxy import proxy_of, through
+from tests.support.waiting import until, until_locked_out
 
 ask = Asks()
 
@@ -28,6 +30,15 @@ async def foreign_lock(database_url, player):
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
         await connection.execute("select pg_advisory_lock(%s)", (locks.stream_lock(player_stream("acme", player)),))
         yield
+
+
+async def seated(database_url, journal, *names):
+    """Sessions of players with some cash. Wallets are opened by a journal that has all the time it needs; the one under test,
+    whose deadline is short, knows the sessions and has a connection afterwards."""
+    async with Journal(settings_of(database_url)) as patient:
+        await players(patient, ask, names)
+    started = [await until_answered(journal, callback(ask.start_session(name))) for name in names]
+    return [outcome.result["session_id"] for (outcome,) in started]
 
 
 # Too much, too late
@@ -43,18 +54,94 @@ def test_too_many_callbacks_are_refused_at_once(ledger_database):
             (session,) = await players(journal, ask, ["ann"])
             async with foreign_lock(ledger_database, "ann"):
                 first = asyncio.create_task(ask_one(journal, ask.bet("1", "first", session_id=session)))
-                await asyncio.sleep(0.1)  # a writer has it and waits for the lock
+                await asyncio.to_thread(until_locked_out, ledger_database)
                 taken = [
                     asyncio.create_task(ask_one(journal, ask.bet("1", f"b{n}", session_id=session))) for n in range(20)
                 ]
                 await asyncio.sleep(0)
                 with pytest.raises(Overloaded):
-                    await asyncio.wait_for(ask_one(journal, ask.bet("1", "late", session_id=session)), 0.05)
+                    ask_one(journal, ask.bet("1", "late", session_id=session)).send(
+                        None
+                    )  # before it waits for anything
             assert {outcome.refusal_code for outcome in await asyncio.gather(first, *taken)} == {None}
             await accepted(journal, ask.bet("1", "late", session_id=session))
 
     run(main)
     assert history.check(ledger_database).count("bet.authorized") == 22
+
+
+def _turn_of_the_other(database_url):
+    """While a lock holds the writer up, one integration sends thirty bets and another one a single one. Gives how many of the
+    thirty are answered before that one."""
+
+    async def main():
+        settings = settings_of(database_url, journal_batch=4, journal_writers=1)
+        async with Journal(settings) as journal:
+            other = Asks(integration_id="acme/eu/other")
+            (session,) = await players(journal, ask, ["ann"])
+            (others_session,) = await players(journal, other, ["bob"])
+            answered = []
+
+            async def answer(name, command):
+                await accepted(journal, command)
+                answered.append(name)
+
+            async with foreign_lock(database_url, "ann"):
+                first = asyncio.create_task(answer("first", ask.bet("1", "b", session_id=session)))
+                await _a_writer_waits_for_its_lock(database_url)
+                crowd = [answer("crowd", ask.bet("1", f"b{n}", session_id=session)) for n in range(30)]
+                single = answer("single", other.bet("1", "x", session_id=others_session))
+                tasks = [asyncio.create_task(one) for one in (*crowd, single)]
+                await asyncio.sleep(0)
+                assert journal.waiting == len(tasks)
+            await asyncio.gather(first, *tasks)
+            return answered.index("single") - 1
+
+    return run(main)
+
+
+async def _a_writer_waits_for_its_lock(database_url):
+    asked = "select exists (select from pg_locks where locktype = 'advisory' and not granted)"
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        while True:
+            if await (await connection.execute(asked)).fetchone() == (True,):
+                return
+            await asyncio.sleep(0.01)
+
+
+def test_a_crowd_of_one_integration_does_not_hold_up_another(ledger_database):
+    """Who waits beside thirty of another integration is in the next batch, which has room for four."""
+    assert _turn_of_the_other(ledger_database) < 4
+
+
+def test_one_line_for_all_is_found(ledger_database, monkeypatch):
+    """A planted fault: without turns, the one waits for the thirty."""
+    append = FairQueue.append
+    monkeypatch.setattr(FairQueue, "append", lambda queue, _, item: append(queue, None, item))
+    assert _turn_of_the_other(ledger_database) == 30
+
+
+def test_one_integration_cannot_fill_the_queue(ledger_database):
+    """Past `journal_queue_per_integration` its callbacks are Overloaded at once; another integration is taken in."""
+
+    async def main():
+        other = Asks(integration_id="acme/eu/other")
+        settings = settings_of(ledger_database, journal_queue_per_integration=5, journal_batch=4, journal_writers=2)
+        async with Journal(settings) as journal:
+            (session,) = await players(journal, ask, ["ann"])
+            (others_session,) = await players(journal, other, ["bob"])
+            async with foreign_lock(ledger_database, "ann"):
+                crowd = [
+                    asyncio.create_task(ask_one(journal, ask.bet("1", f"b{n}", session_id=session))) for n in range(12)
+                ]
+                single = asyncio.create_task(ask_one(journal, other.bet("1", "x", session_id=others_session)))
+                outcomes = await asyncio.gather(*crowd[5:], return_exceptions=True)
+            assert {type(outcome) for outcome in outcomes} == {Overloaded}
+            taken = await asyncio.gather(*crowd[:5], single)
+            assert {outcome.refusal_code for outcome in taken} == {None}
+
+    run(main)
+    assert history.check(ledger_database).count("bet.authorized") == 6
 
 
 def test_callbacks_that_waited_too_long_are_not_decided(ledger_database):
@@ -64,14 +151,15 @@ def test_callbacks_that_waited_too_long_are_not_decided(ledger_database):
         async with Journal(
             settings_of(ledger_database, journal_deadline_ms=400, journal_batch=1, journal_writers=1)
         ) as journal:
-            (session,) = await players(journal, ask, ["ann"])
+            (session,) = await seated(ledger_database, journal, "ann")
             async with foreign_lock(ledger_database, "ann"):
                 bets = [
                     asyncio.create_task(ask_one(journal, ask.bet("1", f"b{n}", session_id=session))) for n in range(6)
                 ]
                 outcomes = await asyncio.gather(*bets, return_exceptions=True)
-            assert {type(outcome) for outcome in outcomes} == {Unavailable, DeadlineExceeded}
-            await accepted(journal, ask.bet("1", "b9", session_id=session))
+            assert all(isinstance(outcome, Retryable) for outcome in outcomes)
+            assert isinstance(outcomes[-1], DeadlineExceeded)  # the others had the writer for longer than that
+            await until_answered(journal, callback(ask.bet("1", "b9", session_id=session)))
 
     run(main)
     assert history.check(ledger_database).count("bet.authorized") == 1
@@ -82,13 +170,12 @@ def test_a_lock_that_is_not_had_is_no_business_answer(ledger_database):
     are served; and later he is too, under the same keys."""
 
     async def main():
-        async with Journal(settings_of(ledger_database, journal_deadline_ms=2000, journal_writers=1)) as journal:
-            names = ["ann", "bob", "cid"]
-            sessions = await players(journal, ask, names)
+        async with Journal(settings_of(ledger_database, journal_deadline_ms=5000, journal_writers=1)) as journal:
+            sessions = await seated(ledger_database, journal, "ann", "bob", "cid")
             bets = [callback(ask.bet("1", f"b{n}", session_id=sessions[n % 3])) for n in range(15)]
             async with foreign_lock(ledger_database, "ann"):
                 outcomes = await asyncio.gather(*map(journal.submit, bets), return_exceptions=True)
-            assert all(isinstance(outcome, Unavailable) for outcome in outcomes[::3])
+            assert all(isinstance(outcome, Retryable) for outcome in outcomes[::3])
             assert [outcome[0].refusal_code for n, outcome in enumerate(outcomes) if n % 3] == [None] * 10
             for bet in bets:
                 (outcome,) = await journal.submit(bet)
@@ -111,12 +198,12 @@ def test_clients_that_vanish_leave_nothing_behind(ledger_database):
                 asyncio.create_task(ask_one(journal, ask.bet("1", f"b{n}", session_id=sessions[n % 2])))
                 for n in range(1000)
             ]
-            await asyncio.sleep(0.05)
+            await asyncio.wait(bets, return_when=asyncio.FIRST_COMPLETED)
             for bet in bets:
                 bet.cancel()
             await asyncio.gather(*bets, return_exceptions=True)
             for name in ("ann", "bob"):
-                await asyncio.wait_for(accepted(journal, ask.deposit("1", name)), 5)
+                await accepted(journal, ask.deposit("1", name))
         with psycopg.connect(ledger_database) as connection:
             query = "select count(*) from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())"
             assert connection.execute(query).fetchone() == (0,)
@@ -132,16 +219,17 @@ def test_a_vanished_client_past_its_deadline_does_not_stop_the_writer(ledger_dat
         async with Journal(
             settings_of(ledger_database, journal_deadline_ms=300, journal_batch=1, journal_writers=1)
         ) as journal:
-            (session,) = await players(journal, ask, ["ann"])
+            (session,) = await seated(ledger_database, journal, "ann")
             async with foreign_lock(ledger_database, "ann"):
                 bets = [
                     asyncio.create_task(ask_one(journal, ask.bet("1", f"b{n}", session_id=session))) for n in range(4)
                 ]
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0)
+                assert journal._waiting == 4
                 for bet in bets:
                     bet.cancel()
-                await asyncio.sleep(0.8)
-            await asyncio.wait_for(until_answered(journal, callback(ask.deposit("1"))), 10)
+                await asyncio.to_thread(until, lambda: journal._waiting == 0, "a writer that has taken all of them")
+            await until_answered(journal, callback(ask.deposit("1")))
 
     run(main)
 
@@ -203,7 +291,7 @@ def test_a_deaf_network_costs_a_deadline(ledger_database):
             proxy_of(ledger_database) as proxy,
             Journal(settings_of(through(proxy, ledger_database), journal_deadline_ms=500)) as journal,
         ):
-            (session,) = await players(journal, ask, ["ann"])
+            (session,) = await seated(ledger_database, journal, "ann")
             proxy.deaf = True
             started = time.monotonic()
             bets = [callback(ask.bet("1", f"b{n}", session_id=session)) for n in range(20)]
@@ -217,6 +305,9 @@ def test_a_deaf_network_costs_a_deadline(ledger_database):
 
     run(main)
     assert history.check(ledger_database).count("bet.authorized") == 20
+
+
+CUTS = 100
 
 
 def test_connections_that_are_reset_again_and_again(ledger_database):
@@ -237,17 +328,13 @@ def test_connections_that_are_reset_again_and_again(ledger_database):
                     (told[bet.commands[0].origin.idempotency_key],) = await until_answered(journal, bet)
 
             async def saboteur():
-                while True:
+                for _ in range(CUTS):
                     await asyncio.sleep(random.uniform(0.005, 0.05))
                     proxy.cut()
 
-            nuisance = asyncio.create_task(saboteur())
-            clients = [asyncio.create_task(client(number)) for number in range(24)]
-            await asyncio.sleep(3)
-            nuisance.cancel()
-            await asyncio.gather(*clients)
+            await asyncio.gather(saboteur(), *(client(number) for number in range(24)))
 
-    run(main, timeout_s=120)
+    run(main)
     found = history.check(ledger_database)
     assert found.count("bet.authorized") == len(told) == 24 * 8
     assert {outcome.refusal_code for outcome in told.values()} == {None}
@@ -267,6 +354,11 @@ def own_postgres(tmp_path):
 
 
 KILLS = 3
+
+
+def until_more(seen, count, what):
+    goal = len(seen) + count
+    until(lambda: len(seen) >= goal, f"{count} more {what}")
 
 
 def test_postgres_is_killed_under_load(own_postgres):
@@ -296,16 +388,15 @@ def test_postgres_is_killed_under_load(own_postgres):
 
             clients = [asyncio.create_task(client(number)) for number in range(32)]
             for _ in range(KILLS):
-                await asyncio.sleep(1)
+                await asyncio.to_thread(until_more, heard, 200, "answers")
                 await asyncio.to_thread(own_postgres.kill)
-                await asyncio.sleep(0.3)
+                await asyncio.to_thread(until_more, errors, 1, "retryable errors")
                 await asyncio.to_thread(own_postgres.start)
-            await asyncio.sleep(1)
+            await asyncio.to_thread(until_more, heard, 200, "answers")
             stop.set()
             await asyncio.gather(*clients)
 
-    run(main, timeout_s=180)
-    assert errors
+    run(main)
     assert {outcome.refusal_code for outcome in heard.values()} == {None}
     found = history.check(own_postgres.url)
     assert {key for _, key in found.accepted} >= heard.keys()
@@ -322,18 +413,34 @@ def test_what_no_standby_has_confirmed_is_not_told(ledger_database):
             connection.execute(f"alter system {change}")
             connection.execute("select pg_reload_conf()")
 
+    def commits_wait(application):
+        query = "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'SyncRep' and application_name = %s"
+        with psycopg.connect(ledger_database) as connection:
+            return connection.execute(query, [application]).fetchone() > (0,)
+
+    async def probe():
+        """Commit until a commit waits: nothing else tells that the reload has come into force."""
+        url = f"{ledger_database}?application_name=probe"
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+            while True:
+                await connection.execute("select pg_logical_emit_message(true, 'test', 'probe')")
+
     async def main():
         async with Journal(settings_of(ledger_database, journal_deadline_ms=1000)) as journal:
-            (session,) = await players(journal, ask, ["ann"])
+            (session,) = await seated(ledger_database, journal, "ann")
             bet = ask.bet("2", session_id=session)
             name_standby("set synchronous_standby_names = 'nobody'")
+            probing = asyncio.create_task(probe())
             try:
-                await asyncio.sleep(0.3)
-                for _ in range(3):
+                await asyncio.to_thread(until, lambda: commits_wait("probe"), "a commit that waits for the standby")
+                tries = 0
+                while tries < 3 or not commits_wait("wagerledger journal"):
                     with pytest.raises(Retryable):
                         await ask_one(journal, bet)
+                    tries += 1
             finally:
                 name_standby("reset synchronous_standby_names")
+                probing.cancel()
             (outcome,) = await until_answered(journal, callback(bet))
             assert outcome.code == "REPEATED"
             assert outcome.balances.cash_minor == 9800
@@ -345,11 +452,11 @@ def test_a_locked_player_is_waited_for_once(ledger_database):
     """However many callbacks a locked player has, the others wait for one of them, not for each."""
 
     async def main():
-        async with Journal(settings_of(ledger_database, journal_writers=1)) as journal:
-            ann, bob = await players(journal, ask, ["ann", "bob"])
+        async with Journal(settings_of(ledger_database, journal_deadline_ms=5000, journal_writers=1)) as journal:
+            ann, bob = await seated(ledger_database, journal, "ann", "bob")
             async with foreign_lock(ledger_database, "ann"):
                 asked = [asyncio.create_task(ask_one(journal, ask.bet("1", session_id=ann))) for _ in range(60)]
-                await asyncio.sleep(0.5)
+                await asyncio.to_thread(until_locked_out, ledger_database)
                 await accepted(journal, ask.bet("1", session_id=bob))
                 told = await asyncio.gather(*asked, return_exceptions=True)
                 assert all(isinstance(one, Retryable) for one in told)

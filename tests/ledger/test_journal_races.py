@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from ledger import locks
+from ledger.callback import Callback, Proof
 from ledger.core.commands import REVERSE, Policy
 from ledger.core.state import Wallet
 from ledger.journal import Journal
@@ -14,6 +15,7 @@ from tests.support import history
 from tests.support.asks import Asks
 from tests.support.journals import accepted, ask_one, callback, players, run, settings_of
 from tests.support.seeds import seeded_random
+from tests.support.waiting import until_locked_out
 
 ask = Asks()
 POLICIES = {"acme/eu/spin": Policy(), "acme/eu/reel": Policy(capture="authorization", rollback_of_settled=REVERSE)}
@@ -33,7 +35,7 @@ def journals_of(ledger_database):
                     ]
                 )
 
-        run(main, timeout_s=120)
+        run(main)
         return history.check(ledger_database)
 
     return with_journals
@@ -178,23 +180,14 @@ def test_the_player_is_looked_up_before_the_lock_and_checked_after(journals_of, 
         async with await psycopg.AsyncConnection.connect(ledger_database, autocommit=True) as foreign:
             await foreign.execute("select pg_advisory_lock(%s)", (bet_lock,))
             bet = asyncio.create_task(ask_one(one, ask.bet("1", session_id=session)))
-            await waiters(foreign, 1)
+            await asyncio.to_thread(until_locked_out, ledger_database, 1)
             rollback = asyncio.create_task(ask_one(two, ask.rollback()))
-            await waiters(foreign, 2)
+            await asyncio.to_thread(until_locked_out, ledger_database, 2)
             await foreign.execute("select pg_advisory_unlock(%s)", (bet_lock,))
         assert (await bet).refusal_code is None
         assert (await rollback).result["status"] == "rolled_back"
 
     assert journals_of(play).state.wallet("acme", "ann", "EUR").cash_minor == 10000
-
-
-async def waiters(connection, number):
-    while True:
-        query = "select count(*) from pg_locks where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database())"
-        (count,) = await (await connection.execute(query)).fetchone()
-        if count == number:
-            return
-        await asyncio.sleep(0.01)
 
 
 def test_a_directory_that_is_wrong_heals(journals_of):
@@ -255,3 +248,26 @@ def test_another_tenant_touches_nothing(journals_of):
     (tombstone,) = [record for record in found.records if record["tenant_id"] == "bolt"]
     assert (tombstone["stream_type"], tombstone["player_id"]) == ("integration", None)
     assert found.state.wallet("acme", "ann", "EUR").cash_minor == 10300
+
+
+def test_one_proof_as_two_calls_at_the_same_moment(journals_of):
+    """The same signed bytes come to two endpoints, of two processes and of one: one of them acts, the other is refused."""
+
+    async def play(*journals):
+        (session,) = await players(journals[0], ask, ["ann"])
+        for n in range(40):
+            digest = n.to_bytes(16)
+            bet = ask.bet("0.50", f"b{n}", session_id=session), Proof(digest, "acme/eu/spin", "POST /bet")
+            award = ask.award("0.50", f"a{n}"), Proof(digest, "acme/eu/spin", "POST /award")
+            nothing = None, Proof(digest, "acme/eu/spin", "POST /details")
+            asked = [bet, award, nothing][n % 2 :]
+            callbacks = [Callback((command,) if command else (), proof=proof) for command, proof in asked]
+            outcomes = await asyncio.gather(
+                *(journals[(n + at) % 4 // 2].submit(one) for at, one in enumerate(callbacks))
+            )
+            codes = [outcome.refusal_code for told in outcomes for outcome in told]
+            assert codes.count(None) <= 1, codes
+            assert set(codes) <= {None, "SIGNATURE_REUSED"}, codes
+
+    found = journals_of(play)
+    assert found.count("bet.authorized") + found.count("wallet.credit.award") > 0

@@ -12,7 +12,10 @@ from ledger.audit.findings import Report
 from ledger.audit.settings import verify_settings
 from ledger.audit.snapshot import snapshot
 from ledger.evidence.log import entries, horizon
+from ledger.settings import Settings
 from ledger.store import migrate, settlements
+from tests.ledger.played import play
+from tests.support.seeds import seeded_random
 
 BEFORE = """
 insert into wagerledger.bets (integration_id, bet_id, tenant_id, player_id, status, round_id, session_id, game_id, currency, mode,
@@ -39,6 +42,15 @@ values ('acme/eu/spin', 'api', 'key', gen_random_uuid(), 'EndSession', 'acme', '
 """
 
 
+PLAYERS = "select tenant_id, player_id, region, restriction from wagerledger.players order by 1, 2"
+UNDO_0004 = """
+delete from wagerledger.players where restriction is null;
+alter table wagerledger.players drop column region;
+drop table wagerledger.brands, wagerledger.proofs;
+update public.alembic_version set version_num = '0003';
+"""
+
+
 def upgrade_to(database_url, revision):
     engine = create_engine(make_url(database_url).set(drivername="postgresql+psycopg"))
     with engine.begin() as connection:
@@ -54,11 +66,11 @@ def test_settings_of_before_have_acts_too(empty_database, ledger_database):
     with psycopg.connect(empty_database) as connection:
         connection.execute(SETTINGS)
     migrate.upgrade(empty_database)
-    tables = "integrations", "keys_without_secrets", "games", "rates", "log_generation"
+    tables = "brands", "integrations", "keys_without_secrets", "games", "rates", "log_generation"
     with psycopg.connect(empty_database) as old, psycopg.connect(ledger_database) as new:
         old.execute("set transaction isolation level repeatable read")
         found = list(entries(old, 0, horizon(old)))
-        assert [entry.kind for entry in found] == ["command", *["act"] * 4]
+        assert [entry.kind for entry in found] == ["command", *["act"] * 5]
         for entry in found[1:]:
             assert b"a sealed secret".hex().encode() not in entry.body
             acts.redo(new, json.loads(entry.body))
@@ -75,6 +87,21 @@ def test_settings_of_before_have_acts_too(empty_database, ledger_database):
     assert report.ok, report.text()
     with psycopg.connect(ledger_database) as fresh:
         assert fresh.execute("select count(*) from wagerledger.acts").fetchone() == (0,), "an empty ledger has no acts"
+
+
+def test_players_get_the_region_of_their_first_wallet(ledger_database):
+    """Only the bytes of the events say it; and the brands that were used are registered."""
+    play(Settings(database_url=ledger_database), seeded_random())
+    with psycopg.connect(ledger_database) as connection:
+        players = connection.execute(PLAYERS).fetchall()
+        connection.execute("set role wagerledger_owner")
+        connection.execute(UNDO_0004)
+    assert len(players) > 5
+    migrate.upgrade(ledger_database)
+    with psycopg.connect(ledger_database) as connection:
+        assert connection.execute(PLAYERS).fetchall() == players
+        brands = connection.execute("select distinct tenant_id, region from wagerledger.brands order by 1").fetchall()
+    assert brands == sorted({(tenant_id, region) for tenant_id, _, region, _ in players})
 
 
 def test_the_spine_s_rows_survive(empty_database):

@@ -75,7 +75,7 @@ def race(database_url: str, name: str = "p") -> list[tuple]:
         done.set()
         await tailing
 
-    run(main, timeout_s=120)
+    run(main)
     return seen
 
 

@@ -1,6 +1,6 @@
 """A server that is down costs delay and nothing else."""
 
-import threading
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -8,12 +8,12 @@ import pytest
 from prometheus_client import REGISTRY
 
 from ledger.settings import Settings
-from outbox_relay.relay import Relay
 from sandbox.process import Process
 from sandbox.stack import Stack
-from tests.outbox_relay.conftest import Kafka, process, running
+from tests.outbox_relay.conftest import DEADLINE_S, Kafka, process, running
 from tests.outbox_relay.log_writer import LogWriter
 from tests.servers import Servers
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -50,12 +50,12 @@ def test_lag_grows_while_kafka_is_down(settings: Settings, log: LogWriter, kafka
         stack.kafka.stop()
         try:
             log.write(20)
-            wait_until(lambda: REGISTRY.get_sample_value("wagerledger_relay_lag_rows") == 20)
-            wait_until(lambda: (REGISTRY.get_sample_value("wagerledger_relay_lag_seconds") or 0) > 2)
+            until(lambda: REGISTRY.get_sample_value("wagerledger_relay_lag_rows") == 20, "20 rows of lag")
+            until(lambda: (REGISTRY.get_sample_value("wagerledger_relay_lag_seconds") or 0) > 2, "a lag of 2 s")
         finally:
             stack.kafka.start()
         kafka.wait_for(log)
-        wait_until(lambda: REGISTRY.get_sample_value("wagerledger_relay_lag_rows") == 0)
+        until(lambda: REGISTRY.get_sample_value("wagerledger_relay_lag_rows") == 0, "the end of the lag")
     kafka.assert_exactly_once(log)
 
 
@@ -69,7 +69,7 @@ def test_a_relay_stops_while_kafka_is_down(settings: Settings, log: LogWriter, k
             log.write(5)
             time.sleep(1)
             relay.terminate()
-            assert relay.wait(40) == 0
+            assert relay.wait(DEADLINE_S) == 0
         finally:
             stack.kafka.start()
     with running(settings):
@@ -89,23 +89,13 @@ def test_the_registry_is_needed_once_per_schema(settings: Settings, log: LogWrit
         finally:
             stack.registry.start()
     stack.registry.stop()
-    try:
-        log.write(10)
-        stop = threading.Event()
-        relay = threading.Thread(target=Relay(settings).run, args=[stop])
-        relay.start()
-        time.sleep(1)
-        assert kafka.published() == 120
-    finally:
-        stack.registry.start()
-    kafka.wait_for(log)
-    stop.set()
-    relay.join()
+    with contextlib.ExitStack() as relay:
+        try:
+            log.write(10)
+            relay.enter_context(running(settings))
+            time.sleep(1)
+            assert kafka.published() == 120
+        finally:
+            stack.registry.start()
+        kafka.wait_for(log)
     kafka.assert_exactly_once(log)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)

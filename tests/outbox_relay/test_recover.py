@@ -1,19 +1,25 @@
 """When the relay cannot prove where it stopped it refuses to run; `recover` finds out, and nothing is lost or published twice."""
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 
 from ledger.recording import Recorded
 from ledger.settings import Settings
-from outbox_relay.log import EventLog
+from outbox_relay.log import EventLog, HorizonHeldError
 from outbox_relay.position import START
-from outbox_relay.recover import UnrecoverableError, recover
+from outbox_relay.producer import transactional_id
+from outbox_relay.recover import Recovery, Report, UnrecoverableError, recover
 from outbox_relay.relay import REFUSED, RefusedError, WaitingError
+from patience import Patience, is_transient
 from schemas.registry import WireRecord
 from tests.outbox_relay.conftest import Kafka, publisher, run_to_end, running
 from tests.outbox_relay.log_writer import LogWriter
+from tests.servers import Servers
+from tests.support.waiting import until
 
 DELETE_LAST = """
 delete from wagerledger.event_log e where e.event_id = any(%s::uuid[])
@@ -195,13 +201,67 @@ def test_recover_changes_the_number_of_shards(settings: Settings, log: LogWriter
     assert kafka.position().published == len(log.events)
 
 
-def test_recover_waits_for_nobody(settings: Settings, log: LogWriter, kafka: Kafka):
-    """While a relay runs, recover refuses to disturb it."""
+def test_recover_disturbs_nobody(settings: Settings, log: LogWriter, kafka: Kafka):
+    """While a relay runs, recover refuses to disturb it; the relay may be about to end."""
     with running(settings):
         log.write(5)
         kafka.wait_for(log)
-        with pytest.raises(WaitingError, match="stop every relay first"):
+        with pytest.raises(WaitingError, match="stop every relay first") as raised:
             recover(settings)
+        assert is_transient(raised.value)
+
+
+def test_recover_waits_for_a_relay_that_was_just_stopped(
+    settings: Settings, log: LogWriter, kafka: Kafka, caplog: pytest.LogCaptureFixture
+):
+    """A lock that the server lets go of a moment later is waited for."""
+    publish(settings, log, kafka, 5)
+    with EventLog(settings.database_url.get_secret_value(), 0, 1) as gone, ThreadPoolExecutor() as pool:
+        assert gone.lock(transactional_id(kafka.topics, 0))
+        recovering = pool.submit(recover_patiently, settings)
+        until(lambda: "a relay holds shard 0" in caplog.text, "recover to wait")
+        gone.close()
+        assert recovering.result().published == 5
+
+
+def test_recover_tries_again_what_may_pass(settings: Settings, log: LogWriter, kafka: Kafka, servers: Servers):
+    """A broker that restarts in the middle of it costs recover only delay."""
+    if servers.stack is None:
+        pytest.skip("only the embedded servers may be stopped")
+    publish(settings, log, kafka, 20)
+    steps = list[str]()
+
+    def kill_once(step: str, events: int) -> None:
+        if not steps:
+            servers.stack.kafka.kill()
+            starting.start()
+        steps.append(step)
+
+    starting = threading.Thread(target=servers.stack.kafka.start, daemon=True)
+    found = recover_patiently(settings, report=kill_once)
+    starting.join()
+    assert (found.published, found.completed) == (20, 0)
+    publish(settings, log, kafka, 10)
+    kafka.assert_exactly_once(log)
+
+
+def test_an_open_writing_transaction_is_waited_for_once(
+    settings: Settings, log: LogWriter, kafka: Kafka, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """Recover has waited for it long enough when it gives up: that is nothing to try again."""
+    monkeypatch.setattr("outbox_relay.log.HORIZON_TIMEOUT_S", 0.1)
+    with psycopg.connect(log.url) as writing:
+        log.insert(writing, ["player-open"])
+        log.write(1)
+        with pytest.raises(HorizonHeldError, match="pg_stat_activity"):
+            recover_patiently(settings)
+        writing.rollback()
+    assert "pg_stat_activity" not in caplog.text, "it was tried again"
+
+
+def recover_patiently(settings: Settings, report: Report = lambda step, events: None) -> Recovery:
+    """As the command does."""
+    return Patience(60).call(lambda: recover(settings, report=report), "recover")
 
 
 def publish(settings: Settings, log: LogWriter, kafka: Kafka, count: int) -> None:

@@ -1,13 +1,14 @@
 """Refusals reach their own topic exactly once, beside the events and without disturbing them."""
 
 import json
-import time
 from dataclasses import replace
 
 import psycopg
 import pytest
 from confluent_kafka import Message
 
+from ledger.recording import player_stream
+from ledger.relay_position import shard_of
 from ledger.settings import Settings
 from outbox_relay.log import EventLog
 from outbox_relay.position import START, Cursor, Epoch, Position
@@ -15,9 +16,10 @@ from outbox_relay.recover import recover
 from outbox_relay.relay import REFUSED
 from schemas import registry
 from schemas.registry import RefusalReader
-from tests.outbox_relay.conftest import DEADLINE_S, Kafka, process, publisher, run_to_end, running
+from tests.outbox_relay.conftest import Kafka, process, publisher, run_to_end, running
 from tests.outbox_relay.log_writer import TENANT, LogWriter
 from tests.outbox_relay.refusal_writer import INTEGRATION, RefusalWriter
+from tests.support.waiting import patient_connection, until
 
 
 @pytest.fixture
@@ -31,10 +33,7 @@ def published(kafka: Kafka) -> list[str]:
 
 
 def wait_for(kafka: Kafka, count: int) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while len(published(kafka)) < count:
-        assert time.monotonic() < deadline, f"not {count} refusals in {DEADLINE_S} s"
-        time.sleep(0.05)
+    until(lambda: len(published(kafka)) >= count, f"{count} published refusals")
 
 
 def test_every_refusal_is_published_once_with_all_that_is_known(
@@ -43,7 +42,7 @@ def test_every_refusal_is_published_once_with_all_that_is_known(
     """A refusal is one record that tells who asked what and why not, also when the relay is killed; one whose transaction rolls back is never published, one that commits late is not lost."""
     log.write(60)
     refusals.write(120)
-    with psycopg.connect(refusals.url) as late:
+    with patient_connection(refusals.url) as late:
         refusals.insert(late, 1)
         refusals.write(10)
         with psycopg.connect(refusals.url) as never:
@@ -62,6 +61,22 @@ def test_every_refusal_is_published_once_with_all_that_is_known(
     assert sorted(published(kafka)) == sorted(refusals.written)
     kafka.assert_exactly_once(log)
     must_tell_all(kafka.messages(kafka.topics.refusals)[0], settings)
+
+
+def test_refusals_are_published_beside_another_shards_events(
+    settings: Settings, log: LogWriter, refusals: RefusalWriter, kafka: Kafka
+):
+    """Where all the events that shard 0 has read are another shard's, the refusals that it read with them are published all the same."""
+    others = [name for name in (f"player-{n}" for n in range(50)) if shard_of(player_stream(TENANT, name), 2) == 1]
+    with psycopg.connect(log.url) as connection:
+        log.insert(connection, others)
+    refusals.write(20)
+    shards = [settings.model_copy(update={"relay_shard": shard, "relay_shards": 2}) for shard in range(2)]
+    with running(shards[0]), running(shards[1]):
+        kafka.wait_for(log)
+        wait_for(kafka, len(refusals.written))
+    assert sorted(published(kafka)) == sorted(refusals.written)
+    assert kafka.position(0).refused > START
 
 
 def must_tell_all(message: Message, settings: Settings) -> None:

@@ -4,13 +4,13 @@ import signal
 import threading
 import time
 
-import psycopg
 import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
+from ledger.relay_position import shard_of
 from ledger.settings import Settings
 from outbox_relay.log import EventLog
 from outbox_relay.position import START, Epoch, Position
@@ -21,6 +21,7 @@ from schemas.topics import Topics
 from tests.outbox_relay.conftest import Kafka, process, publisher, running
 from tests.outbox_relay.log_writer import TENANT, TRACEPARENT, LogWriter
 from tests.support.seeds import seeded_random
+from tests.support.waiting import patient_connection, until
 
 
 def test_every_event_reaches_both_topics_once(settings: Settings, log: LogWriter, kafka: Kafka):
@@ -70,7 +71,7 @@ def test_confluents_own_deserializer_reads_both_faces(settings: Settings, log: L
 
 def test_an_event_that_commits_late_is_not_lost(settings: Settings, log: LogWriter, kafka: Kafka):
     """While an older transaction is open nothing newer is published; once it commits, all is, the older one first."""
-    with running(settings), psycopg.connect(log.url) as late:
+    with running(settings), patient_connection(log.url) as late:
         log.insert(late, ["player-late"])
         log.write(5)
         time.sleep(0.5)
@@ -83,7 +84,7 @@ def test_an_event_that_commits_late_is_not_lost(settings: Settings, log: LogWrit
 def test_a_rolled_back_event_is_never_published(settings: Settings, log: LogWriter, kafka: Kafka):
     """An event whose transaction rolls back reaches no topic."""
     heads, events = dict(log.heads), list(log.events)
-    with running(settings), psycopg.connect(log.url) as doomed:
+    with running(settings), patient_connection(log.url) as doomed:
         log.insert(doomed, ["player-doomed"])
         doomed.rollback()
         log.heads, log.events = heads, events
@@ -115,12 +116,14 @@ def test_kills_lose_nothing_and_publish_nothing_twice(settings: Settings, log: L
             log.write(40, per_transaction=rng.choice([1, 5, 40]), rng=rng)
             time.sleep(0.005)
 
-    writer = threading.Thread(target=write)
+    writer = threading.Thread(target=write, daemon=True)
     writer.start()
     try:
         for _ in range(6):
             with process(settings) as relay:
-                time.sleep(1.0 + rng.random())
+                before = kafka.published()
+                until(lambda before=before: kafka.published() > before, "a relay at work")
+                time.sleep(rng.random())
                 relay.kill()
     finally:
         done.set()
@@ -197,6 +200,15 @@ def test_shards_share_the_streams(settings: Settings, log: LogWriter, kafka: Kaf
         kafka.wait_for(log)
     kafka.assert_exactly_once(log)
     assert all(kafka.position(shard).published > 0 for shard in range(3))
+
+
+def test_a_shard_is_the_same_in_python_and_in_sql(log: LogWriter):
+    """Who asks without the database which shard a stream belongs to hears what the relay reads by."""
+    log.write(60, players=40)
+    for shard in range(3):
+        with EventLog(log.url, shard, 3) as source:
+            for row in source.read(START, 100):
+                assert (row.body is not None) == (shard_of(row.stream, 3) == shard)
 
 
 def test_an_unregistered_schema_is_waited_for(

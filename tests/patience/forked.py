@@ -34,7 +34,7 @@ class Command:
 
     @property
     def waits(self) -> bool:
-        return "trying again" in self.stderr
+        return "trying again" in self.stderr + self.stdout  # processes log to standard output
 
     def wait(self) -> int:
         self.process.join(LIMIT_S)

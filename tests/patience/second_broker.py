@@ -4,7 +4,8 @@ import shutil
 from pathlib import Path
 
 from sandbox.kafka import SETTINGS, Kafka
-from sandbox.process import LOOPBACK, run
+from sandbox.ports import LOOPBACK
+from sandbox.process import run
 
 
 class SecondBroker(Kafka):

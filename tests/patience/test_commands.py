@@ -117,7 +117,8 @@ class House:
         with psycopg.connect(self.stack.ledger_database.url, autocommit=True) as connection:
             connection.execute("create role app login password 'app' in role wagerledger_app")
         with psycopg.connect(self.stack.bi_database.url, autocommit=True) as connection:
-            connection.execute("create role analyst login password 'analyst'")
+            connection.execute("create role analyst; create role former")
+        self.run("bi", "grant", "former", *WHOSE, *ACT)
         self.rates.write_text("base,quote,rate,source,as_of\nUSD,EUR,0.9,tests,2026-01-01T00:00:00Z\n")
         self.games.write_text('[{"game_id": "g-1", "provider_game_id": "G1"}]')
         self.secret.write_text("a-secret-of-the-provider")
@@ -131,7 +132,7 @@ async def _bet(settings: Settings) -> None:
 
 def _publish(settings: Settings) -> None:
     stop = threading.Event()
-    relay = threading.Thread(target=Relay(settings).run, args=(stop,))
+    relay = threading.Thread(target=Relay(settings).run, args=(stop,), daemon=True)
     relay.start()
     try:
         topic = Topics(settings.topic_prefix).relay_position
@@ -233,7 +234,7 @@ def one_shots(house: House, emptied: str) -> dict[str, OneShot]:
         "audit reconcile": one("audit reconcile", all_four),
         "audit liability": one("audit liability"),
         "bi grant": one("bi grant analyst", bi, more=(*WHOSE, *ACT)),
-        "bi revoke": one("bi revoke analyst", bi, more=ACT),
+        "bi revoke": one("bi revoke former", bi, more=ACT),
         "bi list": one("bi list", bi),
         "bi rotate-masking-key": one("bi rotate-masking-key --brand acme", bi, more=ACT),
         "topics apply": one("topics apply", {KAFKA}),

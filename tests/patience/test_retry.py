@@ -35,6 +35,7 @@ TRANSIENT = [
     kafka_error(KafkaError.REQUEST_TIMED_OUT),
     kafka_error(KafkaError._TRANSPORT),
     kafka_error(KafkaError._TIMED_OUT),
+    kafka_error(KafkaError._NOENT),
     TimeoutError(),
     psycopg.OperationalError("server closed the connection unexpectedly"),
     psycopg.OperationalError("connection failed: Connection refused"),
@@ -103,6 +104,20 @@ def test_gives_up_with_the_last_error() -> None:
     with pytest.raises(PassingError):
         Patience(0.2).call(action, "it")
     assert action.attempts >= 2
+
+
+def test_patience_around_patience_is_not_twice_as_long() -> None:
+    """What was tried for as long as it may is not tried again by whoever called, not even under another name."""
+    action = Failing(1000)
+
+    def inner() -> str:
+        try:
+            return Patience(0.2).call(action, "it")
+        except PassingError as error:
+            raise Unread("could not look") from error
+
+    with pytest.raises(Unread):
+        Patience(30).call(inner, "all of it")
 
 
 def test_a_long_attempt_is_tried_again() -> None:

@@ -1,8 +1,6 @@
 """A read models' database, topics and a publisher for each test."""
 
 import contextlib
-import random
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,14 +19,15 @@ from schemas.topics import Topics
 from tests.projector import reference
 from tests.projector.folded import PACE_US, Folded, fold
 from tests.projector.history import Ledger, Publisher, decoded, random_ledger
-from tests.servers import Servers, fresh_database
+from tests.servers import Servers, fresh_database, fresh_topic_prefix
+from tests.support.seeds import seeded_random
 
 PARTITIONS = 3
 
 
 @pytest.fixture(scope="session")
 def wire_ids(servers: Servers) -> Iterator[registry.WireIds]:
-    names = Topics("projector-tests.")
+    names = Topics(fresh_topic_prefix())
     with registry.connect(servers.schema_registry_url) as client:
         registry.register(client, names)
         yield registry.WireIds(client, names)
@@ -51,7 +50,7 @@ def settings(
     yield settings
     admin = AdminClient({"bootstrap.servers": kafka_bootstrap_servers})
     for answer in admin.delete_topics(names.all).values():
-        answer.result()
+        answer.result(60)
 
 
 @pytest.fixture
@@ -123,9 +122,7 @@ def read_models(settings: Settings) -> ReadModels:
 @pytest.fixture(scope="session")
 def folded(servers: Servers) -> Iterator[Folded]:
     """One history of some days, folded once for the tests of all models; they only read."""
-    seed = secrets.randbits(32)
-    print("seed", seed)
-    rng = random.Random(seed)
+    rng = seeded_random()
     records = decoded(random_ledger(rng, 1500, PACE_US).recorded)
     with fresh_database(servers.bi_database_url) as url, fold(url, records, rng) as folded:
         yield folded

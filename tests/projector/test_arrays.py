@@ -19,7 +19,7 @@ def test_what_is_packed_is_what_arrives(kind: str, bi_database_of_module: str) -
     """PostgreSQL reads each column as it was, with nulls, in whatever language, and beyond 64 bits."""
     with psycopg.connect(bi_database_of_module) as connection:
 
-        @settings(max_examples=50, deadline=None)
+        @settings(max_examples=50)
         @given(st.lists(st.none() | VALUES[kind], min_size=1))
         def arrives(column: list[object]) -> None:
             row = connection.execute(f"select %b::{kind}[]", [packed(column)]).fetchone()

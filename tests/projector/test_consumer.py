@@ -1,6 +1,4 @@
 import os
-import random
-import secrets
 import signal
 import subprocess
 import sys
@@ -14,6 +12,7 @@ from projector import database, models
 from projector.checkpoint import Checkpoint, CheckpointMovedError, Source, Step
 from projector.consumer import CheckpointOutsideTopicError, refold
 from tests.projector.history import Ledger, random_ledger
+from tests.support.seeds import seeded_random
 
 # Dies as by a power cut in the given batch: after its rows were written, before they were committed.
 DIES = """
@@ -60,9 +59,7 @@ def restarts(cause: str) -> float:
 
 def test_projector_killed_before_the_commit_loses_and_doubles_nothing(settings, publisher, read_models):
     """A kill between writing the rows and committing them leaves no trace: the next projector folds them once."""
-    seed = secrets.randbits(32)
-    print("seed", seed)
-    ledger = random_ledger(random.Random(seed), 500)
+    ledger = random_ledger(seeded_random(), 500)
     publisher.publish(ledger.recorded)
     died = subprocess.run([sys.executable, "-c", DIES, "2"], env=environment(settings), timeout=60, check=False)
     assert died.returncode == -signal.SIGKILL
@@ -86,9 +83,7 @@ def test_projector_goes_on_where_it_stopped(publisher, read_models):
 
 def test_two_projectors_share_and_hand_over(settings, publisher, read_models):
     """Projectors that join and leave the group while events come split the work, and together fold each event once."""
-    seed = secrets.randbits(32)
-    print("seed", seed)
-    ledger = random_ledger(random.Random(seed), 900)
+    ledger = random_ledger(seeded_random(), 900)
     third = len(ledger.recorded) // 3
     folded = "select coalesce(sum(version), 0) >= {} from projections.streams"
     with read_models.kept_up():
@@ -105,9 +100,7 @@ def test_two_projectors_share_and_hand_over(settings, publisher, read_models):
 
 def test_two_owners_of_one_partition_fold_each_event_once(settings, publisher, read_models):
     """Where two projectors believe that a partition is theirs, the loser of each race notices and starts from the winner's checkpoint."""
-    seed = secrets.randbits(32)
-    print("seed", seed)
-    ledger = random_ledger(random.Random(seed), 900)
+    ledger = random_ledger(seeded_random(), 900)
     with read_models.kept_up(), read_models.kept_up(projector_group="another-group"):
         publisher.publish(ledger.recorded)
         read_models.wait_until(f"select coalesce(sum(version), 0) >= {len(ledger.recorded)} from projections.streams")
@@ -135,9 +128,7 @@ def test_zombie_s_transaction_fails(settings):
 
 def test_refold_under_a_running_projector(settings, publisher, read_models):
     """A refold while a projector runs makes it begin again, with the same result."""
-    seed = secrets.randbits(32)
-    print("seed", seed)
-    ledger = random_ledger(random.Random(seed), 600)
+    ledger = random_ledger(seeded_random(), 600)
     half = len(ledger.recorded) // 2
     before = restarts("CheckpointMovedError")
     with read_models.kept_up():
@@ -187,7 +178,7 @@ def test_process_serves_metrics_and_stops_in_order(settings, publisher, read_mod
         assert process.wait(30) == 0
     finally:
         process.kill()
-        process.wait()
+        process.wait(30)
     read_models.must_equal(ledger)
 
 
@@ -196,7 +187,7 @@ def wait_for_members(settings, count: int) -> None:
     admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers})
     stop = threading.Event()
     for _ in range(300):
-        described = admin.describe_consumer_groups([group])[group].result()
+        described = admin.describe_consumer_groups([group])[group].result(60)
         if len(described.members) == count and all(member.assignment.topic_partitions for member in described.members):
             return
         stop.wait(0.1)

@@ -3,11 +3,9 @@
 import contextlib
 import os
 import random
-import secrets
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -49,6 +47,8 @@ from tests.projector.test_revenue import test_revenue_per_hour_and_day_is_a_plai
 from tests.projector.test_settlement_lag import test_lags_are_counted_in_their_buckets as settlement_lag
 from tests.projector.test_wins import test_every_win_and_award_has_a_row as wins
 from tests.servers import Servers, fresh_database
+from tests.support.seeds import seeded_random
+from tests.support.waiting import until_locked_out
 
 PLAIN_FOLDS = (
     active_players, liability, open_holds, player_statements, settlement, corrections, revenue, settlement_lag, wins,
@@ -71,12 +71,10 @@ def deliver(settings, publisher) -> Callable[[list[Delivery]], None]:
 
 @pytest.fixture
 def feed_of(publisher, wire_ids) -> Callable[[int], Feed]:
-    """A random feed of that many commands; prints its seed."""
+    """A random feed of that many commands."""
 
     def feed(commands: int) -> Feed:
-        seed = secrets.randbits(32)
-        print("seed", seed)
-        return random_feed(random.Random(seed), commands, publisher, wire_ids.of_refusals())
+        return random_feed(seeded_random(), commands, publisher, wire_ids.of_refusals())
 
     return feed
 
@@ -159,7 +157,7 @@ def must_have_buried(feed: Feed, read_models: ReadModels) -> None:
 def test_a_faulty_feed_ends_as_the_fold(number, settings, feed_of, deliver, alter, read_models, servers):
     """Records that come twice, late, out of order, forged, broken or not at all, projectors that are killed, join and leave, a model that cannot take an event: meanwhile exactly the streams concerned wait, in sight of the alarm; at the end every read model is the fold of the events, and so is a rebuild."""
     feed = feed_of(COMMANDS)
-    rng = random.Random(secrets.randbits(32))
+    rng = seeded_random()
     alter(FORBID)
     first, second, third = feed.parts
     deliver(first)
@@ -260,7 +258,7 @@ def test_a_stream_that_another_projector_moves_meanwhile_is_judged_again(known, 
         with database.transaction(owner) as cursor:
             Gate(cursor, no_decoding).judge(events[known : known + 2])
             slower = pool.submit(judge, other, [Unreadable(b"brand-a/anna") if misplaced == "garbage" else events[8]])
-            time.sleep(0.3)
+            until_locked_out(bi_database_of_module)
         with pytest.raises(StreamMovedError):
             slower.result()
         assert owner.execute("select version, parked_reason from streams").fetchall() == [(known + 2, None)]

@@ -1,6 +1,4 @@
 import copy
-import random
-import secrets
 from collections import Counter
 
 import pytest
@@ -13,6 +11,7 @@ from ledger.core.money import Amount
 from ledger.recording import record
 from schemas.topics import Topics
 from tests.projector.history import Ledger, key_of
+from tests.support.seeds import seeded_random
 
 
 def streams(ledger: Ledger) -> dict[str, list]:
@@ -197,9 +196,7 @@ def test_unreadable_record_parks_a_stream_that_has_no_player(publisher, read_mod
 
 def test_any_disorder_heals(publisher, read_models, settings):
     """Whatever the order in which a stream's events come, in whatever batches, once all are there the read models are right."""
-    seed = secrets.randbits(32)
-    print("seed", seed)
-    rng = random.Random(seed)
+    rng = seeded_random()
     ledger = Ledger()
     for player in ("anna", "bert", "cora"):
         ledger.play(player, bets=15)
@@ -219,7 +216,7 @@ def dead_letters(settings) -> list[tuple[bytes, bytes, dict[str, str]]]:
     )
     consumer.assign([TopicPartition(topic, 0, 0)])
     letters = []
-    while not (message := consumer.consume(1, timeout=30)[0]).error():
+    while not (message := consumer.consume(1, timeout=60)[0]).error():
         letters.append((message.key(), message.value(), {name: value.decode() for name, value in message.headers()}))
     consumer.close()
     return letters

@@ -1,11 +1,11 @@
 import random
-import secrets
 import time
 
 import pytest
 
 from tests.projector.history import random_ledger
 from tests.servers import Servers
+from tests.support.seeds import seeded_random
 
 
 @pytest.fixture
@@ -21,9 +21,7 @@ def stack(servers: Servers):
 @pytest.mark.parametrize("server", ["postgres-bi", "kafka"])
 def test_killed_server_costs_delay_and_nothing_else(server, stack, publisher, read_models):
     """The projector waits for a server that was killed, and goes on where it was when it is back."""
-    seed = secrets.randbits(32)
-    print("seed", seed)
-    ledger = random_ledger(random.Random(seed), 600)
+    ledger = random_ledger(seeded_random(), 600)
     half = len(ledger.recorded) // 2
     (process,) = (one for one in stack.processes if one.name == server)
     with read_models.kept_up():

@@ -1,8 +1,8 @@
 import contextlib
-import random
 import re
 import secrets
 import shutil
+import socket
 import subprocess
 import time
 import urllib.error
@@ -14,10 +14,12 @@ from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 from confluent_kafka import Producer
+from prometheus_client import REGISTRY
 from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 
@@ -25,18 +27,20 @@ from ledger.evidence import keys
 from ledger.evidence.heads import sign
 from ledger.settings import Settings
 from projector import grants
-from projector.page import figures, words
+from projector.page import figures, http_protocol, watch, words
 from projector.page.figures import Choice, Figures
 from projector.page.server import PageServer
 from projector.page.view import page as page_of
 from projector.page.view import state_of
-from projector.page.watch import Seen, rates
+from projector.page.watch import Seen, Watch, rates
 from schemas import topics
 from schemas.topics import Topics
 from tests.projector.folded import fold
 from tests.projector.history import decoded, random_ledger
-from tests.servers import Servers, fresh_database
+from tests.servers import Servers, fresh_database, fresh_topic_prefix
 from tests.support.asks import BY
+from tests.support.seeds import seeded_random
+from tests.support.waiting import until
 
 HALF_AN_HOUR_US = 30 * 60 * 10**6
 HIDDEN = "player-hidden-by-the-page"
@@ -73,12 +77,10 @@ def get(url: str, *, method: str = "GET", host: str | None = None) -> tuple[int,
 
 @pytest.fixture(scope="module")
 def served(servers: Servers) -> Iterator[Served]:
-    seed = secrets.randbits(32)
-    print("seed", seed)
-    rng = random.Random(seed)
+    rng = seeded_random()
     settings = Settings(
         kafka_bootstrap_servers=servers.kafka_bootstrap_servers,
-        topic_prefix=f"page-{seed}.",
+        topic_prefix=fresh_topic_prefix(),
         anchor_public_keys=keys.to_text(KEY.public_key()),
     )
     topics.apply(settings.kafka_bootstrap_servers, Topics(settings.topic_prefix), partitions=2, replication=1)
@@ -116,10 +118,7 @@ def tell(settings: Settings) -> None:
 
 
 def wait_for_the_watch(served: Served) -> str:
-    deadline = time.monotonic() + 60
-    while served.server._page.watch.seen.kafka is not None:
-        assert time.monotonic() < deadline, served.server._page.watch.seen
-        time.sleep(0.1)
+    until(lambda: served.server._page.watch.seen.kafka is None, "a watch that has seen Kafka")
     return served.get(f"?last={served.last}")[1]
 
 
@@ -243,6 +242,52 @@ def test_no_database_gives_a_clear_page(served):
         status, page, _ = get(server.url)
     assert status == 503
     assert "no read models yet" in page
+
+
+def test_who_says_nothing_keeps_nobody_away(served):
+    """Twice as many silent connections as the page serves at once are there, and it answers the next one."""
+    at = urlsplit(served.server.url)
+    with contextlib.ExitStack() as stack:
+        for _ in range(128):
+            stack.enter_context(socket.create_connection((at.hostname, at.port), timeout=60))
+        assert served.get("healthz")[0] == 200
+
+
+def test_a_connection_without_a_head_ends(served, monkeypatch):
+    """After a while, whether it says nothing, sends its head byte by byte, or was answered before."""
+    monkeypatch.setattr(http_protocol, "HEAD_TIMEOUT_S", 0.3)
+    at = urlsplit(served.server.url)
+    for said in (b"", b"GET / HT", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n\r\n"):
+        with socket.create_connection((at.hostname, at.port), timeout=60) as connection:
+            connection.sendall(said)
+            heard = b"".join(iter(lambda: connection.recv(4096), b""))  # read before the next
+        assert heard.startswith(b"HTTP/1.1 200" if said.endswith(b"\n") else b""), said
+
+
+def test_the_watch_outlives_a_fault(served, monkeypatch):
+    """What nobody foresaw is counted and told on the page, and the next look goes on."""
+    failures = lambda: REGISTRY.get_sample_value("wagerledger_projector_page_watch_failures_total") or 0  # noqa: E731
+    before = failures()
+    folded, faults = figures.folded_records, [ZeroDivisionError("nobody foresaw it")]
+
+    def failing(*args: Any) -> int | None:
+        if faults:
+            raise faults.pop()
+        return folded(*args)
+
+    monkeypatch.setattr(figures, "folded_records", failing)
+    monkeypatch.setattr(watch, "EVERY_S", 0.2)
+    one = Watch(served.settings, served.settings.bi_database_url)
+    said: set[str | None] = set()
+    one.start()
+    deadline = time.monotonic() + 60
+    while one.seen.kafka is not None or failures() == before:
+        said.add(one.seen.kafka)
+        assert time.monotonic() < deadline, one.seen
+        time.sleep(0.02)
+    one.stop()
+    assert failures() == before + 1
+    assert any("ZeroDivisionError" in str(text) for text in said)
 
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)

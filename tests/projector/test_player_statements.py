@@ -74,7 +74,7 @@ def test_fourteen_months_are_kept_whatever_the_order(bi_database: str) -> None:
         ledger.now += MONTH_US
         for player in players:
             ledger.bet(ledger.start_session(player), f"bet-{ledger.now}-{player}")
-    with fold(bi_database, decoded(ledger.recorded), random.Random()) as models:
+    with fold(bi_database, decoded(ledger.recorded), random.Random(2)) as models:
         months = models.query("select distinct date_trunc('month', as_of, 'UTC') from bi.player_statements order by 1")
         assert months == models.query("select month from bi.statement_months order by 1")
         assert len(months) == 15

@@ -1,6 +1,5 @@
 import random
 import re
-import secrets
 from collections import defaultdict
 
 import pytest
@@ -12,6 +11,7 @@ from projector.projections import PROJECTIONS
 from projector.reference import reference_page
 from tests.projector.folded import fold
 from tests.projector.history import Ledger, decoded, disordered, random_ledger
+from tests.support.seeds import seeded_random
 
 BONUS = {"bonus_cost": -500, "bonus": 500}
 
@@ -19,9 +19,7 @@ BONUS = {"bonus_cost": -500, "bonus": 500}
 @pytest.mark.parametrize("batch", [1, 97, 5000])
 def test_models_equal_a_plain_fold(batch, settings, publisher, read_models, record_property):
     """Whatever the batches, the read models are the fold of all events."""
-    seed = secrets.randbits(32)
-    print("seed", seed)
-    ledger = random_ledger(random.Random(seed), 150 if batch == 1 else 1500)
+    ledger = random_ledger(seeded_random(), 150 if batch == 1 else 1500)
     publisher.publish(ledger.recorded)
     read_models.settings = settings.model_copy(update={"projector_batch": batch})
     read_models.catch_up()
@@ -31,9 +29,7 @@ def test_models_equal_a_plain_fold(batch, settings, publisher, read_models, reco
 
 def test_disorder_and_duplicates_change_nothing(publisher, read_models):
     """Events that come twice or late leave the same read models as events in order."""
-    seed = secrets.randbits(32)
-    print("seed", seed)
-    rng = random.Random(seed)
+    rng = seeded_random()
     ledger = random_ledger(rng, 1000)
     publisher.publish(disordered(rng, ledger.recorded))
     read_models.catch_up()
@@ -44,9 +40,7 @@ def test_disorder_and_duplicates_change_nothing(publisher, read_models):
 
 def test_balances_equal_the_ledger(bi_database):
     """The balances that BI sees are the wallets that the ledger decides on."""
-    seed = secrets.randbits(32)
-    print("seed", seed)
-    rng = random.Random(seed)
+    rng = seeded_random()
     ledger = random_ledger(rng, 800)
     columns = "tenant_id, player_id, currency, exponent, cash_minor, bonus_minor, held_minor, receivable_minor"
     with fold(bi_database, decoded(ledger.recorded), rng) as models:
@@ -101,9 +95,7 @@ def test_trace_leads_from_the_callback_to_the_row(bi_database):
 
 def test_refold_gives_the_same_rows(settings, publisher, read_models):
     """Read models thrown away and folded from the first event on are the same, row for row."""
-    seed = secrets.randbits(32)
-    print("seed", seed)
-    ledger = random_ledger(random.Random(seed), 800)
+    ledger = random_ledger(seeded_random(), 800)
     publisher.publish(ledger.recorded)
     read_models.catch_up()
     first = read_models.views()
@@ -153,9 +145,7 @@ def test_every_view_of_money_tells_both_forms_its_place_and_its_freshness(folded
 
 def test_order_across_streams_and_batches_change_nothing(folded, bi_database):
     """The same events in another order across streams, other batches and other partitions give the same rows."""
-    seed = secrets.randbits(32)
-    print("seed", seed)
-    with fold(bi_database, folded.records, random.Random(seed)) as again:
+    with fold(bi_database, folded.records, seeded_random()) as again:
         for view in {view for projection in PROJECTIONS for view in projection.view_names}:
             query = f"select to_jsonb(v)::text from {view} v order by 1"
             assert again.query(query) == folded.query(query), view

@@ -1,7 +1,6 @@
 """Read models are rebuilt beside the live ones, and take their place without anybody noticing but by better rows."""
 
 import contextlib
-import random
 import secrets
 import threading
 from collections.abc import Iterator
@@ -30,6 +29,7 @@ from tests.evidence.sealed import archive, deposit, opened, seal
 from tests.outbox_relay.conftest import running
 from tests.projector.conftest import PARTITIONS
 from tests.projector.history import Ledger, random_ledger
+from tests.support.seeds import seeded_random
 
 FOLDED = "select coalesce(sum(version), 0) >= {} from projections.streams"
 SHADOWS = "select count(*) from pg_namespace where nspname in ('projections_rebuild', 'projections_replaced')"
@@ -37,9 +37,7 @@ SHADOWS = "select count(*) from pg_namespace where nspname in ('projections_rebu
 
 @pytest.fixture
 def ledger() -> Ledger:
-    seed = secrets.randbits(32)
-    print("seed", seed)
-    return random_ledger(random.Random(seed), 500)
+    return random_ledger(seeded_random(), 500)
 
 
 @pytest.fixture
@@ -91,7 +89,7 @@ def reader(url: str) -> Iterator[None]:
         except Exception as error:  # noqa: BLE001, whatever it is
             failures.append(error)
 
-    thread = threading.Thread(target=read)
+    thread = threading.Thread(target=read, daemon=True)
     thread.start()
     try:
         yield
@@ -278,9 +276,9 @@ def forget(servers: str, *topics: str) -> None:
     admin = AdminClient({"bootstrap.servers": servers})
     partitions = [TopicPartition(topic, partition) for topic in topics for partition in range(PARTITIONS)]
     ends = admin.list_offsets(dict.fromkeys(partitions, OffsetSpec.latest()))
-    before = [TopicPartition(at.topic, at.partition, max(0, end.result().offset - 6)) for at, end in ends.items()]
+    before = [TopicPartition(at.topic, at.partition, max(0, end.result(60).offset - 6)) for at, end in ends.items()]
     for answer in admin.delete_records(before).values():
-        answer.result()
+        answer.result(60)
 
 
 def test_partitions_are_those_of_kafka_s_clients():

@@ -92,7 +92,7 @@ def test_many_at_once_do_not_collide(repository):
         except (AssertionError, DownloadError, OSError) as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -1,9 +1,15 @@
 """What the shared fixtures promise to every other test."""
 
+from contextlib import ExitStack
+from pathlib import Path
+
 import psycopg
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from sandbox.process import StartError, silent
+from sandbox.stack import Stack
+from tests import servers
 from tests.servers import ServersError, running_servers
 
 
@@ -43,3 +49,31 @@ def test_half_configured_own_servers_are_refused(monkeypatch):
     monkeypatch.delenv("WAGERLEDGER_SCHEMA_REGISTRY_URL", raising=False)
     with pytest.raises(ServersError, match="WAGERLEDGER_SCHEMA_REGISTRY_URL"), running_servers():
         pass
+
+
+class Unlucky(Stack):
+    """A stack that does not start `failures` times. Nothing is run."""
+
+    failures = 0
+
+    def start(self) -> None:
+        if type(self).failures:
+            type(self).failures -= 1
+            raise StartError("the port was taken")
+
+
+@pytest.mark.parametrize("failures", [2, 3])
+def test_a_stack_that_does_not_start_is_tried_again(monkeypatch, tmp_path, failures):
+    """Twice is bad luck on a busy machine; the third time is one clear error. The logs of each attempt are kept apart."""
+    monkeypatch.setattr(servers, "Stack", Unlucky)
+    monkeypatch.setattr(Unlucky, "failures", failures)
+    monkeypatch.setenv("WAGERLEDGER_TEST_LOGS", str(tmp_path))
+    with ExitStack() as opened:
+        if failures == servers.START_ATTEMPTS:
+            with pytest.raises(ServersError, match="did not start in 3 attempts: the port was taken"):
+                servers._started(opened, silent)
+        else:
+            stack = servers._started(opened, silent)
+            assert stack.kafka.start_timeout_s == servers.START_TIMEOUT_S
+            assert Path(stack.root / "log").is_dir()
+    assert len(list(tmp_path.glob("*/logs-*"))) == 3

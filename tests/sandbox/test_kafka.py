@@ -3,20 +3,26 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from sandbox.kafka import Kafka
+from sandbox.kafka_reader import read_all
+from tests.support.strangers import Robbed, started
 
 WRITERS = 16
+MANY = 100
 
 
 @pytest.fixture(scope="module")
 def kafka(tmp_path_factory):
-    server = Kafka(tmp_path_factory.mktemp("kafka"))
-    server.start()
-    yield server
-    server.kill()
+    """One whose controller's port a stranger took in the last moment."""
+    with started([server := RobbedKafka(tmp_path_factory.mktemp("kafka"))]):
+        yield server
+
+
+class RobbedKafka(Robbed, Kafka):
+    coveted = (1,)
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
@@ -26,12 +32,14 @@ def test_committed_messages_survive(kafka, end):
     port, topic = kafka.port, f"survives-{end}"
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
     admin.create_topics([NewTopic(topic, 2, 1)])[topic].result(30)
+    admin.create_topics([NewTopic(f"many-{end}", MANY, 1)])[f"many-{end}"].result(30)
     with ThreadPoolExecutor(WRITERS) as threads:
         before = list(threads.map(lambda number: Writer(kafka, topic, number, b"before"), range(WRITERS)))
         list(threads.map(lambda writer: writer.end(commit=writer.number % 4 < 2), before))
         getattr(kafka, end)()
         kafka.start()
         assert kafka.port == port
+        assert all_partitions_answer(kafka) > MANY
         # A transaction without its marker would be ended by the next one of its producer: here, the other way.
         after = list(threads.map(lambda number: Writer(kafka, topic, number, b"after"), range(WRITERS)))
         list(threads.map(lambda writer: writer.end(commit=writer.number % 4 >= 2), after))
@@ -46,6 +54,39 @@ def test_topics_are_never_made_by_a_mistyped_name(kafka):
     error = producer.list_topics("mistyped", timeout=30).topics["mistyped"].error
     assert error is not None
     assert error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+
+
+def test_reading_waits_for_open_transactions(kafka):
+    """A reader reads up to the end that it saw: what an open transaction has written there is waited for, not overlooked, and what comes later is not read."""
+    kafka.start()
+    topic = "open-transactions"
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    admin.create_topics([NewTopic(topic, 2, 1)])[topic].result(30)
+    Writer(kafka, topic, 0, b"first").end(commit=True)
+    committed, aborted = Writer(kafka, topic, 2, b"second"), Writer(kafka, topic, 4, b"aborted")
+    with pytest.raises(KafkaException, match="a transaction may be open"):
+        list(read_all(kafka.bootstrap_servers, topic, silence_s=1))
+    reading = read_all(kafka.bootstrap_servers, topic)
+    values = [next(reading).value()]
+    aborted.end(commit=False)
+    committed.end(commit=True)
+    Writer(kafka, topic, 6, b"late").end(commit=True)
+    assert [*values, *(message.value() for message in reading)] == [b"0 first", b"2 second"]
+    everything = read_all(kafka.bootstrap_servers, topic, isolation="read_uncommitted")
+    assert [message.value() for message in everything] == [b"0 first", b"2 second", b"4 aborted", b"6 late"]
+
+
+def all_partitions_answer(kafka):
+    """Asks each partition of each topic, the internal ones too, once; gives their number."""
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    partitions = [
+        TopicPartition(name, partition)
+        for name, topic in admin.list_topics(timeout=30).topics.items()
+        for partition in topic.partitions
+    ]
+    for answer in admin.list_offsets(dict.fromkeys(partitions, OffsetSpec.latest())).values():
+        answer.result(30)
+    return len(partitions)
 
 
 class Writer:

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from sandbox.postgres import BI, Postgres, binary, processes_in
+from tests.support.strangers import Robbed, started
 
 
 @pytest.fixture(scope="module")
@@ -21,12 +22,15 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def postgres(root):
-    server = Postgres("postgres", root, database="wallets")
-    server.start()
-    with psycopg.connect(server.url) as connection:
-        connection.execute("CREATE TABLE written (number int)")
-    yield server
-    server.kill()
+    """One whose port a stranger took in the last moment."""
+    with started([server := RobbedPostgres("postgres", root, database="wallets")]):
+        with psycopg.connect(server.url) as connection:
+            connection.execute("CREATE TABLE written (number int)")
+        yield server
+
+
+class RobbedPostgres(Robbed, Postgres):
+    pass
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])

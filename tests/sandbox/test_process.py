@@ -6,12 +6,15 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
 
-from sandbox.process import LOOPBACK, Process, StartError, free_ports, port_free, port_open, process_identity
+from patience import IMPATIENT
+from sandbox.ports import LOOPBACK, port_open
+from sandbox.process import Process, StartError, process_identity
 from sandbox.stack import Stack
+from tests.support.strangers import Robbed, agreeable, started
+from tests.support.waiting import until
 
 LISTEN = """
 import socket, subprocess, sys, time
@@ -39,7 +42,12 @@ class Listener(Process):
         return int(self.log_path.read_text().split()[-1])
 
 
+class RobbedListener(Robbed, Listener):
+    pass
+
+
 class Ending(Listener):
+    start_patience = IMPATIENT
     script = "import sys; print('no luck today'); sys.exit(3)"
 
 
@@ -83,6 +91,44 @@ def test_taken_port_is_replaced(listener):
         assert listener.port != port
 
 
+def test_port_taken_in_the_last_moment_is_replaced(tmp_path):
+    """When a stranger takes the port after it was chosen, his answers are not taken for ours, and the process gets another port."""
+    with started([process := RobbedListener("listener", tmp_path)]):
+        assert process.listens()
+        assert "Address already in use" in process.log_path.read_text()
+
+
+def test_given_port_is_never_replaced(tmp_path):
+    """A port that the user chose is used, and one that is taken is said at once."""
+    stranger = agreeable(0)
+    taken = Listener("listener", tmp_path, port=stranger.server_port)
+    with pytest.raises(StartError, match=f"listener: port {stranger.server_port} .* is taken by another process"):
+        taken.start()
+    stranger.shutdown()
+    stranger.server_close()
+    taken.start()
+    assert taken.ports == [stranger.server_port]
+    taken.kill()
+
+
+def test_process_with_an_old_environment_is_outdated(tmp_path):
+    """A process says that it would be started otherwise now, as long as it runs."""
+
+    class Told(Listener):
+        told = "first"
+
+        def environment(self):
+            return {**super().environment(), "TOLD": self.told}
+
+    process = Told("listener", tmp_path)
+    process.start()
+    assert not process.outdated
+    process.told = "second"
+    assert process.outdated
+    process.kill()
+    assert not process.outdated
+
+
 def test_kill_takes_the_whole_tree(listener):
     """After kill neither the process nor what it started is there."""
     listener.start()
@@ -100,9 +146,8 @@ def test_death_is_noticed(listener):
     assert not listener.running
 
 
-def test_early_end_is_told_with_the_log(tmp_path, monkeypatch):
+def test_early_end_is_told_with_the_log(tmp_path):
     """A process that ends before it is ready makes an error that carries its last words."""
-    monkeypatch.setattr("sandbox.process.START_ATTEMPTS", 1)
     with pytest.raises(StartError, match=r"(?s)code 3.*no luck today"):
         Ending("ending", tmp_path).start()
 
@@ -110,10 +155,7 @@ def test_early_end_is_told_with_the_log(tmp_path, monkeypatch):
 def test_child_dies_with_its_parent(tmp_path):
     """When the parent is killed with SIGKILL, the process does not live on."""
     pid = owner_killed(tmp_path)
-    deadline = time.monotonic() + 10
-    while process_identity(pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert process_identity(pid) is None
+    until(lambda: process_identity(pid) is None, "the child's end")
 
 
 def test_leftovers_are_found_and_stopped(tmp_path):
@@ -153,13 +195,6 @@ def test_damaged_pid_file_is_no_hindrance(listener, content):
     listener.pid_path.write_text(content)
     listener.start()
     assert listener.running
-
-
-def test_free_ports_are_free_and_distinct():
-    """Ports that are handed out are distinct, and nobody listens on them."""
-    ports = free_ports(5)
-    assert len(set(ports)) == 5
-    assert all(map(port_free, ports))
 
 
 def owner_killed(folder, death_signal=int(signal.SIGKILL)):

@@ -5,14 +5,18 @@ import json
 import pytest
 
 from sandbox.registry import Registry
+from tests.support.strangers import Robbed, started
 
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory):
-    server = Registry(tmp_path_factory.mktemp("registry"))
-    server.start()
-    yield server
-    server.kill()
+    """One whose management's port a stranger took in the last moment."""
+    with started([server := RobbedRegistry(tmp_path_factory.mktemp("registry"))]):
+        yield server
+
+
+class RobbedRegistry(Robbed, Registry):
+    coveted = (1,)
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])

@@ -2,14 +2,17 @@
 
 import subprocess
 import sys
-import time
 
 import psycopg
 import pytest
 
+from patience import IMPATIENT
 from sandbox.postgres import processes_in
 from sandbox.process import Process, StartError, process_identity
 from sandbox.stack import Stack
+from sandbox.system import System
+from tests.support.strangers import agreeable
+from tests.support.waiting import until
 
 OWNER = """
 import sys, time
@@ -33,10 +36,7 @@ def test_killed_owner_leaves_nothing_and_its_successor_finds_everything(tmp_path
                 use()
         assert all(map(process_identity, pids))
         owner.kill()
-    deadline = time.monotonic() + 20
-    while any(map(process_identity, pids)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(map(process_identity, pids))
+    until(lambda: not any(map(process_identity, pids)), "an end of all servers")
 
     assert not Stack(tmp_path).clean()
 
@@ -52,6 +52,8 @@ def test_killed_owner_leaves_nothing_and_its_successor_finds_everything(tmp_path
 
 
 class Broken(Process):
+    start_patience = IMPATIENT
+
     def command(self):
         return ["/does/not/exist"]
 
@@ -59,9 +61,8 @@ class Broken(Process):
         return False
 
 
-def test_failed_start_leaves_nothing_running(tmp_path, monkeypatch):
+def test_failed_start_leaves_nothing_running(tmp_path):
     """When one server cannot start, the error says which and why, the others are stopped, and the folder is free again."""
-    monkeypatch.setattr("sandbox.process.START_ATTEMPTS", 1)
     stack = Stack(tmp_path)
     stack.registry = Broken("registry", tmp_path)
     with pytest.raises(StartError, match=r"(?s)registry ended with code 126.*cannot launch /does/not/exist"):
@@ -69,3 +70,16 @@ def test_failed_start_leaves_nothing_running(tmp_path, monkeypatch):
     assert not any(process.running for process in (stack.ledger_database, stack.bi_database, stack.kafka))
     assert stack._lock.acquire(wait=False)
     stack._lock.release()
+
+
+def test_taken_gateway_port_is_said_before_anything_starts(tmp_path):
+    """Whoever asks for a port that is taken hears it at once, and not after half a minute."""
+    stranger = agreeable(0)
+    system = System(tmp_path, port=stranger.server_port)
+    with pytest.raises(StartError, match=f"gateway: port {stranger.server_port} .* is taken by another process"):
+        system.start()
+    stranger.shutdown()
+    stranger.server_close()
+    assert not (tmp_path / "log").exists()
+    assert system.stack._lock.acquire(wait=False)
+    system.stack._lock.release()

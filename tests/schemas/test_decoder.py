@@ -54,7 +54,7 @@ def mutations(size):
 
 @pytest.mark.parametrize("event_type", EVENTS)
 @given(data=st.data())
-@settings(max_examples=20, deadline=None, database=None)
+@settings(max_examples=20)
 def test_as_fastavro_reads_and_stricter(event_type, data):
     """Every event reads as fastavro reads it; of changed bytes it never makes anything else, and refuses with nothing
     but ValueError.
@@ -71,7 +71,7 @@ def test_as_fastavro_reads_and_stricter(event_type, data):
 
 @pytest.mark.parametrize("event_type", EVENTS)
 @given(data=st.data())
-@settings(max_examples=6, deadline=None, database=None)
+@settings(max_examples=6)
 def test_picked_fields_are_those_of_the_whole(event_type, data):
     """Skipping over the other fields ends at the same place and gives the same values; it refuses what the structure
     of the bytes shows.

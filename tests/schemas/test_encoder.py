@@ -43,7 +43,7 @@ TYPES = EVENTS | FORMS
 
 @pytest.mark.parametrize("event_type", TYPES)
 @given(data=st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_same_bytes_as_fastavro(event_type, data):
     """Whatever an event holds, its bytes are those of the Avro specification as fastavro writes them."""
     schema = _without_logical_types(TYPES[event_type].schema)

@@ -164,7 +164,7 @@ def test_what_is_encoded_is_decoded(event_type):
     """Any record comes back as it was, and its bytes are those of a plain Avro writer."""
     schema = TYPES[event_type]
 
-    @settings(max_examples=30, deadline=None, database=None)
+    @settings(max_examples=30)
     @given(values_of(schema.schema))
     def round_trip(written):
         body = schema.encode(written)

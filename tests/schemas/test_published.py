@@ -30,7 +30,7 @@ from schemas.topics import Topics
 from tests.docs.pages import ROOT, blocks
 from tests.ledger.played import play
 from tests.outbox_relay.conftest import delete, publisher, running
-from tests.servers import Servers
+from tests.servers import Servers, fresh_topic_prefix
 from tests.support.asks import BY
 from tests.support.golden import earlier
 from tests.support.seeds import seeded_random
@@ -84,7 +84,7 @@ def system(servers: Servers, ledger_database_of_module, bi_database_of_module) -
         bi_database_url=bi_database_of_module,
         kafka_bootstrap_servers=servers.kafka_bootstrap_servers,
         schema_registry_url=servers.schema_registry_url,
-        topic_prefix="test-published.",
+        topic_prefix=fresh_topic_prefix(),
         topic_partitions=2,
         dual_write=FORM,
         relay_batch_rows=50,

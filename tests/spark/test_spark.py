@@ -25,6 +25,7 @@ from tests.evidence.sealed import archive, seal
 from tests.ledger.played import play
 from tests.ledger.published import Kafka, Logged, kafka_of
 from tests.projector.history import random_ledger
+from tests.servers import fresh_topic_prefix
 from tests.support.seeds import seeded_random
 
 try:
@@ -144,7 +145,7 @@ def test_what_cannot_be_read_is_named(spark, tmp_path):
 
 @pytest.fixture(scope="module")
 def kafka(servers) -> Iterator[Kafka]:
-    with kafka_of(servers, "postgresql://nobody@127.0.0.1:1/none", "spark-tests.") as opened:
+    with kafka_of(servers, "postgresql://nobody@127.0.0.1:1/none", fresh_topic_prefix()) as opened:
         yield opened
 
 

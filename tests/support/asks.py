@@ -48,6 +48,7 @@ class Asks:
     tenant_id: str = "acme"
     integration_id: str | None = "acme/eu/spin"
     now: int = NOW
+    region: str = "eu"
 
     def at(self, now: int) -> "Asks":
         return replace(self, now=now)
@@ -55,9 +56,8 @@ class Asks:
     def origin(self, key: str | None = None) -> Origin:
         provider_id = self.integration_id and self.integration_id.rpartition("/")[2]
         number = next(_numbers)
-        return Origin(
-            self.tenant_id, "eu", self.integration_id, provider_id, "api", key or f"key-{number}", f"trace-{number}"
-        )
+        key = key or f"key-{number}"
+        return Origin(self.tenant_id, self.region, self.integration_id, provider_id, "api", key, f"trace-{number}")
 
     def _base(self, key: str | None) -> tuple[Origin, str, int]:
         return self.origin(key), str(uuid7()), self.now

@@ -6,7 +6,6 @@ codec of the events. I1 to I11 are those of docs/promises.md; `verify` is the pr
 
 import itertools
 import json
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from schemas.registry import Reader
 from schemas.topics import Topics
 from tests.projector import reference
 from tests.support.load import AUTHORIZE, END_SESSION, ROLLBACK, SETTLE, START_SESSION, Call
+from tests.support.waiting import until
 
 GENESIS = bytes(32)
 WALLET_ACCOUNTS = ("cash", "bonus", "held", "receivable")
@@ -100,12 +100,19 @@ def check(system: System, history: Sequence[Call], *, restored: bool = False) ->
 # Catching up -------------------------------------------------------------------------------------------------------------
 
 
-def wait_until_caught_up(system: System, timeout_s: float = 90.0) -> None:
+def wait_until_caught_up(system: System) -> None:
     """Until the read models have every stream at its last version and both processes say that they lag by nothing."""
-    deadline = time.monotonic() + timeout_s
-    while lag := _lag(system):
-        assert time.monotonic() < deadline, f"not caught up within {timeout_s:.0f} s: {lag}; see {system.root / 'log'}"
-        time.sleep(0.2)
+    lag = ""
+
+    def caught_up() -> bool:
+        nonlocal lag
+        lag = _lag(system)
+        return not lag
+
+    try:
+        until(caught_up, "read models and processes that have caught up", limit_s=180)
+    except AssertionError as late:
+        raise AssertionError(f"{late}; {lag}; see {system.root / 'log'}") from late
 
 
 def _lag(system: System) -> str:

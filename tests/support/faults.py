@@ -12,8 +12,7 @@ import psutil
 from sandbox.process import Process
 from sandbox.system import System
 from tests.support.checker import metric
-
-RECOVERY_TIMEOUT_S = 60.0
+from tests.support.waiting import until
 
 
 def kill_one_after_another(
@@ -36,10 +35,10 @@ def _wait_until_at_work(system: System, process: Process) -> None:
     """A process that has not begun yet cannot be killed in the middle of anything."""
     if process is not system.relay:
         return
-    deadline = time.monotonic() + RECOVERY_TIMEOUT_S
-    while metric(process.ports[-1], "wagerledger_relay_publishing") != 1:
-        assert time.monotonic() < deadline, f"the relay does not publish again; see {process.log_path}"
-        time.sleep(0.1)
+    until(
+        lambda: metric(process.ports[-1], "wagerledger_relay_publishing") == 1,
+        f"a relay that publishes again; see {process.log_path}",
+    )
 
 
 def down_for(process: Process, seconds: float) -> None:

@@ -10,7 +10,7 @@ from ledger.core.decision import Accepted, Decision, Refusal
 from ledger.core.events import Payload
 from ledger.core.evolve import evolve
 from ledger.core.postings import totals_by_currency
-from ledger.core.state import Entity, State
+from ledger.core.state import Entity, Player, State, Wallet
 from schemas.errors import ERRORS
 
 
@@ -24,6 +24,8 @@ def given(*what: Entity | Command, policy: Policy = Policy()) -> "Story":
             fold(state, decision)
         else:
             state.put(one)
+            if isinstance(one, Wallet) and state.player(one.tenant_id, one.player_id) is None:
+                state.put(Player(one.tenant_id, one.player_id, "eu"))
     return Story(state, policy)
 
 

@@ -36,7 +36,7 @@ ENTITIES = {
     Settlement: """select integration_id, win_id, settlement_id, tenant_id, player_id, currency, bet_id, round_id, session_id, game_id,
         kind, win_minor, account, mode, undone_by, conversion::text from wagerledger.settlements""",
     Round: "select integration_id, player_id, round_id, tenant_id from wagerledger.rounds",
-    Player: "select tenant_id, player_id, restriction from wagerledger.players",
+    Player: "select tenant_id, player_id, region, restriction from wagerledger.players",
 }
 
 Stream = tuple[str, str, str]

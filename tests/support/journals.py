@@ -11,9 +11,12 @@ from ledger.journal import Journal, Retryable
 from ledger.settings import Settings
 from tests.support.asks import Asks
 
+PATIENT_MS = 30_000
+"""The deadline of a journal whose test is not about deadlines: what hangs fails, what is slow does not."""
+
 
 def settings_of(database_url: str, **changes: Any) -> Settings:
-    return Settings(database_url=database_url, **changes)
+    return Settings(database_url=database_url, **({"journal_deadline_ms": PATIENT_MS} | changes))
 
 
 def told(outcome: Outcome) -> bytes:
@@ -58,6 +61,6 @@ async def until_answered(journal: Journal, asked: Callback, pause_s: float = 0.0
             await asyncio.sleep(pause_s)
 
 
-def run(main: Callable[[], Awaitable[Any]], timeout_s: float = 60) -> Any:
+def run(main: Callable[[], Awaitable[Any]], timeout_s: float = 180) -> Any:
     """Run a test's coroutine; one that hangs fails."""
     return asyncio.run(asyncio.wait_for(main(), timeout_s))

@@ -22,6 +22,7 @@ import uvloop
 
 from gateway import signing
 from schemas.errors import ERRORS
+from tests.support.waiting import until
 
 AUTHORIZE, SETTLE, ROLLBACK, START_SESSION, END_SESSION = (
     "authorize",
@@ -37,7 +38,7 @@ _TARGETS = {
     ROLLBACK: "/v1/bets/rollback",
     START_SESSION: "/v1/sessions",
 }
-_CONNECT_TIMEOUT_S = 15.0
+_CONNECT_TIMEOUT_S = 60.0
 _BACK_OFF_S = (0.05, 0.5)
 _STALE = struct.pack("ii", 1, 0)  # linger for no time: closing sends RST, as a crashed client's kernel does
 
@@ -189,11 +190,17 @@ class Signer:
 
     integration: Mapping[str, str]
 
+    @property
+    def _place(self) -> signing.Place:
+        return signing.Place(*(self.integration[name] for name in ("brand_id", "region", "provider_id")))
+
     def request(self, call: Call, trace_id: str) -> bytes:
         """The bytes of one attempt, signed now."""
         body = json.dumps(call.content).encode()
         name = self.integration
-        signature = signing.sign(name["kid"], name["secret"], "POST", call.target, body, idempotency_key=call.key)
+        signature = signing.sign(
+            name["kid"], name["secret"], "POST", call.target, body, idempotency_key=call.key, place=self._place
+        )
         head = (
             f"POST {call.target} HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
             f"X-Brand-Id: {name['brand_id']}\r\nX-Region: {name['region']}\r\nX-Provider-Id: {name['provider_id']}\r\n"
@@ -231,10 +238,12 @@ class Load:
         self.history: list[Call] = []
         self.told: Counter[str] = Counter()
         """Errors that were heard, by code, and silences."""
+        self.answered = 0
+        """Calls that were decided; a repeat counts again."""
         self.run_id = f"{rng.getrandbits(32):08x}"
         self._numbers = itertools.count(1)
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="load")
+        self._thread = threading.Thread(target=self._run, name="load", daemon=True)
         self._failure: BaseException | None = None
 
     def stop(self) -> None:
@@ -244,6 +253,16 @@ class Load:
             self._thread.join()
         if self._failure:
             raise self._failure
+
+    def until_answered(self, count: int) -> None:
+        """Wait until so many more calls were decided, however long the machine takes for them."""
+        goal = self.answered + count
+
+        def enough() -> bool:
+            assert self._thread.is_alive(), f"the load has ended: {self._failure!r}"
+            return self.answered >= goal
+
+        until(enough, f"{count} more answers", limit_s=180)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -431,6 +450,7 @@ class Client:
             if attempt.code:
                 self.load.told[attempt.code] += 1
         attempt.ended_at = time.monotonic()
+        self.load.answered += attempt.final
         return attempt
 
 

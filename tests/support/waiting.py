@@ -12,7 +12,7 @@ PAUSE_S = 0.02
 """Between two looks: short against all that is waited for, long enough to leave the processor to it."""
 
 
-def until(condition: Callable[[], T], what: str, *, limit_s: float = 60.0) -> T:
+def until(condition: Callable[[], T | None], what: str, *, limit_s: float = 60.0) -> T:
     """What the condition gives, as soon as that is truthy. `what` is waited for: a failure names it and the last value.
 
     The limit is there for what never comes, not for what is slow: leave it generous. The last look begins after the
@@ -39,3 +39,8 @@ def until_locked_out(database_url: str, sessions: int = 1) -> None:
             lambda: (connection.execute(_SESSIONS_IN_LOCKS).fetchone() or (0,))[0] >= sessions,
             f"{sessions} sessions that wait for a lock",
         )
+
+
+def patient_connection(database_url: str) -> psycopg.Connection:
+    """For a transaction that stays open while others work: our servers end one that idles for ten seconds."""
+    return psycopg.connect(database_url, options="-c idle_in_transaction_session_timeout=0")

@@ -282,7 +282,7 @@ DIALECT = Dialect(
         "free_bets": Option(
             "Bonus types whose stake moves no money, separated by commas.", "freebet_refund,freebet_freemoney"
         ),
-        "identify": Option("Whether a session key alone tells whose it is.", "on", ("on", "off")),
+        "identify": Option("Whether a session key alone, unsigned, tells whose it is.", "off", ("on", "off")),
         "lang": Option("Language that identify tells.", "en"),
     },
 )

@@ -48,6 +48,7 @@ ERRORS: dict[str, tuple[int, str]] = {
     "CALLER_NOT_ALLOWED": (1004, "IP address does not match"),
     "PLAYER_RESTRICTED": BLOCKED,
     "WALLET_NOT_FOUND": NO_PLAYER,
+    "REGION_MISMATCH": NO_PLAYER,
     "SESSION_NOT_FOUND": EXPIRED,
     "SESSION_ENDED": EXPIRED,
     "SESSION_EXPIRED": EXPIRED,
@@ -64,7 +65,7 @@ OLD_KEY = 1003, "Key is expired"
 IDENTIFY = {"SESSION_NOT_FOUND": (1001, "Key not found"), "SESSION_ENDED": OLD_KEY, "SESSION_EXPIRED": OLD_KEY}
 RETRY = {"OVERLOADED", "UNAVAILABLE", "DEADLINE_EXCEEDED", "RATE_LIMITED", "BODY_TIMEOUT"}
 NOTHING_TO_DO = {
-    "discard": {"BET_NOT_FOUND", "BET_ALREADY_SETTLED", "BET_FINAL", "WALLET_NOT_FOUND"},
+    "discard": {"BET_NOT_FOUND", "BET_ALREADY_SETTLED", "BET_FINAL", "WALLET_NOT_FOUND", "REGION_MISMATCH"},
     "settlement": {"BET_NOT_FOUND", "BET_OPEN", "BET_FINAL", "BET_TOMBSTONED", "BET_ALREADY_SETTLED"},
 }
 """What these two calls hear as a yes without effect: BetBy takes no other answer to them."""

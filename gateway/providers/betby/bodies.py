@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AliasChoices, Field
 
-from gateway.fields import Body, CurrencyCode, Flag, Moment, Natural, Noted, PlayerId
+from gateway.fields import Body, Flag, Moment, Noted, PlayerId, ProviderCurrency, Units
 
 CENTS = 2
 """Decimals of their amounts, whatever the currency."""
@@ -21,8 +21,8 @@ class Transaction(Body):
     id: BetbyId
     ext_player_id: PlayerId
     timestamp: Noted[Moment] = None
-    amount: Natural | None = None
-    currency: CurrencyCode | None = None
+    amount: Units | None = None
+    currency: ProviderCurrency | None = None
 
 
 class Identify(Body):
@@ -30,8 +30,8 @@ class Identify(Body):
 
 
 class Make(Body):
-    amount: Natural
-    currency: CurrencyCode
+    amount: Units
+    currency: ProviderCurrency
     player_id: PlayerId
     session_id: SessionKey | None = None
     bonus_type: BetbyId | None = None
@@ -39,8 +39,8 @@ class Make(Body):
 
 
 class Win(Body):
-    amount: Natural
-    currency: CurrencyCode
+    amount: Units
+    currency: ProviderCurrency
     is_cashout: Noted[Flag] = None
     bet_transaction_id: OurId
     bonus_type: BetbyId | None = None
@@ -49,14 +49,14 @@ class Win(Body):
 
 class Lost(Body):
     bet_transaction_id: OurId
-    currency: CurrencyCode
-    amount: Annotated[Natural, Field(le=0)] = 0
+    currency: ProviderCurrency
+    amount: Annotated[Units, Field(le=0)] = 0
     transaction: Transaction
 
 
 class Refunded(Transaction):
-    amount: Natural
-    currency: CurrencyCode
+    amount: Units
+    currency: ProviderCurrency
 
 
 class Refund(Body):

@@ -32,12 +32,12 @@ class Token(NamedTuple):
     signed: bytes
 
 
-def verify(call: Call) -> None:
+def verify(call: Call) -> bytes:
     """A GET carries no token: the session key that it asks about is what proves it, and the ledger looks for that."""
     if call.method == "GET":
-        if call.option("identify") == "off" or not call.query:
+        if call.option("identify") != "on" or not call.query:
             raise Rejected("SIGNATURE_MISSING")
-        return
+        return call.query
     token = _token_of(call.body)
     if token is None or not _is_signed(token, call.public_keys):
         raise Rejected("SIGNATURE_INVALID" if call.body else "SIGNATURE_MISSING")
@@ -45,6 +45,7 @@ def verify(call: Call) -> None:
     if _parties(said) != {"iss": call.option("iss"), "aud": call.option("aud")}:
         raise Rejected("SIGNATURE_INVALID")
     _check_times(said, now=Decimal(call.received_at) / 1_000_000)
+    return token.signed
 
 
 def claims_of(call: Call) -> Mapping[str, Any]:

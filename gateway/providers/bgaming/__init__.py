@@ -1,5 +1,7 @@
 """SoftSwiss GCP v1, the protocol of BGaming: /play, /rollback and /freespins with integer subunits."""
 
+from hashlib import sha256
+
 from gateway.dialect import Books, Call, Dialect, Endpoint, Option, Reply
 from gateway.errors import Rejected, Unreadable
 from gateway.fields import MINOR_EXPONENTS, peek_object, read_json, scaled, validated
@@ -33,13 +35,14 @@ RUNNING = ("issued", "new", "active", "activated", "started", "in_progress")
 """Free spins that still go on: nothing is credited yet."""
 
 
-def verify(call: Call) -> None:
+def verify(call: Call) -> bytes:
     """X-REQUEST-SIGN: hex HMAC-SHA256 of the raw body with the AUTH_TOKEN."""
     sent = call.headers.get(b"x-request-sign", b"")
     if not sent:
         raise Rejected("SIGNATURE_MISSING")
     if not verify_hmac_hex(call.secrets, call.body, sent):
         raise Rejected("SIGNATURE_INVALID")
+    return call.body
 
 
 async def play(call: Call, books: Books) -> Reply:
@@ -91,8 +94,9 @@ async def free_spins(call: Call, books: Books) -> Reply:
         return Reply(200, dump({"balance": subunits(call, await books.wallet(winner.user_id, currency))}))
     (outcome,) = await books.decide(
         call.command(
-            Award, FREE_SPINS, body.issue_id, player=winner.user_id, currency=currency, award_id=body.issue_id,
-            amount=_amount(call, currency, body.total_amount), award_kind="free_spins", campaign_id=body.issue_id,
+            Award, FREE_SPINS, body.issue_id, player=winner.user_id, currency=currency,
+            award_id=sha256(body.issue_id.encode()).hexdigest(), award_kind="free_spins", campaign_id=_campaign(body),
+            amount=_amount(call, currency, body.total_amount),
         )
     )  # fmt: skip
     balances = outcome.balances or await books.wallet(winner.user_id, currency)
@@ -103,6 +107,11 @@ def _winner(body: FreeSpins) -> Winner:
     player, _, rest = body.issue_id.partition("/")
     named = {"user_id": body.user_id or player, "currency": body.currency or rest.partition("/")[0]}
     return validated(Winner, named)
+
+
+def _campaign(body: FreeSpins) -> str:
+    """The name at the end of the issue's id: what is before it says who won, and a campaign is nobody's."""
+    return body.issue_id.rpartition("/")[2] or body.issue_id
 
 
 def _command(call: Call, body: Play, action: Action) -> Command:

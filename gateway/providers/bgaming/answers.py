@@ -11,6 +11,7 @@ from ledger.callback import Balances, Outcome
 REFUSALS = {
     "INSUFFICIENT_FUNDS": (412, 100, "Player has not enough funds to process an action"),
     "WALLET_NOT_FOUND": (412, 101, "Player is invalid"),
+    "REGION_MISMATCH": (412, 101, "Player is invalid"),
     "SESSION_NOT_FOUND": (412, 101, "Player is invalid: the session is not known"),
     "SESSION_ENDED": (412, 101, "Player is invalid: the session has ended"),
     "SESSION_EXPIRED": (412, 101, "Player is invalid: the session has expired"),
@@ -56,7 +57,7 @@ REFUSALS = {
 
 UNKNOWN_ERROR = 500, 500, "Unknown error"
 
-SUBUNITS = "BCH:8,DOG:8,DOGE:8,LTC:8,USDT:8,XRP:6"
+SUBUNITS = "BCH:8,DOG:8,DOGE:8,ETH:9,LTC:8,USDT:8,XRP:6"
 """Decimals of the provider's subunits where they are not what wallets usually have."""
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from gateway.fields import Body, Flag, Natural, Noted, PlayerId, ProviderId
+from gateway.fields import Body, Flag, Noted, PlayerId, ProviderCurrency, ProviderId, Units
 
 MAX_ACTIONS = 100
 
@@ -21,7 +21,7 @@ MaybeId = Annotated[ProviderId | None, BeforeValidator(_absent_where_empty)]
 class Action(Body):
     action: Literal["bet", "win", "rollback"]
     action_id: ProviderId
-    amount: Natural | None = None
+    amount: Units | None = None
     """In subunits. Of bets and wins."""
     original_action_id: ProviderId | None = None
     """Of rollbacks: what is undone."""
@@ -38,7 +38,7 @@ class Play(Body):
     """Without actions it asks for the balance; without actions but `finished` it ends the round."""
 
     user_id: PlayerId
-    currency: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{2,31}$")]
+    currency: ProviderCurrency
     game: Noted[ProviderId] = None
     game_id: MaybeId = None
     """The round."""
@@ -58,13 +58,13 @@ class FreeSpins(Body):
 
     issue_id: ProviderId
     status: Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]
-    total_amount: Natural = 0
+    total_amount: Units = 0
     user_id: str | None = None
-    currency: str | None = None
+    currency: ProviderCurrency | None = None
 
 
 class Winner(Body):
     """Who gets what an issue of free spins made."""
 
     user_id: PlayerId
-    currency: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{2,31}$")]
+    currency: ProviderCurrency

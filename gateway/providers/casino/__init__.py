@@ -21,15 +21,17 @@ WITHOUT_EFFECT = {
 
 
 CREDITS = "credit", "rollback"
+READS = {"getBalance"}
 
 
-def verify(call: Call) -> None:
+def verify(call: Call) -> bytes:
     """x-casino-signature: hex HMAC-SHA256 of the raw body with the CASINO_SECRET."""
     sent = call.headers.get(b"x-casino-signature", b"")
     if not sent:
         raise Rejected("SIGNATURE_MISSING")
     if not verify_hmac_hex(call.secrets, call.body, sent):
         raise Rejected("SIGNATURE_INVALID")
+    return call.body
 
 
 async def get_balance(call: Call, books: Books) -> Reply:
@@ -82,8 +84,10 @@ def _endpoints(handles: dict[str, Handle]) -> tuple[Endpoint, ...]:
         endpoint
         for name, handle in handles.items()
         for endpoint in (
-            Endpoint("POST", f"/{name}", handle, credits=name in CREDITS),
-            Endpoint("POST", f"/casino/{name}", handle, as_written=(f"/casino/{name}",), credits=name in CREDITS),
+            Endpoint("POST", f"/{name}", handle, reads=name in READS, credits=name in CREDITS),
+            Endpoint(
+                "POST", f"/casino/{name}", handle, (f"/casino/{name}",), reads=name in READS, credits=name in CREDITS
+            ),
         )
     )
 
@@ -106,7 +110,8 @@ DIALECT = Dialect(
     defaults={"session_ttl_s": "14400"},
     options={
         "subunits": Option(
-            "Decimals of the provider's minor units where they are not the usual: ETH:9,USDT:6", form=MINOR_EXPONENTS
+            "Decimals of the provider's minor units where they are not those of ISO 4217: ETH:18,USDT:6",
+            form=MINOR_EXPONENTS,
         ),
         "simulate": Option("Whether simulateRound plays rounds with real money", "false", ("true", "false")),
     },

@@ -36,6 +36,7 @@ REFUSALS = {
     "ROUND_MISMATCH": (409, "ROUND_MISMATCH", "The transaction belongs to another round"),
     "BET_NOT_FOUND": (404, "TRANSACTION_NOT_FOUND", "The bet is not known"),
     "WALLET_NOT_FOUND": (404, "USER_NOT_FOUND", "The user has no wallet in this currency"),
+    "REGION_MISMATCH": (404, "USER_NOT_FOUND", "The user has no wallet in this currency"),
     "GAME_NOT_FOUND": (404, "GAME_NOT_FOUND", "The game is not known"),
     "GAME_DISABLED": (404, "GAME_NOT_FOUND", "The game is disabled"),
     "NOT_FOUND": (404, "NOT_FOUND", "Endpoint not found"),

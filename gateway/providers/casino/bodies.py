@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gateway.fields import Body, CurrencyCode, Natural, PlayerId, ProviderId
+from gateway.fields import Body, Natural, PlayerId, ProviderCurrency, ProviderId, Units
 
 MAX_STEPS = 50
 
@@ -19,14 +19,14 @@ class Transaction(OfSession):
 
 class Debit(Transaction):
     round_id: Annotated[ProviderId, Field(alias="roundId")]
-    amount: Natural
+    amount: Units
 
 
 class Credit(Transaction):
     """Its round is what a payout belongs to; `relatedTransactionId` is only information."""
 
     round_id: Annotated[ProviderId, Field(alias="roundId")]
-    amount: Natural
+    amount: Units
 
 
 class Rollback(Transaction):
@@ -36,11 +36,11 @@ class Rollback(Transaction):
 class Launch(Body):
     user_id: Annotated[PlayerId, Field(alias="userId")]
     game_id: Annotated[ProviderId, Field(alias="gameId")]
-    currency: CurrencyCode | None = None
+    currency: ProviderCurrency | None = None
 
 
 class SimulatedMove(Body):
-    amount: Natural
+    amount: Units
 
 
 class SimulatedRollback(Body):

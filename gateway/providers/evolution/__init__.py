@@ -53,8 +53,8 @@ AWARDS = {
 """What a promo payout is for. Any other type is a promotion."""
 
 
-def verify(call: Call) -> None:
-    """`authToken` in the query is the shared secret. It proves the caller and nothing of what he says."""
+def verify(call: Call) -> bytes:
+    """`authToken` in the query is the shared secret. It proves the caller and nothing of what they say."""
     fields = parse_qsl(call.query.decode("latin-1"), keep_blank_values=True, encoding="latin-1")
     sent = [value for name, value in fields if name == "authToken"]
     if not sent:
@@ -64,6 +64,7 @@ def verify(call: Call) -> None:
         found |= hmac.compare_digest(secret, sent[0].encode("latin-1"))
     if not found or len(sent) > 1:
         raise Rejected("SIGNATURE_INVALID")
+    return call.body
 
 
 async def check(call: Call, books: Books) -> Reply:
@@ -228,15 +229,16 @@ DIALECT = Dialect(
     name="evolution",
     title="Evolution One Wallet",
     endpoints=(
-        Endpoint("POST", "/check", check),
+        Endpoint("POST", "/check", check, reads=True),
         Endpoint("POST", "/sid", sid),
-        Endpoint("POST", "/balance", balance),
+        Endpoint("POST", "/balance", balance, reads=True),
         Endpoint("POST", "/debit", debit),
         Endpoint("POST", "/credit", credit, credits=True),
         Endpoint("POST", "/cancel", cancel, credits=True),
         Endpoint("POST", "/promo_payout", promo_payout, credits=True),
     ),
     verify=verify,
+    query_has_credentials=True,
     refuse=refuse,
     policy=Policy(refusal_consumes_key=False, zero_stake=ACCEPT, replay_balance=CURRENT),
     defaults={"session_ttl_s": "43200"},

@@ -278,6 +278,7 @@ DIALECT = Dialect(
         ),
     ),
     verify=verify_as_our_own,
+    proof_names_operation=True,
     refuse=refuse,
     keys=(SECRET, ED25519),
     policy=Policy(

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, PlainValidator
 from pydantic.alias_generators import to_camel
 
-from gateway.fields import Body, CurrencyCode, Decimal, Moment, Natural, Noted, PlayerId, ProviderId, signed_amount
+from gateway.fields import Body, Decimal, Moment, Natural, Noted, PlayerId, ProviderCurrency, ProviderId, signed_amount
 from ledger.core.money import Amount
 
 SessionId = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
@@ -43,7 +43,7 @@ class GameResult(Callback):
     round_id: Noted[ProviderId] = None
     bet_amount: Decimal
     win_amount: Decimal
-    currency: CurrencyCode
+    currency: ProviderCurrency
     round_start_time: Noted[Moment] = None
     round_end_time: Noted[Moment] = None
     round_status: Annotated[str, Field(pattern=r"^COMPLETED$")] = "COMPLETED"
@@ -55,7 +55,7 @@ class GameResult(Callback):
 class BalanceUpdate(Callback):
     game_id: ProviderId
     amount: SignedDecimal
-    currency: CurrencyCode
+    currency: ProviderCurrency
     transaction_type: Annotated[str, Field(pattern=r"^[A-Za-z_]{1,32}$")]
     round_id: Noted[ProviderId] = None
     provider_transaction_id: ProviderId | None = None
@@ -75,7 +75,7 @@ class GameError(Callback):
 class JackpotWin(Callback):
     game_id: ProviderId
     amount: Decimal
-    currency: CurrencyCode
+    currency: ProviderCurrency
     jackpot_type: ProviderId
     round_id: Noted[ProviderId] = None
     provider_transaction_id: ProviderId | None = None

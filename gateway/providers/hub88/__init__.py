@@ -44,7 +44,7 @@ TOLD_OF_ALL = "country", "jurisdiction", "sub_partner_id"
 """Options that /user/info tells of every player."""
 
 
-def verify(call: Call) -> None:
+def verify(call: Call) -> bytes:
     """X-Hub88-Signature: base64 of RSASSA-PKCS1-v1_5 with SHA-256 over the raw body."""
     sent = call.headers.get(b"x-hub88-signature", b"")
     if not sent:
@@ -53,6 +53,7 @@ def verify(call: Call) -> None:
     keys = [key for key in call.public_keys if isinstance(key, RSAPublicKey)]
     if signature is None or not any(_signed(key, signature, call.body) for key in keys):
         raise Rejected("SIGNATURE_INVALID")
+    return call.body
 
 
 def _signed(key: RSAPublicKey, signature: bytes, body: bytes) -> bool:
@@ -177,8 +178,8 @@ DIALECT = Dialect(
     name="hub88",
     title="Hub88 Wallet API v2",
     endpoints=(
-        Endpoint("POST", "/user/info", user_info),
-        Endpoint("POST", "/user/balance", balance),
+        Endpoint("POST", "/user/info", user_info, reads=True),
+        Endpoint("POST", "/user/balance", balance, reads=True),
         Endpoint("POST", "/transaction/bet", bet),
         Endpoint("POST", "/transaction/win", win, credits=True),
         Endpoint("POST", "/transaction/rollback", rollback, credits=True),

@@ -1,7 +1,7 @@
 """The requests. `game_id` is the older name of `game_code`; fields that are not listed change nothing."""
 
 from gateway.dialect import Call
-from gateway.fields import Body, Flag, Integer, Natural, Noted, PlayerId, ProviderCurrency, ProviderId
+from gateway.fields import Body, Flag, Integer, Noted, PlayerId, ProviderCurrency, ProviderId, Units
 
 
 class UserRequest(Body):
@@ -30,7 +30,7 @@ class _Transaction(UserRequest):
 
 class MoneyRequest(_Transaction):
     currency: ProviderCurrency
-    amount: Natural
+    amount: Units
     """Times 100000."""
     is_free: Flag | None = None
     is_supplier_promo: Flag | None = None

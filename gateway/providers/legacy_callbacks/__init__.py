@@ -9,7 +9,7 @@ from pydantic import Field
 
 from gateway.dialect import ED25519, SECRET, Books, Call, Dialect, Endpoint, Handle, Option, Reply, verify_as_our_own
 from gateway.errors import Rejected, Unreadable
-from gateway.fields import Body, CurrencyCode, Decimal, Noted, PlayerId, ProviderId, decimal, peek_object, validated
+from gateway.fields import Body, Decimal, Noted, PlayerId, ProviderCurrency, ProviderId, decimal, peek_object, validated
 from gateway.providers.legacy_callbacks.spellings import SPELLINGS, read
 from gateway.strict_json import Number, dump
 from ledger.callback import Balances, Outcome
@@ -38,7 +38,7 @@ class Question(Body):
     player_id: ProviderId | None = None
     game_id: Noted[ProviderId] = None
     round_id: ProviderId | None = None
-    currency: CurrencyCode
+    currency: ProviderCurrency
 
 
 class Movement(Question):
@@ -203,6 +203,7 @@ STATUSES = {
     "PLAYER_RESTRICTED": 403,
     "INSUFFICIENT_FUNDS": 402,
     "WALLET_NOT_FOUND": 404,
+    "REGION_MISMATCH": 404,
     "SESSION_NOT_FOUND": 404,
     "BET_NOT_FOUND": 404,
     "SESSION_ENDED": 409,
@@ -245,6 +246,7 @@ DIALECT = Dialect(
         for name, handle in CALLBACKS.items()
     ),
     verify=verify_as_our_own,
+    proof_names_operation=True,
     refuse=refuse,
     keys=(SECRET, ED25519),
     policy=Policy(

@@ -197,6 +197,7 @@ DIALECT = Dialect(
         ),
     ),
     verify=verify,
+    proof_names_operation=True,
     refuse=refuse,
     claims=_claims,
     weak=True,

@@ -47,6 +47,7 @@ ERRORS: dict[str, tuple[str, str]] = {
     "INSUFFICIENT_FUNDS": ("OP_31", "Insufficient funds"),
     "PLAYER_RESTRICTED": ("OP_33", "Player is blocked"),
     "WALLET_NOT_FOUND": ("OP_34", "Player not found"),
+    "REGION_MISMATCH": ("OP_34", "Player not found"),
     "GAME_NOT_FOUND": ("OP_35", "Game is disabled"),
     "GAME_DISABLED": ("OP_35", "Game is disabled"),
     "IDEMPOTENCY_MISMATCH": DUPLICATE,

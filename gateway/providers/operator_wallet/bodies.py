@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from gateway.fields import Body, CurrencyCode, Decimal, Flag, Moment, Noted, PlayerId, ProviderId, digits
+from gateway.fields import Body, Decimal, Flag, Moment, Noted, PlayerId, ProviderCurrency, ProviderId, digits
 
 Id = ProviderId
 UserId = Annotated[PlayerId, BeforeValidator(digits)]
@@ -23,7 +23,7 @@ class Balance(Body):
 
     token: Token
     user_id: UserId | None = None
-    currency_code: CurrencyCode | None = None
+    currency_code: ProviderCurrency | None = None
 
 
 class Context(Body):
@@ -42,7 +42,7 @@ class ChangeBalance(Body):
     round_id: Id
     round_finished: Noted[Flag] = None
     game_id: Id
-    currency_code: CurrencyCode
+    currency_code: ProviderCurrency
     amount: Decimal
     transaction_timestamp: Noted[Moment] = None
     context: Noted[Context] = None

@@ -29,7 +29,7 @@ def command_of(call: Call) -> str:
     return call.path.rpartition("/")[2]
 
 
-def verify(call: Call) -> None:
+def verify(call: Call) -> bytes:
     if not call.headers.get(b"x-authorization"):
         raise Rejected("SIGNATURE_MISSING")
     if not is_authorized(call) or not _is_addressed(call):
@@ -43,6 +43,7 @@ def verify(call: Call) -> None:
     at = unix_seconds(timestamp)
     if at is None or abs(call.received_at / 1_000_000 - at) > WINDOW_S:
         raise Rejected("SIGNATURE_EXPIRED", part=HASH, window_s=WINDOW_S)
+    return call.body
 
 
 def is_authorized(call: Call) -> bool:

@@ -31,23 +31,24 @@ TRANSACTION, REFUND_OF = "transaction", "refund"
 """Classes of operations: a txId is unique over all that pays; a refund repeats its bet's."""
 
 
-def verify(call: Call) -> None:
+def verify(call: Call) -> bytes:
     if call.option("auth") == "basic":
-        _verify_basic(call)
-    else:
-        _verify_hmac(call)
+        return _verify_basic(call)
+    return _verify_hmac(call)
 
 
-def _verify_hmac(call: Call) -> None:
+def _verify_hmac(call: Call) -> bytes:
     """X-Operator-Signature: hex HMAC-SHA256 of the raw body; of a GET, of its path and query as sent."""
     sent = call.headers.get(b"x-operator-signature", b"")
     if not sent:
         raise Rejected("SIGNATURE_MISSING")
-    if not verify_hmac_hex(call.secrets, call.target if call.method == "GET" else call.body, sent):
+    signed = call.target if call.method == "GET" else call.body
+    if not verify_hmac_hex(call.secrets, signed, sent):
         raise Rejected("SIGNATURE_INVALID")
+    return signed
 
 
-def _verify_basic(call: Call) -> None:
+def _verify_basic(call: Call) -> bytes:
     """Authorization: Basic, which proves nothing of the content: only callers from a known place are served."""
     if not call.option("ip_allow") and not call.option("client_certificate"):
         raise Rejected("CALLER_NOT_ALLOWED")
@@ -62,6 +63,7 @@ def _verify_basic(call: Call) -> None:
         found |= hmac.compare_digest(call.option("username").encode() + b":" + secret, credentials)
     if not found:
         raise Rejected("SIGNATURE_INVALID")
+    return call.body
 
 
 async def account(call: Call, books: Books) -> Reply:
@@ -175,7 +177,8 @@ DIALECT = Dialect(
         ),
         "username": Option("The user of HTTP Basic; the integration's secret is its password.", default="pm8"),
         "subunits": Option(
-            "Decimals of the minor units of amounts, where they are not the usual: ETH:9,USDT:8", form=MINOR_EXPONENTS
+            "Decimals of the minor units of amounts, where they are not those of ISO 4217: ETH:18,USDT:6",
+            form=MINOR_EXPONENTS,
         ),
     },
 )

@@ -29,6 +29,7 @@ REFUSALS = {
     "RATE_NOT_AVAILABLE": (400, "invalid-currency", "the currency cannot be exchanged now"),
     "RATE_NOT_LOCKED": (400, "invalid-currency", "the bet locked no exchange rate"),
     "WALLET_NOT_FOUND": (404, "player-not-found", "the player has no wallet in this currency"),
+    "REGION_MISMATCH": (404, "player-not-found", "the player has no wallet in this currency"),
     "SESSION_NOT_FOUND": (404, "session-not-found", "the session is not known"),
     "SESSION_ENDED": (400, "session-expired", "the session is over"),
     "SESSION_EXPIRED": (400, "session-expired", "the session is over"),

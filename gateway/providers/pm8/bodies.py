@@ -5,14 +5,14 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from gateway.errors import Rejected
-from gateway.fields import CamelBody, Natural, Noted, PlayerId, ProviderCurrency, ProviderId
+from gateway.fields import CamelBody, Noted, PlayerId, ProviderCurrency, ProviderId, Units
 
 
 class Transaction(CamelBody):
     player_id: PlayerId
     tx_id: ProviderId
     currency: ProviderCurrency
-    amount: Natural
+    amount: Units
 
 
 class RoundTransaction(Transaction):

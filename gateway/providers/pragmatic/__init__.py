@@ -53,7 +53,7 @@ TRANSACTION, REFUND_OF, FINISH, SESSION = "transaction", "refund", "finish", "se
 """Classes of operations: a reference is unique over all money calls; a refund repeats its bet's."""
 
 
-def verify(call: Call) -> None:
+def verify(call: Call) -> bytes:
     """`hash`: hex MD5 of the other fields that are not empty, as name=value, sorted by name and joined by &, with the
     secret key after them. Over the fields as received: new ones come without notice.
     """
@@ -71,6 +71,7 @@ def verify(call: Call) -> None:
         found |= hmac.compare_digest(expected, sent)
     if not found:
         raise Rejected("SIGNATURE_INVALID")
+    return signed
 
 
 async def authenticate(call: Call, books: Books) -> Reply:
@@ -258,10 +259,10 @@ DIALECT = Dialect(
     name="pragmatic",
     title="Pragmatic Play seamless wallet",
     endpoints=(
-        Endpoint("POST", "/authenticate.html", authenticate),
-        Endpoint("POST", "/balance.html", balance),
-        Endpoint("POST", "/getBalancePerGame.html", balance_per_game),
-        Endpoint("POST", "/GetBalancePerGame.html", balance_per_game),  # both spellings are in use
+        Endpoint("POST", "/authenticate.html", authenticate, reads=True),
+        Endpoint("POST", "/balance.html", balance, reads=True),
+        Endpoint("POST", "/getBalancePerGame.html", balance_per_game, reads=True),
+        Endpoint("POST", "/GetBalancePerGame.html", balance_per_game, reads=True),  # both spellings are in use
         Endpoint("POST", "/bet.html", bet),
         Endpoint("POST", "/result.html", result, credits=True),
         Endpoint("POST", "/bonusWin.html", bonus_win, credits=True),

@@ -8,7 +8,7 @@ from typing import Any
 from gateway.dialect import Books, Call, Dialect, Endpoint, Handle, Reply
 from gateway.errors import Rejected
 from gateway.fields import decimal, peek, read_json, validated
-from gateway.providers.rgs.bodies import Action, Asked, Balance, Bet, Item, Refund, Settlement, Win
+from gateway.providers.rgs.bodies import Action, ActionIfAny, Asked, Balance, Bet, Item, Refund, Settlement, Win
 from gateway.signing import verify_hmac_hex
 from gateway.strict_json import dump
 from ledger.callback import Balances
@@ -164,6 +164,7 @@ WORDS: dict[str, tuple[int, str]] = {
     "INSUFFICIENT_FUNDS": (402, "insufficient funds"),
     "PLAYER_RESTRICTED": (403, "player blocked"),
     "WALLET_NOT_FOUND": (404, "player not found"),
+    "REGION_MISMATCH": (404, "player not found"),
     "BET_NOT_FOUND": (404, "transaction not found"),
     "SESSION_NOT_FOUND": (403, "session expired"),
     "SESSION_ENDED": (403, "session expired"),
@@ -200,10 +201,11 @@ def _refuse(call: Call, rejected: Rejected) -> Reply:
     return Reply(status, dump(content), rejected.code)
 
 
-def _verify(call: Call) -> None:
+def _verify(call: Call) -> bytes:
     sent = call.headers.get(b"x-signature", b"")
     if not verify_hmac_hex(call.secrets, call.body, sent):
         raise Rejected("SIGNATURE_INVALID" if sent else "SIGNATURE_MISSING")
+    return call.body
 
 
 CALLS: dict[str, Handle] = {
@@ -216,12 +218,28 @@ CALLS: dict[str, Handle] = {
 
 CREDITS = "win", "refund", "settlement"
 
+
+def _by_name(name: str) -> Handle:
+    """A body that says which call it is must say the path's."""
+
+    async def handle(call: Call, books: Books) -> Reply:
+        action = read_json(ActionIfAny, call.body).action
+        if action not in (None, name):
+            raise Rejected("FIELD_INVALID", field="action", reason=f"must be {name} at this path")
+        return await CALLS[name](call, books)
+
+    return handle
+
+
 DIALECT = Dialect(
     name="rgs",
     title="Aggregator with a remote game server",
     endpoints=(
         Endpoint("POST", "", callback, credits=lambda call: peek(call.body, "action") in CREDITS),
-        *(Endpoint("POST", f"/{name}", handle, credits=name in CREDITS) for name, handle in CALLS.items()),
+        *(
+            Endpoint("POST", f"/{name}", _by_name(name), reads=name == "balance", credits=name in CREDITS)
+            for name in CALLS
+        ),
     ),
     verify=_verify,
     refuse=_refuse,

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.fields import Body, CurrencyCode, Decimal, Noted, PlayerId, ProviderId
+from gateway.fields import Body, Decimal, Noted, PlayerId, ProviderCurrency, ProviderId
 
 SessionId = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
 Mode = Literal["real", "demo"]
@@ -12,7 +12,7 @@ Mode = Literal["real", "demo"]
 
 class Asked(Body):
     player_id: PlayerId
-    currency: CurrencyCode
+    currency: ProviderCurrency
     mode: Mode = "real"
 
 
@@ -48,6 +48,12 @@ class Action(Body):
     """Of a call to the one callback URL."""
 
     action: Literal["balance", "bet", "win", "refund", "settlement"]
+
+
+class ActionIfAny(Body):
+    """Of a call to a path of its own."""
+
+    action: str | None = None
 
 
 class Item(Body):

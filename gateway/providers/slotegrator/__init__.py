@@ -186,6 +186,7 @@ DIALECT = Dialect(
     title="Slotegrator Game Integration Service (GIS)",
     endpoints=(Endpoint("POST", "", callback, credits=_credits),),
     verify=verify,
+    proof_names_operation=True,  # there is one path, and the body says which call it is
     refuse=refuse,
     body_limit_bytes=262_144,
     options={

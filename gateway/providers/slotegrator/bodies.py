@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from gateway.errors import Unreadable
-from gateway.fields import Body, DecimalString, Flag, Noted, PlayerId, ProviderId, form_fields
+from gateway.fields import Body, DecimalString, Flag, Noted, PlayerId, ProviderCurrency, ProviderId, form_fields
 from gateway.strict_json import parse_object
 
 MAX_ROLLED_BACK = 500
@@ -19,7 +19,7 @@ _IN_ARRAY = re.compile(r"rollback_transactions\[([0-9]{1,9})\]\[([a-z_]{1,40})\]
 
 class Request(Body):
     player_id: PlayerId
-    currency: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{2,15}$")]
+    currency: ProviderCurrency
     session_id: ProviderId | None = None
 
 

@@ -11,6 +11,7 @@ TEMPORARY = ("OVERLOADED", "UNAVAILABLE", "DEADLINE_EXCEEDED", "RATE_LIMITED", "
 DESCRIPTIONS = {
     "INSUFFICIENT_FUNDS": "Not enough money to continue playing",
     "WALLET_NOT_FOUND": "Player has no wallet in this currency",
+    "REGION_MISMATCH": "Player has no wallet in this currency",
     "PLAYER_RESTRICTED": "Player is blocked",
     "SESSION_NOT_FOUND": "Session is not known",
     "SESSION_ENDED": "Session has ended",

@@ -22,7 +22,7 @@ def signed_text(fields: Iterable[tuple[str, str]]) -> str:
     return "&".join(pair for _, pairs in sorted(arrays.items()) for pair in pairs)
 
 
-def verify(call: Call) -> None:
+def verify(call: Call) -> bytes:
     sent = call.headers.get(b"x-sign", b"")
     headers = {name: call.header(name.lower().encode()) for name in SIGNED_HEADERS}
     if not sent or not all(headers.values()):
@@ -38,6 +38,7 @@ def verify(call: Call) -> None:
     if merchant_id and merchant_id != headers["X-Merchant-Id"]:
         raise Rejected("CALLER_NOT_ALLOWED")
     _check_age(headers["X-Timestamp"], call)
+    return text.encode()
 
 
 def _check_age(timestamp: str, call: Call) -> None:

@@ -36,13 +36,14 @@ TRANSACTION, FINISH = "transaction", "finish"
 """Classes of operations: an id_provider is unique over bets, wins and rollbacks."""
 
 
-def verify(call: Call) -> None:
+def verify(call: Call) -> bytes:
     """X-REQUEST-SIGN: hex HMAC-SHA256 of the raw body with the AUTH_TOKEN."""
     sent = call.headers.get(b"x-request-sign", b"")
     if not sent:
         raise Rejected("SIGNATURE_MISSING")
     if not verify_hmac_hex(call.secrets, call.body, sent):
         raise Rejected("SIGNATURE_INVALID")
+    return call.body
 
 
 async def balance(call: Call, books: Books) -> Reply:
@@ -151,12 +152,12 @@ DIALECT = Dialect(
     name="softswiss",
     title="SoftSwiss Game Aggregator v2 (as published by Beexar)",
     endpoints=(
-        Endpoint("POST", "/balance", balance),
+        Endpoint("POST", "/balance", balance, reads=True),
         Endpoint("POST", "/betwin", bet_win, credits=_wins),
         Endpoint("POST", "/rollback", rollback, credits=True),
         Endpoint("POST", "/finish", finish, credits=True),
         # The same calls as SoftSwiss itself names them.
-        Endpoint("POST", "/v2/provider_a8r.Player/Balance", balance),
+        Endpoint("POST", "/v2/provider_a8r.Player/Balance", balance, reads=True),
         Endpoint("POST", "/v2/provider_a8r.Round/BetWin", bet_win, credits=_wins),
         Endpoint("POST", "/v2/provider_a8r.Round/Rollback", rollback, credits=True),
         Endpoint("POST", "/v2/provider_a8r.Round/Finish", finish, credits=True),

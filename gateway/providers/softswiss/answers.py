@@ -23,6 +23,7 @@ TEMPORARY = {
 FINAL = {
     "INSUFFICIENT_FUNDS": ("100", "insufficient funds"),
     "WALLET_NOT_FOUND": ("101", "invalid player"),
+    "REGION_MISMATCH": ("101", "invalid player"),
     "SESSION_NOT_FOUND": ("101", "the session is not known for this player"),
     "SESSION_ENDED": ("101", "the player's session has ended"),
     "SESSION_EXPIRED": ("101", "the player's session has expired"),

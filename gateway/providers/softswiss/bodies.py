@@ -4,14 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.fields import Body, DecimalString, Flag, Noted, PlayerId, ProviderId
+from gateway.fields import Body, DecimalString, Flag, Noted, PlayerId, ProviderCurrency, ProviderId
 
 MAX_TRANSACTIONS = 100
 
 
 class Request(Body):
     account_id: PlayerId
-    currency: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{2,31}$")]
+    currency: ProviderCurrency
     session_id: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{0,200}$")] | None = None
     """Empty counts as absent."""
 

@@ -61,7 +61,7 @@ AWARDS = {
 }
 
 
-def verify(call: Call) -> None:
+def verify(call: Call) -> bytes:
     """x-st8-sign: base64 of the DER of an ECDSA signature with SHA-256 over the raw body; of a GET, over its query."""
     sent = call.headers.get(b"x-st8-sign", b"")
     if not sent:
@@ -71,6 +71,7 @@ def verify(call: Call) -> None:
     keys = [key for key in call.public_keys if isinstance(key, ec.EllipticCurvePublicKey)]
     if signature is None or not any(_signed(key, signature, signed) for key in keys):
         raise Rejected("SIGNATURE_INVALID")
+    return signed
 
 
 def _signed(key: ec.EllipticCurvePublicKey, signature: bytes, message: bytes) -> bool:
@@ -196,8 +197,8 @@ DIALECT = Dialect(
     name="st8",
     title="ST8 operator wallet",
     endpoints=(
-        Endpoint("POST", "/player_profile", player_profile),
-        Endpoint("POST", "/balance", balance),
+        Endpoint("POST", "/player_profile", player_profile, reads=True),
+        Endpoint("POST", "/balance", balance, reads=True),
         Endpoint("POST", "/debit", debit),
         Endpoint("POST", "/credit", credit, credits=True),
         Endpoint("POST", "/cancel", cancel, credits=True),

@@ -17,6 +17,7 @@ STATUSES = {
     "INSUFFICIENT_FUNDS": "not_enough_money",
     "PLAYER_RESTRICTED": "player_locked",
     "WALLET_NOT_FOUND": "player_not_found",
+    "REGION_MISMATCH": "player_not_found",
     "SESSION_NOT_FOUND": "session_expired",
     "SESSION_ENDED": "session_expired",
     "SESSION_EXPIRED": "session_expired",

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from ledger import currencies
 from ledger.audit import detached
 from ledger.audit.findings import CannotCheckError, Progress, silent
 from ledger.audit.reconcile import mapping as forms
@@ -13,7 +14,7 @@ from ledger.audit.reconcile.mapping import AWARD, BET, REINSTATED, ROLLBACK, WIN
 from ledger.audit.reconcile.report import Line, ReportFile
 from ledger.audit.snapshot import Snapshot, snapshot
 from ledger.core.commands import DEMO
-from ledger.core.money import COMMON_EXPONENTS, Amount
+from ledger.core.money import Amount
 from ledger.recording import to_datetime, to_us
 from ledger.settings import Settings
 from schemas.events import BY_FINGERPRINT
@@ -93,7 +94,10 @@ def _read_report(
 
 
 def _item(line: Line, result: Reconciliation) -> Item | None:
-    exponent = result.exponents.get(line.currency, COMMON_EXPONENTS.get(line.currency, 2))
+    exponent = result.exponents.get(line.currency, currencies.decimals(line.currency))
+    if exponent is None:
+        result.reject(line.place, f"no event says how many decimals {line.currency} has")
+        return None
     amount = Amount(line.amount.unscaled, exponent) if line.in_minor_units else line.amount
     amount_minor = amount.to_minor(exponent)
     if amount_minor is None:
@@ -142,9 +146,9 @@ def _ledger(
 def _items(record: dict[str, Any], form: Mapping, exponents: dict[str, int]) -> Iterator[Item]:
     payload = record["payload"]
     asked = payload.get("conversion") or payload
-    if payload.get("currency"):
-        exponents.setdefault(payload["currency"], payload.get("exponent", 2))
-        exponents.setdefault(asked["currency"], asked.get("exponent", 2))
+    for part in (payload, asked):
+        if "exponent" in part:
+            exponents.setdefault(part["currency"], part["exponent"])
     at_us = record["provider_occurred_at"] or record["occurred_at"]
     place = f"event {record['event_id']}, trace {record['trace_id']}"
     signed = form.amounts.sign != "unsigned"

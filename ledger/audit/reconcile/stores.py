@@ -11,17 +11,20 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from ledger.audit import detached
+from ledger.audit.checkable import checkable
 from ledger.audit.findings import CannotCheckError, Progress, silent
 from ledger.audit.reconcile import funds, revenue
 from ledger.audit.reconcile.comparison import HERE, THERE, Comparison, Item, Reconciliation
+from ledger.audit.relay_positions import Passed, borne_out, read_positions
 from ledger.audit.snapshot import Merged, Snapshot, snapshot
-from ledger.audit.topics_reader import TopicsReader, checkable
 from ledger.core.chain import hash_of
 from ledger.core.events import Event
 from ledger.core.evolve import evolve
 from ledger.core.state import Bet, State, Wallet
 from ledger.recording import StreamKey
+from ledger.relay_position import Cursor, Position, PositionError
 from ledger.settings import Settings
+from ledger.topics_reader import TopicsReader, reader_of
 from schemas.events import BY_FINGERPRINT
 from schemas.registry import Reader, UndecodableRecord, connect
 from schemas.topics import Topics
@@ -30,7 +33,7 @@ BALANCES, BETS, REVENUE, LIABILITY = "balances", "bets", "revenue_by_day", "liab
 MODELS = BALANCES, BETS, REVENUE, LIABILITY
 
 EVENTS = """
-select tenant_id, stream_type, stream_id, stream_version, xid, schema_fingerprint, body
+select tenant_id, stream_type, stream_id, stream_version, xid, position, schema_fingerprint, body
 from wagerledger.event_log
 order by tenant_id{c}, stream_type{c}, stream_id{c}, stream_version
 """
@@ -65,13 +68,16 @@ def reconcile(
         _refuse_detached(settings)
     with ExitStack() as opened:
         readers: list[_Published | _ReadModels] = []
-        if topics:
-            readers.append(_Published(settings, opened, progress))
+        published = _Published(settings, opened, progress) if topics else None
+        if published:
+            readers.append(published)
         if read_models:
             bi = opened.enter_context(snapshot(settings.bi_database_url, "WAGERLEDGER_BI_DATABASE_URL"))
             readers.append(_ReadModels(bi, opened, [model for model in MODELS if model in models]))
         # The ledger's snapshot comes last: then it knows all that the others know.
         ledger = opened.enter_context(snapshot(settings.database_url, "WAGERLEDGER_DATABASE_URL"))
+        if published:
+            published.hold_to_positions(ledger)
         done = 0
         for key, rows in groupby(ledger.rows(EVENTS), itemgetter(0, 1, 2)):
             stream = StreamKey(*key)
@@ -105,19 +111,19 @@ class Logged(NamedTuple):
     """An event of the log."""
 
     version: int
-    xid: int
+    cursor: Cursor
     record: dict[str, Any]
     body: bytes
 
 
 def _logged(row: Any) -> Logged:
-    *stream, version, xid, fingerprint, body = row
+    *stream, version, xid, position, fingerprint, body = row
     schema = BY_FINGERPRINT.get(fingerprint)
     if schema is None:
         name = f"{'/'.join(stream)} version {version}"
         raise CannotCheckError(f"{name} has schema {fingerprint.hex()}, which this version of the code does not have")
     try:
-        return Logged(version, xid, schema.decode(body), body)
+        return Logged(version, Cursor(xid, position), schema.decode(body), body)
     except ValueError as error:
         text = f"{'/'.join(stream)} version {version} cannot be read: {error}; run `wagerledger audit verify`"
         raise CannotCheckError(text) from error
@@ -216,15 +222,23 @@ class _Published:
 
     def __init__(self, settings: Settings, opened: ExitStack, progress: Progress) -> None:
         self._topic = Topics(settings.topic_prefix).events
-        self._shards = settings.relay_shards
         self._book = opened.enter_context(Comparison())
         self._result = Reconciliation("ledger", f"topic {self._topic}")
         self._heads: dict[StreamKey, int] = {}
-        self._head = 0
-        self._last_xid = self._unpublished = 0
-        records = TopicsReader(settings)
+        self._stream = StreamKey("", "", "")
+        self._head = self._unpublished = 0
+        self._positions: dict[int, Position] = {}
+        self._passed = Passed()
+        try:
+            self._positions = read_positions(settings)  # before the topic: what they speak of may not be missing in it
+        except PositionError as error:
+            self._result.reject("the relays' positions", str(error))
         with checkable(), connect(settings.schema_registry_url.get_secret_value()) as client:
-            self._read(records, Reader(client), progress)
+            self._read(reader_of(settings), Reader(client), progress)
+
+    def hold_to_positions(self, ledger: Snapshot) -> None:
+        """Take what the relays say they have published for due."""
+        self._passed = borne_out(self._positions, ledger)
 
     def _read(self, records: TopicsReader, reader: Reader, progress: Progress) -> None:
         ends = records.ends([self._topic])
@@ -241,43 +255,42 @@ class _Published:
             record = wire.record
             stream = StreamKey(record["tenant_id"], record["stream_type"], record["stream_id"])
             self._heads[stream] = max(self._heads.get(stream, 0), record["stream_version"])
-            self._book.put_all(THERE, _event_items(record, wire.body, place, None))
+            self._book.put_all(THERE, _event_items(record, wire.body, place))
 
     def begin(self, stream: StreamKey) -> None:
-        self._head = self._heads.get(stream, 0)
+        self._stream, self._head = stream, self._heads.get(stream, 0)
 
     def take(self, logged: Logged) -> None:
-        unpublished = logged.version > self._head
-        if unpublished:
-            self._unpublished += 1
-        else:
-            self._last_xid = max(self._last_xid, logged.xid)
         place = f"{logged.record['stream_id']} version {logged.version}"
-        at = logged.xid if unpublished else None
-        for item in _event_items(logged.record, logged.body, place, at):
+        items = list(_event_items(logged.record, logged.body, place))
+        for item in items:
             self._result.exponents.setdefault(item.currency, logged.record["payload"].get("exponent", 0))
-            self._book.put(HERE, item)
+        if logged.version > self._head:
+            self._unpublished += 1
+            if not self._passed.event(self._stream, logged.cursor):
+                return
+        self._book.put_all(HERE, items)
 
     def end(self) -> None:
         """Nothing is kept per stream."""
 
     def compare(self) -> list[Reconciliation]:
-        # One relay publishes in the order of the log: only what follows the last published event may be missing.
-        passed = self._last_xid if self._shards == 1 else 0
-        self._book.compare(self._result, (None, passed))
+        self._book.compare(self._result)
         if self._unpublished:
             self._result.notes.append(
-                f"{self._unpublished} events are not published; those after the last published one are not compared."
+                f"{self._unpublished} events are not published; those that the relay has not come to are not compared."
             )
+        if self._heads:
+            self._result.notes += [f"{doubt}: what is not published is only counted." for doubt in self._passed.doubts]
         self._result.notes.append("Amounts are what moved: the sum of an event's positive postings per currency.")
         return [self._result]
 
 
-def _event_items(record: dict[str, Any], body: bytes, place: str, at: int | None) -> Iterator[Item]:
-    """One per currency that the event moves; one without, where it moves nothing. `at` is its place in the log."""
+def _event_items(record: dict[str, Any], body: bytes, place: str) -> Iterator[Item]:
+    """One per currency that the event moves; one without, where it moves nothing."""
     moved: dict[str, int] = {}
     for posting in record["postings"]:
         moved[posting["currency"]] = moved.get(posting["currency"], 0) + max(posting["amount_minor"], 0)
     for currency, amount_minor in (moved or {"": 0}).items():
         key, state = f"{record['event_id']} {currency}".strip(), hash_of(body).hex()
-        yield Item(record["event_type"], key, currency, amount_minor, state=state, at_us=at, place=place)
+        yield Item(record["event_type"], key, currency, amount_minor, state=state, place=place)

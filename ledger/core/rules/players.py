@@ -11,7 +11,9 @@ def restrict(state: State, command: RestrictPlayer, _: Policy) -> Decision:
     asked = command.restriction
     if refusal := unexplained(command.actor, command.reason):
         return refusal
-    if (player.restriction if player else None) == asked:
+    if player is None:
+        return Refusal("PLAYER_NOT_FOUND", {"player_id": command.player})
+    if player.restriction == asked:
         return Accepted((), {"status": "restricted" if asked else "freed"})
     if asked is None:
         return accept(command, command.player, (), PlayerFreed(command.reason, command.actor))

@@ -41,7 +41,7 @@ def test_all_kinds_of_actions_come_in_one_call(tables: Tables) -> None:
 
 
 def test_free_spins_name_their_player_one_way_or_the_other(tables: Tables) -> None:
-    """The call's own fields, or else the issue's id; without either the call is asked for again."""
+    """The call's own fields, or else the issue's id, which is no award's id then; without either it is asked for again."""
     play = tables.home.sit()
     body = {"issue_id": play.id("issue"), "status": "finished", "total_amount": 500}
     assert play.send(_post("/freespins", body)).says == tables.traits.temporary
@@ -50,6 +50,11 @@ def test_free_spins_name_their_player_one_way_or_the_other(tables: Tables) -> No
         assert play.send(_post("/freespins", named)).told.balance == 105
     by_issue = body | {"issue_id": f"{play.seat.player_id}/EUR/summer"}
     assert play.send(_post("/freespins", by_issue)).told.balance == 110
+    awards = tables.home.house.rows(
+        "select win_id from wagerledger.settlements where player_id = %s and kind = 'free_spins'", [play.seat.player_id]
+    )
+    assert len(awards) == 2
+    assert not any(play.seat.player_id in award_id for (award_id,) in awards)
     other_amount = play.send(_post("/freespins", by_issue | {"total_amount": 600}))
     assert other_amount.says == Says(400, "400")
     assert play.available == 110

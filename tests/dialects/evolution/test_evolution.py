@@ -135,8 +135,8 @@ def test_what_the_test_tool_asks(tables: Tables) -> None:
         "transaction": {"id": "t", "refId": "r", "amount": 1}, "promoTransaction": {"type": "x", "id": "p", "amount": 1},
     }  # fmt: skip
     for path in ("/check", "/sid", "/balance", "/debit", "/credit", "/cancel", "/promo_payout"):
-        heard = _post(play, path, money)
-        assert (heard.says.code, json.loads(heard.answer.body)["uuid"]) == ("INVALID_PARAMETER", "u-2"), heard
+        heard = _post(play, path, money | {"uuid": path})
+        assert (heard.says.code, json.loads(heard.answer.body)["uuid"]) == ("INVALID_PARAMETER", path), heard
         assert heard.answer.headers["connection"] == "keep-alive"
         unproven = tables.home.send_as_is(Request(path, json.dumps(money).encode()), play.seat)
         assert json.loads(unproven.answer.body) == {"status": "INVALID_TOKEN_ID", "uuid": "u-2"}

@@ -1,0 +1,95 @@
+"""How far a shard of the relay has come: a record in a compacted topic, written in the same Kafka transaction as the
+last of what it speaks of. The relay goes on from it; others may hold it to its word.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from typing import NamedTuple, Self
+
+from confluent_kafka import Message
+
+from ledger.recording import StreamKey
+
+
+class PositionError(ValueError):
+    """A record of the position topic was not written by this relay."""
+
+
+class Cursor(NamedTuple):
+    """A place in the published order of the event log."""
+
+    xid: int
+    position: int
+
+
+START = Cursor(0, 0)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Within one epoch transaction ids only grow, and what was committed stays."""
+
+    system_identifier: str
+    timeline: int
+    generation: int
+
+
+@dataclass(frozen=True)
+class Position:
+    """The last event that a shard has published, and all before it."""
+
+    epoch: Epoch
+    shards: int
+    cursor: Cursor
+    hash: bytes
+    """SHA-256 of that event's body; empty before the first event."""
+    published: int
+    """Events that the shard has published in all."""
+    refused: Cursor = START
+    """The last refusal that was published, and all before it; shard 0 publishes them all. A record that is older than
+    this field means: none."""
+
+    @classmethod
+    def start(cls, epoch: Epoch, shards: int) -> Self:
+        return cls(epoch, shards, START, b"", 0)
+
+    def to_json(self) -> bytes:
+        fields = {
+            "epoch": asdict(self.epoch),
+            "shards": self.shards,
+            "xid": self.cursor.xid,
+            "position": self.cursor.position,
+            "hash": self.hash.hex(),
+            "published": self.published,
+            "refused": self.refused,
+        }
+        return json.dumps(fields, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_json(cls, value: bytes) -> Self:
+        """Raises PositionError."""
+        try:
+            fields = json.loads(value)
+            epoch, cursor = Epoch(**fields["epoch"]), Cursor(fields["xid"], fields["position"])
+            refused = Cursor(*fields.get("refused", START))
+            return cls(epoch, fields["shards"], cursor, bytes.fromhex(fields["hash"]), fields["published"], refused)
+        except (ValueError, KeyError, TypeError) as error:
+            raise PositionError(f"a record of the position topic is not a position: {value[:200]!r}") from error
+
+
+def shard_of(stream: StreamKey, shards: int) -> int:
+    """The shard that publishes the stream."""
+    return int.from_bytes(sha256("/".join(stream).encode()).digest()[:4]) % shards
+
+
+def positions_in(records: Iterable[Message]) -> dict[int, Position]:
+    """The position of every shard, of the topic's records in their order. Raises PositionError."""
+    return {shard: Position.from_json(value) for shard, value in values_in(records).items()}
+
+
+def values_in(records: Iterable[Message]) -> dict[int, bytes]:
+    """What the topic holds for every shard, whatever it is."""
+    values = {record.key(): record.value() for record in records}
+    return {int(key): value for key, value in values.items() if key and key.isdigit() and value is not None}

@@ -1,0 +1,27 @@
+"""Table `proofs`: the digests of signed bytes, each with the one call that they prove. Rows are added, and nothing else
+ever happens to them.
+"""
+
+from collections.abc import Collection, Sequence
+
+from ledger.callback import Proof
+from ledger.store.arrays import Bytea, Text, columns
+from ledger.store.statement import Statement
+
+LOAD = """
+select p.proof, p.scope, p.operation
+from unnest(%b::bytea[]) k(proof) join wagerledger.proofs p using (proof)
+"""
+
+INSERT = """
+insert into wagerledger.proofs (proof, scope, operation)
+select * from unnest(%b::bytea[], %b::text[], %b::text[])
+"""
+
+
+def load(digests: Collection[bytes]) -> Statement:
+    return Statement(LOAD, [Bytea(digests)])
+
+
+def insert(proofs: Sequence[Proof]) -> Statement:
+    return Statement(INSERT, columns((Bytea, Text, Text), proofs), len(proofs))

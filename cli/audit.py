@@ -11,11 +11,12 @@ from cli.audit_archive import Folder, Unsigned, archive_errors, open_or_fail
 from cli.output import FINDING, Json, fail, show
 from cli.progress import stages
 from cli.settings import settings_or_fail
-from cli.trouble import patiently
+from cli.trouble import VerdictGroup, patiently
 from ledger.audit.findings import CODES, Report
 from ledger.settings import Settings
 
 app = typer.Typer(
+    cls=VerdictGroup,
     help="Verify the books, prove, explain and archive them. Only restore and detach change the ledger.",
     no_args_is_help=True,
 )

@@ -1,6 +1,8 @@
 """`wagerledger doctor`: whether all that the processes need is there, tried with their very credentials."""
 
+import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
@@ -10,11 +12,12 @@ from pydantic import SecretStr
 from cli.output import FINDING, Json, show, table
 from cli.settings import settings_or_fail
 from cli.trouble import in_words, naming
+from ledger import writing_session
 from ledger.secrets import SecretsKeyError, Vault
 from ledger.settings import Settings
-from patience import Patience, TransientError, is_transient
+from patience import Patience, TransientError, is_transient, session
 from schemas import registry
-from schemas.topics import Topics
+from schemas.topics import Topics, differences
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
@@ -23,6 +26,7 @@ TIMEOUT_S = 5
 SECOND_PATIENCE_S = 1.0
 LOCKS_PER_CALLBACK, GATEWAYS = 4, 4
 OLD_WRITER_S = 30
+CLOCKS_APART_S = 5
 
 
 MAY_CHANGE_EVENTS = """
@@ -43,12 +47,33 @@ where c.relnamespace = to_regnamespace('wagerledger') and c.relkind in ('r', 'p'
     )
 """
 
+# As they come, triggers are passed by in a session that plays the replica.
+GUARDS_THAT_SLEEP = """
+select coalesce(string_agg(guard, ', ' order by guard), '') from (
+    select t.tgname || ' on ' || t.tgrelid::regclass as guard, t.tgenabled as mode
+    from pg_trigger t join pg_class c on c.oid = t.tgrelid
+    where c.relnamespace = to_regnamespace('wagerledger') and not t.tgisinternal
+    union all
+    select 'event trigger ' || evtname, evtenabled from pg_event_trigger where evtname ~ '^wagerledger_'
+) guards where mode <> 'A'
+"""
+
 SETTINGS = "select name, setting from pg_settings where name = any(%s)"
 
+# Months that are over may stay in the default partition.
 PARTITIONS = """
-select to_regclass('wagerledger.event_log_' || to_char(now() at time zone 'UTC' + interval '1 month', 'YYYY_MM'))
-           is not null,
-       exists (select from wagerledger.event_log_default)
+select to_regclass('wagerledger.event_log_' || to_char(this_month + interval '1 month', 'YYYY_MM')) is not null,
+    exists (select from wagerledger.event_log_default where recorded_at >= this_month at time zone 'UTC'),
+    exists (select from wagerledger.event_log_default)
+from date_trunc('month', now() at time zone 'UTC') this_month
+"""
+
+# The order of text is the operating system's library's: another version of it makes indexes wrong without a word.
+COLLATION = """
+select case datlocprovider when 'c' then 'libc' when 'i' then 'icu' else 'builtin' end,
+    coalesce(to_jsonb(d) ->> 'datlocale', datcollate), coalesce(datcollversion, ''),
+    coalesce(pg_database_collation_actual_version(oid), '')
+from pg_database d where datname = current_database()
 """
 
 OLDEST_WRITER_S = """
@@ -92,7 +117,10 @@ def _patiently(look: "_Look", settings: Settings, patience: Patience) -> list[Ch
 
 def _ledger(settings: Settings) -> Iterator[Check]:
     variable = "WAGERLEDGER_DATABASE_URL"
-    with naming(variable), _connected(settings.database_url) as connection:
+    url = settings.database_url.get_secret_value()
+    # As the gateway does: what it cannot have in force is found here.
+    wanted = writing_session.wanted(settings)
+    with naming(variable), session.connect(url, wanted, application_name="wagerledger doctor") as connection:
         info = connection.info
         yield Check("ledger database", True, variable, f"PostgreSQL {info.server_version // 10000} as {info.user}")
         yield from (look(connection, variable, settings) for look in _LEDGER_CHECKS)
@@ -127,6 +155,13 @@ def _append_only(connection: psycopg.Connection, variable: str, _: Settings) -> 
     return Check("append only", not open_tables, variable, text)
 
 
+def _guards(connection: psycopg.Connection, variable: str, _: Settings) -> Check:
+    row = connection.execute(GUARDS_THAT_SLEEP).fetchone()
+    asleep = row[0] if row else ""
+    wrong = f"passed by where session_replication_role is replica: {asleep}: set them ENABLE ALWAYS"
+    return Check("guards", not asleep, variable, wrong if asleep else "every trigger stands in every session")
+
+
 def _durability(connection: psycopg.Connection, variable: str, _: Settings) -> Check:
     found = _pg_settings(connection, "fsync", "full_page_writes", "synchronous_commit", "synchronous_standby_names")
     on = found["fsync"] == found["full_page_writes"] == "on" and found["synchronous_commit"] not in ("off", "local")
@@ -154,11 +189,16 @@ def _prepared(connection: psycopg.Connection, variable: str, _: Settings) -> Che
 def _partitions(connection: psycopg.Connection, variable: str, _: Settings) -> Check:
     row = connection.execute(PARTITIONS).fetchone()
     assert row, "a query without a table has a row"
-    ahead, spilled = row
+    ahead, spills, spilled = row
     text = "next month's is there" if ahead else "next month's partition is missing: run `wagerledger migrate`"
-    if spilled:
-        text += "; rows are in the default partition"
-    return Check("event log partitions", ahead and not spilled, variable, text)
+    if spills:
+        text += (
+            "; rows of this month are in the default partition: run `wagerledger migrate`, or as the owner `select "
+            "wagerledger.adopt_event_log_default()` (docs/operations.md)"
+        )
+    elif spilled:
+        text += "; rows of earlier months are in the default partition, where they may stay"
+    return Check("event log partitions", ahead and not spills, variable, text)
 
 
 def _horizon(connection: psycopg.Connection, variable: str, _: Settings) -> Check:
@@ -172,8 +212,41 @@ def _pg_settings(connection: psycopg.Connection, *names: str) -> dict[str, str]:
     return dict(connection.execute(SETTINGS, [list(names)]).fetchall())
 
 
+def _clock(connection: psycopg.Connection, variable: str, _: Settings) -> Check:
+    before = time.time()
+    row = connection.execute("select extract(epoch from clock_timestamp())::float8").fetchone()
+    after = time.time()
+    assert row, "a query without a table has a row"
+    off_s = max(before - row[0], row[0] - after, 0.0)
+    text = f"the server's is within {off_s:.1f} s of ours"
+    if off_s > CLOCKS_APART_S:
+        text = f"the server's ({datetime.fromtimestamp(row[0], UTC):%Y-%m-%d %H:%M:%S} UTC) is {off_s:.0f} s from ours"
+    return Check("clock", off_s <= CLOCKS_APART_S, variable, text)
+
+
+def _collation(connection: psycopg.Connection, variable: str, _: Settings) -> Check:
+    row = connection.execute(COLLATION).fetchone()
+    assert row, "the database that answers is there"
+    provider, locale, made_with, now = row
+    text = f"{locale} ({provider})"
+    if made_with != now:
+        text += (
+            f", version {now}, but the database was made with {made_with}: indexes on text may have another order. "
+            "`reindex database`, then `alter database … refresh collation version` (docs/operations.md)"
+        )
+    return Check("collation", made_with == now, variable, text)
+
+
+def _writable(connection: psycopg.Connection, variable: str, _: Settings) -> Check:
+    row = connection.execute(f"select {session.READ_ONLY}").fetchone()
+    read_only = bool(row and row[0])
+    text = "read only: a standby, or a primary that was made so; no bet is taken here" if read_only else "takes writes"
+    return Check("primary", not read_only, variable, text)
+
+
 _LEDGER_CHECKS: tuple[Callable[[psycopg.Connection, str, Settings], Check], ...] = (
-    _migrations, _privileges, _append_only, _durability, _locks, _prepared, _partitions, _horizon,
+    _writable, _migrations, _privileges, _append_only, _guards, _durability, _locks, _prepared, _partitions, _horizon,
+    _clock, _collation,
 )  # fmt: skip
 
 
@@ -209,17 +282,45 @@ def _kafka(settings: Settings) -> Iterator[Check]:
         "WAGERLEDGER_TOPIC_PREFIX",
         f"missing: {', '.join(missing)}: run `wagerledger topics apply`" if missing else "all there",
     )
+    yield _held_up(admin, settings, variable)
     resource = ConfigResource(ConfigResource.Type.BROKER, str(next(iter(metadata.brokers))))
     try:
+        yield _topic_policies(admin, settings)
         config = answer(admin.describe_configs([resource], request_timeout=TIMEOUT_S)[resource], TIMEOUT_S)
     except KafkaException as error:
         if is_transient(error):
             raise
-        yield Check("topic creation", False, variable, f"cannot be looked up: {error.args[0].str()}")
+        yield Check("configuration", False, variable, f"cannot be looked up: {error.args[0].str()}")
         return
     automatic = config["auto.create.topics.enable"].value == "true"
     wrong = "brokers make topics by themselves: set auto.create.topics.enable=false"
     yield Check("topic creation", not automatic, variable, wrong if automatic else "by deploy step only")
+
+
+def _held_up(admin: "AdminClient", settings: Settings, variable: str) -> Check:
+    from projector.held import HELD_AFTER_S, held_up, ways_out
+
+    topics = Topics(settings.topic_prefix)
+    held = held_up(admin, [topics.events, topics.refusals], watch_s=HELD_AFTER_S, timeout_s=TIMEOUT_S)
+    texts = []
+    for (topic, partition), offset in held.items():
+        out = ways_out(settings.kafka_bootstrap_servers, topic, partition, offset)
+        texts.append(
+            f"{topic}/{partition} cannot be read from offset {offset} on: a transaction is open there. "
+            f"`{out['named_by']}` names its producer id; where that is no running relay's, `{out['ended_by']}` ends it"
+        )
+    return Check("open transactions", not held, variable, "; ".join(texts) or "none holds up the readers")
+
+
+def _topic_policies(admin: "AdminClient", settings: Settings) -> Check:
+    found = differences(
+        admin,
+        Topics(settings.topic_prefix),
+        partitions=settings.topic_partitions,
+        replication=settings.topic_replication,
+    )
+    text = "; ".join(found) or "as `wagerledger topics apply` wants them"
+    return Check("topic policies", not found, "WAGERLEDGER_TOPIC_PREFIX", text)
 
 
 def _registry(settings: Settings) -> Iterator[Check]:

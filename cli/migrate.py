@@ -21,10 +21,16 @@ def migrate(*, as_json: Json = False) -> None:
     settings = settings_or_fail()
     try:
         with naming("WAGERLEDGER_DATABASE_URL"):
-            patiently(lambda: upgrade(settings.database_url.get_secret_value()), "PostgreSQL")
+            left_out = patiently(lambda: upgrade(settings.database_url.get_secret_value()), "PostgreSQL")
     except LockNotAvailable:
         fail("A long read of the event log is in the way (an audit, a back-up?): nothing was changed, run it again.")
-    show({"migrated": True}, as_json=as_json, text="The ledger's database is up to date.")
+    text = "The ledger's database is up to date."
+    if left_out:
+        text += (
+            f" No partition could be made for {', '.join(left_out)}: rows came before it and are in event_log_default. "
+            "docs/operations.md, Partitions of the event log, says how it becomes the month's."
+        )
+    show({"migrated": True, "months_without_partition": left_out}, as_json=as_json, text=text)
 
 
 def new_generation(actor: ActActor, reason: ActReason, *, as_json: Json = False) -> None:

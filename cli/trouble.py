@@ -1,12 +1,14 @@
 """What becomes of a command whose servers are away: it tries again, says so, and ends with 2 if that did not help."""
 
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import typer
 from typer.core import TyperGroup
 
-from cli.output import fail
+from cli.output import COULD_NOT, fail
 from cli.settings import settings_or_fail
 
 T = TypeVar("T")
@@ -32,6 +34,22 @@ class PatientGroup(TyperGroup):
             if text is None:
                 raise
             fail(text)
+
+
+class VerdictGroup(TyperGroup):
+    """Commands whose exit code 1 says that something was found. What stops one of them unforeseen has found nothing
+    out: it ends with 2, whatever it is.
+    """
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            foreseen = isinstance(error, typer.Abort) or hasattr(error, "exit_code") or in_words(error) is not None
+            if foreseen:  # its end, a wrong command line, or trouble with a server
+                raise
+            traceback.print_exc()
+            raise typer.Exit(COULD_NOT) from error
 
 
 @contextmanager

@@ -31,18 +31,20 @@ from gateway.listener import connections_within, listen
 from gateway.lookups import Lookups, Unmigrated
 from gateway.provider_calls import ProviderCalls
 from gateway.rate_limit import RateLimit
-from ledger import __version__
+from ledger import __version__, writing_session
 from ledger.journal import Journal, Retryable
 from ledger.secrets import Vault
 from ledger.settings import Settings
 from ledger.store import migrate
 from ledger.telemetry import announce, configure_logging, serve_metrics
+from patience.session import READ_ONLY
 
 log = structlog.get_logger("gateway")
 
 DRAIN_S = 25
 
 READINESS_S = 1.0
+READINESS = f"select (select version_num from public.alembic_version), {READ_ONLY}"  # noqa: S608, made of constants
 
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -82,6 +84,7 @@ def build_app(settings: Settings, hosted: Mapping[str, Dialect] | None = None) -
     lookups = Lookups(settings)
     keys = KeyRing(lookups, Vault(settings), hosted, dialects.default_options(), settings.residency)
     journal = Journal(settings)
+    writing = Lookups(settings, writing_session.connect)
     authenticator = Authenticator(keys, RateLimit(settings.rate_limit_per_s), settings.signature_window_s)
     callers = Callers(settings.trusted_proxies)
     services = Services(settings, keys, authenticator, callers, journal, lookups)
@@ -92,6 +95,7 @@ def build_app(settings: Settings, hosted: Mapping[str, Dialect] | None = None) -
             await stack.enter_async_context(lookups)
             await stack.enter_async_context(keys)
             await stack.enter_async_context(journal)
+            await stack.enter_async_context(writing)
             yield
 
     app = Gateway(
@@ -100,7 +104,7 @@ def build_app(settings: Settings, hosted: Mapping[str, Dialect] | None = None) -
             Route("/v1/players/{player_id}/wallets/{currency}", ReadWallet(services), methods=["GET"]),
             Route("/health", _health, methods=["GET"]),
             Route("/livez", _livez, methods=["GET"]),
-            Route("/readyz", _Readiness(keys, lookups), methods=["GET"]),
+            Route("/readyz", _Readiness(keys, writing), methods=["GET"]),
             *_documentation(hosted),
         ],
         exception_handlers={HTTPException: _http_error, Exception: _crash},
@@ -121,13 +125,14 @@ async def _livez(request: Request) -> Response:
 
 
 class _Readiness:
-    """Whether callbacks can be answered now: the database reachable and at the schema that this code expects, the keys
-    loaded.
+    """Whether callbacks can be answered now: the keys loaded, and a session as the journal's own able to write, at the
+    schema that this code expects.
     """
 
-    def __init__(self, keys: KeyRing, lookups: Lookups) -> None:
+    def __init__(self, keys: KeyRing, writing: Lookups) -> None:
         self._keys = keys
-        self._lookups = lookups
+        self._writing = writing
+        self._logged: list[str] = []
         self._expected = migrate.head()
         self._asked_at = 0.0
         self._answer: asyncio.Future[list[str]] | None = None
@@ -145,17 +150,28 @@ class _Readiness:
         return await asyncio.shield(self._answer)
 
     async def _look(self) -> list[str]:
-        missing = [] if self._keys.loaded else ["keys"]
-        try:
-            rows = await self._lookups.fetch("select version_num from public.alembic_version")
-        except Unmigrated:
-            missing.append("migrations")
-        except Retryable:
-            missing.append("database")
-        else:
-            if rows != [(self._expected,)]:
-                missing.append("migrations")
+        missing, reason = await self._look_at_database()
+        if not self._keys.loaded:
+            missing = ["keys", *missing]
+        if missing != self._logged:
+            log.warning("readiness changed", missing=missing, reason=reason)
+            self._logged = missing
         return missing
+
+    async def _look_at_database(self) -> tuple[list[str], str]:
+        """What is missing there, and why, in the server's own words."""
+        try:
+            ((version, read_only),) = await self._writing.fetch(READINESS)
+        except Unmigrated as error:
+            return ["migrations"], str(error)
+        except Retryable as error:
+            return ["database"], str(error) or error.code
+        if read_only:
+            await self._writing.forget()  # the next session may be another server's, or have other rights
+            return ["database"], "the session is read only"
+        if version != self._expected:
+            return ["migrations"], f"at {version}, wanted {self._expected}"
+        return [], ""
 
 
 def _documentation(hosted: Mapping[str, Dialect]) -> list[Route]:

@@ -172,7 +172,7 @@ class KeyRing:
             key_rows = await self._lookups.fetch(store.LOAD_KEYS)
             await self._read_games()
         except Retryable as error:
-            log.warning("keys not refreshed", reason=type(error).__name__)
+            log.warning("keys not refreshed", reason=str(error) or type(error).__name__)
         else:
             keys = self._keys(key_rows)
             self._known = _Known.of(filter(None, [self._usable(row, tuple(keys.get(row[0], ()))) for row in rows]))

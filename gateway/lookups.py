@@ -3,7 +3,7 @@ for a writer's.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,17 +12,29 @@ from psycopg.errors import UndefinedColumn, UndefinedTable
 
 from ledger.journal import DeadlineExceeded, Unavailable
 from ledger.settings import Settings
+from patience import session
 
 
 class Unmigrated(Unavailable):
     """The database is there, its tables are not, or not as this version knows them."""
 
 
-class Lookups:
-    """Short reads, one after the other. Use as an async context manager."""
+Connect = Callable[[Settings], Awaitable[AsyncConnection[Any]]]
 
-    def __init__(self, settings: Settings) -> None:
-        self._database_url = settings.database_url.get_secret_value()
+
+async def reading(settings: Settings) -> AsyncConnection[Any]:
+    """A session that cannot write, in autocommit."""
+    wanted = {"default_transaction_read_only": "on", "statement_timeout": str(settings.journal_deadline_ms)}
+    url = settings.database_url.get_secret_value()
+    return await session.connect_async(url, wanted, AsyncConnection, application_name="wagerledger gateway")
+
+
+class Lookups:
+    """Short reads, one after the other, in a session as `connect` opens it. Use as an async context manager."""
+
+    def __init__(self, settings: Settings, connect: Connect = reading) -> None:
+        self._settings = settings
+        self._connect = connect
         self._timeout_s = settings.journal_deadline_ms / 1000
         self._turn = asyncio.Lock()
         self._connection: AsyncConnection[tuple[Any, ...]] | None = None
@@ -43,6 +55,11 @@ class Lookups:
         except TimeoutError as error:
             raise DeadlineExceeded from error
 
+    async def forget(self) -> None:
+        """Ask on a new connection next time."""
+        async with self._turn:
+            await self._disconnect()
+
     async def _fetch(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
         # An idle connection may have died long ago: that costs a second try, not an answer.
         reused = self._connection is not None
@@ -51,9 +68,9 @@ class Lookups:
         except (OperationalError, InterfaceError) as error:
             await self._disconnect()
             if not reused:
-                raise Unavailable from error
+                raise Unavailable(str(error)) from error
         except (UndefinedTable, UndefinedColumn) as error:
-            raise Unmigrated from error
+            raise Unmigrated(str(error)) from error
         except BaseException:
             await self._disconnect()
             raise
@@ -61,12 +78,7 @@ class Lookups:
 
     async def _run(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
         if self._connection is None:
-            self._connection = await AsyncConnection.connect(
-                self._database_url,
-                autocommit=True,
-                application_name="wagerledger gateway",
-                options=f"-c default_transaction_read_only=on -c statement_timeout={int(self._timeout_s * 1000)}",
-            )
+            self._connection = await self._connect(self._settings)
         return await (await self._connection.execute(sql, params, prepare=True)).fetchall()
 
     async def _disconnect(self) -> None:

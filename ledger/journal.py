@@ -15,6 +15,7 @@ import psycopg
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
+from ledger import writing_session
 from ledger.callback import Callback, Outcome, Proof
 from ledger.directory import Directory
 from ledger.fair_queue import FairQueue
@@ -23,6 +24,7 @@ from ledger.roundtrip import Connection
 from ledger.settings import Settings
 from ledger.transaction import Answer, commit
 from patience import TransientError
+from patience.trouble import is_read_only, is_server_wide
 from schemas.forms import chosen
 
 log = structlog.get_logger("journal")
@@ -47,10 +49,6 @@ _BACK_OFF_S = 0.2
 _ROLLBACK_S = 1.0
 _ALONE_LOCK_FRACTION = 20
 """A callback that is tried alone has waited for its locks once: now it gets only this part of the deadline."""
-
-# Every statement is planned once and finds its rows by an index. Left to itself, the planner takes the arrays for ten
-# values and the partitions for eight look-ups each, and would scan whole tables.
-_PLANS = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
 
 
 class Retryable(TransientError):  # noqa: N818  # it says what to do, not what is wrong
@@ -249,21 +247,35 @@ class Journal:
         alarm = asyncio.get_running_loop().call_later(self._deadline_s, _tell_all, batch, DeadlineExceeded())
         try:
             async with asyncio.timeout(self._deadline_s):
-                await self._transact(writer, batch, alone=alone)
+                await self._transact_on_sound_connection(writer, batch, alone=alone)
         except TimeoutError as error:
             await self._give_up(writer, "timeout", len(batch))
             raise DeadlineExceeded from error
         except Exception as error:
-            if writer.connection is None or not await _rolled_back(writer.connection):
+            if writer.connection is None or is_server_wide(error) or not await _rolled_back(writer.connection):
                 await self._give_up(writer, str(error), len(batch))
-                raise Unavailable from error
+                raise Unavailable(str(error)) from error
             if alone and isinstance(error, psycopg.OperationalError):
-                raise Unavailable from error
+                raise Unavailable(str(error)) from error
             raise _TransactionFailedError(repr(error)) from error
         finally:
             alarm.cancel()
         COMMIT_SECONDS.observe(time.monotonic() - started)
         BATCH_SIZE.observe(len(batch))
+
+    async def _transact_on_sound_connection(self, writer: _Writer, batch: list[_Waiting], *, alone: bool) -> None:
+        """A connection that was kept may be dead by now, or its server no longer the primary. What is known to be
+        undone for that is decided once more, on a new one. A lost answer to COMMIT is no psycopg.Error here.
+        """
+        kept = writer.connection
+        try:
+            await self._transact(writer, batch, alone=alone)
+        except psycopg.Error as error:
+            if kept is None or not (kept.closed or is_read_only(error)):
+                raise
+            log.info("connection replaced", error=str(error), callbacks=len(batch))
+            await self._disconnect(writer)
+            await self._transact(writer, batch, alone=alone)
 
     async def _transact(self, writer: _Writer, batch: list[_Waiting], *, alone: bool) -> None:
         connection = writer.connection or await self._connect(writer)
@@ -289,15 +301,9 @@ class Journal:
         self._waiting += len(again)
 
     async def _connect(self, writer: _Writer) -> Connection:
-        timeout_ms = self._settings.journal_deadline_ms
-        writer.connection = await Connection.connect(
-            self._settings.database_url.get_secret_value(),
-            application_name="wagerledger journal",
-            options="-c synchronous_commit=on -c default_transaction_isolation=read\\ committed"
-            f" -c lock_timeout={timeout_ms // 2} -c statement_timeout={timeout_ms}"
-            f" -c idle_in_transaction_session_timeout={timeout_ms} {_PLANS}",
-        )
-        return writer.connection
+        writer.connection = connection = await writing_session.connect(self._settings)
+        await connection.set_autocommit(False)
+        return connection
 
     async def _give_up(self, writer: _Writer, reason: str, callbacks: int) -> None:
         await self._disconnect(writer)

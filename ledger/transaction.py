@@ -7,6 +7,7 @@ events, state, outcomes; (4) commit.
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+import psycopg
 import structlog
 
 from ledger import locks
@@ -19,6 +20,7 @@ from ledger.recording import NO_FORMS, PLAYER, StreamKey
 from ledger.roundtrip import Connection
 from ledger.store import arrays, commands, entities, event_log, players, proofs, streams, wallets
 from ledger.store.statement import Statement
+from patience.postgresql import UnknownOutcomeError
 from schemas.forms import Form
 
 log = structlog.get_logger("journal")
@@ -46,7 +48,8 @@ async def commit(
     None is the answer of a callback whose player turned out to be another one than was locked: try it again.
     `lock_timeout_ms` replaces the connection's own for this transaction; `forms` are written beside the log's own.
 
-    Raises what the database raises; nothing is committed then, unless the connection was lost at the very end.
+    Raises what the database raises, with nothing committed; UnknownOutcomeError where the connection was lost at the
+    very end.
     """
     await _look_up(connection, directory, callbacks)
     pairs = [(command, directory.stream_of(command)) for callback in callbacks for command in callback.commands]
@@ -58,7 +61,12 @@ async def commit(
     directory.learn(batch.loaded.entities.values())
     if changes := list(writes(batch)):
         await connection.run([*changes, Statement(LET_COMMIT_WAIT, ())])
-    await connection.commit()
+    try:
+        await connection.commit()
+    except psycopg.OperationalError as error:
+        if connection.closed and changes:
+            raise UnknownOutcomeError("the connection was lost while the callbacks were committed") from error
+        raise
     directory.learn(batch.state.entities.values())
     return answers
 

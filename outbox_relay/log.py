@@ -17,18 +17,15 @@ from ledger.recording import StreamKey
 from outbox_relay import refusals
 from outbox_relay.position import Cursor, Epoch
 from outbox_relay.refusals import Refusal
-from patience import Trouble
+from patience import Trouble, session
 
 XID8_OID = 5069
 
 # Without sequential scans and sorts a plan that was made on an empty log, and kept, is right for a full one too.
-SESSION = """
-select set_config(name, value, false) from (values
-    ('application_name', 'wagerledger relay'), ('timezone', 'UTC'), ('statement_timeout', '10s'),
-    ('plan_cache_mode', 'force_generic_plan'),
-    ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off'), ('enable_sort', 'off')
-) setting (name, value)
-"""
+SESSION = {
+    "timezone": "UTC", "statement_timeout": "10000", "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off", "enable_bitmapscan": "off", "enable_sort": "off",
+}  # fmt: skip
 
 EPOCH = """
 select system_identifier::text,
@@ -117,13 +114,8 @@ class Row(NamedTuple):
 
 def connect(url: str) -> psycopg.Connection[tuple[object, ...]]:
     """A connection for short reads: autocommit, so that it never holds a transaction open; bounded waits everywhere."""
-    connection = psycopg.connect(url, autocommit=True, connect_timeout=5, keepalives_idle=5, tcp_user_timeout=15_000)
-    try:
-        connection.adapters.register_loader(XID8_OID, Int8BinaryLoader)
-        connection.execute(SESSION)
-    except BaseException:
-        connection.close()
-        raise
+    connection = session.connect(url, SESSION, application_name="wagerledger relay")
+    connection.adapters.register_loader(XID8_OID, Int8BinaryLoader)
     return connection
 
 

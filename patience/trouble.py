@@ -35,11 +35,17 @@ SQLSTATES = re.compile(
     "53300"  # too many connections
 )
 
+SERVER_WIDE = re.compile(
+    "25006|"  # read only
+    "57P0|"  # shut down, crashed, starting
+    "53100|58"  # a full disk, a file or device that fails
+)
+
 # A connection that fails has no SQLSTATE, only words. These no second cures.
 REFUSED_CONNECTION = re.compile(
     r"authentication failed|no pg_hba.conf entry|(database|role) \".*\" does not exist|no password supplied"
     r"|permission denied for database|invalid connection option|unsupported startup parameter"
-    r"|certificate|server does not support SSL"
+    r"|certificate|server does not support SSL|^a pooler "
 )
 
 
@@ -54,6 +60,7 @@ class Trouble(Exception):  # noqa: N818, it says how something went, not what is
 WAITED_FOR = (
     psycopg.OperationalError,
     psycopg.errors.IdleInTransactionSessionTimeout,  # which the driver takes for an internal error
+    psycopg.errors.ReadOnlySqlTransaction,  # and this one: of a primary that has become a standby
     KafkaException,
     TransientError,
 )
@@ -77,3 +84,13 @@ def _is_transient_in_postgresql(error: psycopg.Error) -> bool:
     if error.sqlstate is not None:
         return SQLSTATES.match(error.sqlstate) is not None
     return isinstance(error, psycopg.OperationalError) and not REFUSED_CONNECTION.search(str(error))
+
+
+def is_server_wide(error: BaseException | None) -> bool:
+    """Whether whatever else is asked of this session now would fare no better."""
+    return isinstance(error, psycopg.Error) and SERVER_WIDE.match(error.sqlstate or "") is not None
+
+
+def is_read_only(error: BaseException | None) -> bool:
+    """Whether another session may be able to write where this one is not."""
+    return isinstance(error, psycopg.Error) and error.sqlstate == "25006"

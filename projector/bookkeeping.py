@@ -72,7 +72,8 @@ comment on column bi.freshness.next_offset is
     'Offset of the next record to fold. It counts the records of all tenants: null for who may not see all.';
 comment on column bi.freshness.end_offset is 'Where the partition ended when the projector last looked; null likewise.';
 comment on column bi.freshness.waiting_records is
-    'Records that waited then: an upper bound, because marks of transactions count; after caught_up_at none did.';
+    'Records that waited then, also those that a transaction still holds up: an upper bound, because marks of '
+    'transactions count.';
 comment on column bi.freshness.as_of is 'When the ledger recorded the newest event that the models have.';
 comment on column bi.freshness.caught_up_at is
     'When the projector last found nothing left to read. It notes that every few seconds: an old time means that it '

@@ -39,6 +39,12 @@ from {incoming("topic text, partition integer")}
 where c.topic = e.topic and c.partition = e.partition
 """  # noqa: S608  # our own constants
 
+ENDS = f"""
+update checkpoints c set end_offset = e.end_offset
+from {incoming("topic text, partition integer, end_offset bigint")}
+where c.topic = e.topic and c.partition = e.partition
+"""  # noqa: S608  # our own constants
+
 
 class Source(NamedTuple):
     """A partition of a topic."""
@@ -104,3 +110,8 @@ class Checkpoint:
 def note_caught_up(cursor: Rows, sources: Collection[Source]) -> None:
     """For readers' eyes: nothing is left to read there."""
     write(cursor, CAUGHT_UP, sorted(sources))
+
+
+def note_ends(cursor: Rows, ends: Mapping[Source, int]) -> None:
+    """For readers' eyes: so far the records go, also where they cannot be read yet."""
+    write(cursor, ENDS, [(*source, end) for source, end in sorted(ends.items())])

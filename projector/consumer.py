@@ -20,10 +20,11 @@ from ledger.settings import Settings
 from ledger.telemetry import serve_metrics
 from patience import WAITED_FOR, Backoff
 from projector import database, metrics, models
-from projector.checkpoint import Checkpoint, Source, note_caught_up
+from projector.checkpoint import Checkpoint, Source, note_caught_up, note_ends
 from projector.deadletters import DeadLetters
 from projector.folding import Folder
 from projector.gate import Verdict
+from projector.held import HeldPartitions
 from projector.metrics import stage
 from projector.models import OutdatedModelsError
 from projector.page import server as page_server
@@ -115,8 +116,11 @@ class Session:
         self.topics = [topics.events, topics.refusals]
         self.batch = settings.projector_batch
         self.checkpoint = Checkpoint()
-        self.at_end: dict[Source, bool] = {}
+        self.read_up_to: dict[Source, int | None] = {}
+        """Where nothing was left to read when last looked; None while something is."""
         self.last_moved = 0
+        self.began_at = time.time()
+        self.held = HeldPartitions(settings.kafka_bootstrap_servers)
         self.noted_at = 0.0
         self.dead_letters = DeadLetters(settings.kafka_bootstrap_servers, topics.dead_letters)
         self.connection = database.connect(settings.bi_database_url)
@@ -154,7 +158,12 @@ class Session:
     @property
     def caught_up(self) -> bool:
         """Nothing was left to read when last looked."""
-        return bool(self.at_end) and all(self.at_end.values())
+        return bool(self.read_up_to) and len(self._caught_up()) == len(self.read_up_to)
+
+    def _caught_up(self) -> list[Source]:
+        """Our partitions of which all is read. Where a transaction is open, what follows it cannot be, and waits."""
+        ends = dict(self._ends())
+        return [source for source, end in self.read_up_to.items() if end is not None and ends.get(source, end) <= end]
 
     def _receive(self) -> list[Message]:
         """What there is, at once; without a timer that would hold back the first record for the sake of later ones."""
@@ -174,10 +183,11 @@ class Session:
             expected = self.checkpoint.next_offsets.get(source)
             if expected is None or offset < expected:
                 return False
-            self.at_end[source] = False
+            self.read_up_to[source] = None
             return True
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001, its name
-            self.at_end[place(message)[0]] = True
+            source, offset = place(message)
+            self.read_up_to[source] = offset
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001, its name
             raise CheckpointOutsideTopicError(
                 f"{message.topic()} lacks the offsets {_shown(self.checkpoint.next_offsets)} of the read models: "
@@ -212,14 +222,14 @@ class Session:
             self.checkpoint.load(cursor, sources)
         for partition, source in zip(partitions, sources, strict=True):
             partition.offset = self.checkpoint.next_offsets[source]
-        self.at_end = dict.fromkeys(sources, False)
+        self.read_up_to = dict.fromkeys(sources, None)
         self.consumer.assign(partitions)
         log.info("partitions_assigned", next_offsets=_shown(self.checkpoint.next_offsets))
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         sources = [Source(partition.topic, partition.partition) for partition in partitions]
         for source in sources:
-            self.at_end.pop(source, None)
+            self.read_up_to.pop(source, None)
         self.checkpoint.release(sources)
 
     def _hint(self) -> None:
@@ -245,19 +255,21 @@ class Session:
         metrics.PARKED_STREAMS.set(database.parked_streams(self.connection))
 
     def _show_lag(self) -> None:
-        waiting = {source: end - self.checkpoint.next_offsets[source] for source, end in self._ends()}
-        metrics.LAG_ROWS.set(sum(max(0, rows) for source, rows in waiting.items() if not self.at_end.get(source)))
-        metrics.LAG_SECONDS.set(
-            0 if self.caught_up or not self.last_moved else max(0.0, time.time() - self.last_moved / 1e6)
-        )
+        caught_up, ends = self._caught_up(), dict(self._ends())
+        waiting = {source: end - self.checkpoint.next_offsets[source] for source, end in ends.items()}
+        metrics.LAG_ROWS.set(sum(max(0, rows) for source, rows in waiting.items() if source not in caught_up))
+        since = self.last_moved / 1e6 or self.began_at
+        metrics.LAG_SECONDS.set(0 if len(caught_up) == len(self.read_up_to) else max(0.0, time.time() - since))
+        self.held.look(self.read_up_to, ends)
         if time.monotonic() - self.noted_at > NOTE_EVERY_S:
-            self._note()
+            self._note(caught_up, ends)
             self.noted_at = time.monotonic()
 
-    def _note(self) -> None:
+    def _note(self, caught_up: list[Source], ends: dict[Source, int]) -> None:
         """What changes, or is worth saying, without any record."""
         with database.transaction(self.connection) as cursor:
-            note_caught_up(cursor, [source for source, ended in self.at_end.items() if ended])
+            note_caught_up(cursor, caught_up)
+            note_ends(cursor, {source: end for source, end in ends.items() if source not in caught_up})
         self._show_parked()
 
     def _ends(self) -> Iterator[tuple[Source, int]]:

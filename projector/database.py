@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psycopg
 from psycopg import Connection
 from pydantic import SecretStr
 
+from patience import session
 from projector.projection import Rows
 
 LIVE = "projections"
@@ -17,8 +17,8 @@ LOCK = int.from_bytes(b"projectr")
 
 # A commit that a crash of the server loses takes its checkpoint along, so waiting for the disk would buy nothing.
 # Batches find their rows by key: a plan that was made on an empty table, and kept, is right for a full one too.
-OPTIONS = {
-    "synchronous_commit": "off", "statement_timeout": "60s", "lock_timeout": "30s", "timezone": "UTC", "jit": "off",
+WANTED = {
+    "synchronous_commit": "off", "statement_timeout": "60000", "lock_timeout": "30000", "timezone": "UTC", "jit": "off",
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off",
 }  # fmt: skip
@@ -26,14 +26,8 @@ OPTIONS = {
 
 def connect(url: SecretStr, schema: str = LIVE) -> Connection:
     """A connection for one projector into the tables of `schema`. Raises psycopg.OperationalError (retryable)."""
-    options = OPTIONS | {"search_path": schema}
-    return psycopg.connect(
-        url.get_secret_value(),
-        autocommit=True,
-        connect_timeout=10,
-        application_name="wagerledger-projector",
-        options=" ".join(f"-c {name}={value}" for name, value in options.items()),
-    )
+    wanted = WANTED | {"search_path": schema}
+    return session.connect(url.get_secret_value(), wanted, application_name="wagerledger-projector", writes=True)
 
 
 @contextmanager

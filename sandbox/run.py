@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ STOP_TIMEOUT_S = 120.0
 def running(folder: Path) -> Iterator[None]:
     """Within the block, `stop` finds this process."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    require_own(folder)
     path = folder / "up.json"
     if _owner(path) is not None:
         raise StartError(
@@ -34,6 +36,8 @@ def stop(folder: Path) -> bool:
     """Stop the process that runs the system on `folder`, or what it left running; tell whether there was anything.
     Raises StartError.
     """
+    if folder.is_dir():
+        require_own(folder)
     path = folder / "up.json"
     pid = _owner(path)
     if pid is None:
@@ -45,6 +49,23 @@ def stop(folder: Path) -> bool:
             raise StartError(f"process {pid} has not stopped within {STOP_TIMEOUT_S:.0f} s; see {folder / 'log'}")
         time.sleep(0.1)
     return True
+
+
+def require_own(folder: Path) -> None:
+    """Secrets are written there, and processes that it names are ended: nobody else may have laid out what is in it.
+    Raises StartError.
+    """
+    remedy = "choose a folder that does not exist yet"
+    us = os.geteuid()
+    found = folder.stat()
+    if found.st_uid != us:
+        raise StartError(f"{folder} belongs to somebody else (uid {found.st_uid}): {remedy}")
+    if found.st_mode & stat.S_IWOTH:
+        raise StartError(f"anybody may write into {folder}: take that right away (chmod o-w), or {remedy}")
+    for entry in folder.iterdir():
+        about = entry.lstat()
+        if stat.S_ISLNK(about.st_mode) or about.st_uid != us:
+            raise StartError(f"{entry} is a link or belongs to somebody else (uid {about.st_uid}): {remedy}")
 
 
 def _owner(path: Path) -> int | None:

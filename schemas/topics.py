@@ -151,6 +151,17 @@ def _existing(admin: AdminClient, timeout_s: float) -> dict[str, TopicMetadata]:
     return metadata.topics
 
 
+def differences(admin: AdminClient, topics: Topics, *, partitions: int, replication: int) -> list[str]:
+    """What is otherwise than `apply` wants it, of the topics that exist. Raises KafkaException."""
+    existing = _existing(admin, TIMEOUT_S)
+    specifications = wanted(topics, partitions=partitions, replication=replication)
+    return [
+        difference
+        for topic, config in _configs(admin, [topic for topic in specifications if topic.topic in existing])
+        for difference in _differences(topic, len(existing[topic.topic].partitions), config)
+    ]
+
+
 def _missing(admin: AdminClient, specifications: list[NewTopic]) -> list[NewTopic]:
     """Those that do not exist. Raises TopicMismatchError where one is not as it must be; KafkaException."""
     existing = _existing(admin, TIMEOUT_S)

@@ -16,7 +16,7 @@ from ledger.evidence.heads import SignedHead
 from ledger.evidence.keys import key_id, signing_key, trusted_keys
 from ledger.settings import Settings
 from ledger.telemetry import serve_metrics
-from patience import WAITED_FOR, Backoff
+from patience import WAITED_FOR, Backoff, session
 from schemas.topics import Topics
 from sealer import metrics
 from sealer.outlets import Outlet, OutletError, outlets
@@ -28,10 +28,10 @@ STANDBY_S = 1.0
 RETRYABLE = (*WAITED_FOR, OSError)
 
 # Plans that are right for a large log, however it looked when they were made. Waiting for Kafka is no idleness.
-SESSION = (
-    "-c timezone=UTC -c enable_seqscan=off -c statement_timeout=0 -c idle_in_transaction_session_timeout=0 "
-    "-c work_mem=64MB"
-)
+SESSION = {
+    "timezone": "UTC", "enable_seqscan": "off", "statement_timeout": "0", "idle_in_transaction_session_timeout": "0",
+    "work_mem": "65536",
+}  # fmt: skip
 # Two keys, as the relay's: the journal's locks have one.
 LOCK = "select pg_try_advisory_lock(hashtext('sealer'), hashtext(%s))"
 UNLOCK = "select pg_advisory_unlock_all()"
@@ -124,15 +124,8 @@ class Sealer:
 
     def _connect(self) -> Connection[Any]:
         """Autocommit: a connection that waits holds nothing open."""
-        return psycopg.connect(
-            self._settings.database_url.get_secret_value(),
-            autocommit=True,
-            connect_timeout=5,
-            keepalives_idle=5,
-            tcp_user_timeout=15_000,
-            application_name="wagerledger sealer",
-            options=SESSION,
-        )
+        url = self._settings.database_url.get_secret_value()
+        return session.connect(url, SESSION, application_name="wagerledger sealer", writes=True)
 
     # Proving what was said before
 

@@ -69,12 +69,12 @@ class SignedHead:
             text = line.decode().strip() if isinstance(line, bytes) else line.strip()
             content = json.loads(text)
             head = Head(**content["head"])
-            signature = base64.b64decode(content["signature"], validate=True)
-        except (ValueError, LookupError, TypeError, binascii.Error) as error:
+            signature, id_ = base64.b64decode(content["signature"], validate=True), str(content["key_id"])
+        except (ValueError, LookupError, TypeError, binascii.Error, RecursionError) as error:
             raise HeadError(f"it is no signed head: {error!r}") from error
-        if head.format != FORMAT or not _plausible(head) or _line(head, str(content["key_id"]), signature) != text:
+        if head.format != FORMAT or not _plausible(head) or _line(head, id_, signature) != text:
             raise HeadError(f"it is no signed head of format {FORMAT} in its canonical form")
-        return cls(head, content["key_id"], signature, text)
+        return cls(head, id_, signature, text)
 
     def valid(self, trusted: Keys) -> bool:
         """Whether one of the trusted keys signed it."""

@@ -27,10 +27,19 @@ select wagerledger.add_event_log_partition((this_month + make_interval(months =>
 from date_trunc('month', now() at time zone 'UTC') this_month, generate_series(0, :months) n
 """)
 
+WITHOUT_PARTITION = text("""
+select to_char(month, 'YYYY-MM')
+from date_trunc('month', now() at time zone 'UTC') this_month, generate_series(0, :months) n,
+    lateral (select this_month + make_interval(months => n) as month) named
+where to_regclass('wagerledger.event_log_' || to_char(month, 'YYYY_MM')) is null
+order by month
+""")
 
-def upgrade(database_url: str) -> None:
+
+def upgrade(database_url: str) -> list[str]:
     """Run the missing migrations and make the event log's partitions for the months ahead. Safe to repeat, and to run
-    twice at once.
+    twice at once. Gives the months, such as 2026-11, that still have none: their first rows came before it, and are in
+    the default partition.
 
     Raises psycopg.Error, with nothing changed: LockNotAvailable where a long read of the log is in the way.
     """
@@ -45,6 +54,7 @@ def upgrade(database_url: str) -> None:
             connection.execute(BECOME_OWNER)
             connection.execute(DO_NOT_QUEUE)
             connection.execute(ADD_PARTITIONS, {"months": MONTHS_AHEAD})
+            return list(connection.scalars(WITHOUT_PARTITION, {"months": MONTHS_AHEAD}))
     except DBAPIError as error:
         raise (error.orig or error) from error  # the driver's own, as everywhere else
     finally:

@@ -9,10 +9,13 @@ from psycopg import Connection
 from psycopg.rows import namedtuple_row
 from pydantic import SecretStr
 
+from patience import session
+
 # The views are named without a schema: whoever may not look into bi finds the masked ones.
-OPTIONS = {
-    "default_transaction_read_only": "on", "statement_timeout": "5s", "lock_timeout": "2s", "timezone": "UTC",
-    "search_path": "bi,bi_masked",
+TIMEOUT_S = 5
+WANTED = {
+    "default_transaction_read_only": "on", "statement_timeout": str(1000 * TIMEOUT_S), "lock_timeout": "2000",
+    "timezone": "UTC", "search_path": "bi,bi_masked",
 }  # fmt: skip
 
 FRESHNESS = """
@@ -109,13 +112,8 @@ class Figures(NamedTuple):
 
 def connect(url: SecretStr) -> Connection[Any]:
     """Raises psycopg.OperationalError."""
-    return psycopg.connect(
-        url.get_secret_value(),
-        autocommit=True,
-        connect_timeout=3,
-        application_name="wagerledger-page",
-        row_factory=namedtuple_row,
-        options=" ".join(f"-c {name}={value}" for name, value in OPTIONS.items()),
+    return session.connect(
+        url.get_secret_value(), WANTED, application_name="wagerledger-page", row_factory=namedtuple_row
     )
 
 
@@ -134,7 +132,7 @@ def _ask(connection: Connection[Any], statement: str, asked: Mapping[str, Any]) 
     try:
         return connection.execute(statement, asked).fetchall()
     except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable):
-        return f"The database took longer than {OPTIONS['statement_timeout']} for it. Choose fewer days or one tenant."
+        return f"The database took longer than {TIMEOUT_S} s for it. Choose fewer days or one tenant."
     except psycopg.errors.InsufficientPrivilege:
         return "The role of this page may not read it."
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):

@@ -121,9 +121,8 @@ def _parked_streams(figures: Figures) -> int | None:
 
 
 def _waiting(row: Any) -> int:
-    """At most so many records wait. None do since the projector said so: markers of transactions are no records."""
-    caught_up = row.caught_up_at and (row.moved_at is None or row.caught_up_at >= row.moved_at)
-    return 0 if caught_up else row.waiting_records or 0
+    """At most so many records wait: markers of transactions are no records."""
+    return row.waiting_records or 0
 
 
 def _lag(row: Any, now: datetime) -> timedelta:

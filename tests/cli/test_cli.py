@@ -23,6 +23,7 @@ from ledger.secrets import new_secrets_key
 from sandbox.ports import LOOPBACK
 from tests.cli.commands import register_brand, with_act
 from tests.servers import Servers, fresh_topic_prefix
+from tests.support.pooler import pooled
 
 OK, FINDING, COULD_NOT = 0, 1, 2
 TIMEOUT_S = 60
@@ -313,6 +314,15 @@ def test_doctor_names_the_variable_that_is_wrong(deployed: Cli, variable: str, v
     assert "hunter2" not in done.stdout + done.stderr
 
 
+def test_doctor_connects_as_the_gateway_does(deployed: Cli) -> None:
+    """So it meets the pooler behind which a gateway is unready, and names the variable and the pooler."""
+    with pooled(deployed.environment["WAGERLEDGER_DATABASE_URL"], whole_sessions=False) as url:
+        checks = deployed.but(DATABASE_URL=url).json("doctor", code=FINDING)
+    (check,) = [check for check in checks if check["name"] == "ledger database"]
+    assert (check["ok"], check["variable"]) == (False, "WAGERLEDGER_DATABASE_URL")
+    assert "a pooler hands this session to others" in check["text"]
+
+
 def test_doctor_refuses_a_role_that_may_change_history(deployed: Cli, ledger_database_of_module: str) -> None:
     """A service that runs as an administrator is a finding."""
     checks = deployed.but(DATABASE_URL=ledger_database_of_module).json("doctor", code=FINDING)
@@ -372,7 +382,7 @@ def test_migrate_may_be_repeated(cli: Cli, empty_database: str) -> None:
     """From nothing to tables, and from there to the same."""
     administrator = cli.but(DATABASE_URL=empty_database)
     for _ in range(2):
-        assert administrator.json("migrate") == {"migrated": True}
+        assert administrator.json("migrate") == {"migrated": True, "months_without_partition": []}
 
 
 def test_topics_are_made_once_and_never_changed(cli: Cli) -> None:

@@ -27,6 +27,7 @@ from tests.servers import fresh_database
 from tests.support.asks import Asks
 from tests.support.journals import accepted, run, settings_of
 from tests.support.seeds import seeded_random
+from tests.support.wrong_hand import disarm
 
 KEY = keys.new_key()
 
@@ -83,7 +84,7 @@ class Intruder:
 
     def __call__(self, statement: str, *parameters: object) -> list[Any]:
         with psycopg.connect(self.database_url) as connection:
-            connection.execute("set session_replication_role = replica")
+            disarm(connection)
             cursor = connection.execute(statement, parameters)
             return cursor.fetchall() if cursor.description else []
 
@@ -188,7 +189,7 @@ def test_two_swapped_rows_are_named(intruder):
             select xid from wagerledger.event_log group by xid having count(*) > 1 order by xid limit 1)
         order by position limit 2
     """)
-    intruder("alter table wagerledger.event_log alter column position drop identity")
+    intruder("set local role wagerledger_owner; alter table wagerledger.event_log alter column position drop identity")
     intruder(
         """
         update wagerledger.event_log e set position = o.position from wagerledger.event_log o

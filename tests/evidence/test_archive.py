@@ -21,6 +21,7 @@ from tests.evidence.sealed import TRUSTED, archive, deposit, opened, seal
 from tests.ledger.played import play
 from tests.support.journals import settings_of
 from tests.support.seeds import seeded_random
+from tests.support.wrong_hand import disarm
 
 WALLETS = """
 select tenant_id || '/' || player_id || '/' || currency, cash_minor, bonus_minor, held_minor, receivable_minor
@@ -215,7 +216,7 @@ def test_a_log_that_was_changed_after_sealing_is_not_archived(ledger_database, t
     play(settings_of(ledger_database), seeded_random(), players=1, steps=3)
     seal(ledger_database)
     with psycopg.connect(ledger_database) as connection:
-        connection.execute("set session_replication_role = replica")
+        disarm(connection)
         connection.execute("update wagerledger.commands set decided_at = decided_at - interval '1 day'")
     with pytest.raises(ArchiveError, match="the log was changed"):
         archive(ledger_database, tmp_path)

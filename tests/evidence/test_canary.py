@@ -28,6 +28,7 @@ from tests.gateway.caller import on_board
 from tests.outbox_relay.conftest import running
 from tests.projector.conftest import ReadModels
 from tests.servers import Servers, fresh_topic_prefix
+from tests.support.wrong_hand import disarm
 
 CANARY = "Cleo-Canary-7f3a"
 PLAYER = "p_90210775"
@@ -263,7 +264,7 @@ def test_a_column_that_is_not_masked_is_found(stores: Stores) -> None:
 
 def planted_in_ledger(stores: Stores) -> str:
     with psycopg.connect(stores.settings.database_url.get_secret_value()) as connection:
-        connection.execute("set session_replication_role = replica")
+        disarm(connection)
         connection.execute(
             "update wagerledger.refusals set details = json_build_object('who', %s::text) "
             "where refusal_id = (select min(refusal_id) from wagerledger.refusals)", [CANARY]

@@ -21,6 +21,7 @@ from tests.ledger.played import play
 from tests.servers import fresh_database
 from tests.support.journals import settings_of
 from tests.support.seeds import seeded_random
+from tests.support.wrong_hand import disarm
 
 BY = By("ops", "thirteen months are enough")
 MONTH = date(2026, 1, 1)
@@ -129,7 +130,7 @@ def test_the_anchors_hold_though_events_are_detached(database, found, tmp_path):
         anchored()
     assert anchored(found) == {}
     with psycopg.connect(database) as connection:
-        connection.execute("set session_replication_role = replica")
+        disarm(connection)
         connection.execute(
             "delete from wagerledger.refusals where refusal_id = (select min(refusal_id) from wagerledger.refusals)"
         )
@@ -147,7 +148,7 @@ MOVED = "update wagerledger.event_log_2026_01 set xid = (select max(xid) from wa
 def test_a_month_that_the_archive_has_otherwise_stays(database, found, harm):
     """One byte or one place that differs keeps the whole month in the log."""
     with psycopg.connect(database) as connection:
-        connection.execute("set session_replication_role = replica")
+        disarm(connection)
         connection.execute(harm)
     before = count(database)
     with pytest.raises(ArchiveError, match=r"not in its place in .*: nothing is detached"):

@@ -36,6 +36,7 @@ from tests.servers import fresh_database
 from tests.support.asks import Asks
 from tests.support.journals import accepted, players, run, settings_of
 from tests.support.seeds import seeded_random
+from tests.support.wrong_hand import disarm
 
 KEY = keys.new_key()
 ROOT = Path(__file__).parents[2]
@@ -90,7 +91,7 @@ def entries(settings: Settings):
 def execute(settings: Settings, statement: str, *parameters):
     """As an intruder who has become the superuser."""
     with psycopg.connect(settings.database_url.get_secret_value()) as connection:
-        connection.execute("set session_replication_role = replica")
+        disarm(connection)
         cursor = connection.execute(statement, parameters)
         return cursor.fetchall() if cursor.description else []
 

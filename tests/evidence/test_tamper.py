@@ -38,6 +38,7 @@ from tests.ledger.played import play
 from tests.ledger.published import Kafka, kafka_of, logged, refused
 from tests.servers import fresh_database
 from tests.support.seeds import seeded_random
+from tests.support.wrong_hand import disarm
 
 SEGMENT_LEAVES = 128
 PLAYER = "acme", "player", "p0"
@@ -81,7 +82,7 @@ class Intruder:
 
     def run(self, *statements: tuple[str, Sequence[object]]) -> None:
         with psycopg.connect(self.url) as connection:
-            connection.execute("set session_replication_role = replica")
+            disarm(connection)
             for statement, parameters in statements:
                 assert connection.execute(statement, parameters).rowcount, f"nothing was changed by {statement}"
 

@@ -24,6 +24,7 @@ from ledger.journal import Journal
 from ledger.secrets import Vault
 from ledger.settings import Settings
 from tests.support.asks import BY
+from tests.support.wrong_hand import disarm
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class RunningGateway:
     def wrong_hand(self) -> Iterator[psycopg.Connection]:
         """A superuser who changes settings past the commands that say who and why."""
         with self.connect() as connection:
-            connection.execute("set session_replication_role = replica")
+            disarm(connection)
             yield connection
 
     def add_integration(self, tenant_id: str, region: str, provider_id: str, **options: Any) -> Issued:

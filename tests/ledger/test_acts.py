@@ -23,6 +23,7 @@ from ledger.settings import Settings
 from tests.servers import fresh_database
 from tests.support.asks import BY
 from tests.support.journals import settings_of
+from tests.support.wrong_hand import disarm
 
 SECRET = "canary-4711-of-the-provider"
 STUDIO, SIGNER = "acme/eu/studio", "acme/eu/signer"
@@ -157,7 +158,7 @@ def test_a_setting_that_no_act_tells_is_found_by_the_audit(servers, administered
     with fresh_database(servers.database_url, template=administered[0]) as url:
         assert (report := verify(Settings(database_url=url), topics=False)).ok, report.text()
         with psycopg.connect(url) as connection:
-            connection.execute("set session_replication_role = replica")
+            disarm(connection)
             assert connection.execute(change).rowcount
         report = verify(Settings(database_url=url), topics=False)
     assert set(report.counts) == {code}, report.text()

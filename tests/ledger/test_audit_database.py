@@ -17,9 +17,8 @@ from tests.servers import fresh_database
 from tests.support.asks import Asks
 from tests.support.journals import accepted
 from tests.support.seeds import seeded_random
+from tests.support.wrong_hand import disarm
 
-# A tamperer is a superuser: what the database itself forbids is switched off first.
-DISARM = "set session_replication_role = replica"
 SOME_EVENT = "(select * from wagerledger.event_log where stream_type = 'player' and stream_version = 7 order by tenant_id, stream_id limit 1)"
 
 
@@ -37,7 +36,7 @@ def tampered(servers, played):
 
         def tamper(*statements: str) -> Report:
             with psycopg.connect(url) as connection:
-                connection.execute(DISARM)
+                disarm(connection)
                 for statement in statements:
                     changed = connection.execute(statement)
                     assert changed.rowcount, f"nothing was changed by {statement}"

@@ -12,6 +12,7 @@ from ledger.callback import Balances
 from ledger.settings import Settings
 from tests.ledger.played import play
 from tests.support.seeds import seeded_random
+from tests.support.wrong_hand import disarm
 
 DECIDED = """
 select tenant_id, stream_id, last_version, outcome::text from wagerledger.commands
@@ -131,7 +132,7 @@ def test_a_broken_chain_is_not_replayed(played, database):
     """Events that do not follow each other prove nothing, and the error says where they part."""
     settings, _ = played
     with psycopg.connect(settings.database_url.get_secret_value()) as connection:
-        connection.execute("set session_replication_role = replica")
+        disarm(connection)
         connection.execute("delete from wagerledger.event_log where stream_id = 'p1' and stream_version = 5")
     with pytest.raises(ValueError, match="version 6 does not follow version 4"):
         replay(settings, "zeta/p1/EUR")

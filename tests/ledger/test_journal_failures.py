@@ -6,11 +6,12 @@ import time
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from ledger import locks
 from ledger.callback import Outcome
 from ledger.fair_queue import FairQueue
-from ledger.journal import DeadlineExceeded, Journal, Overloaded, Retryable, Unavailable
+from ledger.journal import SPLIT, DeadlineExceeded, Journal, Overloaded, Retryable, Unavailable
 from ledger.recording import player_stream
 from ledger.store.migrate import upgrade
 from sandbox.postgres import Postgres
@@ -257,7 +258,9 @@ def test_leaving_drains(ledger_database):
 
 
 @pytest.mark.parametrize("cut_after", [b"COMMIT", b"event_log", b"pg_advisory_xact_lock", b"BEGIN"])
-def test_a_cut_connection_leaves_an_unknown_outcome_that_a_retry_settles(ledger_database, cut_after):
+def test_a_connection_that_is_cut_while_it_opens_leaves_an_unknown_outcome_that_a_retry_settles(
+    ledger_database, cut_after
+):
     """The answer to COMMIT (or to what came before it) is lost: Retryable; the retry under the same key is one bet, paid once."""
 
     async def main():
@@ -281,6 +284,29 @@ def test_a_cut_connection_leaves_an_unknown_outcome_that_a_retry_settles(ledger_
     found = history.check(ledger_database)
     assert found.count("bet.authorized") == 1
     assert found.state.wallet("acme", "ann", "EUR").cash_minor == 10300
+
+
+@pytest.mark.parametrize("cut_after", [b"COMMIT", b"journal_", b"BEGIN"])
+def test_a_kept_connection_that_is_cut_costs_a_caller_nothing_unless_it_is_at_the_commit(ledger_database, cut_after):
+    """What is known to be undone is decided once more; after COMMIT nobody knows, and the caller's repeat settles it."""
+
+    async def main():
+        async with (
+            proxy_of(ledger_database) as proxy,
+            Journal(settings_of(through(proxy, ledger_database), journal_writers=1)) as journal,
+        ):
+            (session,) = await players(journal, ask, ["ann"])
+            bet = callback(ask.bet("2", session_id=session))
+            proxy.cut_after = cut_after
+            if cut_after == b"COMMIT":
+                with pytest.raises(Unavailable, match="lost while"):
+                    await journal.submit(bet)
+            (outcome,) = await journal.submit(bet)
+            assert proxy.cut_after is None
+            assert (outcome.refusal_code, outcome.replayed) == (None, cut_after == b"COMMIT")
+
+    run(main)
+    assert history.check(ledger_database).count("bet.authorized") == 1
 
 
 def test_a_deaf_network_costs_a_deadline(ledger_database):
@@ -338,6 +364,98 @@ def test_connections_that_are_reset_again_and_again(ledger_database):
     found = history.check(ledger_database)
     assert found.count("bet.authorized") == len(told) == 24 * 8
     assert {outcome.refusal_code for outcome in told.values()} == {None}
+
+
+# Connections that were kept
+
+
+def end_sessions(database_url):
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        ended = "select count(pg_terminate_backend(pid, 10000)) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+        assert connection.execute(ended).fetchone()[0]
+
+
+def test_a_session_that_was_ended_while_idle_is_replaced(ledger_database):
+    """The server, a restart or a firewall ended it meanwhile: the next bet is answered at once, each time."""
+
+    async def main():
+        async with (
+            proxy_of(ledger_database) as proxy,
+            Journal(settings_of(through(proxy, ledger_database), journal_writers=1)) as journal,
+        ):
+            (session,) = await players(journal, ask, ["ann"])
+            for n in range(4):
+                if n % 2:
+                    proxy.cut()
+                else:
+                    await asyncio.to_thread(end_sessions, ledger_database)
+                await accepted(journal, ask.bet("1", f"b{n}", session_id=session))
+
+    run(main)
+    assert history.check(ledger_database).count("bet.authorized") == 4
+
+
+def test_a_server_that_became_read_only_is_left(ledger_database):
+    """Retryable while every session is read only, and nothing worse; served again as soon as a new one can write, under the
+    same key, once."""
+
+    def make(change):
+        name = conninfo_to_dict(ledger_database)["dbname"]
+        with psycopg.connect(ledger_database, autocommit=True) as connection:
+            connection.execute("set default_transaction_read_only = off")
+            connection.execute(f"alter database {name} {change}")
+
+    async def main():
+        async with Journal(settings_of(ledger_database, journal_writers=1)) as journal:
+            (session,) = await players(journal, ask, ["ann"])
+            await journal._writers[0].connection.execute("set default_transaction_read_only = on")
+            await journal._writers[0].connection.commit()
+            await accepted(journal, ask.bet("1", "on another one", session_id=session))
+            await asyncio.to_thread(make, "set default_transaction_read_only = on")
+            await asyncio.to_thread(end_sessions, ledger_database)
+            bet = callback(ask.bet("1", "in vain", session_id=session))
+            for _ in range(3):
+                with pytest.raises(Unavailable, match="read only"):
+                    await journal.submit(bet)
+            await asyncio.to_thread(make, "reset default_transaction_read_only")
+            (outcome,) = await journal.submit(bet)
+            assert (outcome.refusal_code, outcome.replayed) == (None, False)
+
+    run(main)
+    assert history.check(ledger_database).count("bet.authorized") == 2
+
+
+def test_a_full_disk_is_no_fault_of_a_callback(ledger_database):
+    """The server says it of every write: all hear Retryable at once, nothing is tried one by one, and it is well again by itself."""
+    split = SPLIT._value.get()
+
+    async def main():
+        async with Journal(settings_of(ledger_database, journal_writers=1)) as journal:
+            (session,) = await players(journal, ask, ["ann"])
+            bets = [callback(ask.bet("1", f"b{n}", session_id=session)) for n in range(5)]
+            with psycopg.connect(ledger_database) as connection:
+                connection.execute("set local role wagerledger_owner")
+                connection.execute(FULL_DISK)
+            for answer in await asyncio.gather(*map(journal.submit, bets), return_exceptions=True):
+                assert isinstance(answer, Unavailable)
+                assert "No space left" in str(answer)
+            with psycopg.connect(ledger_database) as connection:
+                connection.execute("set local role wagerledger_owner")
+                connection.execute("drop function wagerledger.full_disk() cascade")
+            for bet in bets:
+                (outcome,) = await journal.submit(bet)
+                assert (outcome.refusal_code, outcome.replayed) == (None, False)
+
+    run(main)
+    assert SPLIT._value.get() == split
+    assert history.check(ledger_database).count("bet.authorized") == 5
+
+
+FULL_DISK = """
+create function wagerledger.full_disk() returns trigger language plpgsql as $$
+begin raise exception 'could not extend file: No space left on device' using errcode = 'disk_full'; end $$;
+create trigger full_disk before insert on wagerledger.event_log for each row execute function wagerledger.full_disk();
+"""
 
 
 # The server

@@ -26,6 +26,7 @@ from ledger.journal import Journal
 from ledger.settings import Settings
 from tests.support.asks import Asks
 from tests.support.seeds import seeded_random
+from tests.support.wrong_hand import disarm
 
 SPIN = "acme/eu/spin"
 MAPPING = """
@@ -51,7 +52,7 @@ def played(ledger_database_of_module, tmp_path_factory):
     """A ledger with bets, wins, rollbacks and an award, and the report of a provider who saw the same."""
     settings = Settings(database_url=ledger_database_of_module)
     with psycopg.connect(ledger_database_of_module) as connection:
-        connection.execute("set session_replication_role = replica")  # a fixture needs no act
+        disarm(connection)  # a fixture needs no act
         connection.execute(
             "insert into wagerledger.integrations (integration_id, tenant_id, region, provider_id, dialect, policy) values (%s, 'acme', 'eu', 'spin', 'canonical', '{}')",
             [SPIN],

@@ -7,6 +7,7 @@ from ledger.journal import Journal
 from tests.support import history
 from tests.support.asks import Asks
 from tests.support.journals import accepted, players, run, settings_of
+from tests.support.wrong_hand import disarm
 
 ask = Asks()
 
@@ -64,7 +65,7 @@ def test_damage_is_found(played, damage):
     """Done by a superuser with the triggers off, seen by the checker, and taken back."""
     statement, named = DAMAGE[damage]
     with psycopg.connect(played) as connection:
-        connection.execute("set local session_replication_role = replica")
+        disarm(connection)
         assert connection.execute(statement).rowcount > 0
         with pytest.raises((AssertionError, ValueError), match=named):
             history.check_in(connection)

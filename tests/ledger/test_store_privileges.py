@@ -7,9 +7,10 @@ from datetime import date
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.errors import InsufficientPrivilege, ObjectNotInPrerequisiteState
+from psycopg.errors import CheckViolation, InsufficientPrivilege, LockNotAvailable, ObjectNotInPrerequisiteState
 from sqlalchemy import make_url
 
+from cli.doctor import GUARDS_THAT_SLEEP
 from ledger.acts import By
 from ledger.callback import Callback, Proof
 from ledger.generation import raise_generation
@@ -142,12 +143,19 @@ def administrator(database_url):
     yield database_url
 
 
+@contextmanager
+def replica(database_url):
+    """A superuser's session as logical replication applies rows in, and as a careless restore has it."""
+    yield database_url + "?options=-c%20session_replication_role%3Dreplica"
+
+
 WHO = {
     "app": lambda url: login(url, "wagerledger_app"),
     "reader": lambda url: login(url, "wagerledger_reader"),
     "sealer": lambda url: login(url, "wagerledger_sealer"),
     "migrator": migrator,
     "superuser": administrator,
+    "superuser as replica": replica,
 }
 
 
@@ -178,6 +186,16 @@ def test_nobody_changes_what_is_recorded(played, who):
             "truncate wagerledger.games",
         ]
         assert refused_everywhere(url, everything) == []
+
+
+def test_every_guard_stands_in_every_session(played):
+    """Whatever a migration adds: a trigger that is not ENABLE ALWAYS is passed by in a session that plays the replica."""
+    with psycopg.connect(played) as connection:
+        assert connection.execute(GUARDS_THAT_SLEEP).fetchone() == ("",)
+        connection.execute("set local role wagerledger_owner")
+        connection.execute("alter table wagerledger.games enable trigger with_act")
+        connection.execute("reset role")
+        assert connection.execute(GUARDS_THAT_SLEEP).fetchone() == ("with_act on wagerledger.games",)
 
 
 def test_not_even_the_owner_by_mistake(played):
@@ -325,6 +343,26 @@ def test_the_app_role_cannot_say_where_an_entry_stands(played):
         assert refused_everywhere(url, sealed) == []
 
 
+def test_the_sealer_role_adds_only_what_follows(played):
+    """A chunk or an anchor that contradicts what is sealed would stay for ever, and end all sealing."""
+    leaf = r"'\x' || repeat('00', 32)"
+    contradictions = [
+        r"anchors values (999999999, 1, '\x00', '{}')",
+        f"sealed_leaves values (5, 1, ({leaf})::bytea, 3)",
+        r"sealed_leaves values (0, 1, '\x00', 3)",
+        f"sealed_leaves values (0, 1, ({leaf})::bytea, 999999999999)",
+    ]
+    with login(played, "wagerledger_sealer") as url, psycopg.connect(url) as connection:
+        for row in contradictions:
+            with pytest.raises(CheckViolation):
+                connection.execute(f"insert into wagerledger.{row}")
+            connection.rollback()
+        connection.execute(f"insert into wagerledger.sealed_leaves values (0, 1, ({leaf})::bytea, 3)")
+        with pytest.raises(CheckViolation, match="signed head is not of 1 leaves"):
+            connection.execute(r"insert into wagerledger.anchors values (1, 3, '\x00', '{}')")
+        connection.rollback()
+
+
 def test_the_reader_role_only_reads_and_sees_no_key(played):
     """Everything but the secrets of integrations, and nothing can be written."""
     names = [name for name in tables(played) if "event_log_" not in name]  # the log is read through its parent
@@ -340,18 +378,55 @@ def test_the_reader_role_only_reads_and_sees_no_key(played):
         assert refused_everywhere(url, forbidden) == []
 
 
+def add_event(connection, recorded_at, version=1):
+    connection.execute(
+        "insert into wagerledger.event_log (recorded_at, tenant_id, stream_type, stream_id, stream_version, event_type, event_id, schema_fingerprint,"
+        f" trace_id, body) values ({recorded_at}, 't', 'player', 'p', {version}, 'x', gen_random_uuid(), '', '', '')"
+    )
+
+
 def test_a_month_that_was_forgotten_does_not_stop_the_next(ledger_database, monkeypatch):
-    """Rows of a month without a partition go to the default one and stay there; later months are added all the same."""
-    far = "date_trunc('month', now()) + interval '14 months'"
+    """Rows of a month without a partition go to the default one and stay there; later months are added all the same, and the one
+    that is left out is named."""
     with psycopg.connect(ledger_database) as connection:
-        connection.execute(
-            "insert into wagerledger.event_log (recorded_at, tenant_id, stream_type, stream_id, stream_version, event_type, event_id, schema_fingerprint,"
-            f" trace_id, body) values ({far}, 't', 'player', 'p', 1, 'x', gen_random_uuid(), '', '', '')"
-        )
+        add_event(connection, "date_trunc('month', now()) + interval '14 months'")
+        named = "select to_char(date_trunc('month', now()) + interval '14 months', 'YYYY-MM')"
+        (month,) = connection.execute(named).fetchone()
     before = len(tables(ledger_database, LOG))
     monkeypatch.setattr(migrate, "MONTHS_AHEAD", 16)
-    migrate.upgrade(ledger_database)
+    assert migrate.upgrade(ledger_database) == [month]
     assert len(tables(ledger_database, LOG)) == before + 3
+
+
+def test_a_month_in_the_default_partition_becomes_one_of_its_own(ledger_database):
+    """As it is: no row is moved, changed or free to be changed meanwhile; the next such month finds a default partition again."""
+
+    def adopt(connection):
+        with connection.transaction():
+            connection.execute("set local role wagerledger_owner")
+            return connection.execute("select wagerledger.adopt_event_log_default()::text").fetchone()[0]
+
+    rows = "select tableoid::regclass::text, stream_version, position from wagerledger.event_log order by position"
+    with psycopg.connect(ledger_database, autocommit=True) as connection:
+        with pytest.raises(ObjectNotInPrerequisiteState, match="no rows"):
+            adopt(connection)
+        add_event(connection, "'2025-01-31 23:59:59+00'")
+        add_event(connection, "'2025-01-01 00:00:00+00'", 2)
+        before = connection.execute(rows).fetchall()
+        assert adopt(connection) == "wagerledger.event_log_2025_01"
+        add_event(connection, "'2025-01-15 00:00:00+00'", 3)
+        add_event(connection, "'2025-02-01 00:00:00+00'", 4)
+        after = connection.execute(rows).fetchall()
+        assert [row[1:] for row in after[:2]] == [row[1:] for row in before]
+        assert [table for table, *_ in after] == ["wagerledger.event_log_2025_01"] * 3 + [
+            "wagerledger.event_log_default"
+        ]
+        add_event(connection, "'2025-03-01 00:00:00+00'", 5)
+        with pytest.raises(ObjectNotInPrerequisiteState, match="several months"):
+            adopt(connection)
+        assert connection.execute(GUARDS_THAT_SLEEP).fetchone() == ("",)
+    guarded = "wagerledger.event_log_2025_01", "wagerledger.event_log_default"
+    assert refused_everywhere(ledger_database, [change for table in guarded for change in changes(table)]) == []
 
 
 def test_a_new_month_does_not_queue_before_the_bets(ledger_database, monkeypatch):
@@ -359,7 +434,7 @@ def test_a_new_month_does_not_queue_before_the_bets(ledger_database, monkeypatch
     monkeypatch.setattr(migrate, "MONTHS_AHEAD", 14)
     with psycopg.connect(ledger_database) as auditor:
         auditor.execute("select count(*) from wagerledger.event_log")
-        with pytest.raises(psycopg.errors.LockNotAvailable):
+        with pytest.raises(LockNotAvailable, match="lock timeout"):
             migrate.upgrade(ledger_database)
     migrate.upgrade(ledger_database)
 

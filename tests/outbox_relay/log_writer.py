@@ -20,6 +20,7 @@ from ledger.core.events import (
 )
 from ledger.recording import Head, Recorded, StreamKey, player_stream, record
 from ledger.store import arrays, event_log
+from tests.support.wrong_hand import disarm
 
 TENANT = "brand-1"
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -103,5 +104,5 @@ class LogWriter:
     def tamper(self, statement: str, *parameters: object) -> int:
         """Change the log as nobody may: as a superuser, past its triggers. Gives the number of rows."""
         with psycopg.connect(self.url) as connection:
-            connection.execute("set session_replication_role = replica")
+            disarm(connection)
             return connection.execute(statement, parameters).rowcount

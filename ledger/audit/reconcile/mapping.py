@@ -140,5 +140,5 @@ def load(path: Path) -> Mapping:
             f"{'.'.join(map(str, one['loc'])) or 'it'}: {one['msg']}" for one in error.errors(include_url=False)
         )
         raise CannotCheckError(f"the mapping {path} cannot be used: {places}; see docs/how-to/reconcile.md") from error
-    except (ValueError, TypeError) as error:  # TOML and JSON errors are ValueErrors
+    except (ValueError, TypeError, RecursionError) as error:  # TOML and JSON errors are ValueErrors
         raise CannotCheckError(f"the mapping {path} cannot be read: {error}") from error

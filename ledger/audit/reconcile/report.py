@@ -128,7 +128,7 @@ class ReportFile:
                 digits = {"unix_s": 6, "unix_ms": 3}[form]
                 return int(whole + fraction[:digits].ljust(digits, "0"))
             moment = datetime.fromisoformat(text) if form == "iso" else datetime.strptime(text, form)  # noqa: DTZ007
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Unreadable(f"time {text!r} is not written as the mapping says ({form})") from error
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=ZoneInfo(zone))
@@ -183,7 +183,7 @@ class ReportFile:
             raise CannotCheckError(f"{self.path} is too long for one object: make JSON Lines of its list and say jsonl")
         try:
             rows = _field(_DECODER.decode(text), self.mapping.rows)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise NotOfFormError(f"{self.path.name}: {error}") from error
         if not isinstance(rows, list):
             raise CannotCheckError(f"{self.path.name} has no list {self.mapping.rows}")
@@ -193,7 +193,7 @@ class ReportFile:
     def _object(self, place: str, decode: Any, text: Any) -> dict[str, Any]:
         try:
             found = decode(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise NotOfFormError(f"{self.path.name} {place}: {error}") from error
         if not isinstance(found, dict):
             raise NotOfFormError(f"{self.path.name} {place} is no object")
@@ -218,7 +218,7 @@ def _elements(file: TextIO, name: str) -> Iterator[Any]:
             element, end = _DECODER.raw_decode(text, at)
             if end == len(text) and not last:
                 raise ValueError("it may go on in the next chunk")  # noqa: TRY301  # as where it is cut
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             more = file.read(CHUNK_CHARACTERS)
             if last or len(text) - at > LARGEST_OBJECT_CHARACTERS:
                 raise NotOfFormError(f"{name} is no list of objects: {error}") from error

@@ -89,7 +89,7 @@ def from_bytes(text: bytes, name: str, keys: Keys | None) -> Manifest:
         anchors, parquet = (tuple(File(**file) for file in content.pop(name)) for name in ("anchors", "parquet"))
         _check_names([one.file for one in segments] + [one.file for one in (*anchors, *parquet)], name)
         return Manifest(**content, segments=segments, anchors=anchors, parquet=parquet)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ArchiveError(f"{name} is no manifest of an archive: {error!r}; restore it from another copy") from error
 
 

@@ -3,7 +3,7 @@ of the conformance suite.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -34,13 +34,17 @@ class Spelling:
     same: bool = False
 
 
-def spellings(request: Request, known: set[str]) -> Iterator[Spelling]:
-    """Of each field. `known` are the values that say what the call is about: another text there is another call."""
+def spellings(request: Request, known: set[str], untouched: Collection[str] = ()) -> Iterator[Spelling]:
+    """Of each field but `untouched` values. `known` are those that say what the call is about: another text there is
+    another call.
+    """
     form = not request.body.startswith(b"{")
     fields: dict[str, Any] = dict(parse_qsl(request.body.decode(), keep_blank_values=True)) if form else parse_object(
         request.body
     )  # fmt: skip
     for path, value in _leaves(fields):
+        if isinstance(value, list) or (isinstance(value, str) and value in untouched):
+            continue  # the list is what the call is about
         for other, same in (_texts if form else _values)(path[-1], value, known):
             changed = _with(fields, path, other)
             body = urlencode(changed).encode() if form else dump(changed)
@@ -134,6 +138,21 @@ def _the_end(play: Play, name: str) -> Request:
 
 
 @check
+def every_spelling_of_a_bet_with_its_win_is_paid_once_or_asked_for_again(at: Tables) -> None:
+    """Likewise of a call that has both: all of it or nothing."""
+    seat = at.home.sit().seat
+    if at.home.driver.bet_and_win(seat, "bet", STAKE, "win", WIN, "round") is not None:
+        _all_spellings(at, _both, int(WIN) - int(STAKE), debits=True)
+
+
+def _both(play: Play, name: str) -> Request:
+    ids = play.id(f"both-{name}"), play.id(f"win-{name}"), play.id(f"round-{name}")
+    request = play.driver.bet_and_win(play.seat, ids[0], STAKE, ids[1], WIN, ids[2])
+    assert request is not None
+    return request
+
+
+@check
 def a_win_of_nothing_in_any_spelling(at: Tables) -> None:
     """Minus zero is zero, and so is a zero with more decimals than any amount has."""
     if at.traits.zero_win is None:
@@ -153,12 +172,14 @@ def a_win_of_nothing_in_any_spelling(at: Tables) -> None:
         has(play, START - 2)
 
 
-def _all_spellings(at: Tables, credit: Callable[[Play, str], Request], given: int) -> None:
-    """All bets at once, then all credits as they are spelled, then all of them as they should be."""
+def _all_spellings(at: Tables, credit: Callable[[Play, str], Request], given: int, *, debits: bool = False) -> None:
+    """All bets at once, then all credits as they are spelled, then all of them as they should be. A call that `debits` too
+    is nothing without its session.
+    """
     # Their ids say nothing of the place in the list, so that one list made in advance tells how many there are.
     play = at.home.sit("100000")
     _each_ok(at, [play.a_bet("0", STAKE, "round-0")], play)
-    count = len(list(_spelled(at, play, credit(play, "0"), "0")))
+    count = len(list(_spelled(at, play, credit(play, "0"), "0", debits)))
     names = [str(number) for number in range(1, count + 1)]
     _each_ok(at, [play.a_bet(name, STAKE, f"round-{name}") for name in names], play)
     after_bets = play.available
@@ -166,7 +187,7 @@ def _all_spellings(at: Tables, credit: Callable[[Play, str], Request], given: in
     assert _called(at, clean[0])[1].is_credit(_called(at, clean[0])[0]), (
         f"{clean[0]} is a credit, and its endpoint says no"
     )
-    spelled = [list(_spelled(at, play, request, name))[index] for index, (request, name) in enumerate(zip(clean, names, strict=True))]  # fmt: skip
+    spelled = [list(_spelled(at, play, request, name, debits))[index] for index, (request, name) in enumerate(zip(clean, names, strict=True))]  # fmt: skip
     paid = 0
     for one, heard in zip(spelled, _sent(at, [one.request for one in spelled], play), strict=True):
         about = f"{one.about}: {heard}"
@@ -186,10 +207,11 @@ def _all_spellings(at: Tables, credit: Callable[[Play, str], Request], given: in
     has(play, after_bets + count * given)
 
 
-def _spelled(at: Tables, play: Play, request: Request, name: str) -> Iterator[Spelling]:
-    ids = {play.id(one) for one in (name, f"win-{name}", f"cancel-{name}", f"round-{name}")}
+def _spelled(at: Tables, play: Play, request: Request, name: str, debits: bool) -> Iterator[Spelling]:
+    ids = {play.id(one) for one in (name, f"both-{name}", f"win-{name}", f"cancel-{name}", f"round-{name}")}
     ids |= set(at.integration.options.values())
-    return spellings(request, ids | {play.seat.player_id, play.seat.session_id, play.seat.currency})
+    known = ids | {play.seat.player_id, play.seat.session_id, play.seat.currency}
+    return spellings(request, known, {play.seat.session_id} if debits else ())
 
 
 def _called(at: Tables, request: Request) -> tuple[Call, Endpoint]:

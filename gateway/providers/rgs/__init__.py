@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway.dialect import Books, Call, Dialect, Endpoint, Handle, Reply
-from gateway.errors import Rejected
+from gateway.errors import Rejected, Unreadable
 from gateway.fields import decimal, peek, read_json, validated
 from gateway.providers.rgs.bodies import Action, ActionIfAny, Asked, Balance, Bet, Item, Refund, Settlement, Win
 from gateway.signing import verify_hmac_hex
@@ -123,7 +123,13 @@ async def _reconciled(
     try:
         (outcome,) = await books.decide(make(call, validated(model, {**shared, **fields})))
     except Rejected as rejected:
-        status = "pending" if rejected.code == "BET_NOT_FOUND" else "refused"
+        unread = isinstance(rejected, Unreadable) and item.type != "bet"
+        if unread:  # a win or a refund: the settlement is sent again until it is complete
+            call.note(
+                "credit unreadable", transaction_id=item.transaction_id,
+                field=str(rejected.details.get("field", "")), reason=str(rejected.details.get("reason", "")),
+            )  # fmt: skip
+        status = "pending" if unread or rejected.code == "BET_NOT_FOUND" else "refused"
         return {"transaction_id": item.transaction_id, "status": status, "error": _word(rejected.code)[1]}
     known = outcome.replayed or outcome.unchanged
     return {"transaction_id": item.transaction_id, "status": "known" if known else "applied"}

@@ -258,10 +258,9 @@ def test_leaving_drains(ledger_database):
 
 
 @pytest.mark.parametrize("cut_after", [b"COMMIT", b"event_log", b"pg_advisory_xact_lock", b"BEGIN"])
-def test_a_connection_that_is_cut_while_it_opens_leaves_an_unknown_outcome_that_a_retry_settles(
-    ledger_database, cut_after
-):
-    """The answer to COMMIT (or to what came before it) is lost: Retryable; the retry under the same key is one bet, paid once."""
+def test_a_cut_connection_leaves_an_unknown_outcome_that_a_retry_settles(ledger_database, cut_after):
+    """On a new connection the answer to COMMIT (or to what came before it) is lost: Retryable; the retry under the same key is one
+    bet, paid once."""
 
     async def main():
         async with proxy_of(ledger_database) as proxy:

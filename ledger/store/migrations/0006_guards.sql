@@ -2,6 +2,7 @@
 -- replication, of a careless restore, or of a superuser who says so (session_replication_role).
 
 set local role wagerledger_owner;
+set constraints all immediate; -- what earlier migrations of this transaction changed has its acts, or is refused here
 
 create or replace function wagerledger.make_append_only(relation regclass) returns void language plpgsql as $$
 begin
@@ -12,7 +13,7 @@ end $$;
 -- A month that began without a partition has its rows in the default one, where they cannot be moved from. So the default
 -- partition becomes the month's as it is, and a new one is made. Only the owner may call this; all writers wait meanwhile,
 -- because the rows are read once.
-create function wagerledger.adopt_event_log_default() returns regclass language plpgsql as $$
+create or replace function wagerledger.adopt_event_log_default() returns regclass language plpgsql as $$
 declare
     first timestamptz;
     next timestamptz;
@@ -42,7 +43,7 @@ revoke execute on function wagerledger.adopt_event_log_default() from public;
 
 -- What is sealed goes on from what was sealed. The sealer's role may add to these tables, and what it adds stays: a row
 -- that contradicts them would end all sealing.
-create function wagerledger.check_chunk() returns trigger language plpgsql as $$
+create or replace function wagerledger.check_chunk() returns trigger language plpgsql as $$
 declare
     before record;
 begin
@@ -58,7 +59,7 @@ begin
     end if;
     return new;
 end $$;
-create function wagerledger.check_anchor() returns trigger language plpgsql as $$
+create or replace function wagerledger.check_anchor() returns trigger language plpgsql as $$
 declare
     sealed record;
 begin
@@ -72,8 +73,8 @@ begin
     return new;
 end $$;
 revoke execute on function wagerledger.check_chunk(), wagerledger.check_anchor() from public;
-create trigger check_chunk before insert on wagerledger.sealed_leaves for each row execute function wagerledger.check_chunk();
-create trigger check_anchor before insert on wagerledger.anchors for each row execute function wagerledger.check_anchor();
+create or replace trigger check_chunk before insert on wagerledger.sealed_leaves for each row execute function wagerledger.check_chunk();
+create or replace trigger check_anchor before insert on wagerledger.anchors for each row execute function wagerledger.check_anchor();
 
 do $$
 declare
@@ -103,3 +104,5 @@ begin
         end if;
     end if;
 end $$;
+
+set constraints all deferred;

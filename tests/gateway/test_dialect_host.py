@@ -411,7 +411,8 @@ def test_a_call_leaves_one_line_without_its_secrets(provider: Toy) -> None:
     """With the provider's transaction id; never a query, a header or a key."""
     player_id = provider.player()
     with capture_logs() as lines:
-        provider.bet(player_id, bet_id="b_logged", path="/bet?authToken=sesame", headers={"X-Other": "hush"})
+        provider.bet(player_id, bet_id="b_logged", headers={"X-Other": "hush"})
+        provider.bet(player_id, path="/bet?authToken=sesame")
         provider.send("/crash?authToken=sesame", headers={"X-Other": "hush"})
         provider.bet(player_id, secret="a wrong secret")
     (line,) = [line for line in lines if line.get("provider_transaction_id") == "b_logged"]

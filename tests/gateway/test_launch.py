@@ -391,7 +391,7 @@ def test_without_a_secret_there_is_no_address(operator: Caller, studio: Caller, 
     key = Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     on_board(operator.gateway, provider_id="keyed", public_keys=[key], options={"launch_url": BASE})
     assert start(operator, player, integration_id="brand-7/EU/keyed").code == "LAUNCH_NOT_POSSIBLE"
-    on_board(operator.gateway, provider_id="keyed-2", public_keys=[key])
+    on_board(operator.gateway, provider_id="keyed-2", public_keys=[key], shared_key="a test")
     told = start(operator, player, integration_id="brand-7/EU/keyed-2").json
     assert (told["launch_url"], told["token"]) == (None, told["session_id"])
 

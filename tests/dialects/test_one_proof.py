@@ -3,6 +3,8 @@
 import asyncio
 import json
 from dataclasses import replace
+from itertools import pairwise
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
@@ -43,6 +45,18 @@ def test_a_lost_bet_is_not_refunded_by_its_own_bytes(tables: Tables) -> None:
 
 
 @only("tables", ["pragmatic"], indirect=True)
+def test_a_question_who_plays_ends_no_session(tables: Tables) -> None:
+    """Both calls name a token, and nothing else that they must."""
+    play = tables.home.sit()
+    token = urlencode({"providerId": "PragmaticPlay", "token": str(play.seat.session_id)}).encode()
+    signed, heard = sent(play, Request("/authenticate.html", token))
+    assert heard.told.ok, heard
+    for path in ("/session/expired", "/sessionExpired.html"):
+        moves_nothing(play, signed, path)
+    assert play.bet().told.ok
+
+
+@only("tables", ["pragmatic"], indirect=True)
 def test_a_refused_bet_is_no_adjustment(tables: Tables) -> None:
     """Its amount would be given."""
     play = tables.home.sit("10")
@@ -50,6 +64,21 @@ def test_a_refused_bet_is_no_adjustment(tables: Tables) -> None:
     assert heard.says == tables.traits.insufficient
     moves_nothing(play, signed, "/adjustment.html")
     assert play.available == 10
+
+
+@only("tables", ["pragmatic", "slotegrator"], indirect=True)
+def test_a_field_that_swallows_the_next_one_is_no_other_call(tables: Tables) -> None:
+    """Joined for the signature they could read the same, and an id that grows by its neighbour is a new one."""
+    play = tables.home.sit()
+    assert play.bet().told.ok
+    for request in (play.a_bet(), play.a_win()):
+        signed, heard = sent(play, request)
+        assert heard.told.ok, heard
+        names = sorted(dict(parse_qsl(signed.body.decode())))
+        for name, swallowed in pairwise(names):
+            fields = dict(parse_qsl(signed.body.decode()))
+            fields[name] += f"&{swallowed}={fields.pop(swallowed)}"
+            moves_nothing(play, replace(signed, body=urlencode(fields).encode()), signed.path)
 
 
 @only("tables", ["rgs"], indirect=True)

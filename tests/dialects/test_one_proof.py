@@ -8,9 +8,12 @@ from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
+from ledger import integrations
 from sandbox.dialects.driver import Request
 from tests.dialects.checks import Tables
 from tests.dialects.house import Heard, Play
+from tests.support.asks import BY
+from tests.support.waiting import until
 
 only = pytest.mark.parametrize
 
@@ -113,6 +116,28 @@ def test_a_refused_debit_is_no_credit(tables: Tables) -> None:
     for path in ("/credit", "/casino/credit"):
         moves_nothing(play, signed, path)
     assert play.available == 100
+
+
+@only("tables", ["casino"], indirect=True)
+def test_what_was_sent_while_the_integration_was_off_is_no_other_call_once_it_is_on(tables: Tables) -> None:
+    """Its no is a refusal like every other one."""
+    play = tables.home.sit()
+    assert play.bet().told.ok
+
+    def switch(*, enabled: bool) -> None:
+        with tables.home.house.connect() as connection:
+            integrations.set_enabled(connection, tables.home.integration_id, enabled=enabled, by=BY)
+        until(lambda: tables.home.house.integration(tables.home).enabled == enabled, "the gateway to see the switch")
+
+    switch(enabled=False)
+    try:
+        signed, heard = sent(play, play.a_bet("another", "50"))
+        assert not heard.told.ok
+    finally:
+        switch(enabled=True)
+    moves_nothing(play, signed, "/credit")
+    assert play.table.send_as_is(signed, play.seat).told.ok
+    assert play.available == 48
 
 
 @only("tables", ["casino"], indirect=True)

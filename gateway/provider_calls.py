@@ -257,9 +257,11 @@ class _Exchange:
         services.callers.admit(self._scope, call.headers, call.integration, weak=weak)
         signed = _verify(dialect, call)
         call = replace(call, kid=_signer(dialect, call))
-        services.authenticator.admit(call.integration)
         proof = proof_of(dialect, call, self._path(call), signed)
         books = LedgerBooks(services.journal, self._calls.reads, call, facts, proof)
+        if not call.integration.enabled:  # it may be switched on again
+            await books.keep_proof(endpoint)
+        services.authenticator.admit(call.integration)
         return await _handled(endpoint, call, books), books.repeated
 
     def _path(self, call: Call) -> str:

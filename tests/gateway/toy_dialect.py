@@ -129,6 +129,7 @@ TOY = Dialect(
         "mood": Option("How it is.", default="calm", choices=("calm", "wild")),
     },
     claims=claims,
+    query_has_credentials=True,  # as far as anybody can tell: some of its tests send one there
     body_limit_bytes=10_000,
 )
 

@@ -74,6 +74,22 @@ def test_it_is_done_again_after_trouble_on_the_way(counted: str):
     assert (len(attempts), rows(counted)) == (2, 1)
 
 
+def test_a_block_of_its_own_commits_nothing(counted: str):
+    """What an action wraps in psycopg's `transaction()` is a part of the whole: trouble behind it undoes it too."""
+    attempts = []
+
+    def blocked(connection: psycopg.Connection[Any]) -> str:
+        attempts.append(1)
+        with connection.transaction():
+            count(connection)
+        if len(attempts) == 1:
+            connection.execute("select pg_terminate_backend(pg_backend_pid())")
+        return "counted"
+
+    assert transact(connections(counted, psycopg.Connection, LostAfter), blocked, PATIENCE) == "counted"
+    assert (len(attempts), rows(counted)) == (2, 1)
+
+
 def test_what_is_no_trouble_is_raised(counted: str):
     """A refusal undoes the transaction and is not tried again."""
     attempts = []

@@ -6,6 +6,7 @@ player's only one, or the integration's.
 
 import hashlib
 import hmac
+import re
 
 from gateway.dialect import Books, Call, Dialect, Endpoint, Option, Reply
 from gateway.errors import Rejected, Unreadable
@@ -52,10 +53,16 @@ INFORMATION, PAYMENT = "information", "payment"
 TRANSACTION, REFUND_OF, FINISH, SESSION = "transaction", "refund", "finish", "session"
 """Classes of operations: a reference is unique over all money calls; a refund repeats its bet's."""
 
+_JOINT = re.compile("[&=]")
+_SWALLOWED = re.compile("&[^&]*=")
+"""In a name and in a value: what could be the joint of two fields."""
+
 
 def verify(call: Call) -> bytes:
     """`hash`: hex MD5 of the other fields that are not empty, as name=value, sorted by name and joined by &, with the
     secret key after them. Over the fields as received: new ones come without notice.
+
+    Joined so, a field could swallow the next one under the same hash, and an id that grew by it would be a new call's.
     """
     try:
         fields = form_fields(call.body)
@@ -64,6 +71,8 @@ def verify(call: Call) -> bytes:
     sent = fields.pop("hash", "").encode()
     if not sent:
         raise Rejected("SIGNATURE_MISSING")
+    if any(map(_JOINT.search, fields)) or any(map(_SWALLOWED.search, fields.values())):
+        raise Rejected("SIGNATURE_INVALID")
     signed = "&".join(f"{name}={value}" for name, value in sorted(fields.items()) if value).encode()
     found = False
     for secret in call.secrets:
@@ -259,7 +268,7 @@ DIALECT = Dialect(
     name="pragmatic",
     title="Pragmatic Play seamless wallet",
     endpoints=(
-        Endpoint("POST", "/authenticate.html", authenticate, reads=True),
+        Endpoint("POST", "/authenticate.html", authenticate),  # remembered: its bytes would end the session
         Endpoint("POST", "/balance.html", balance, reads=True),
         Endpoint("POST", "/getBalancePerGame.html", balance_per_game, reads=True),
         Endpoint("POST", "/GetBalancePerGame.html", balance_per_game, reads=True),  # both spellings are in use

@@ -55,6 +55,7 @@ LASTING = [
     kafka_error(KafkaError.OFFSET_OUT_OF_RANGE),
     psycopg.OperationalError('FATAL:  password authentication failed for user "x"'),
     psycopg.OperationalError('FATAL:  database "x" does not exist'),
+    psycopg.OperationalError('connection is bad: invalid port number: "99999"'),
     psycopg.errors.UniqueViolation(),
     psycopg.errors.InsufficientPrivilege(),
     psycopg.errors.DiskFull(),

@@ -13,7 +13,8 @@ from patience.trouble import TransientError, is_transient
 T = TypeVar("T")
 
 # Said first: a block of psycopg's `transaction()` that opens one on its own also commits it; inside of one it does not.
-BEGIN = "select"
+# It takes no snapshot, so that `action` may still set the isolation level.
+BEGIN = "show transaction_isolation"
 # Asked just before the commit; null where nothing was written.
 XID = "select pg_current_xact_id_if_assigned()::text"
 FATE = "select pg_xact_status(%s::xid8)"

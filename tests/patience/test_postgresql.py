@@ -116,3 +116,17 @@ def test_an_outcome_that_cannot_be_asked_is_said(counted: str):
     with pytest.raises(UnknownOutcomeError, match="look before you repeat it"):
         transact(connect, count, Patience(0))
     assert rows(counted) == 1
+
+
+def test_an_action_may_choose_its_isolation(counted: str):
+    """Whoever reads one unchanging state says so first, as in any transaction."""
+
+    def look(connection: psycopg.Connection[Any]) -> tuple[str, str]:
+        connection.execute("set transaction isolation level repeatable read, read only")
+        row = connection.execute(
+            "select current_setting('transaction_isolation'), current_setting('transaction_read_only')"
+        ).fetchone()
+        assert row
+        return row
+
+    assert transact(connections(counted), look, PATIENCE) == ("repeatable read", "on")

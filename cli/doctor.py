@@ -298,7 +298,7 @@ def _kafka(settings: Settings) -> Iterator[Check]:
 
 
 def _held_up(admin: "AdminClient", settings: Settings, variable: str) -> Check:
-    from projector.held import HELD_AFTER_S, held_up, ways_out
+    from projector.held import HELD_AFTER_S, held_up, known_producer, ways_out
 
     topics = Topics(settings.topic_prefix)
     held = held_up(admin, [topics.events, topics.refusals], watch_s=HELD_AFTER_S, timeout_s=TIMEOUT_S)
@@ -306,8 +306,9 @@ def _held_up(admin: "AdminClient", settings: Settings, variable: str) -> Check:
     for (topic, partition), offset in held.items():
         out = ways_out(settings.kafka_bootstrap_servers, topic, partition, offset)
         texts.append(
-            f"{topic}/{partition} cannot be read from offset {offset} on: a transaction is open there. "
-            f"`{out['named_by']}` names its producer id; where that is no running relay's, `{out['ended_by']}` ends it"
+            f"{topic}/{partition} cannot be read from offset {offset} on: a transaction of producer id "
+            f"{known_producer(admin, topic, partition, offset)} is open there (`{out['named_by']}`); where that is no "
+            f"running relay's, `{out['ended_by']}` ends it"
         )
     return Check("open transactions", not held, variable, "; ".join(texts) or "none holds up the readers")
 

@@ -1,15 +1,17 @@
 """Partitions that somebody's open Kafka transaction holds up: readers of committed records stand still before it."""
 
+import struct
 import time
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import structlog
-from confluent_kafka import IsolationLevel, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from patience.kafka import answers
 from projector.checkpoint import Source
+from projector.producers import producer_at
 
 HELD_AFTER_S, AGAIN_AFTER_S = 5.0, 60.0
 """Our own transactions are shorter than the first; so often it is said again."""
@@ -31,6 +33,7 @@ class HeldPartitions:
 
     def __init__(self, bootstrap_servers: str) -> None:
         self._servers = bootstrap_servers
+        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
         self._holds: dict[Source, _Hold] = {}
 
     def look(self, read_up_to: Mapping[Source, int | None], ends: Mapping[Source, int]) -> None:
@@ -48,8 +51,17 @@ class HeldPartitions:
                 self._holds[source] = hold._replace(said_at=now)
                 log.warning(
                     "topic_held_up", **source._asdict(), offset=offset, waiting_records=ends[source] - offset,
+                    producer_id=known_producer(self._admin, *source, offset),
                     **ways_out(self._servers, *source, offset),
                 )  # fmt: skip
+
+
+def known_producer(admin: AdminClient, topic: str, partition: int, offset: int) -> int | None:
+    """Whose transaction begins there; None where nobody says."""
+    try:
+        return producer_at(admin, topic, partition, offset)
+    except (KafkaException, OSError, LookupError, struct.error):
+        return None
 
 
 def ways_out(bootstrap_servers: str, topic: str, partition: int, offset: int) -> dict[str, str]:

@@ -7,6 +7,7 @@ from prometheus_client import REGISTRY
 
 from projector import consumer, held
 from projector.checkpoint import Source
+from projector.producers import producer_at
 from schemas.topics import Topics
 from tests.projector.conftest import PARTITIONS
 from tests.projector.history import Ledger
@@ -64,6 +65,7 @@ def test_an_open_transaction_is_no_end_of_the_topic(settings, publisher, read_mo
         )
         for partition, offset in begun.items():
             assert said[partition]["offset"] == offset
+            assert type(said[partition]["producer_id"]) is int
             assert (
                 f"abort --topic {topic} --partition {partition} --start-offset {offset}" in said[partition]["ended_by"]
             )
@@ -71,6 +73,8 @@ def test_an_open_transaction_is_no_end_of_the_topic(settings, publisher, read_mo
         assert held.held_up(looking, [topic], watch_s=0.1) == {
             Source(topic, at): offset for at, offset in begun.items()
         }
+        assert len({one["producer_id"] for one in said.values()}) == 1
+        assert producer_at(looking, topic, 0, begun[0] + 1) is None, "no other transaction begins beside it"
         stranger.abort_transaction()
         read_models.wait_until("select bool_and(waiting_records = 0) from bi.freshness")
         until(lambda: lag("rows") == lag("seconds") == 0, "a projector that has caught up")

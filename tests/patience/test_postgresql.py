@@ -1,11 +1,14 @@
 """One transaction, done once: whatever happens to the connection at its commit."""
 
+import os
+import socket
 from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
 
+from cli.database import connect
 from patience import Patience
 from patience.postgresql import UnknownOutcomeError, transact
 
@@ -88,6 +91,20 @@ def test_a_block_of_its_own_commits_nothing(counted: str):
 
     assert transact(connections(counted, psycopg.Connection, LostAfter), blocked, PATIENCE) == "counted"
     assert (len(attempts), rows(counted)) == (2, 1)
+
+
+def test_a_command_does_not_wait_for_a_machine_that_is_gone(empty_database: str):
+    """The system looks after each connection of a command: a peer that went without a word ends it within half a minute."""
+    with connect(empty_database) as connection, socket.socket(fileno=os.dup(connection.fileno())) as opened:
+        if opened.family == socket.AF_UNIX or not hasattr(socket, "TCP_USER_TIMEOUT"):
+            pytest.skip("no network between, or no Linux")
+        idle_s, interval_s, times = (
+            opened.getsockopt(socket.IPPROTO_TCP, option)
+            for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        )
+        assert opened.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert idle_s + interval_s * times <= 30
+        assert 0 < opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 30_000
 
 
 def test_what_is_no_trouble_is_raised(counted: str):

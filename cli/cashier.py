@@ -9,7 +9,7 @@ import typer
 from uuid_utils import uuid7
 
 from cli.database import connect
-from cli.output import FINDING, fail, show
+from cli.output import FINDING, errors, fail, show
 from cli.settings import settings_or_fail
 from cli.trouble import in_words, naming, patiently
 from ledger.callback import Outcome
@@ -84,9 +84,12 @@ def ask(
 
     try:
         outcome = patiently(attempt, "PostgreSQL")  # under the same key: it happens once
+    except KeyboardInterrupt:
+        errors.print(f"It is not known whether this was done. The key is --key {key}", highlight=False, soft_wrap=True)
+        raise
     except (Retryable, psycopg.Error) as error:
         # Without the key a repeat would be a second payment.
-        fail(f"{in_words(error)} The key is --key {key} (WAGERLEDGER_DATABASE_URL)")
+        fail(f"{in_words(error)} The key is --key {key}")
     if outcome.refusal_code:
         text = ERRORS[outcome.refusal_code].text(outcome.details)
         show(

@@ -72,12 +72,12 @@ class Cli:
         """What `--json` prints, which is JSON and nothing else."""
         return json.loads(self(*arguments, "--json", code=code).stdout)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, stderr: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "cli", *arguments],
             env=self.environment,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=stderr,
             text=True,
         )
 
@@ -286,6 +286,22 @@ def test_a_payment_does_not_wait_for_what_somebody_must_mend(deployed: Cli, ledg
     said = other("wallet", "deposit", "p_1", "EUR", "5", *WALLET, code=COULD_NOT).stderr
     assert 'database "nowhere" does not exist' in said
     assert "trying again" not in said
+
+
+def test_a_payment_that_is_broken_off_tells_its_key(deployed: Cli) -> None:
+    """Ctrl-C while it waits ends it at once, with 130."""
+    away = deployed.but(DATABASE_URL=f"postgresql://nobody@{LOOPBACK}:1/nothing", PATIENCE_S="300")
+    with away.start("wallet", "deposit", "p_1", "EUR", "5", *WALLET, stderr=subprocess.PIPE) as process:
+        try:
+            assert process.stderr
+            assert "trying again" in process.stderr.readline()
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=TIMEOUT_S)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert "--key " in said
+    assert "Traceback" not in said
 
 
 def test_what_a_command_logs_is_no_part_of_its_answer(capsys: pytest.CaptureFixture[str]) -> None:

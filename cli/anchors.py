@@ -74,7 +74,7 @@ def prove(
     """Prove that one event, command, refusal or act is in the log: JSON for docs/check_inclusion.py. Exit code 1: there
     is no such proof.
     """
-    from psycopg import Connection, IsolationLevel
+    from psycopg import Connection
 
     from ledger.evidence import proof
     from ledger.evidence.anchors import AnchorsError
@@ -85,7 +85,7 @@ def prove(
     settings = settings_or_fail()
 
     def proven(connection: Connection[Any]) -> dict[str, Any]:
-        connection.isolation_level, connection.read_only = IsolationLevel.REPEATABLE_READ, True
+        connection.execute("set transaction isolation level repeatable read, read only")
         if command:
             content = proof.prove_command(connection, *command, trusted)
         else:

@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
+import psycopg
 import typer
 from uuid_utils import uuid7
 
-from cli.output import FINDING, fail, show
+from cli.database import connect
+from cli.output import FINDING, errors, fail, show
 from cli.settings import settings_or_fail
-from cli.trouble import patiently
+from cli.trouble import in_words, naming, patiently
 from ledger.callback import Outcome
 from ledger.cashier import Cashier
 from ledger.core.money import Amount, parse_amount
@@ -74,11 +76,20 @@ def ask(
         async with Cashier(settings, tenant_id=brand, region=region, actor=actor) as cashier:
             return await command(cashier, key)
 
+    def attempt() -> Outcome:
+        # The journal says of a database only that it is away, whether it starts or does not know the password.
+        with naming("WAGERLEDGER_DATABASE_URL"), connect(settings.database_url.get_secret_value()):
+            pass
+        return asyncio.run(submit())
+
     try:
-        outcome = patiently(lambda: asyncio.run(submit()), "PostgreSQL")  # under the same key: it happens once
-    except Retryable as error:
+        outcome = patiently(attempt, "PostgreSQL")  # under the same key: it happens once
+    except KeyboardInterrupt:
+        errors.print(f"It is not known whether this was done. The key is --key {key}", highlight=False, soft_wrap=True)
+        raise
+    except (Retryable, psycopg.Error) as error:
         # Without the key a repeat would be a second payment.
-        fail(f"{ERRORS[error.code].text({})} The key is --key {key} (WAGERLEDGER_DATABASE_URL)")
+        fail(f"{in_words(error)} The key is --key {key}")
     if outcome.refusal_code:
         text = ERRORS[outcome.refusal_code].text(outcome.details)
         show(

@@ -30,4 +30,7 @@ def on_read_models(action: Callable[[Connection[Any]], T]) -> T:
 
 
 def connect(url: str) -> Connection[Any]:
-    return psycopg.connect(url, connect_timeout=10)
+    # Half a minute after a machine or a network is gone the system says so: left to itself it takes hours.
+    return psycopg.connect(
+        url, connect_timeout=10, keepalives_idle=10, keepalives_interval=5, keepalives_count=3, tcp_user_timeout=25_000
+    )

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -42,6 +43,21 @@ def write_or_fail(path: Path, text: str) -> None:
         path.write_text(text, "utf-8")
     except OSError as error:
         fail(f"{path} cannot be written: {error.strerror}")
+
+
+@contextmanager
+def logging_to_stderr() -> Iterator[None]:
+    """What is logged inside goes to standard error, so that an answer on standard output stays whole. Processes
+    configure their own logging after that.
+    """
+    import structlog
+
+    before = structlog.get_config()["logger_factory"]
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+    try:
+        yield
+    finally:
+        structlog.configure(logger_factory=before)
 
 
 def fail(message: str, code: int = COULD_NOT) -> NoReturn:

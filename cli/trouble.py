@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import typer
 from typer.core import TyperGroup
 
-from cli.output import COULD_NOT, fail
+from cli.output import COULD_NOT, fail, logging_to_stderr
 from cli.settings import settings_or_fail
 
 T = TypeVar("T")
@@ -28,7 +28,8 @@ class PatientGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with logging_to_stderr():
+                return super().invoke(ctx)
         except Exception as error:  # what is not trouble with a server goes on
             text = in_words(error)
             if text is None:

@@ -7,7 +7,7 @@ from typing import Any, cast
 from gateway.authentication import count_unsigned
 from gateway.dialect import Call, Endpoint
 from gateway.errors import Rejected
-from gateway.launchpad import allowed_game
+from gateway.launchpad import allowed_game, playable_game
 from gateway.reads import Reads
 from ledger.batch import PROVEN_OTHERWISE
 from ledger.callback import Balances, Callback, Outcome, Proof
@@ -36,6 +36,8 @@ class LedgerBooks:
         for command in commands:
             if isinstance(command, StartSession):
                 allowed_game(integration, command.game_id, command.jurisdiction)
+            elif isinstance(command, AuthorizeBet) and command.game_id:
+                await self._check_game(command, command.game_id)
         if integration.powers:
             commands = tuple([in_our_unit(command, integration.powers) for command in commands])
         if wallet_currency := integration.option("wallet_currency"):
@@ -61,6 +63,14 @@ class LedgerBooks:
         if not self._proof_kept and not endpoint.only_tells:
             await self._journal.submit(Callback((), proof=self._proof))
             self._proof_kept = True
+
+    async def _check_game(self, command: AuthorizeBet, game_id: str) -> None:
+        """A game that is disabled or not in the catalogue takes no new bets; one taken before is told as it was."""
+        try:
+            playable_game(self._call.integration, game_id)
+        except Rejected:
+            if await self.bet(command.bet_id) is None:
+                raise
 
     @property
     def repeated(self) -> bool:

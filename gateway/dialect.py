@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+import structlog
 import uuid_utils
 
-from gateway import signing
+from gateway import metrics, signing
 from gateway.errors import Rejected
+from gateway.fields import YEAR_2000_US, YEAR_2200_US
 from gateway.incoming import Trace
 from gateway.integration import Integration
 from ledger.callback import Balances, Outcome
@@ -23,6 +25,8 @@ from ledger.core.commands import Command, Origin, Policy
 from ledger.core.state import Bet, Session, Settlement
 from ledger.identifiers import is_id
 from ledger.public_keys import PublicKey
+
+log = structlog.get_logger("gateway")
 
 C = TypeVar("C", bound=Command)
 
@@ -77,6 +81,10 @@ class Call:
         """Likewise."""
         return self.integration.public_keys(self.received_at / 1_000_000)
 
+    def note(self, event: str, **facts: str) -> None:
+        """A line in the log about what moves nothing and should stand somewhere."""
+        log.info(event, integration_id=self.integration.integration_id, trace_id=self.trace.trace_id, **facts)
+
     def header(self, name: bytes) -> str:
         """Value of a header by its lower-case name, or an empty text."""
         return self.headers.get(name, b"").decode("latin-1")
@@ -89,9 +97,12 @@ class Call:
         self, kind: type[C], operation: str, transaction_id: str, *, occurred_at: int | None = None, **fields: Any
     ) -> C:
         """A command under the key (integration, `operation`, `transaction_id`). `occurred_at` is the provider's own
-        time in microseconds since the epoch.
+        time in microseconds since the epoch; one that not every reader of events could show is left out and counted.
         """
         integration = self.integration
+        if occurred_at is not None and not YEAR_2000_US <= occurred_at < YEAR_2200_US:
+            metrics.LEFT_OUT.labels(integration.dialect, "occurred_at").inc()
+            occurred_at = None
         origin = Origin(
             integration.tenant_id, integration.region, integration.integration_id, integration.provider_id, operation,
             transaction_id, self.trace.trace_id, self.trace.traceparent, occurred_at, transaction_id, self.kid,
@@ -179,6 +190,15 @@ class Endpoint:
     as_written: tuple[str, ...] = ()
     open: bool = False
     """Answers without a signature: health checks that touch nothing."""
+    credits: bool | Callable[[Call], bool] = False
+    """Gives a player money, or ends what holds it: a win, a refund, the end of a round. Where the body says what the
+    call is, a function of it, which takes any body. What of it cannot be read is told to the operator, and the provider
+    hears its word for *repeat*: refused for good, it would be the player's loss.
+    """
+
+    def is_credit(self, call: Call) -> bool:
+        return self.credits(call) if callable(self.credits) else self.credits
+
     reads: bool = False
     """Only tells, as each GET does: the proofs of its calls are not remembered."""
 
@@ -217,6 +237,8 @@ class Dialect:
     policy: Policy = field(default_factory=Policy)
     """Its defaults; an integration may say otherwise by `--option policy.<name>=<value>`."""
     options: Mapping[str, Option] = field(default_factory=dict)
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    """Of the options that every integration has, where this protocol wants another one."""
     claims: Callable[[Call], Mapping[str, str]] | None = None
     """For `as_written` paths: what the unproven credentials say, as option values that select the one integration (an
     operator id, an issuer). None, or an empty mapping: the one integration with the option `as_written=true`.
@@ -235,4 +257,4 @@ class Dialect:
 
     @property
     def default_options(self) -> dict[str, str]:
-        return {name: option.default for name, option in self.options.items() if option.default}
+        return {**self.defaults, **{name: option.default for name, option in self.options.items() if option.default}}

@@ -33,6 +33,11 @@ OPTIONS: Mapping[str, Option] = {
         default="false",
         choices=("true", "false"),
     ),
+    "unlisted_games": Option(
+        "What becomes of a bet whose game is not in the catalogue, where that has games: refuse or accept.",
+        default="refuse",
+        choices=("refuse", "accept"),
+    ),
     "currencies": Option(
         "The currencies it may use, THEIRS:OURS,… (THEIRS:OURS*1000 where one of theirs is 1000 of ours). Empty: all, "
         "by our codes."
@@ -41,6 +46,10 @@ OPTIONS: Mapping[str, Option] = {
     "wallet_currency": Option("The players' wallets are in this currency, whatever the bets are in."),
     "launch_url": Option("Where a launch sends the player."),
     "launch_ttl_s": Option("How long a launch URL is good for, seconds (300 to 900).", default="600"),
+    "session_ttl_s": Option(
+        "How long a session in its games takes bets, seconds. Empty: WAGERLEDGER_SESSION_TTL_S.",
+        form=r"[1-9][0-9]{0,6}",
+    ),
     "jurisdictions": Option("Where its games may be launched, separated by commas. Empty: everywhere."),
 }
 """What every integration may say."""

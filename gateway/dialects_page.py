@@ -23,6 +23,13 @@ key. A protocol whose contract fixes absolute paths is served there too, for the
 or for the one with the option `as_written=true`. Each dialect has a page for the provider's people: endpoints, signing
 with a worked example, answers, and which facts are not from the provider's own material.
 
+What holds in all of them ([decision 9](../decisions/0009-strict-json.md)): numbers count by their value, whatever their
+spelling; what only informs (a game, a campaign, a time, a flag) is left out where it cannot be read; a bet that cannot
+be read is refused, but a win, a refund or the end of a round is answered with the provider's word for *repeat*, and our
+log says why. A bet in a game that is disabled, or that is not in the integration's catalogue where that has games, is
+refused; one that names no game is not asked about it. A session takes bets for `session_ttl_s` from its launch; play
+does not lengthen it.
+
 Another provider is one folder more: see [how to add one](../how-to/add-a-provider.md). The suite that all of them pass
 is `tests/dialects/test_conformance.py`.
 

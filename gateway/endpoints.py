@@ -15,7 +15,7 @@ from gateway.authentication import Authenticator
 from gateway.books import in_wallet
 from gateway.callers import Callers
 from gateway.canonical import Asked, Operation
-from gateway.errors import Rejected, error_body, error_headers
+from gateway.errors import Rejected, Unreadable, error_body, error_headers
 from gateway.fields import Body, read_json
 from gateway.incoming import Disconnected, Head, Receive, Scope, Send, head_of, read_body
 from gateway.integration import NOBODY, Integration
@@ -78,6 +78,11 @@ async def serve(
     except Disconnected:
         return
     except Rejected as rejected:
+        if isinstance(rejected, Unreadable):
+            facts |= {
+                "field": rejected.details.get("field", "body"),
+                "reason": rejected.details.get("reason", rejected.code),
+            }
         answered = refusal(head, rejected)
     except Retryable as error:
         answered = refusal(head, Rejected(error.code))
@@ -149,6 +154,9 @@ class Write:
                     return known
                 raise
             asked = asked._replace(launch=launch)
+            if ttl_s := launch.integration.option("session_ttl_s"):
+                expires_at = (asked.received_at // 1_000_000 + int(ttl_s)) * 1_000_000
+                asked = asked._replace(session_expires_at=expires_at)
         command = operation.command(asked, body)
         if wallet_currency := integration.option("wallet_currency"):
             command = in_wallet(command, wallet_currency)

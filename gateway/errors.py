@@ -22,6 +22,12 @@ class Rejected(Exception):  # noqa: N818  # the caller's fault, not an error of 
         self.details = details
 
 
+class Unreadable(Rejected):
+    """How the request is written stands in its way, not what it asks for. Of a win, a refund or the end of a round the
+    provider is not told so for good: see `Endpoint.credits`.
+    """
+
+
 def error_body(code: str, details: Mapping[str, object], trace_id: str) -> bytes:
     error = ERRORS[code]
     return to_json({"code": code, "message": error.text(details), "retryable": error.retryable, "trace_id": trace_id})

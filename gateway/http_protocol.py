@@ -186,7 +186,7 @@ class BoundedHeadProtocol(HttpToolsProtocol):
             elif name == b"transfer-encoding":
                 encodings.append(value.lower())
             elif name == b"expect":
-                self.expect_100_continue = value.lower() == b"100-continue"
+                self.expect_100_continue = value.lower() == b"100-continue" and version == "1.1"
         if len(hosts) != 1 and (hosts or version == "1.1"):
             raise _Malformed(f"it has {len(hosts)} Host headers: send one")
         if hosts and not _host.fullmatch(hosts[0]):

@@ -46,7 +46,8 @@ class Head(NamedTuple):
 
 def head_of(scope: Scope) -> Head:
     headers: dict[bytes, bytes] = {}
-    for name, value in scope["headers"]:
+    for name, sent in scope["headers"]:
+        value = sent.strip(b" \t")  # blanks around a value are no part of it (RFC 9110, 5.5)
         headers[name] = headers[name] + b"," + value if name in headers else value
     query = scope["query_string"]
     return Head(

@@ -90,6 +90,14 @@ def allowed_game(target: Integration, game_id: str, jurisdiction: str | None) ->
     return code
 
 
+def playable_game(target: Integration, game_id: str) -> None:
+    """New bets may be placed in it. With `unlisted_games=accept` the catalogue need not have it: a live lobby has more
+    tables than anybody lists. Raises Rejected.
+    """
+    if game_id in target.games or target.option("unlisted_games") != "accept":
+        _provider_game(target, game_id)
+
+
 def _provider_game(target: Integration, game_id: str) -> str:
     """The provider's code. A catalogue that has games has all of them; without one codes are the same on both sides."""
     if not target.games:

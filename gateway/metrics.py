@@ -17,6 +17,16 @@ REFUSALS = Counter("wagerledger_refusals_total", "Answers that said no, by code 
 SIGNATURE_REFUSALS = Counter(
     "wagerledger_signature_refusals_total", "Callbacks refused for their signature.", ("reason",)
 )
+LEFT_OUT = Counter(
+    "wagerledger_fields_left_out_total",
+    "Fields of callbacks that only inform and could not be read, by dialect and field.",
+    ("dialect", "field"),
+)
+CREDITS_UNREADABLE = Counter(
+    "wagerledger_credits_unreadable_total",
+    "Wins, refunds and round ends that could not be read and were asked for again, by operation and field.",
+    ("operation", "field"),
+)
 CONNECTIONS_REFUSED = Counter(
     "wagerledger_connections_refused_total", "Connections closed at once, because as many as allowed were open."
 )

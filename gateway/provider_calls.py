@@ -4,6 +4,7 @@ Whatever happens to a call of a known integration, its answer is in the provider
 who, how often, then what.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, cast
@@ -11,11 +12,12 @@ from urllib.parse import unquote, unquote_to_bytes
 
 import structlog
 
+from gateway import metrics
 from gateway.authentication import count_unsigned
 from gateway.books import ClosedBooks, LedgerBooks
 from gateway.dialect import Books, Call, Dialect, Endpoint, Reply
 from gateway.endpoints import Answer, Services, refusal, serve
-from gateway.errors import Rejected, error_headers
+from gateway.errors import Rejected, Unreadable, error_headers
 from gateway.incoming import Head, Receive, Scope, Send, read_body
 from gateway.integration import NOBODY, Integration
 from gateway.proof import proof_of
@@ -27,6 +29,9 @@ from schemas.errors import ERRORS
 log = structlog.get_logger("gateway")
 
 MOUNT = "/integrations/"
+
+UNPAYABLE = "AMOUNT_SCALE", "AMOUNT_TOO_LARGE", "RATE_NOT_AVAILABLE"
+"""Refusals that a setting of ours may cure: the integration's units, a rate."""
 
 _REASONS = {"SIGNATURE_MISSING": "missing", "SIGNATURE_INVALID": "wrong", "SIGNATURE_EXPIRED": "expired"}
 
@@ -177,12 +182,28 @@ class _Exchange:
         # Signed for another call, so not for this one: every protocol has a word for that.
         told = Rejected("SIGNATURE_INVALID") if rejected.code == PROVEN_OTHERWISE else rejected
         try:
+            told = self._repeatable(self._call, self._target, told)
             reply = self._target.dialect.refuse(self._call, told)
         except Exception:  # a word that its author forgot must not end the connection
             log.exception("refusal crashed", operation=self.operation, code=rejected.code)
             return refusal(head, Rejected("INTERNAL"))
-        headers = [*reply.headers, *transport_headers(rejected.code, reply.status)]
+        headers = [*reply.headers, *transport_headers(told.code, reply.status)]
         return Answer(reply.status, reply.body, rejected.code, headers, reply.content_type)
+
+    def _repeatable(self, call: Call, target: Target, rejected: Rejected) -> Rejected:
+        """What the provider is told: of a credit that nobody could read, that it may fare better in a while."""
+        if not isinstance(rejected, Unreadable) and rejected.code not in UNPAYABLE:
+            return rejected
+        if not target.endpoint.is_credit(call):
+            return rejected
+        field = str(rejected.details.get("field") or "body")
+        log.error(
+            "credit unreadable", operation=self.operation, integration_id=call.integration.integration_id,
+            code=rejected.code, field=field, reason=str(rejected.details.get("reason", "")),
+            trace_id=call.trace.trace_id,
+        )  # fmt: skip
+        metrics.CREDITS_UNREADABLE.labels(self.operation, re.sub(r"\d+", "*", field)).inc()
+        return Rejected("UNAVAILABLE", balances=rejected.balances)
 
     async def _body(self, head: Head) -> bytes:
         limit_bytes = max((target.dialect.body_limit_bytes for target in self._routed.targets), default=0)
@@ -236,9 +257,11 @@ class _Exchange:
         services.callers.admit(self._scope, call.headers, call.integration, weak=weak)
         signed = _verify(dialect, call)
         call = replace(call, kid=_signer(dialect, call))
-        services.authenticator.admit(call.integration)
         proof = proof_of(dialect, call, self._path(call), signed)
         books = LedgerBooks(services.journal, self._calls.reads, call, facts, proof)
+        if not call.integration.enabled:  # it may be switched on again
+            await books.keep_proof(endpoint)
+        services.authenticator.admit(call.integration)
         return await _handled(endpoint, call, books), books.repeated
 
     def _path(self, call: Call) -> str:

@@ -51,7 +51,7 @@ def check(connection: psycopg.Connection[Any], tenant_id: str, region: str) -> N
     found = load(connection)
     if Brand(tenant_id, region) in found:
         return
-    how = f"`wagerledger brand add {tenant_id} --region {region}` registers it"
+    how = f"`wagerledger brand add {tenant_id} --region {region} --actor WHO --reason WHY` registers it"
     regions = [brand.region for brand in found if brand.tenant_id == tenant_id]
     if regions:
         raise BrandError(f"brand {tenant_id} has no region {region}, but {', '.join(regions)}: {how}")

@@ -128,8 +128,13 @@ def record(
 
 
 def to_datetime(time_us: int) -> datetime:
-    """Microseconds since the epoch as an aware UTC time, without passing through a float."""
-    return _EPOCH + timedelta(microseconds=time_us)
+    """Microseconds since the epoch as an aware UTC time, without passing through a float. A time that no calendar of
+    ours can say becomes the nearest one that it can: one event never blinds the reader of all the others.
+    """
+    try:
+        return _EPOCH + timedelta(microseconds=time_us)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC) if time_us > 0 else datetime.min.replace(tzinfo=UTC)
 
 
 def to_us(time: datetime) -> int:

@@ -5,6 +5,7 @@ the value.
 """
 
 import os
+import re
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -199,6 +200,14 @@ class Settings(BaseSettings):
                 "is no PostgreSQL URL (postgresql://user:password@host:port/database); "
                 "special characters of the password must be percent-encoded"
             )
+        return url
+
+    @field_validator("schema_registry_url")
+    @classmethod
+    def _is_registry_url(cls, url: SecretStr) -> SecretStr:
+        """Here, because the client quotes what it cannot read, credentials and all."""
+        if not all(re.fullmatch(r"https?://[^/]\S*", one.strip()) for one in url.get_secret_value().split(",")):
+            raise ValueError("is no URL of a schema registry (http://host:port/path)")
         return url
 
 

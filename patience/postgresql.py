@@ -12,6 +12,9 @@ from patience.trouble import TransientError, is_transient
 
 T = TypeVar("T")
 
+# Said first: a block of psycopg's `transaction()` that opens one on its own also commits it; inside of one it does not.
+# It takes no snapshot, so that `action` may still set the isolation level.
+BEGIN = "show transaction_isolation"
 # Asked just before the commit; null where nothing was written.
 XID = "select pg_current_xact_id_if_assigned()::text"
 FATE = "select pg_xact_status(%s::xid8)"
@@ -37,6 +40,7 @@ def transact(connect: Callable[[], Connection[Any]], action: Callable[[Connectio
 
 def _once(connect: Callable[[], Connection[Any]], action: Callable[[Connection[Any]], T], patience: Patience) -> T:
     with connect() as connection:
+        connection.execute(BEGIN)
         result = action(connection)
         row = connection.execute(XID).fetchone()
         try:

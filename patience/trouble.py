@@ -45,7 +45,7 @@ SERVER_WIDE = re.compile(
 REFUSED_CONNECTION = re.compile(
     r"authentication failed|no pg_hba.conf entry|(database|role) \".*\" does not exist|no password supplied"
     r"|permission denied for database|invalid connection option|unsupported startup parameter"
-    r"|certificate|server does not support SSL|^a pooler "
+    r"|certificate|server does not support SSL|invalid port number|^a pooler "
 )
 
 

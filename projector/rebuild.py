@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from typing import Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 import psycopg
 import structlog
@@ -46,6 +46,7 @@ after which a server looks for deadlocks and ends one of the two.
 """
 RETRY_S = 0.5
 READ_TIMEOUT_S = 60.0
+EARLY_END_S = 10.0
 
 # The shadow schema's comment: whose it is, and whether its tables have taken the live ones' place. It is written with
 # what it tells, so that whoever has lost his connection finds out.
@@ -328,11 +329,12 @@ class _Rebuild:
         with contextlib.closing(_consumer(self.settings)) as consumer:
             starts = [TopicPartition(*source, self.checkpoint.next_offsets[source]) for source in ends]
             consumer.assign(starts)
-            left = dict(ends)
+            left, early = dict(ends), dict[Source, _EarlyEnd]()
             deadline = time.monotonic() + READ_TIMEOUT_S
             while left:
                 messages = consumer.consume(self.settings.projector_batch, timeout=0.2)
-                batch = [message for message in messages if _is_wanted(message, ends, left)]
+                batch = [message for message in messages if _is_wanted(message, ends, left, early)]
+                _refuse_early_ends(early, ends)
                 if batch:
                     yield batch
                     deadline = time.monotonic() + READ_TIMEOUT_S
@@ -340,20 +342,41 @@ class _Rebuild:
                     raise timed_out(f"no records before {left} in {READ_TIMEOUT_S} s")
 
 
-def _is_wanted(message: Message, ends: dict[Source, int], left: dict[Source, int]) -> bool:
-    """Tell records from notices; `left` loses a partition with its last record."""
+class _EarlyEnd(NamedTuple):
+    """Where a partition was said to end, before the live models' offset, and since when."""
+
+    offset: int
+    since: float
+
+
+def _refuse_early_ends(early: dict[Source, _EarlyEnd], ends: dict[Source, int]) -> None:
+    """Raises RebuildError where the end of a partition stays too early: a leader that was just elected may not know for
+    a moment how far it goes.
+    """
+    for source, end in early.items():
+        if time.monotonic() - end.since > EARLY_END_S:
+            raise RebuildError(
+                f"{source.topic}, partition {source.partition}, ends at {end.offset}, before the live models' "
+                f"{ends[source]}: they were folded from another topic"
+            )
+
+
+def _is_wanted(
+    message: Message, ends: dict[Source, int], left: dict[Source, int], early: dict[Source, _EarlyEnd]
+) -> bool:
+    """Tell records from notices; `left` loses a partition with its last record, `early` holds those that seem to end
+    before it.
+    """
     error = message.error()
     if error is not None:
         if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001, its name
             raise KafkaException(error)
         source, offset = place(message)
         if source in left:
-            raise RebuildError(
-                f"{source.topic}, partition {source.partition}, ends at {offset}, before the live models' "
-                f"{ends[source]}: they were folded from another topic"
-            )
+            early.setdefault(source, _EarlyEnd(offset, time.monotonic()))
         return False
     source, offset = place(message)
+    early.pop(source, None)
     if offset >= ends[source] - 1:
         left.pop(source, None)
     return offset < ends[source]

@@ -30,7 +30,8 @@ stream's id.
   stream as `previous_hash`. Anyone who reads `ledger.events` can verify it.
 - **Money** is in minor units: an amount is `..._minor` / 10^`exponent`. Postings sum to zero per currency in every
   event.
-- **Time**: `occurred_at` is when the ledger recorded the fact, UTC; `provider_occurred_at` is the provider's own clock.
+- **Time**: `occurred_at` is when the ledger recorded the fact, UTC; `provider_occurred_at` is the provider's own clock
+  (of the years 2000 to 2199: a time that not every reader could show is left out).
   Days and months are yours to cut; the views in `bi` cut them in UTC.
 - **Kafka headers**: CloudEvents in binary mode (`ce_id`, `ce_type`, `ce_source`, `ce_time`, `ce_specversion`,
   `content-type`), `X-Trace-Id`, and `traceparent` where the callback had one. A type topic that is going says so in

@@ -21,5 +21,5 @@ def checkable() -> Iterator[None]:
         raise CannotCheckError(str(error)) from None
     except KafkaException as error:
         # Without a cause, and so not transient: the reader has tried it again for as long as the settings say.
-        text = f"the topics cannot be read: {error.args[0]}; check WAGERLEDGER_KAFKA_BOOTSTRAP_SERVERS"
+        text = f"the topics cannot be read: {error.args[0].str()}; check WAGERLEDGER_KAFKA_BOOTSTRAP_SERVERS"
         raise CannotCheckError(text) from None

@@ -9,11 +9,16 @@ MAX_AMOUNT_MINOR = 10**15
 MAX_BALANCE_MINOR = 10**17
 """Cap of one account of a wallet."""
 
-_DECIMAL = re.compile(r"(0|[1-9][0-9]{0,17})(?:\.([0-9]{1,18}))?")
+_PLAIN = re.compile(r"(0|[1-9][0-9]{0,17})(?:\.([0-9]{1,18}))?")
+
+MAX_DIGITS = 18
+"""On either side of the point, zeros at the ends not counted. Looked at before anything is computed."""
+
+_NUMBER = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?(?:[eE]([+-]?)0*([0-9]{1,4}))?")
 
 
 class Amount(NamedTuple):
-    """A non-negative decimal as it was written: `unscaled` / 10^`scale`."""
+    """A non-negative decimal, exactly: `unscaled` / 10^`scale`."""
 
     unscaled: int
     scale: int
@@ -39,16 +44,37 @@ class Amount(NamedTuple):
 
 
 def parse_amount(text: str) -> Amount | None:
-    """Read a plain decimal: digits, optionally a point and more digits. No sign, exponent, blank or leading zero: those
-    give None.
-
-    Trailing zeros carry no meaning (2.00 and 2 are one amount) and are dropped, so that equal amounts compare equal.
+    """Read a plain decimal, as people and reports write one: digits, optionally a point and more digits. No sign,
+    exponent, blank or leading zero: those give None. What other programs send is read by `parse_number`.
     """
-    match = _DECIMAL.fullmatch(text)
+    signed = parse_number(text) if _PLAIN.fullmatch(text) else None
+    return signed[1] if signed else None
+
+
+def parse_number(text: str, max_digits: int = MAX_DIGITS) -> tuple[bool, Amount] | None:
+    """Read a decimal by its value: `2`, `2.00`, `02.0` and `0.2E+1` are one number, and minus zero is zero. Whether it
+    is below zero, and how much. None for what is no number or has more than `max_digits` on a side.
+
+    Trailing zeros carry no meaning and are dropped, so that equal amounts compare equal. The work is bounded by the
+    length of the text, whatever exponent it names.
+    """
+    match = _NUMBER.fullmatch(text)
     if match is None:
         return None
-    fraction = (match[2] or "").rstrip("0")
-    return Amount(int(match[1] + fraction), len(fraction))
+    sign, whole, fraction, exponent_sign, exponent = match.groups(default="")
+    if not whole and not fraction:
+        return None
+    digits = (whole + fraction).lstrip("0")
+    significant = digits.rstrip("0")
+    if not significant:
+        return False, Amount(0, 0)
+    dropped = len(digits) - len(significant)
+    scale = len(fraction) - dropped - (int(f"{exponent_sign}{exponent}") if exponent else 0)
+    if scale > max_digits or len(significant) - scale > max_digits:
+        return None
+    if scale < 0:
+        significant, scale = significant + "0" * -scale, 0
+    return sign == "-", Amount(int(significant), scale)
 
 
 def format_minor(amount_minor: int, exponent: int) -> str:

@@ -43,7 +43,8 @@ def upgrade(database_url: str) -> list[str]:
 
     Raises psycopg.Error, with nothing changed: LockNotAvailable where a long read of the log is in the way.
     """
-    engine = create_engine(make_url(database_url).set(drivername="postgresql+psycopg"))
+    url = make_url(database_url).set(drivername="postgresql+psycopg")
+    engine = create_engine(url, connect_args={"connect_timeout": 10})
     try:
         with engine.begin() as connection:
             config = _config()

@@ -36,7 +36,7 @@ def test_a_brand_is_registered_once(cli: Commands) -> None:
 @pytest.mark.parametrize(
     ("brand", "region", "said"),
     [
-        ("brand1", "EU", "brand brand1 is not registered, but brand-1 is: `wagerledger brand add brand1 --region EU`"),
+        ("brand1", "EU", "brand brand1 is not registered, but brand-1 is: `wagerledger brand add brand1 --region EU"),
         ("brand-1", "eu", "brand brand-1 has no region eu, but EU"),
         ("zzz", "EU", "brand zzz is not registered: "),
     ],

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from psycopg import sql
 from sqlalchemy import make_url
 
+from cli.output import logging_to_stderr
 from cli.reference import commands
 from ledger.secrets import new_secrets_key
 from sandbox.ports import LOOPBACK
@@ -70,12 +72,12 @@ class Cli:
         """What `--json` prints, which is JSON and nothing else."""
         return json.loads(self(*arguments, "--json", code=code).stdout)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, stderr: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "cli", *arguments],
             env=self.environment,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=stderr,
             text=True,
         )
 
@@ -267,12 +269,48 @@ def test_an_unreachable_database_is_2_and_names_its_variable(deployed: Cli, argu
 def test_a_payment_of_unknown_outcome_tells_its_key(deployed: Cli) -> None:
     """Whoever repeats it without that key would pay twice."""
     gone = deployed.but(DATABASE_URL=f"postgresql://nobody@{LOOPBACK}:1/nothing", PATIENCE_S="0")
-    said = gone("wallet", "deposit", "p_1", "EUR", "5", *WALLET, code=COULD_NOT).stderr
-    key = said.split("--key ")[1].split()[0]
+    done = gone("wallet", "deposit", "p_1", "EUR", "5", *WALLET, "--json", code=COULD_NOT)
+    assert done.stdout == ""
+    assert "Connection refused" in done.stderr
+    key = done.stderr.split("--key ")[1].split()[0]
     payment = "wallet", "deposit", "p_1", "EUR", "5", *WALLET, "--key", key
     deployed("wallet", "open", "p_1", "EUR", *WALLET)
     assert not deployed.json(*payment)["replayed"]
     assert deployed.json(*payment)["replayed"]
+
+
+def test_a_payment_does_not_wait_for_what_somebody_must_mend(deployed: Cli, ledger_database_of_module: str) -> None:
+    """It says at once what is wrong."""
+    wrong = make_url(ledger_database_of_module).set(database="nowhere").render_as_string(hide_password=False)
+    other = deployed.but(DATABASE_URL=wrong, PATIENCE_S="300")
+    said = other("wallet", "deposit", "p_1", "EUR", "5", *WALLET, code=COULD_NOT).stderr
+    assert 'database "nowhere" does not exist' in said
+    assert "trying again" not in said
+
+
+def test_a_payment_that_is_broken_off_tells_its_key(deployed: Cli) -> None:
+    """Ctrl-C while it waits ends it at once, with 130."""
+    away = deployed.but(DATABASE_URL=f"postgresql://nobody@{LOOPBACK}:1/nothing", PATIENCE_S="300")
+    with away.start("wallet", "deposit", "p_1", "EUR", "5", *WALLET, stderr=subprocess.PIPE) as process:
+        try:
+            assert process.stderr
+            assert "trying again" in process.stderr.readline()
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=TIMEOUT_S)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert "--key " in said
+    assert "Traceback" not in said
+
+
+def test_what_a_command_logs_is_no_part_of_its_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    """It goes to standard error."""
+    with logging_to_stderr():
+        structlog.get_logger("tests").warning("on the way")
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "on the way" in said.err
 
 
 @pytest.mark.parametrize("action", ["register", "check"])

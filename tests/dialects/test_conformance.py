@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.dialects import spellings  # noqa: F401  # registers its checks
 from tests.dialects.checks import CHECKS, Check, Tables, proves_nothing_else
 from tests.dialects.conftest import FOLDERS
 from tests.dialects.recorded import replay

@@ -3,12 +3,17 @@
 import asyncio
 import json
 from dataclasses import replace
+from itertools import pairwise
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
+from ledger import integrations
 from sandbox.dialects.driver import Request
 from tests.dialects.checks import Tables
 from tests.dialects.house import Heard, Play
+from tests.support.asks import BY
+from tests.support.waiting import until
 
 only = pytest.mark.parametrize
 
@@ -43,6 +48,18 @@ def test_a_lost_bet_is_not_refunded_by_its_own_bytes(tables: Tables) -> None:
 
 
 @only("tables", ["pragmatic"], indirect=True)
+def test_a_question_who_plays_ends_no_session(tables: Tables) -> None:
+    """Both calls name a token, and nothing else that they must."""
+    play = tables.home.sit()
+    token = urlencode({"providerId": "PragmaticPlay", "token": str(play.seat.session_id)}).encode()
+    signed, heard = sent(play, Request("/authenticate.html", token))
+    assert heard.told.ok, heard
+    for path in ("/session/expired", "/sessionExpired.html"):
+        moves_nothing(play, signed, path)
+    assert play.bet().told.ok
+
+
+@only("tables", ["pragmatic"], indirect=True)
 def test_a_refused_bet_is_no_adjustment(tables: Tables) -> None:
     """Its amount would be given."""
     play = tables.home.sit("10")
@@ -50,6 +67,21 @@ def test_a_refused_bet_is_no_adjustment(tables: Tables) -> None:
     assert heard.says == tables.traits.insufficient
     moves_nothing(play, signed, "/adjustment.html")
     assert play.available == 10
+
+
+@only("tables", ["pragmatic", "slotegrator"], indirect=True)
+def test_a_field_that_swallows_the_next_one_is_no_other_call(tables: Tables) -> None:
+    """Joined for the signature they could read the same, and an id that grows by its neighbour is a new one."""
+    play = tables.home.sit()
+    assert play.bet().told.ok
+    for request in (play.a_bet(), play.a_win()):
+        signed, heard = sent(play, request)
+        assert heard.told.ok, heard
+        names = sorted(dict(parse_qsl(signed.body.decode())))
+        for name, swallowed in pairwise(names):
+            fields = dict(parse_qsl(signed.body.decode()))
+            fields[name] += f"&{swallowed}={fields.pop(swallowed)}"
+            moves_nothing(play, replace(signed, body=urlencode(fields).encode()), signed.path)
 
 
 @only("tables", ["rgs"], indirect=True)
@@ -84,6 +116,28 @@ def test_a_refused_debit_is_no_credit(tables: Tables) -> None:
     for path in ("/credit", "/casino/credit"):
         moves_nothing(play, signed, path)
     assert play.available == 100
+
+
+@only("tables", ["casino"], indirect=True)
+def test_what_was_sent_while_the_integration_was_off_is_no_other_call_once_it_is_on(tables: Tables) -> None:
+    """Its no is a refusal like every other one."""
+    play = tables.home.sit()
+    assert play.bet().told.ok
+
+    def switch(*, enabled: bool) -> None:
+        with tables.home.house.connect() as connection:
+            integrations.set_enabled(connection, tables.home.integration_id, enabled=enabled, by=BY)
+        until(lambda: tables.home.house.integration(tables.home).enabled == enabled, "the gateway to see the switch")
+
+    switch(enabled=False)
+    try:
+        signed, heard = sent(play, play.a_bet("another", "50"))
+        assert not heard.told.ok
+    finally:
+        switch(enabled=True)
+    moves_nothing(play, signed, "/credit")
+    assert play.table.send_as_is(signed, play.seat).told.ok
+    assert play.available == 48
 
 
 @only("tables", ["casino"], indirect=True)

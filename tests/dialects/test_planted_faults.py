@@ -15,7 +15,7 @@ from gateway.providers.softswiss import DIALECT as BASE_DIALECT
 from ledger.callback import Balances, Outcome
 from ledger.core.commands import RollbackBet
 from ledger.core.money import Amount
-from tests.dialects import checks
+from tests.dialects import checks, spellings
 from tests.dialects.checks import Check, Tables
 from tests.dialects.conftest import laid, mounted_everywhere, settings_of
 from tests.dialects.house import House
@@ -169,7 +169,43 @@ def _blaming_the_player(dialect: Dialect) -> Dialect:
     return replace(dialect, refuse=refuse)
 
 
+class _WithoutExponents(Call):
+    """Reads 5E-0 as if it were 50."""
+
+    def command(self, kind: Any, operation: str, transaction_id: str, **fields: Any) -> Any:
+        if (win := fields.get("win")) and b"E-" in self.body:
+            fields["win"] = Amount(win.unscaled * 10, win.scale)
+        return super().command(kind, operation, transaction_id, **fields)
+
+
+def _final(dialect: Dialect) -> Dialect:
+    """Says no for good to a win that it cannot read."""
+    return replace(dialect, endpoints=tuple(replace(one, credits=False) for one in dialect.endpoints))
+
+
+class _Pedantic(Call):
+    """Wants the name of a game to be a text of a kind."""
+
+    def game(self, code: str) -> str:
+        if not code.isidentifier():
+            raise Rejected("FIELD_INVALID", field="game_id", reason="is no game of ours")
+        return super().game(code)
+
+
 FAULTS = {
+    "final": Fault(
+        "a win is refused for its spelling", _final, spellings.every_spelling_of_a_win_is_paid_once_or_asked_for_again
+    ),
+    "exponents": Fault(
+        "an exponent is overlooked",
+        _called_as(_WithoutExponents),
+        spellings.every_spelling_of_a_win_is_paid_once_or_asked_for_again,
+    ),
+    "pedantic": Fault(
+        "the game decides about money",
+        _called_as(_Pedantic),
+        spellings.every_spelling_of_a_win_is_paid_once_or_asked_for_again,
+    ),
     "trusting": Fault("verify compares nothing", _trusting, checks.each_mutated_byte_of_the_body_is_refused),
     "absent": Fault(
         "no signature is as good as one", _comparing_prefixes, checks.a_missing_or_cut_signature_is_refused

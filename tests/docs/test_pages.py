@@ -23,7 +23,7 @@ from schemas import errors
 from schemas.events import EVENTS, FORMS
 from schemas.topics import Topics
 from tests.core.test_planted_faults import FAULTS
-from tests.docs.pages import PACKAGES, PAGES, ROOT, code_spans, name_of, source_files
+from tests.docs.pages import PACKAGES, PAGES, ROOT, blocks, code_spans, name_of, source_files
 
 MEASURED = gateway.metrics, ledger.journal, outbox_relay.metrics, projector.metrics, sealer.metrics
 EXTERNAL = "http://", "https://"
@@ -148,6 +148,30 @@ def test_named_commands_exist(page: Path) -> None:
         } | {"--help"}
         named = set(re.findall(r"(?<!\S)--[a-z][a-z\-]*", words))
         assert named <= options, f"wagerledger {words}"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "cli.md"], ids=name_of)
+def test_command_lines_can_be_typed(page: Path) -> None:
+    """Where a command stands with arguments it has all that it demands, but for lines that leave something out (…)."""
+    for words in map(str.split, command_lines(page)):
+        name = next((name for n in (3, 2, 1) if (name := " ".join(words[:n])) in COMMANDS), "")
+        arguments = words[len(name.split()) :]
+        if not name or not arguments or {"…", "..."} & {*words}:
+            continue
+        command = COMMANDS[name]
+        given, _, _ = command.make_parser(command.make_context(name, [], resilient_parsing=True)).parse_args(arguments)
+        demanded = {parameter.name for parameter in command.params if parameter.required}
+        assert demanded <= {*given}, f"wagerledger {' '.join(words)}"
+
+
+def command_lines(page: Path) -> Iterator[str]:
+    """What follows `wagerledger` in code: in blocks, where a line may go on in the next one, and between backticks."""
+    text = re.sub(r"\\\n\s*", "", page.read_text())
+    shell = "\n".join(code for language, code in blocks(page, "sh"))
+    shell = re.sub(r"\\\n\s*", "", shell)
+    yield from re.findall(r"^\s*(?:\w+=\S+ )*wagerledger (.+)", shell, re.MULTILINE)
+    yield from re.findall(r"^    (?:\w+=\S+ )*wagerledger (.+)", text, re.MULTILINE)
+    yield from re.findall(r"`wagerledger ([^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -12,7 +12,9 @@ from ledger.audit.reconcile import funds
 from ledger.audit.reconcile.stores import LIABILITY, reconcile
 from ledger.audit.verify import verify
 from ledger.evidence import proof
-from ledger.evidence.archive.detached import MONTHS, detach
+from ledger.evidence.archive.detached import MONTHS, Proven, prove
+from ledger.evidence.archive.detached import detach as take_out
+from ledger.evidence.archive.reader import Archive
 from ledger.evidence.archive.segment import ArchiveError
 from ledger.evidence.entry import COMMAND
 from ledger.evidence.keys import to_text
@@ -50,6 +52,14 @@ def database(january, servers):
         yield url
 
 
+def detach(url: str, archive: Archive, month: date = MONTH, published: tuple[int, int] = FAR) -> Proven:
+    """As the command does it."""
+    proven = prove(url, archive, month, published)
+    with psycopg.connect(url) as connection:
+        take_out(connection, archive, month, BY, proven)
+    return proven
+
+
 @pytest.fixture(scope="module")
 def found(january):
     return opened(january[1])
@@ -63,7 +73,7 @@ def count(url, relation="event_log"):
 def test_a_month_that_the_archive_has_can_go(database, found):
     """The log gets smaller by exactly that month, an act says who did it, and its table stays as it was."""
     before = count(database)
-    proven = detach(database, found, MONTH)
+    proven = detach(database, found)
     assert count(database, "event_log_2026_01") == proven.events > 0
     assert count(database) == before - proven.events > 0
     with psycopg.connect(database) as connection:
@@ -77,7 +87,7 @@ def test_a_month_that_the_archive_has_can_go(database, found):
 def test_the_audit_folds_every_stream_from_its_first_event(database, found):
     """With the archive the audit is as whole as before; without it nobody says that all is well."""
     streams = verify(settings_of(database), topics=False).checked["database.streams"]
-    detach(database, found, MONTH)
+    detach(database, found)
     with pytest.raises(CannotCheckError, match="2026-01 are detached from the log: give their archive"):
         verify(settings_of(database), topics=False)
     report = verify(settings_of(database), topics=False, archive=found)
@@ -89,7 +99,7 @@ def test_player_funds_are_those_of_the_whole_log(database, found):
     """With the archive they are what they were before; without it, with an old one, or with read models to compare, nobody tells a wrong sum."""
     settings = settings_of(database)
     before = funds.read(settings)
-    detach(database, found, MONTH)
+    detach(database, found)
     for attempt in (lambda: funds.read(settings), lambda: reconcile(settings, topics=False, models=[LIABILITY])):
         with pytest.raises(CannotCheckError, match="2026-01 are detached"):
             attempt()
@@ -105,7 +115,7 @@ def test_player_funds_are_those_of_the_whole_log(database, found):
 
 def test_a_changed_wallet_is_found_though_its_events_are_detached(database, found):
     """The fold begins in the archive and ends in the stored rows: one cent more is a finding."""
-    detach(database, found, MONTH)
+    detach(database, found)
     with psycopg.connect(database) as connection:
         connection.execute(
             "update wagerledger.wallets set cash_minor = cash_minor + 1 where (tenant_id, player_id, currency) = ('zeta', 'p1', 'EUR')"
@@ -116,7 +126,7 @@ def test_a_changed_wallet_is_found_though_its_events_are_detached(database, foun
 
 def test_the_anchors_hold_though_events_are_detached(database, found, tmp_path):
     """Entries that are only in the archive are proven from there; what is still in the log is named as ever."""
-    detach(database, found, MONTH)
+    detach(database, found)
     heads = tmp_path / "heads.jsonl"
     heads.write_text("\n".join(found.anchors()) + "\n")
     settings = settings_of(database, anchor_public_keys=to_text(KEY.public_key()), anchor_log="tests")
@@ -152,20 +162,20 @@ def test_a_month_that_the_archive_has_otherwise_stays(database, found, harm):
         connection.execute(harm)
     before = count(database)
     with pytest.raises(ArchiveError, match=r"not in its place in .*: nothing is detached"):
-        detach(database, found, MONTH)
+        detach(database, found)
     assert count(database) == before
 
 
 def test_a_month_that_is_none_of_the_log_is_refused(database, found):
     """Nothing is detached twice, nor what was never there."""
     with pytest.raises(ArchiveError, match="no month of the event log, or is detached already"):
-        detach(database, found, date(2025, 12, 1), BY, FAR)
+        detach(database, found, date(2025, 12, 1))
 
 
 def test_a_month_in_which_a_relay_still_is_stays(database, found):
     """A relay proves its place by the last event that it has published: that event must stay in the log."""
     with pytest.raises(ArchiveError, match="every shard has published a later one"):
-        detach(database, found, MONTH, BY, (0, 0))
+        detach(database, found, published=(0, 0))
     assert count(database, "archived") == 0
 
 
@@ -179,5 +189,5 @@ def test_a_command_can_be_proven_though_the_events_beside_it_are_detached(databa
             return proof.prove_command(connection, *names, TRUSTED)
 
     before = proven()
-    detach(database, found, MONTH)
+    detach(database, found)
     assert proven() == before

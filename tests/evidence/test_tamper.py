@@ -246,7 +246,7 @@ def forged(entries: list[Entry]) -> list[Entry]:
     before, result = GENESIS, [*entries]
     first = places(entries)[-2]
     for n in places(entries):
-        said = {"region": "elsewhere"} if n == first else {}
+        said = {"provider_occurred_at": 1} if n == first else {}
         result[n] = changed(entries[n], previous_hash=before, **said)
         before = hash_of(result[n].body)
     return result

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 from uuid_utils import uuid7
 
-from gateway import dialects
+from gateway import dialects, metrics
 from ledger import games, integrations, rates
 from ledger.callback import Callback
 from ledger.core.commands import Origin, StartSession
@@ -61,9 +62,12 @@ class Toy:
             self.gateway.call(method, target, [(k, v) for k, v in own.items() if v], [body], client=client)
         )
 
-    def bet(self, player_id: str, amount: str = "2.00", bet_id: str | None = None, **options: Any) -> Reply:
+    def bet(
+        self, player_id: str, amount: str = "2.00", bet_id: str | None = None, game: str | None = None, **options: Any
+    ) -> Reply:
         bet_id = bet_id or uuid.uuid4().hex
         content = {"player": player_id, "currency": "EUR", "id": bet_id, "round": "r_1", "amount": amount}
+        content |= {"game": game} if game else {}
         return self.send(options.pop("path", "/bet"), content, **options)
 
     @property
@@ -407,7 +411,8 @@ def test_a_call_leaves_one_line_without_its_secrets(provider: Toy) -> None:
     """With the provider's transaction id; never a query, a header or a key."""
     player_id = provider.player()
     with capture_logs() as lines:
-        provider.bet(player_id, bet_id="b_logged", path="/bet?authToken=sesame", headers={"X-Other": "hush"})
+        provider.bet(player_id, bet_id="b_logged", headers={"X-Other": "hush"})
+        provider.bet(player_id, path="/bet?authToken=sesame")
         provider.send("/crash?authToken=sesame", headers={"X-Other": "hush"})
         provider.bet(player_id, secret="a wrong secret")
     (line,) = [line for line in lines if line.get("provider_transaction_id") == "b_logged"]
@@ -473,6 +478,40 @@ def test_the_catalogue_is_seen_within_seconds(gateway: RunningGateway) -> None:
         listed = [games.Game(provider.integration_id, "ours", "g", "G", True)]
         games.put(connection, provider.integration_id, listed, by=BY)
     until(lambda: provider.send("").json["game"] == "ours", "the listed game")
+
+
+def test_a_game_that_is_off_takes_no_new_bets(gateway: RunningGateway) -> None:
+    """Nor does one that the catalogue has not, but with `unlisted_games=accept`; repeats are told as they were."""
+    strict, loose = toy(gateway), toy(gateway, unlisted_games="accept")
+    for provider in (strict, loose):
+        player_id = provider.player()
+        assert provider.bet(player_id, bet_id="before", game="g").json["ok"]
+        with gateway.connect() as connection:
+            listed = [
+                games.Game(provider.integration_id, "ours", "g", "G", False),
+                games.Game(provider.integration_id, "another", "a", "A", True),
+            ]
+            games.put(connection, provider.integration_id, listed, by=BY)
+        off = partial(provider.bet, player_id, "0.01", game="g")
+        until(lambda bet=off: bet().json.get("code") == "GAME_DISABLED", "the game's end")
+        assert provider.bet(player_id, bet_id="before", game="g").json.get("code") != "GAME_DISABLED"
+        assert provider.bet(player_id, bet_id="on", game="a").json["ok"]
+        unlisted = provider.bet(player_id, bet_id="unlisted", game="table-7").json
+        assert unlisted.get("code") == (None if provider is loose else "GAME_NOT_FOUND")
+
+
+def test_a_win_that_cannot_be_read_is_asked_for_again(gateway: RunningGateway) -> None:
+    """A bet that cannot is refused; of both the log names the field, and the win is counted for the operator."""
+    provider = toy(gateway)
+    player_id = provider.player()
+    assert provider.bet(player_id, bet_id="b").json["ok"]
+    counter = metrics.CREDITS_UNREADABLE.labels("toy /win", "amount")
+    before = counter._value.get()
+    body = {"player": player_id, "currency": "EUR", "id": "w", "round": "r", "bet": "b", "amount": "much"}
+    assert provider.send("/bet", body).json["code"] == "FIELD_INVALID"
+    assert counter._value.get() == before
+    assert provider.send("/win", body).json["code"] == "UNAVAILABLE"
+    assert counter._value.get() == before + 1
 
 
 @pytest.mark.parametrize(("column", "value"), [

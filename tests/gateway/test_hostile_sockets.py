@@ -79,6 +79,8 @@ CHUNKED = b"POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\
         (b"GET /livez HTTP/1.0\r\n\r\n", [200]),
         (b"GET /livez HTTP/1.0\r\nHost: x\r\nHost: y\r\n\r\n", [400]),
         (b"GET /livez HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", [400]),
+        (b"POST /nowhere HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n{}", [404]),
+        (b"POST /v1/bets/settle HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n{}", [401]),
         (b"GET /livez HTTP/2.0\r\nHost: x\r\n\r\n", [400]),
         (b"GET /livez HTTP/0.9\r\n\r\n", [400]),
         (b"POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", [400]),

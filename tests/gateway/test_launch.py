@@ -4,6 +4,7 @@ import hmac
 import random
 import time
 import uuid
+from datetime import datetime
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -192,7 +193,7 @@ def studio(gateway: RunningGateway) -> Caller:
     """A provider with a catalogue, an address and conditions."""
     options = {"launch_url": f"{BASE}?lobby=1", "jurisdictions": "MT, GB", "currencies": "EUR,XBT:BTC"}
     caller = on_board(gateway, provider_id="live", options=options)
-    on_board(gateway, provider_id="tables", options={"launch_ttl_s": "300"})
+    on_board(gateway, provider_id="tables", options={"launch_ttl_s": "300", "session_ttl_s": "43200"})
     catalogue(gateway, STUDIO, Game(STUDIO, "dice", "D-1", "Dice", True), Game(STUDIO, "off", "O-1", "Off", False),
               Game(STUDIO, "both", "B-1", "Both", True))  # fmt: skip
     catalogue(gateway, TABLES, Game(TABLES, "both", "B-2", "Both", True), Game(TABLES, "roulette", "R-1", "R", True))
@@ -321,6 +322,8 @@ def test_an_integration_without_an_address_gives_a_token(operator: Caller, studi
     """Its operator makes the address himself; where two have a game, the name says which one."""
     told = start(operator, player, game_id="both", integration_id=TABLES).json
     assert (told["integration_id"], told["launch_url"], told["launch_expires_at"]) == (TABLES, None, None)
+    lives_s = datetime.fromisoformat(told["expires_at"]).timestamp() - time.time()
+    assert 43_000 < lives_s <= 43_200, "the integration says how long its sessions last"
     assert told["token"] == told["session_id"]
     assert start(operator, player, game_id="roulette").json["integration_id"] == TABLES
 
@@ -388,7 +391,7 @@ def test_without_a_secret_there_is_no_address(operator: Caller, studio: Caller, 
     key = Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     on_board(operator.gateway, provider_id="keyed", public_keys=[key], options={"launch_url": BASE})
     assert start(operator, player, integration_id="brand-7/EU/keyed").code == "LAUNCH_NOT_POSSIBLE"
-    on_board(operator.gateway, provider_id="keyed-2", public_keys=[key])
+    on_board(operator.gateway, provider_id="keyed-2", public_keys=[key], shared_key="a test")
     told = start(operator, player, integration_id="brand-7/EU/keyed-2").json
     assert (told["launch_url"], told["token"]) == (None, told["session_id"])
 

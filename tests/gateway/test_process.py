@@ -72,7 +72,7 @@ def test_logs_name_the_callback_and_hide_its_secrets(
     assert line | facts == line
     assert {"trace_id", "duration_ms", "ts", "level", "process"} <= set(line)
     assert caller.secret not in str(lines)
-    assert request.partition(b"v1=")[2][:64].decode() not in str(lines)
+    assert request.partition(b"v3=")[2][:64].decode() not in str(lines)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ class Bet(Body):
     round: ProviderId
     amount: DecimalString
     session: str | None = None
+    game: ProviderId | None = None
 
 
 class Win(Bet):
@@ -46,7 +47,7 @@ async def bet(call: Call, books: Books) -> Reply:
     body = read_json(Bet, call.body)
     command = call.command(
         AuthorizeBet, "bet", body.id, session_id=body.session, bet_id=body.id, round_id=body.round, amount=body.amount,
-        currency=call.currency(body.currency), player=body.player,
+        currency=call.currency(body.currency), player=body.player, game_id=call.game(body.game) if body.game else None,
     )  # fmt: skip
     (outcome,) = await books.decide(command)
     assert outcome.balances
@@ -109,7 +110,7 @@ TOY = Dialect(
     title="Made up for tests",
     endpoints=(
         Endpoint("POST", "/bet", bet, as_written=("/toy/api/bet",)),
-        Endpoint("POST", "/win", win),
+        Endpoint("POST", "/win", win, credits=True),
         Endpoint("GET", "/players/{player}/balance", balance, as_written=("/toy/api/players/{player}/balance",)),
         Endpoint("GET", "/sessions/{session}", sit),
         Endpoint("POST", "", look),
@@ -128,6 +129,7 @@ TOY = Dialect(
         "mood": Option("How it is.", default="calm", choices=("calm", "wild")),
     },
     claims=claims,
+    query_has_credentials=True,  # as far as anybody can tell: some of its tests send one there
     body_limit_bytes=10_000,
 )
 

@@ -33,7 +33,7 @@ def database(ledger_database: str) -> str:
         for name, options in STATED.items():
             integrations.add(
                 connection, vault, by=BY, tenant_id="acme", region="eu", provider_id=name, options=options,
-                secret="a secret",
+                secret=f"a secret of {name}",
             )  # fmt: skip
     return ledger_database
 

@@ -14,6 +14,15 @@ def test_a_password_that_makes_no_url_is_not_repeated(monkeypatch, password):
     assert "s3c" not in str(caught.value)
 
 
+@pytest.mark.parametrize("url", ["u:s3cret@registry:8081", "https://", "http://registry:8081,u:s3cret@registry"])
+def test_what_is_no_registry_is_not_repeated(monkeypatch, url):
+    """The client would quote it with its credentials, and not in our words."""
+    monkeypatch.setenv("WAGERLEDGER_SCHEMA_REGISTRY_URL", url)
+    with pytest.raises(ValueError, match="is no URL of a schema registry") as caught:
+        load_settings()
+    assert "s3c" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -1,11 +1,14 @@
 """One transaction, done once: whatever happens to the connection at its commit."""
 
+import os
+import socket
 from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
 
+from cli.database import connect
 from patience import Patience
 from patience.postgresql import UnknownOutcomeError, transact
 
@@ -74,6 +77,36 @@ def test_it_is_done_again_after_trouble_on_the_way(counted: str):
     assert (len(attempts), rows(counted)) == (2, 1)
 
 
+def test_a_block_of_its_own_commits_nothing(counted: str):
+    """What an action wraps in psycopg's `transaction()` is a part of the whole: trouble behind it undoes it too."""
+    attempts = []
+
+    def blocked(connection: psycopg.Connection[Any]) -> str:
+        attempts.append(1)
+        with connection.transaction():
+            count(connection)
+        if len(attempts) == 1:
+            connection.execute("select pg_terminate_backend(pg_backend_pid())")
+        return "counted"
+
+    assert transact(connections(counted, psycopg.Connection, LostAfter), blocked, PATIENCE) == "counted"
+    assert (len(attempts), rows(counted)) == (2, 1)
+
+
+def test_a_command_does_not_wait_for_a_machine_that_is_gone(empty_database: str):
+    """The system looks after each connection of a command: a peer that went without a word ends it within half a minute."""
+    with connect(empty_database) as connection, socket.socket(fileno=os.dup(connection.fileno())) as opened:
+        if opened.family == socket.AF_UNIX or not hasattr(socket, "TCP_USER_TIMEOUT"):
+            pytest.skip("no network between, or no Linux")
+        idle_s, interval_s, times = (
+            opened.getsockopt(socket.IPPROTO_TCP, option)
+            for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        )
+        assert opened.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert idle_s + interval_s * times <= 30
+        assert 0 < opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 30_000
+
+
 def test_what_is_no_trouble_is_raised(counted: str):
     """A refusal undoes the transaction and is not tried again."""
     attempts = []
@@ -100,3 +133,17 @@ def test_an_outcome_that_cannot_be_asked_is_said(counted: str):
     with pytest.raises(UnknownOutcomeError, match="look before you repeat it"):
         transact(connect, count, Patience(0))
     assert rows(counted) == 1
+
+
+def test_an_action_may_choose_its_isolation(counted: str):
+    """Whoever reads one unchanging state says so first, as in any transaction."""
+
+    def look(connection: psycopg.Connection[Any]) -> tuple[str, str]:
+        connection.execute("set transaction isolation level repeatable read, read only")
+        row = connection.execute(
+            "select current_setting('transaction_isolation'), current_setting('transaction_read_only')"
+        ).fetchone()
+        assert row
+        return row
+
+    assert transact(connections(counted), look, PATIENCE) == ("repeatable read", "on")

@@ -1,5 +1,6 @@
 """Patience: what is tried again, how often, how long, and what is said meanwhile."""
 
+import ast
 import logging
 from concurrent.futures import Future
 
@@ -8,6 +9,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from patience import IMPATIENT, Backoff, Patience, TransientError, Trouble, is_transient, kafka
+from tests.docs.pages import ROOT, source_files
 
 
 class PassingError(TransientError):
@@ -55,6 +57,7 @@ LASTING = [
     kafka_error(KafkaError.OFFSET_OUT_OF_RANGE),
     psycopg.OperationalError('FATAL:  password authentication failed for user "x"'),
     psycopg.OperationalError('FATAL:  database "x" does not exist'),
+    psycopg.OperationalError('connection is bad: invalid port number: "99999"'),
     psycopg.errors.UniqueViolation(),
     psycopg.errors.InsufficientPrivilege(),
     psycopg.errors.DiskFull(),
@@ -182,3 +185,16 @@ def test_a_future_without_an_answer_is_kafka_s_time_out(monkeypatch: pytest.Monk
         kafka.answer(Future(), 0.01)
     assert caught.value.args[0].code() == KafkaError._TIMED_OUT
     assert is_transient(caught.value)
+
+
+def test_no_connection_is_waited_for_without_end() -> None:
+    """A server that is there and answers nothing, such as a stopped one, is given up after seconds and tried again."""
+    unbounded = [
+        f"{path.relative_to(ROOT)}:{call.lineno}"
+        for path in source_files()
+        if path.suffix == ".py" and path.relative_to(ROOT).parts[0] not in ("bench", "sandbox")  # servers of their own
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in ("psycopg.connect", "create_engine")
+        if "connect_timeout" not in ast.unparse(call)
+    ]
+    assert unbounded == []

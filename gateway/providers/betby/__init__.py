@@ -5,7 +5,7 @@ each id that we tell names the bet, or the step, that it is of, so that a later 
 from typing import TypeVar
 
 from gateway.dialect import ECDSA, RSA, Books, Call, Dialect, Endpoint, Handle, Option, Reply
-from gateway.errors import Rejected
+from gateway.errors import Rejected, Unreadable
 from gateway.fields import Body, decimal, read_form, scaled, validated
 from gateway.providers.betby.answers import cents, refuse, told, yes
 from gateway.providers.betby.bodies import (
@@ -25,6 +25,7 @@ from ledger.callback import Outcome
 from ledger.core.commands import (
     AT_SETTLEMENT,
     FREE,
+    KNOWN,
     REVERSE,
     AuthorizeBet,
     Command,
@@ -71,22 +72,20 @@ async def identify(call: Call, books: Books) -> Reply:
 async def make(call: Call, books: Books) -> Reply:
     body = _payload(call, Make)
     theirs = body.transaction
-    outcome = await _decide(
-        books,
-        call.command(
-            AuthorizeBet,
-            "bet",
-            theirs.id,
-            occurred_at=theirs.timestamp,
-            session_id=body.session_id,
-            bet_id=theirs.id,
-            round_id=None,
-            amount=scaled(body.amount, CENTS),
-            currency=call.currency(body.currency),
-            player=body.player_id,
-            stake_kind=FREE if _is_free(call, body) else "bet",
-        ),
-    )
+    command = call.command(
+        AuthorizeBet, "bet", theirs.id, occurred_at=theirs.timestamp, session_id=body.session_id, bet_id=theirs.id,
+        round_id=None, amount=scaled(body.amount, CENTS), currency=call.currency(body.currency),
+        player=body.player_id, stake_kind=FREE if _is_free(call, body) else "bet",
+    )  # fmt: skip
+    try:
+        # Where a bet may name no session, one that we never gave is wrong all the same.
+        if body.session_id and call.integration.policy.session == KNOWN:
+            await books.session(body.session_id, live=False)
+        outcome = await _decide(books, command)
+    except Rejected as rejected:
+        if rejected.code == "SESSION_NOT_FOUND" and not await books.wallets(body.player_id):
+            raise Rejected("WALLET_NOT_FOUND", player_id=body.player_id, currency=body.currency) from rejected
+        raise
     ours = f"{BET}{theirs.id}"
     money = {"amount": body.amount, "currency": body.currency}
     return told(outcome, "bet", ours, theirs, parent=ours, money=money, user_id=body.player_id)
@@ -167,7 +166,7 @@ async def settlement(call: Call, books: Books) -> Reply:
 def _payload(call: Call, model: type[B]) -> B:
     content = claims_of(call).get("payload")
     if not isinstance(content, dict):
-        raise Rejected("FIELD_INVALID", field="payload", reason="must be an object")
+        raise Unreadable("FIELD_INVALID", field="payload", reason="must be an object")
     return validated(model, content)
 
 
@@ -224,7 +223,7 @@ async def _check_stake(call: Call, books: Books, bet: Bet, amount: int, currency
         stake_minor, exponent = bet.stake_minor, (await books.wallet(bet.player_id, bet.currency)).exponent
     if scaled(amount, CENTS).to_minor(exponent) != stake_minor:
         stake = decimal(stake_minor, exponent)
-        raise Rejected("FIELD_INVALID", field="transaction.amount", reason=f"must be the stake, {stake}")
+        raise Unreadable("FIELD_INVALID", field="transaction.amount", reason=f"must be the stake, {stake}")
 
 
 async def _undo_win(call: Call, books: Books, bet: Bet, body: Rollback) -> Outcome:
@@ -253,7 +252,10 @@ AS_WRITTEN = "/api/v1/sport/betby"
 
 def _bet_endpoints(name: str, handle: Handle) -> tuple[Endpoint, ...]:
     """Both spellings: /bet/make and /bet_make."""
-    return tuple(Endpoint("POST", path, handle, (AS_WRITTEN + path,)) for path in (f"/bet/{name}", f"/bet_{name}"))
+    return tuple(
+        Endpoint("POST", path, handle, (AS_WRITTEN + path,), credits=name not in ("make", "commit"))
+        for path in (f"/bet/{name}", f"/bet_{name}")
+    )
 
 
 CALLS: dict[str, Handle] = {
@@ -273,7 +275,7 @@ DIALECT = Dialect(
     refuse=refuse,
     claims=parties,
     keys=(RSA, ECDSA),
-    policy=Policy(capture=AT_SETTLEMENT, rollback_of_win=REVERSE, refusal_consumes_key=False),
+    policy=Policy(capture=AT_SETTLEMENT, rollback_of_win=REVERSE, refusal_consumes_key=False, session=KNOWN),
     options={
         "iss": Option("Issuer of their tokens: the operator id that they gave.", required=True),
         "aud": Option("Audience of their tokens: the brand id that they gave.", required=True),

@@ -61,7 +61,8 @@ ERRORS: dict[str, tuple[int, str]] = {
 }
 """Everything else that a caller can change is a bad request."""
 
-IDENTIFY = {"SESSION_NOT_FOUND": (1001, "Key not found"), "SESSION_EXPIRED": (1003, "Key is expired")}
+OLD_KEY = 1003, "Key is expired"
+IDENTIFY = {"SESSION_NOT_FOUND": (1001, "Key not found"), "SESSION_ENDED": OLD_KEY, "SESSION_EXPIRED": OLD_KEY}
 RETRY = {"OVERLOADED", "UNAVAILABLE", "DEADLINE_EXCEEDED", "RATE_LIMITED", "BODY_TIMEOUT"}
 NOTHING_TO_DO = {
     "discard": {"BET_NOT_FOUND", "BET_ALREADY_SETTLED", "BET_FINAL", "WALLET_NOT_FOUND", "REGION_MISMATCH"},

@@ -1,14 +1,10 @@
 """What each call's payload has. Amounts are whole cents; times are Unix seconds with a fraction."""
 
-import re
-from decimal import Decimal
 from typing import Annotated
 
-from pydantic import AliasChoices, Field, PlainValidator
-from pydantic_core import PydanticCustomError
+from pydantic import AliasChoices, Field
 
-from gateway.fields import Body, PlayerId, ProviderCurrency, Units
-from gateway.strict_json import Number
+from gateway.fields import Body, Flag, Moment, Noted, PlayerId, ProviderCurrency, Units
 
 CENTS = 2
 """Decimals of their amounts, whatever the currency."""
@@ -18,24 +14,13 @@ SessionKey = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
 OurId = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,120}$")]
 """What we told as the id of a bet, a win, a loss, or a refund."""
 
-_SECONDS = re.compile(r"[0-9]{1,11}(?:\.[0-9]{1,20})?")
-
-
-def _microseconds(value: object) -> int:
-    if not isinstance(value, Number) or _SECONDS.fullmatch(value.token) is None:
-        raise PydanticCustomError("timestamp", "must be Unix seconds")
-    return int(Decimal(value.token) * 1_000_000)
-
-
-Timestamp = Annotated[int, PlainValidator(_microseconds)]
-
 
 class Transaction(Body):
     """Theirs. `amount` is the stake where the call is about a bet; what a win pays stands beside it."""
 
     id: BetbyId
     ext_player_id: PlayerId
-    timestamp: Timestamp | None = None
+    timestamp: Noted[Moment] = None
     amount: Units | None = None
     currency: ProviderCurrency | None = None
 
@@ -56,7 +41,7 @@ class Make(Body):
 class Win(Body):
     amount: Units
     currency: ProviderCurrency
-    is_cashout: bool | None = None
+    is_cashout: Noted[Flag] = None
     bet_transaction_id: OurId
     bonus_type: BetbyId | None = None
     transaction: Transaction

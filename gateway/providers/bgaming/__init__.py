@@ -3,8 +3,8 @@
 from hashlib import sha256
 
 from gateway.dialect import Books, Call, Dialect, Endpoint, Option, Reply
-from gateway.errors import Rejected
-from gateway.fields import MINOR_EXPONENTS, read_json, scaled, validated
+from gateway.errors import Rejected, Unreadable
+from gateway.fields import MINOR_EXPONENTS, peek_object, read_json, scaled, validated
 from gateway.providers.bgaming.answers import balance_after, exponent_of, refuse, subunits, tx_id
 from gateway.providers.bgaming.bodies import Action, FreeSpins, Play, Winner
 from gateway.signing import verify_hmac_hex
@@ -68,6 +68,21 @@ async def play(call: Call, books: Books) -> Reply:
         ],
     }
     return Reply(200, dump(content))
+
+
+async def rollback(call: Call, books: Books) -> Reply:
+    """Where the provider sends rollbacks to: one without actions is no question for the balance."""
+    if not read_json(Play, call.body).actions:
+        raise Unreadable("FIELD_INVALID", field="actions", reason="must be there")
+    return await play(call, books)
+
+
+def _credits(call: Call) -> bool:
+    """Any win or rollback among the actions; without actions, the end of the round."""
+    body = peek_object(call.body)
+    actions = body.get("actions") or []
+    kinds = [one.get("action") for one in actions if isinstance(one, dict)] if isinstance(actions, list) else []
+    return "win" in kinds or "rollback" in kinds or (not kinds and bool(body.get("finished")))
 
 
 async def free_spins(call: Call, books: Books) -> Reply:
@@ -154,9 +169,9 @@ DIALECT = Dialect(
     name="bgaming",
     title="SoftSwiss Game Content Provider v1 (BGaming)",
     endpoints=(
-        Endpoint("POST", "/play", play),
-        Endpoint("POST", "/rollback", play),
-        Endpoint("POST", "/freespins", free_spins),
+        Endpoint("POST", "/play", play, credits=_credits),
+        Endpoint("POST", "/rollback", rollback, credits=True),
+        Endpoint("POST", "/freespins", free_spins, credits=True),
     ),
     verify=verify,
     refuse=refuse,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from gateway.fields import Body, PlayerId, ProviderCurrency, ProviderId, Units
+from gateway.fields import Body, Flag, Noted, PlayerId, ProviderCurrency, ProviderId, Units
 
 MAX_ACTIONS = 100
 
@@ -39,10 +39,10 @@ class Play(Body):
 
     user_id: PlayerId
     currency: ProviderCurrency
-    game: MaybeId = None
+    game: Noted[ProviderId] = None
     game_id: MaybeId = None
     """The round."""
-    finished: bool | None = None
+    finished: Noted[Flag] = None
     session_id: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{0,200}$")] | None = None
     actions: Annotated[list[Action], Field(max_length=MAX_ACTIONS)] | None = None
 

@@ -20,6 +20,7 @@ WITHOUT_EFFECT = {
 """What a rollback says that moves nothing, by its status."""
 
 
+CREDITS = "credit", "rollback"
 READS = {"getBalance"}
 
 
@@ -83,8 +84,10 @@ def _endpoints(handles: dict[str, Handle]) -> tuple[Endpoint, ...]:
         endpoint
         for name, handle in handles.items()
         for endpoint in (
-            Endpoint("POST", f"/{name}", handle, reads=name in READS),
-            Endpoint("POST", f"/casino/{name}", handle, as_written=(f"/casino/{name}",), reads=name in READS),
+            Endpoint("POST", f"/{name}", handle, reads=name in READS, credits=name in CREDITS),
+            Endpoint(
+                "POST", f"/casino/{name}", handle, (f"/casino/{name}",), reads=name in READS, credits=name in CREDITS
+            ),
         )
     )
 
@@ -104,13 +107,11 @@ DIALECT = Dialect(
     ),
     verify=verify,
     refuse=refuse,
+    defaults={"session_ttl_s": "14400"},
     options={
         "subunits": Option(
             "Decimals of the provider's minor units where they are not those of ISO 4217: ETH:18,USDT:6",
             form=MINOR_EXPONENTS,
-        ),
-        "session_ttl_s": Option(
-            "How long a session that launchGame starts may bet, seconds", default="14400", form=r"[1-9][0-9]{0,6}"
         ),
         "simulate": Option("Whether simulateRound plays rounds with real money", "false", ("true", "false")),
     },

@@ -6,9 +6,10 @@ before counts as success, in words of its own. Credits and cancels ask for no se
 
 import hmac
 from urllib.parse import parse_qsl
+from uuid import uuid4
 
 from gateway.dialect import Books, Call, Dialect, Endpoint, Option, Reply
-from gateway.errors import Rejected
+from gateway.errors import Rejected, Unreadable
 from gateway.fields import read_json
 from gateway.providers.evolution.answers import checked, refuse, told
 from gateway.providers.evolution.bodies import (
@@ -16,16 +17,28 @@ from gateway.providers.evolution.bodies import (
     CheckRequest,
     DebitRequest,
     MoneyRequest,
+    PlayerRequest,
     PromoRequest,
     PromoTransaction,
+    SidRequest,
     TransactionRequest,
 )
 from ledger.callback import Balances, Outcome
-from ledger.core.commands import ACCEPT, CURRENT, AuthorizeBet, Award, Policy, RollbackBet, SettleBet
+from ledger.core.commands import (
+    ACCEPT,
+    CURRENT,
+    REAL,
+    AuthorizeBet,
+    Award,
+    Policy,
+    RollbackBet,
+    SettleBet,
+    StartSession,
+)
 from ledger.core.money import Amount
 from ledger.core.state import ROLLED_BACK, TOMBSTONED, Bet
 
-DEBIT, CREDIT, CANCEL, PROMO = "debit", "credit", "cancel", "promo"
+DEBIT, CREDIT, CANCEL, PROMO, SID = "debit", "credit", "cancel", "promo", "sid"
 """Classes of operations: a cancel repeats the id of its debit."""
 
 AWARDS = {
@@ -55,10 +68,24 @@ def verify(call: Call) -> bytes:
 
 
 async def check(call: Call, books: Books) -> Reply:
-    """Also `sid`, which asks for a fresh one: a session keeps its sid for as long as it lives."""
     body = read_json(CheckRequest, call.body)
     await _live(books, body)
     return checked(body.sid, body.uuid)
+
+
+async def sid(call: Call, books: Books) -> Reply:
+    """A session keeps its sid for as long as it lives; whoever has none is given a new session."""
+    body = read_json(SidRequest, call.body)
+    if body.sid:
+        return await check(call, books)
+    currency = await books.currency_of(body.user_id)
+    expires_at = call.received_at + int(call.option("session_ttl_s")) * 1_000_000
+    command = call.command(
+        StartSession, SID, uuid4().hex, player=body.user_id, currency=currency, game_id=call.option("lobby"),
+        locale=None, mode=REAL, expires_at=expires_at,
+    )  # fmt: skip
+    (outcome,) = await books.decide(command)
+    return checked(outcome.result["session_id"], body.uuid)
 
 
 async def balance(call: Call, books: Books) -> Reply:
@@ -77,12 +104,29 @@ async def debit(call: Call, books: Books) -> Reply:
     try:
         (outcome,) = await books.decide(command)
     except Rejected as rejected:
+        if rejected.code in ("SESSION_NOT_FOUND", "IDEMPOTENCY_MISMATCH"):
+            await _known_player(books, body)
+        if rejected.code == "IDEMPOTENCY_MISMATCH" and await _is_their_bet(call, books, body):
+            return await _already(call, books, body)
         if rejected.code != "DUPLICATE":
             raise
         return await _debited_before(call, books, body, rejected.balances)
     if not outcome.replayed:
         return await _told(call, books, body, outcome, "OK")
     return await _debited_before(call, books, body, outcome.balances)
+
+
+async def _is_their_bet(call: Call, books: Books, body: DebitRequest) -> bool:
+    """The same id and refId with another amount: the provider wants to hear that the bet exists, as it was placed."""
+    known = await books.bet(body.transaction.ref_id)
+    if known is None or known.status == ROLLED_BACK:
+        return False
+    return (known.player_id, known.asked_currency) == (body.user_id, call.currency(body.currency))
+
+
+async def _already(call: Call, books: Books, body: DebitRequest) -> Reply:
+    balances = await books.wallet(body.user_id, call.currency(body.currency))
+    return told(call, body.uuid, balances, "BET_ALREADY_EXIST", repeated=True)
 
 
 async def _debited_before(call: Call, books: Books, body: DebitRequest, balances: Balances | None) -> Reply:
@@ -111,7 +155,12 @@ async def credit(call: Call, books: Books) -> Reply:
         SettleBet, CREDIT, one.id, bet_id=one.ref_id, round_id=None, win=one.amount,
         currency=call.currency(body.currency), player=body.user_id, game_id=_game(call, body),
     )  # fmt: skip
-    (outcome,) = await books.decide(command)
+    try:
+        (outcome,) = await books.decide(command)
+    except Rejected as rejected:
+        if rejected.code == "BET_NOT_FOUND":
+            await _known_player(books, body)
+        raise
     return await _told(call, books, body, outcome, "BET_ALREADY_SETTLED" if outcome.replayed else "OK")
 
 
@@ -125,6 +174,7 @@ async def cancel(call: Call, books: Books) -> Reply:
     )  # fmt: skip
     (outcome,) = await books.decide(command)
     if outcome.result["status"] == TOMBSTONED:
+        await _known_player(books, body)
         raise Rejected("BET_NOT_FOUND", bet_id=one.ref_id, balances=outcome.balances)
     done_before = outcome.replayed or outcome.unchanged
     return await _told(call, books, body, outcome, "BET_ALREADY_SETTLED" if done_before else "OK")
@@ -135,7 +185,7 @@ async def promo_payout(call: Call, books: Books) -> Reply:
     one = body.promo_transaction
     command = call.command(
         Award, PROMO, one.id, player=body.user_id, currency=call.currency(body.currency), amount=_promo_amount(one),
-        award_id=one.id, award_kind=AWARDS.get(one.type, "promo"), campaign_id=one.voucher_id,
+        award_id=one.id, award_kind=AWARDS.get(one.type or "", "promo"), campaign_id=one.voucher_id,
         round_id=body.round_id, game_id=_game(call, body),
     )  # fmt: skip
     (outcome,) = await books.decide(command)
@@ -147,7 +197,7 @@ def _promo_amount(one: PromoTransaction) -> Amount:
     if one.amount is not None:
         return one.amount
     if not one.jackpots:
-        raise Rejected("FIELD_INVALID", field="promoTransaction.amount", reason="field required")
+        raise Unreadable("FIELD_INVALID", field="promoTransaction.amount", reason="field required")
     scale = max(jackpot.win_amount.scale for jackpot in one.jackpots)
     unscaled = [amount.unscaled * 10 ** (scale - amount.scale) for amount in (one.win_amount for one in one.jackpots)]
     return Amount(sum(unscaled), scale)
@@ -158,9 +208,16 @@ def _game(call: Call, body: MoneyRequest) -> str | None:
 
 
 async def _live(books: Books, body: CheckRequest) -> None:
+    await _known_player(books, body)
     session = await books.session(body.sid)
     if session.player_id != body.user_id:
         raise Rejected("SESSION_NOT_FOUND", session_id=body.sid)
+
+
+async def _known_player(books: Books, body: PlayerRequest) -> None:
+    """An unknown `userId` is a wrong parameter in every call, whatever else is wrong with it."""
+    if not await books.wallets(body.user_id):
+        raise Rejected("WALLET_NOT_FOUND", player_id=body.user_id, currency="any currency")
 
 
 async def _told(call: Call, books: Books, body: MoneyRequest, outcome: Outcome, status: str) -> Reply:
@@ -173,20 +230,22 @@ DIALECT = Dialect(
     title="Evolution One Wallet",
     endpoints=(
         Endpoint("POST", "/check", check, reads=True),
-        Endpoint("POST", "/sid", check, reads=True),
+        Endpoint("POST", "/sid", sid),
         Endpoint("POST", "/balance", balance, reads=True),
         Endpoint("POST", "/debit", debit),
-        Endpoint("POST", "/credit", credit),
-        Endpoint("POST", "/cancel", cancel),
-        Endpoint("POST", "/promo_payout", promo_payout),
+        Endpoint("POST", "/credit", credit, credits=True),
+        Endpoint("POST", "/cancel", cancel, credits=True),
+        Endpoint("POST", "/promo_payout", promo_payout, credits=True),
     ),
     verify=verify,
     query_has_credentials=True,
     refuse=refuse,
     policy=Policy(refusal_consumes_key=False, zero_stake=ACCEPT, replay_balance=CURRENT),
+    defaults={"session_ttl_s": "43200"},
     options={
+        "lobby": Option("The game of a session that `sid` starts; the catalogue has it.", default="lobby"),
         "balance_decimals": Option(
             "Decimals that balances are told with, rounded down.", default="2", choices=tuple("0123456")
-        )
+        ),
     },
 )

@@ -1,10 +1,14 @@
-"""The answers: always HTTP 200, with a `status`, the balances where it is about money, and the caller's `uuid`."""
+"""The answers: HTTP 200, a `status`, balances where it is about money, and the caller's `uuid`, else one of ours."""
+
+from uuid import uuid4
 
 from gateway.dialect import Call, Reply
 from gateway.errors import Rejected
 from gateway.fields import decimal, peek
 from gateway.strict_json import Number, dump
 from ledger.callback import Balances
+
+KEEP_ALIVE = ((b"connection", b"keep-alive"),)
 
 UNPROVEN = {
     "SIGNATURE_MISSING": "INVALID_TOKEN_ID",
@@ -13,7 +17,7 @@ UNPROVEN = {
     "CALLER_NOT_ALLOWED": "INVALID_TOKEN_ID",
     "BODY_TOO_LARGE": "INVALID_PARAMETER",
 }
-"""Nothing of what the caller sent is echoed."""
+"""Told without a word about money."""
 
 STATUSES = {
     "INTEGRATION_DISABLED": "FATAL_ERROR_CLOSE_USER_SESSION",
@@ -58,23 +62,25 @@ TEMPORARY = "TEMPORARY_ERROR"
 
 def told(call: Call, uuid: str | None, balances: Balances, status: str = "OK", *, repeated: bool = False) -> Reply:
     """A yes, in one of its three words: OK, BET_ALREADY_EXIST, BET_ALREADY_SETTLED."""
-    content = {"status": status, **_money(call, balances), "uuid": uuid or ""}
-    return Reply(200, dump(content), "repeated" if repeated else "accepted")
+    content = {"status": status, **_money(call, balances), "uuid": uuid or str(uuid4())}
+    return Reply(200, dump(content), "repeated" if repeated else "accepted", KEEP_ALIVE)
 
 
 def checked(sid: str, uuid: str | None) -> Reply:
-    return Reply(200, dump({"status": "OK", "sid": sid, "uuid": uuid or ""}))
+    return Reply(200, dump({"status": "OK", "sid": sid, "uuid": uuid or str(uuid4())}), headers=KEEP_ALIVE)
 
 
 def refuse(call: Call, rejected: Rejected) -> Reply:
     code = rejected.code
+    uuid = peek(call.body, "uuid") or str(uuid4())
+    headers = () if code in ("BODY_TOO_LARGE", "BODY_TIMEOUT") else KEEP_ALIVE
     if code in UNPROVEN:
-        return Reply(200, dump({"status": UNPROVEN[code]}), code)
+        return Reply(200, dump({"status": UNPROVEN[code], "uuid": uuid}), code, headers)
     status = STATUSES.get(code, TEMPORARY)
     if code == "BET_TOMBSTONED" and call.path == "/credit":
         status = "BET_DOES_NOT_EXIST"
     money = _money(call, rejected.balances) if rejected.balances else {}
-    return Reply(200, dump({"status": status, **money, "uuid": peek(call.body, "uuid")}), code)
+    return Reply(200, dump({"status": status, **money, "uuid": uuid}), code, headers)
 
 
 def _money(call: Call, balances: Balances) -> dict[str, object]:

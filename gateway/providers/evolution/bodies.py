@@ -2,12 +2,12 @@
 
 from pydantic import Field
 
-from gateway.fields import CamelBody, Decimal, PlayerId, ProviderCurrency, ProviderId
+from gateway.fields import CamelBody, Decimal, Noted, PlayerId, ProviderCurrency, ProviderId
 
 
 class PlayerRequest(CamelBody):
     user_id: PlayerId
-    uuid: ProviderId | None = None
+    uuid: Noted[ProviderId] = None
     """Of the call; its answer echoes it."""
 
 
@@ -15,29 +15,34 @@ class CheckRequest(PlayerRequest):
     sid: ProviderId
 
 
+class SidRequest(PlayerRequest):
+    sid: Noted[ProviderId] = None
+    """Empty: a new one is asked for."""
+
+
 class BalanceRequest(CheckRequest):
     currency: ProviderCurrency
 
 
 class Table(CamelBody):
-    id: ProviderId | None = None
+    id: Noted[ProviderId] = None
 
 
 class Details(CamelBody):
-    table: Table | None = None
+    table: Noted[Table] = None
 
 
 class Game(CamelBody):
-    id: ProviderId | None = None
+    id: Noted[ProviderId] = None
     """Of the game round."""
-    details: Details | None = None
+    details: Noted[Details] = None
 
 
 class MoneyRequest(PlayerRequest):
     """What pays, and asks for no session."""
 
     currency: ProviderCurrency
-    game: Game | None = None
+    game: Noted[Game] = None
 
     @property
     def round_id(self) -> str | None:
@@ -72,9 +77,9 @@ class Jackpot(CamelBody):
 
 class PromoTransaction(CamelBody):
     id: ProviderId
-    type: str = Field(max_length=100)
+    type: Noted[str] = None
     amount: Decimal | None = None
-    voucher_id: ProviderId | None = None
+    voucher_id: Noted[ProviderId] = None
     jackpots: list[Jackpot] | None = Field(default=None, max_length=100)
 
 

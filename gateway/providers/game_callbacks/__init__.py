@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from gateway.dialect import ED25519, SECRET, Books, Call, Dialect, Endpoint, Handle, Option, Reply, verify_as_our_own
-from gateway.errors import Rejected
-from gateway.fields import read_json, rfc3339, validated
+from gateway.errors import Rejected, Unreadable
+from gateway.fields import peek, read_json, rfc3339, validated
 from gateway.providers.game_callbacks.answers import TOKEN_LIFETIME_S, balance, number, refuse, token, yes
 from gateway.providers.game_callbacks.bodies import (
     BalanceUpdate,
@@ -74,7 +74,7 @@ async def balance_update(call: Call, books: Books) -> Reply:
     if make is None:
         raise Rejected("FIELD_INVALID", field="transactionType", reason=f"must be one of {', '.join(MOVEMENTS)}")
     if body.amount[0] and make is not _adjustment:
-        raise Rejected("FIELD_INVALID", field="amount", reason="must not be negative but in an ADJUSTMENT")
+        raise Unreadable("FIELD_INVALID", field="amount", reason="must not be negative but in an ADJUSTMENT")
     command = make(call, body, transaction_id, player)
     (outcome,) = await books.decide(command)
     after = outcome.balances or await books.wallet(player, call.currency(body.currency))
@@ -140,14 +140,14 @@ def _identity(call: Call, body: GameResult | BalanceUpdate | JackpotWin) -> str:
     names = [name for name in call.option("identified_by").split(",") if name]
     told = body.model_dump(by_alias=True, include={"session_id", "game_id", "round_id"})
     if not names or not all(told.get(name) for name in names):
-        raise Rejected(
+        raise Unreadable(
             "FIELD_INVALID",
             field="providerTransactionId",
             reason="must be there, or X-Idempotency-Key, or identified_by set",
         )
     identity = ",".join(f"{name}={told[name]}" for name in names)
     if len(identity) > 400:
-        raise Rejected("FIELD_INVALID", field=names[0], reason="is too long to identify a callback by")
+        raise Unreadable("FIELD_INVALID", field=names[0], reason="is too long to identify a callback by")
     return identity
 
 
@@ -190,6 +190,8 @@ def _debit(call: Call, body: BalanceUpdate, transaction_id: str, player: str) ->
 
 
 def _win(call: Call, body: BalanceUpdate, transaction_id: str, player: str) -> Command:
+    if body.round_id is None:
+        raise Unreadable("FIELD_INVALID", field="roundId", reason="must be there: only the round says whose win it is")
     return call.command(
         SettleBet, "win", transaction_id, bet_id=None, round_id=body.round_id, win=body.amount[1],
         currency=call.currency(body.currency), player=player, win_id=transaction_id, game_id=call.game(body.game_id),
@@ -234,6 +236,11 @@ MOVEMENTS: dict[str, Callable[[Call, BalanceUpdate, str, str], Command]] = {
 """What a transactionType means."""
 
 
+def _credits(call: Call) -> bool:
+    make = MOVEMENTS.get(peek(call.body, "transactionType").upper())
+    return make not in (None, _debit)
+
+
 async def _before(books: Books, command: Command, outcome: Outcome, after: Balances, amount: Amount) -> Number:
     """What the movement left, without the movement."""
     if outcome.unchanged or outcome.result.get("status") == "tombstoned":
@@ -257,6 +264,7 @@ CALLBACKS: dict[str, Handle] = {
     "game-round": game_round, "balance": balance_update, "error": error, "jackpot": jackpot,
     "session-recovery": session_recovery, "session-transfer": session_transfer,
 }  # fmt: skip
+CREDITS: dict[str, bool | Callable[[Call], bool]] = {"game-round": True, "balance": _credits, "jackpot": True}
 AS_WRITTEN = "/api/callbacks"
 
 DIALECT = Dialect(
@@ -264,7 +272,10 @@ DIALECT = Dialect(
     title="Game callbacks, signed",
     endpoints=(
         Endpoint("GET", "/ping", ping, (f"{AS_WRITTEN}/ping",), open=True),
-        *(Endpoint("POST", f"/{name}", handle, (f"{AS_WRITTEN}/{name}",)) for name, handle in CALLBACKS.items()),
+        *(
+            Endpoint("POST", f"/{name}", handle, (f"{AS_WRITTEN}/{name}",), credits=CREDITS.get(name, False))
+            for name, handle in CALLBACKS.items()
+        ),
     ),
     verify=verify_as_our_own,
     proof_names_operation=True,

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from gateway.dialect import RSA, Books, Call, Dialect, Endpoint, Option, Reply
-from gateway.errors import Rejected
+from gateway.errors import Rejected, Unreadable
 from gateway.fields import read_json, scaled
 from gateway.providers.hub88.answers import AMOUNT_DECIMALS, MISSING, answered, refuse, told
 from gateway.providers.hub88.bodies import (
@@ -146,7 +146,7 @@ def _win(call: Call, body: WinRequest) -> Command:
             win_kind="free" if body.is_free else "win", ends_bet=False,
         )  # fmt: skip
     if not body.is_promotion:
-        raise Rejected("FIELD_INVALID", field="reference_transaction_uuid", reason=MISSING)
+        raise Unreadable("FIELD_INVALID", field="reference_transaction_uuid", reason=MISSING)
     return call.command(
         Award, TRANSACTION, body.transaction_uuid, player=body.user, currency=currency, amount=amount,
         award_id=body.transaction_uuid, award_kind="promo", campaign_id=body.reward_uuid, round_id=body.round,
@@ -181,8 +181,8 @@ DIALECT = Dialect(
         Endpoint("POST", "/user/info", user_info, reads=True),
         Endpoint("POST", "/user/balance", balance, reads=True),
         Endpoint("POST", "/transaction/bet", bet),
-        Endpoint("POST", "/transaction/win", win),
-        Endpoint("POST", "/transaction/rollback", rollback),
+        Endpoint("POST", "/transaction/win", win, credits=True),
+        Endpoint("POST", "/transaction/rollback", rollback, credits=True),
     ),
     verify=verify,
     refuse=refuse,

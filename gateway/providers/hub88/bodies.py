@@ -1,7 +1,7 @@
 """The requests. `game_id` is the older name of `game_code`; fields that are not listed change nothing."""
 
 from gateway.dialect import Call
-from gateway.fields import Body, Integer, PlayerId, ProviderCurrency, ProviderId, Units
+from gateway.fields import Body, Flag, Integer, Noted, PlayerId, ProviderCurrency, ProviderId, Units
 
 
 class UserRequest(Body):
@@ -19,9 +19,9 @@ class BalanceRequest(Body):
 class _Transaction(UserRequest):
     transaction_uuid: ProviderId
     round: ProviderId | None = None
-    round_closed: bool | None = None
-    game_code: ProviderId | None = None
-    game_id: Integer | None = None
+    round_closed: Noted[Flag] = None
+    game_code: Noted[ProviderId] = None
+    game_id: Noted[Integer] = None
 
     def game(self, call: Call) -> str | None:
         code = self.game_code or (str(self.game_id) if self.game_id is not None else None)
@@ -32,8 +32,8 @@ class MoneyRequest(_Transaction):
     currency: ProviderCurrency
     amount: Units
     """Times 100000."""
-    is_free: bool | None = None
-    is_supplier_promo: bool | None = None
+    is_free: Flag | None = None
+    is_supplier_promo: Flag | None = None
 
 
 class BetRequest(MoneyRequest):
@@ -43,7 +43,7 @@ class BetRequest(MoneyRequest):
 class WinRequest(MoneyRequest):
     token: ProviderId | None = None
     reference_transaction_uuid: ProviderId | None = None
-    reward_uuid: ProviderId | None = None
+    reward_uuid: Noted[ProviderId] = None
 
     @property
     def is_promotion(self) -> bool:

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from gateway.dialect import ED25519, SECRET, Books, Call, Dialect, Endpoint, Handle, Option, Reply, verify_as_our_own
-from gateway.errors import Rejected
-from gateway.fields import Body, Decimal, PlayerId, ProviderCurrency, ProviderId, decimal, validated
-from gateway.providers.legacy_callbacks.spellings import read
+from gateway.errors import Rejected, Unreadable
+from gateway.fields import Body, Decimal, Noted, PlayerId, ProviderCurrency, ProviderId, decimal, peek_object, validated
+from gateway.providers.legacy_callbacks.spellings import SPELLINGS, read
 from gateway.strict_json import Number, dump
 from ledger.callback import Balances, Outcome
 from ledger.core.commands import (
@@ -36,7 +36,7 @@ class Question(Body):
 
     session_id: SessionId | None = None
     player_id: ProviderId | None = None
-    game_id: ProviderId | None = None
+    game_id: Noted[ProviderId] = None
     round_id: ProviderId | None = None
     currency: ProviderCurrency
 
@@ -58,8 +58,8 @@ class Change(Movement):
 
 class Jackpot(Movement):
     amount: Decimal
-    jackpot_type: ProviderId | None = None
-    jackpot_id: ProviderId | None = None
+    jackpot_type: Noted[ProviderId] = None
+    jackpot_id: Noted[ProviderId] = None
 
 
 class Error(Body):
@@ -129,7 +129,7 @@ async def _shared(call: Call, books: Books, body: Question) -> dict[str, Any]:
     elif body.session_id is not None:
         player = (await books.session(body.session_id, live=False)).player_id
     else:
-        raise Rejected("FIELD_INVALID", field="player_id", reason="must be there, or session_id")
+        raise Unreadable("FIELD_INVALID", field="player_id", reason="must be there, or session_id")
     return {
         "player": player,
         "round_id": body.round_id,
@@ -146,6 +146,8 @@ def _debit(call: Call, body: Change, shared: dict[str, Any]) -> Command:
 
 
 def _win(call: Call, body: Change, shared: dict[str, Any]) -> Command:
+    if body.round_id is None:
+        raise Unreadable("FIELD_INVALID", field="round_id", reason="must be there: only the round says whose win it is")
     return call.command(
         SettleBet, "win", body.transaction_id, bet_id=None, win=body.amount, win_id=body.transaction_id, **shared
     )
@@ -168,6 +170,13 @@ MOVEMENTS: dict[str, Callable[[Call, Change, dict[str, Any]], Command]] = {
     "ROLLBACK": _refund,
 }
 """What a transaction type means."""
+
+
+def _credits(call: Call) -> bool:
+    sent = peek_object(call.body)
+    kinds = {str(sent.get(name)).upper() for name in SPELLINGS["transaction_type"]}
+    return any(kind in kinds for kind, make in MOVEMENTS.items() if make is not _debit)
+
 
 # Answers ------------------------------------------------------------------------------------------------------------
 
@@ -226,13 +235,15 @@ def refuse(call: Call, rejected: Rejected) -> Reply:
 
 
 CALLBACKS: dict[str, Handle] = {"game-round": game_round, "balance": balance, "error": error, "jackpot": jackpot}
+CREDITS: dict[str, bool | Callable[[Call], bool]] = {"game-round": True, "balance": _credits, "jackpot": True}
 AS_WRITTEN = "/api/callbacks/legacy"
 
 DIALECT = Dialect(
     name="legacy_callbacks",
     title="Legacy game callbacks, signed",
     endpoints=tuple(
-        Endpoint("POST", f"/{name}", handle, (f"{AS_WRITTEN}/{name}",)) for name, handle in CALLBACKS.items()
+        Endpoint("POST", f"/{name}", handle, (f"{AS_WRITTEN}/{name}",), credits=CREDITS.get(name, False))
+        for name, handle in CALLBACKS.items()
     ),
     verify=verify_as_our_own,
     proof_names_operation=True,

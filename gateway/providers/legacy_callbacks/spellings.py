@@ -5,8 +5,10 @@ mean nothing.
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.errors import Rejected
+from gateway.errors import Unreadable
+from gateway.fields import digits
 from gateway.strict_json import MalformedJsonError, Number, parse_object
+from ledger.core.money import parse_number
 
 SPELLINGS: Mapping[str, tuple[str, ...]] = {
     "session_id": ("sessionId", "session_id", "sessionToken", "session_token", "token", "sid"),
@@ -38,22 +40,24 @@ def read(raw: bytes) -> dict[str, Any]:
     try:
         sent = parse_object(raw)
     except MalformedJsonError as error:
-        raise Rejected("MALFORMED_REQUEST", reason=f"the body is not one plain JSON object: {error}") from error
+        raise Unreadable("MALFORMED_REQUEST", reason=f"the body is not one plain JSON object: {error}") from error
     found: dict[str, Any] = {}
     for name, said in sent.items():
         field = FIELDS.get(name)
         if field is None or said is None:
             continue
         value = _plain(field, said)
-        if field in found and _token(found[field]) != _token(value):
-            raise Rejected("FIELD_INVALID", field=field, reason=f"is there more than once, as {name} too")
+        if field in found and _value(found[field]) != _value(value):
+            raise Unreadable("FIELD_INVALID", field=field, reason=f"is there more than once, as {name} too")
         found.setdefault(field, value)
     return found
 
 
 def _plain(field: str, value: object) -> object:
-    return value.token if field in IDS and isinstance(value, Number) and value.token.isdigit() else value
+    return digits(value) if field in IDS else value
 
 
-def _token(value: object) -> object:
-    return value.token if isinstance(value, Number) else value
+def _value(value: object) -> object:
+    """Two spellings of one number are one value."""
+    text = value.token if isinstance(value, Number) else value
+    return (parse_number(text) if isinstance(text, str) else None) or text

@@ -2,12 +2,12 @@
 by its transaction id, a win only by its round.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gateway.dialect import Books, Call, Dialect, Endpoint, Handle, Option, Reply
-from gateway.errors import Rejected
-from gateway.fields import B, validated
+from gateway.errors import Rejected, Unreadable
+from gateway.fields import B, peek_object, validated
 from gateway.providers.operator_wallet.answers import amount, refuse, yes
 from gateway.providers.operator_wallet.bodies import (
     Authenticate,
@@ -17,7 +17,7 @@ from gateway.providers.operator_wallet.bodies import (
     FinishRound,
     Status,
 )
-from gateway.providers.operator_wallet.signature import envelope_of, unix_seconds, verify
+from gateway.providers.operator_wallet.signature import envelope_of, verify
 from ledger.core.commands import (
     ACCEPT,
     AT_AUTHORIZATION,
@@ -130,7 +130,7 @@ def _data(call: Call, model: type[B]) -> B:
 def _fields(call: Call) -> Mapping[str, Any]:
     data = envelope_of(call).get("data")
     if not isinstance(data, dict):
-        raise Rejected("FIELD_INVALID", field="data", reason="must be an object")
+        raise Unreadable("FIELD_INVALID", field="data", reason="must be an object")
     return data
 
 
@@ -143,7 +143,7 @@ def _echoed(call: Call, *names: str) -> dict[str, Any]:
 def _movement(call: Call, body: ChangeBalance) -> Command:
     """All three kinds share one space of transaction ids. A refund names no bet: it is a credit of the round."""
     asked: dict[str, Any] = {
-        "occurred_at": _microseconds(body.transaction_timestamp),
+        "occurred_at": body.transaction_timestamp,
         "player": body.user_id,
         "round_id": body.round_id,
         "game_id": call.game(body.game_id),
@@ -162,15 +162,15 @@ def _movement(call: Call, body: ChangeBalance) -> Command:
     )  # fmt: skip
 
 
+def _credits(call: Call) -> bool:
+    data = peek_object(call.body).get("data")
+    return isinstance(data, dict) and data.get("transaction_type") in ("WIN", "REFUND")
+
+
 def _end_of_round(call: Call, player: str, round_id: str, currency: str) -> Command:
     """Under one key, whether a flag or a command of its own says it. A round's id may be shared by players."""
     key = f"{player}:{currency}:{round_id}"
     return call.command(EndRound, "finishround", key, player=player, currency=currency, round_id=round_id)
-
-
-def _microseconds(timestamp: str | None) -> int | None:
-    seconds = unix_seconds(timestamp) if timestamp else None
-    return None if seconds is None else int(seconds * 1_000_000)
 
 
 def _claims(call: Call) -> Mapping[str, str]:
@@ -183,6 +183,7 @@ COMMANDS: dict[str, Handle] = {
     "authenticate": authenticate, "balance": balance, "changebalance": change_balance, "status": status,
     "cancel": cancel, "finishround": finish_round,
 }  # fmt: skip
+CREDITS: dict[str, bool | Callable[[Call], bool]] = {"changebalance": _credits, "cancel": True, "finishround": True}
 AS_WRITTEN = "/api/v1/provider/{provider}"
 
 DIALECT = Dialect(
@@ -190,7 +191,10 @@ DIALECT = Dialect(
     title="Operator wallet API with SHA-1 command hashes (Innova, TimelessTech)",
     endpoints=(
         Endpoint("GET", "/ping", ping, (f"{AS_WRITTEN}/ping",), open=True),
-        *(Endpoint("POST", f"/{name}", handle, (f"{AS_WRITTEN}/{name}",)) for name, handle in COMMANDS.items()),
+        *(
+            Endpoint("POST", f"/{name}", handle, (f"{AS_WRITTEN}/{name}",), credits=CREDITS.get(name, False))
+            for name, handle in COMMANDS.items()
+        ),
     ),
     verify=verify,
     proof_names_operation=True,

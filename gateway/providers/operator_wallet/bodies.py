@@ -4,21 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from gateway.fields import Body, Decimal, PlayerId, ProviderCurrency, ProviderId
-from gateway.strict_json import Number
+from gateway.fields import Body, Decimal, Flag, Moment, Noted, PlayerId, ProviderCurrency, ProviderId, digits
 
-
-def _text(value: object) -> object:
-    """A whole number as its digits."""
-    return value.token if isinstance(value, Number) and value.token.isdigit() else value
-
-
-def _object(value: object) -> object:
-    return value if isinstance(value, dict) else None
-
-
-Id = Annotated[ProviderId, BeforeValidator(_text)]
-UserId = Annotated[PlayerId, BeforeValidator(_text)]
+Id = ProviderId
+UserId = Annotated[PlayerId, BeforeValidator(digits)]
 Token = Annotated[str, Field(pattern=r"^[\x21-\x7e]{0,128}$")]
 Kind = Literal["BET", "WIN", "REFUND"]
 
@@ -40,7 +29,7 @@ class Balance(Body):
 class Context(Body):
     """Of a campaign. What is no object says nothing: some write an empty list for an empty object."""
 
-    reason: str | None = None
+    reason: Noted[str] = None
 
 
 class ChangeBalance(Body):
@@ -51,12 +40,12 @@ class ChangeBalance(Body):
     transaction_type: Kind
     transaction_id: Id
     round_id: Id
-    round_finished: bool | None = None
+    round_finished: Noted[Flag] = None
     game_id: Id
     currency_code: ProviderCurrency
     amount: Decimal
-    transaction_timestamp: Annotated[str | None, BeforeValidator(_text)] = None
-    context: Annotated[Context | None, BeforeValidator(_object)] = None
+    transaction_timestamp: Noted[Moment] = None
+    context: Noted[Context] = None
 
     @property
     def is_promo(self) -> bool:

@@ -15,7 +15,7 @@ from hashlib import sha1
 from typing import Any
 
 from gateway.dialect import Call
-from gateway.errors import Rejected
+from gateway.errors import Rejected, Unreadable
 from gateway.strict_json import MalformedJsonError, parse_object
 
 WINDOW_S = 60
@@ -64,7 +64,7 @@ def envelope_of(call: Call) -> Mapping[str, Any]:
     try:
         return parse_object(call.body)
     except MalformedJsonError as error:
-        raise Rejected("MALFORMED_REQUEST", reason=f"the body is not one plain JSON object: {error}") from error
+        raise Unreadable("MALFORMED_REQUEST", reason=f"the body is not one plain JSON object: {error}") from error
 
 
 def digest(secret: bytes, text: str) -> str:

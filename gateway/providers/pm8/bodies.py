@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from gateway.errors import Rejected
-from gateway.fields import CamelBody, PlayerId, ProviderCurrency, ProviderId, Units
+from gateway.fields import CamelBody, Noted, PlayerId, ProviderCurrency, ProviderId, Units
 
 
 class Transaction(CamelBody):
@@ -17,9 +17,9 @@ class Transaction(CamelBody):
 
 class RoundTransaction(Transaction):
     session_token: ProviderId | None = None
-    game_id: ProviderId | None = None
+    game_id: Noted[ProviderId] = None
     round_id: ProviderId
-    free_spin_data: dict[str, Any] | None = None
+    free_spin_data: Noted[dict[str, Any]] = None
     """There where the stake, or what was won with it, is a free spin's."""
 
 
@@ -32,10 +32,10 @@ class RefundRequest(CamelBody):
 
 
 class PromoRequest(Transaction):
-    game_id: ProviderId | None = None
-    round_id: ProviderId | None = None
-    promo_id: ProviderId | None = None
-    tournament_id: ProviderId | None = None
+    game_id: Noted[ProviderId] = None
+    round_id: Noted[ProviderId] = None
+    promo_id: Noted[ProviderId] = None
+    tournament_id: Noted[ProviderId] = None
 
 
 _player_id: TypeAdapter[str] = TypeAdapter(PlayerId)

@@ -6,15 +6,17 @@ player's only one, or the integration's.
 
 import hashlib
 import hmac
+import re
 
 from gateway.dialect import Books, Call, Dialect, Endpoint, Option, Reply
-from gateway.errors import Rejected
+from gateway.errors import Rejected, Unreadable
 from gateway.fields import decimal, form_fields, read_form
 from gateway.providers.pragmatic.answers import money, moved, our_id, refuse, told
 from gateway.providers.pragmatic.bodies import (
     AdjustmentRequest,
     AuthenticateRequest,
     BetRequest,
+    BonusWinRequest,
     GamesRequest,
     JackpotWinRequest,
     PlayerRequest,
@@ -43,16 +45,24 @@ from ledger.core.commands import (
     RollbackBet,
     SettleBet,
 )
-from ledger.core.money import parse_amount
 from ledger.core.state import ROLLED_BACK
+
+INFORMATION, PAYMENT = "information", "payment"
+"""What bonusWin may be."""
 
 TRANSACTION, REFUND_OF, FINISH, SESSION = "transaction", "refund", "finish", "session"
 """Classes of operations: a reference is unique over all money calls; a refund repeats its bet's."""
+
+_JOINT = re.compile("[&=]")
+_SWALLOWED = re.compile("&[^&]*=")
+"""In a name and in a value: what could be the joint of two fields."""
 
 
 def verify(call: Call) -> bytes:
     """`hash`: hex MD5 of the other fields that are not empty, as name=value, sorted by name and joined by &, with the
     secret key after them. Over the fields as received: new ones come without notice.
+
+    Joined so, a field could swallow the next one under the same hash, and an id that grew by it would be a new call's.
     """
     try:
         fields = form_fields(call.body)
@@ -61,6 +71,8 @@ def verify(call: Call) -> bytes:
     sent = fields.pop("hash", "").encode()
     if not sent:
         raise Rejected("SIGNATURE_MISSING")
+    if any(map(_JOINT.search, fields)) or any(map(_SWALLOWED.search, fields.values())):
+        raise Rejected("SIGNATURE_INVALID")
     signed = "&".join(f"{name}={value}" for name, value in sorted(fields.items()) if value).encode()
     found = False
     for secret in call.secrets:
@@ -121,21 +133,44 @@ async def result(call: Call, books: Books) -> Reply:
         win_id=body.reference, game_id=game_id, ends_bet=False,
     )  # fmt: skip
     if not body.promo_win_amount or not body.promo_win_amount.unscaled:
-        return await _decided(call, books, body, win)
+        return await _decided(call, books, body, win, *_end_of_bets(call, body, currency))
     if not body.promo_win_reference:
-        raise Rejected("FIELD_INVALID", field="promoWinReference", reason="field required")
+        raise Unreadable("FIELD_INVALID", field="promoWinReference", reason="field required")
     promo = call.command(
-        Award, TRANSACTION, body.promo_win_reference, occurred_at=body.occurred_at, player=body.user_id,
+        Award, TRANSACTION, body.promo_win_reference, occurred_at=body.timestamp, player=body.user_id,
         currency=currency, amount=body.promo_win_amount, award_id=body.promo_win_reference, award_kind="promo",
         campaign_id=body.promo_campaign_id, round_id=body.round_id, game_id=game_id,
     )  # fmt: skip
-    return await _decided(call, books, body, win, promo)
+    return await _decided(call, books, body, win, promo, *_end_of_bets(call, body, currency))
+
+
+def _end_of_bets(call: Call, body: ResultRequest, currency: str) -> list[Command]:
+    """`endRound` is the provider's setting, and may be off: then only a result says that the bets were played."""
+    if call.option("result_ends_bets") != "true":
+        return []
+    return [
+        call.command(
+            FinishRound, FINISH, body.reference, player=body.user_id, currency=currency, round_id=body.round_id,
+            game_id=call.game(body.game_id),
+        )
+    ]  # fmt: skip
 
 
 async def bonus_win(call: Call, books: Books) -> Reply:
-    """The total of a player's free rounds, for information: each of their wins has come as a result."""
-    body = read_form(Transaction, call.body)
-    return told(moved(call, body.reference, await _wallet(books, body)))
+    """The total of a player's free rounds. Whether it pays is the provider's setting, and our option `bonus_win`: where
+    each of their wins has come as a result, it is information.
+    """
+    if call.option("bonus_win") != PAYMENT:
+        body = read_form(Transaction, call.body)
+        call.note("bonus win told", reference=body.reference)
+        return told(moved(call, body.reference, await _wallet(books, body)))
+    paid = read_form(BonusWinRequest, call.body)
+    command = _transaction(
+        call, Award, paid, currency=await books.currency_of(paid.user_id), amount=paid.amount,
+        award_id=paid.reference, award_kind="free_spins", campaign_id=paid.bonus_code, round_id=paid.round_id,
+        game_id=call.game(paid.game_id) if paid.game_id else None,
+    )  # fmt: skip
+    return await _decided(call, books, paid, command)
 
 
 async def jackpot_win(call: Call, books: Books) -> Reply:
@@ -175,7 +210,7 @@ async def refund(call: Call, books: Books) -> Reply:
     """
     body = read_form(Transaction, call.body)
     command = call.command(
-        RollbackBet, REFUND_OF, body.reference, occurred_at=body.occurred_at, bet_id=body.reference, round_id=None,
+        RollbackBet, REFUND_OF, body.reference, occurred_at=body.timestamp, bet_id=body.reference, round_id=None,
         reason="refund", player=body.user_id,
     )  # fmt: skip
     (outcome,) = await books.decide(command)
@@ -185,11 +220,10 @@ async def refund(call: Call, books: Books) -> Reply:
 async def adjustment(call: Call, books: Books) -> Reply:
     """A live table's correction of what it paid, up or down."""
     body = read_form(AdjustmentRequest, call.body)
-    amount = parse_amount(body.amount.removeprefix("-"))
-    assert amount is not None, "the field's pattern is the amount's"
+    negative, amount = body.amount
     command = _transaction(
         call, Adjust, body, currency=await books.currency_of(body.user_id), amount=amount,
-        negative=body.amount.startswith("-"), reason="adjustment", reference=body.reference,
+        negative=negative, reason="adjustment", reference=body.reference,
         actor=call.integration.provider_id, round_id=body.round_id, game_id=call.game(body.game_id),
     )  # fmt: skip
     return await _decided(call, books, body, command)
@@ -215,13 +249,14 @@ async def round_details(call: Call, _: Books) -> Reply:
 
 def _transaction(call: Call, kind: type[Command], body: Transaction, **fields: object) -> Command:
     return call.command(
-        kind, TRANSACTION, body.reference, occurred_at=body.occurred_at, player=body.user_id, **fields
+        kind, TRANSACTION, body.reference, occurred_at=body.timestamp, player=body.user_id, **fields
     )  # fmt: skip
 
 
 async def _decided(call: Call, books: Books, body: Transaction, *commands: Command) -> Reply:
     outcomes = await books.decide(*commands)
-    balances = outcomes[-1].balances or await _wallet(books, body)
+    known = [outcome.balances for outcome in outcomes if outcome.balances]
+    balances = known[-1] if known else await _wallet(books, body)
     return told(moved(call, our_id(outcomes[0]), balances), repeated=outcomes[0].replayed)
 
 
@@ -233,18 +268,18 @@ DIALECT = Dialect(
     name="pragmatic",
     title="Pragmatic Play seamless wallet",
     endpoints=(
-        Endpoint("POST", "/authenticate.html", authenticate, reads=True),
+        Endpoint("POST", "/authenticate.html", authenticate),  # remembered: its bytes would end the session
         Endpoint("POST", "/balance.html", balance, reads=True),
         Endpoint("POST", "/getBalancePerGame.html", balance_per_game, reads=True),
         Endpoint("POST", "/GetBalancePerGame.html", balance_per_game, reads=True),  # both spellings are in use
         Endpoint("POST", "/bet.html", bet),
-        Endpoint("POST", "/result.html", result),
-        Endpoint("POST", "/bonusWin.html", bonus_win),
-        Endpoint("POST", "/jackpotWin.html", jackpot_win),
-        Endpoint("POST", "/promoWin.html", promo_win),
-        Endpoint("POST", "/endRound.html", end_round),
-        Endpoint("POST", "/refund.html", refund),
-        Endpoint("POST", "/adjustment.html", adjustment),
+        Endpoint("POST", "/result.html", result, credits=True),
+        Endpoint("POST", "/bonusWin.html", bonus_win, credits=True),
+        Endpoint("POST", "/jackpotWin.html", jackpot_win, credits=True),
+        Endpoint("POST", "/promoWin.html", promo_win, credits=True),
+        Endpoint("POST", "/endRound.html", end_round, credits=True),
+        Endpoint("POST", "/refund.html", refund, credits=True),
+        Endpoint("POST", "/adjustment.html", adjustment, credits=True),
         Endpoint("POST", "/session/expired", session_expired),
         Endpoint("POST", "/sessionExpired.html", session_expired),
         Endpoint("POST", "/roundDetails.html", round_details),
@@ -262,6 +297,16 @@ DIALECT = Dialect(
         replay_balance=CURRENT,
     ),
     options={
+        "bonus_win": Option(
+            "What bonusWin is: information, where wins of free rounds come as results, or the payment of them.",
+            INFORMATION,
+            (INFORMATION, PAYMENT),
+        ),
+        "result_ends_bets": Option(
+            "Whether a result ends the bets of its round; more results still come. false: only endRound does.",
+            "true",
+            ("true", "false"),
+        ),
         "country": Option("ISO 3166-1 code that authenticate tells of every player."),
         "jurisdiction": Option("Jurisdiction that authenticate tells, such as MT."),
     },

@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, PlainValidator
 
-from gateway.fields import CamelBody, Decimal, PlayerId, ProviderCurrency, ProviderId
+from gateway.fields import CamelBody, Decimal, Moment, Noted, PlayerId, ProviderCurrency, ProviderId, signed_amount
+from ledger.core.money import Amount
 
-Timestamp = Annotated[str, Field(pattern=r"^[0-9]{1,15}$")]
-"""Milliseconds since the epoch."""
-SignedDecimal = Annotated[str, Field(pattern=r"^-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?$")]
+SignedDecimal = Annotated[tuple[bool, Amount], PlainValidator(signed_amount)]
+"""Whether it is below zero, and how much."""
 GameList = Annotated[str, Field(pattern=r"^[^,]+(,[^,]+)*$", max_length=8_000)]
 
 
@@ -36,12 +36,7 @@ class RoundRequest(PlayerRequest):
 
 class Transaction(PlayerRequest):
     reference: ProviderId
-    timestamp: Timestamp | None = None
-
-    @property
-    def occurred_at(self) -> int | None:
-        """Microseconds since the epoch."""
-        return int(self.timestamp) * 1000 if self.timestamp else None
+    timestamp: Noted[Moment] = None
 
 
 class BetRequest(Transaction, RoundRequest):
@@ -53,20 +48,27 @@ class ResultRequest(Transaction, RoundRequest):
     amount: Decimal
     promo_win_amount: Decimal | None = None
     promo_win_reference: ProviderId | None = None
-    promo_campaign_id: Annotated[ProviderId | None, Field(alias="promoCampaignID")] = None
+    promo_campaign_id: Annotated[Noted[ProviderId], Field(alias="promoCampaignID")] = None
+
+
+class BonusWinRequest(Transaction):
+    amount: Decimal
+    bonus_code: Noted[ProviderId] = None
+    game_id: Noted[ProviderId] = None
+    round_id: Noted[ProviderId] = None
 
 
 class JackpotWinRequest(Transaction):
     amount: Decimal
-    game_id: ProviderId | None = None
-    round_id: ProviderId | None = None
+    game_id: Noted[ProviderId] = None
+    round_id: Noted[ProviderId] = None
     jackpot_id: ProviderId
 
 
 class PromoWinRequest(Transaction):
     amount: Decimal
     campaign_id: ProviderId
-    campaign_type: str | None = None
+    campaign_type: Noted[str] = None
     currency: ProviderCurrency | None = None
 
 

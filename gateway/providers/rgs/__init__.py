@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway.dialect import Books, Call, Dialect, Endpoint, Handle, Reply
-from gateway.errors import Rejected
-from gateway.fields import decimal, read_json, validated
+from gateway.errors import Rejected, Unreadable
+from gateway.fields import decimal, peek, read_json, validated
 from gateway.providers.rgs.bodies import Action, ActionIfAny, Asked, Balance, Bet, Item, Refund, Settlement, Win
 from gateway.signing import verify_hmac_hex
 from gateway.strict_json import dump
@@ -123,7 +123,13 @@ async def _reconciled(
     try:
         (outcome,) = await books.decide(make(call, validated(model, {**shared, **fields})))
     except Rejected as rejected:
-        status = "pending" if rejected.code == "BET_NOT_FOUND" else "refused"
+        unread = isinstance(rejected, Unreadable) and item.type != "bet"
+        if unread:  # a win or a refund: the settlement is sent again until it is complete
+            call.note(
+                "credit unreadable", transaction_id=item.transaction_id,
+                field=str(rejected.details.get("field", "")), reason=str(rejected.details.get("reason", "")),
+            )  # fmt: skip
+        status = "pending" if unread or rejected.code == "BET_NOT_FOUND" else "refused"
         return {"transaction_id": item.transaction_id, "status": status, "error": _word(rejected.code)[1]}
     known = outcome.replayed or outcome.unchanged
     return {"transaction_id": item.transaction_id, "status": "known" if known else "applied"}
@@ -216,6 +222,8 @@ CALLS: dict[str, Handle] = {
     "settlement": settlement,
 }
 
+CREDITS = "win", "refund", "settlement"
+
 
 def _by_name(name: str) -> Handle:
     """A body that says which call it is must say the path's."""
@@ -233,8 +241,11 @@ DIALECT = Dialect(
     name="rgs",
     title="Aggregator with a remote game server",
     endpoints=(
-        Endpoint("POST", "", callback),
-        *(Endpoint("POST", f"/{name}", _by_name(name), reads=name == "balance") for name in CALLS),
+        Endpoint("POST", "", callback, credits=lambda call: peek(call.body, "action") in CREDITS),
+        *(
+            Endpoint("POST", f"/{name}", _by_name(name), reads=name == "balance", credits=name in CREDITS)
+            for name in CALLS
+        ),
     ),
     verify=_verify,
     refuse=_refuse,

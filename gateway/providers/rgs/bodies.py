@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.fields import Body, Decimal, PlayerId, ProviderCurrency, ProviderId
+from gateway.fields import Body, Decimal, Noted, PlayerId, ProviderCurrency, ProviderId
 
 SessionId = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
 Mode = Literal["real", "demo"]
@@ -23,7 +23,7 @@ class Balance(Asked):
 class Bet(Asked):
     transaction_id: ProviderId
     session_id: SessionId | None = None
-    game_id: ProviderId | None = None
+    game_id: Noted[ProviderId] = None
     round_id: ProviderId | None = None
     amount: Decimal
 
@@ -33,7 +33,7 @@ class Win(Asked):
 
     transaction_id: ProviderId
     bet_transaction_id: ProviderId | None = None
-    game_id: ProviderId | None = None
+    game_id: Noted[ProviderId] = None
     round_id: ProviderId | None = None
     amount: Decimal
 

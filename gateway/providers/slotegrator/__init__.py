@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from gateway.dialect import Books, Call, Dialect, Endpoint, Option, Reply
-from gateway.errors import Rejected
-from gateway.fields import decimal, validated
+from gateway.errors import Rejected, Unreadable
+from gateway.fields import decimal, form_fields, validated
 from gateway.providers.slotegrator.bodies import (
     Bet,
     Refund,
@@ -62,6 +62,13 @@ async def callback(call: Call, books: Books) -> Reply:
     if model is None or handle is None:
         raise Rejected("FIELD_INVALID", field="action", reason=f"must be one of {', '.join(ACTIONS)}")
     return await handle(call, books, validated(model, fields))
+
+
+def _credits(call: Call) -> bool:
+    try:
+        return form_fields(call.body).get("action") in ("win", "refund", "rollback", "settle")
+    except Unreadable:
+        return False
 
 
 async def balance(call: Call, books: Books, body: Request) -> Reply:
@@ -177,10 +184,11 @@ ACTIONS: dict[str, tuple[type[Request], Callable[[Call, Books, Any], Awaitable[R
 DIALECT = Dialect(
     name="slotegrator",
     title="Slotegrator Game Integration Service (GIS)",
-    endpoints=(Endpoint("POST", "", callback),),
+    endpoints=(Endpoint("POST", "", callback, credits=_credits),),
     verify=verify,
     proof_names_operation=True,  # there is one path, and the body says which call it is
     refuse=refuse,
+    body_limit_bytes=262_144,
     options={
         "merchant_id": Option("The X-Merchant-Id that callbacks must carry; empty: any that is signed"),
         "signature_window_s": Option("How far off X-Timestamp may be, seconds", default="300", form=r"[1-9][0-9]{0,4}"),

@@ -7,10 +7,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from gateway.fields import Body, DecimalString, PlayerId, ProviderCurrency, ProviderId, form_fields
+from gateway.errors import Unreadable
+from gateway.fields import Body, DecimalString, Flag, Noted, PlayerId, ProviderCurrency, ProviderId, form_fields
+from gateway.strict_json import parse_object
 
-MAX_ROLLED_BACK = 100
+MAX_ROLLED_BACK = 500
 
+ROLLED_BACK = "rollback_transactions"
 _IN_ARRAY = re.compile(r"rollback_transactions\[([0-9]{1,9})\]\[([a-z_]{1,40})\]")
 
 
@@ -22,13 +25,13 @@ class Request(Body):
 
 class Transaction(Request):
     transaction_id: ProviderId
-    game_uuid: ProviderId | None = None
+    game_uuid: Noted[ProviderId] = None
     round_id: ProviderId | None = None
-    finished: Literal["0", "1", "true", "false"] = "0"
+    finished: Noted[Flag] = None
 
     @property
     def ends_round(self) -> bool:
-        return self.round_id is not None and self.finished in ("1", "true")
+        return self.round_id is not None and self.finished is True
 
 
 class Bet(Transaction):
@@ -71,14 +74,24 @@ class Settle(Transaction):
 
 
 def read_fields(raw: bytes) -> Mapping[str, Any]:
-    """The form, with rollback_transactions[0][action] and so on as a list. Raises Rejected MALFORMED_REQUEST."""
+    """The form, with rollback_transactions as a list: from rollback_transactions[0][action] and so on, or from the JSON
+    that is its text. Raises Rejected MALFORMED_REQUEST.
+    """
     fields: dict[str, Any] = {}
     listed: dict[int, dict[str, str]] = {}
     for name, value in form_fields(raw).items():
         if element := _IN_ARRAY.fullmatch(name):
             listed.setdefault(int(element[1]), {})[element[2]] = value
         elif value:
-            fields[name] = value
+            fields[name] = _listed(value) if name == ROLLED_BACK else value
     if listed:
-        fields["rollback_transactions"] = [listed[index] for index in sorted(listed)]
+        fields[ROLLED_BACK] = [listed[index] for index in sorted(listed)]
     return fields
+
+
+def _listed(text: str) -> object:
+    try:
+        (listed,) = parse_object(f'{{"listed":{text}}}'.encode()).values()
+    except ValueError as error:
+        raise Unreadable("FIELD_INVALID", field=ROLLED_BACK, reason="is neither fields nor JSON") from error
+    return listed

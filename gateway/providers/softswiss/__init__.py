@@ -6,7 +6,7 @@ then the whole request is applied in order, all or none.
 
 from gateway.dialect import Books, Call, Dialect, Endpoint, Reply
 from gateway.errors import Rejected
-from gateway.fields import read_json
+from gateway.fields import peek_object, read_json
 from gateway.providers.softswiss.answers import answered, balance_after, balance_of, moved, refuse, reversed_
 from gateway.providers.softswiss.bodies import (
     BalanceRequest,
@@ -61,6 +61,12 @@ async def bet_win(call: Call, books: Books) -> Reply:
     return answered(round_id=body.round_id, transactions=told, balance=balance_of(balances))
 
 
+def _wins(call: Call) -> bool:
+    """Whether any of the transactions is a win."""
+    listed = peek_object(call.body).get("transactions")
+    return isinstance(listed, list) and any(isinstance(one, dict) and one.get("type") == "win" for one in listed)
+
+
 async def rollback(call: Call, books: Books) -> Reply:
     body = read_json(RollbackRequest, call.body)
     commands: list[Command] = [
@@ -93,6 +99,8 @@ async def finish(call: Call, books: Books) -> Reply:
 
 def _transaction(call: Call, body: BetWinRequest, transaction: Transaction) -> Command:
     id_provider, currency, game_id = transaction.id_provider, call.currency(body.currency), call.game(body.game_id)
+    if not transaction.amount.unscaled:
+        raise Rejected("AMOUNT_NOT_POSITIVE")
     if transaction.type == "bet":
         return call.command(
             AuthorizeBet, TRANSACTION, id_provider, session_id=body.session_id or None, bet_id=id_provider,
@@ -145,14 +153,14 @@ DIALECT = Dialect(
     title="SoftSwiss Game Aggregator v2 (as published by Beexar)",
     endpoints=(
         Endpoint("POST", "/balance", balance, reads=True),
-        Endpoint("POST", "/betwin", bet_win),
-        Endpoint("POST", "/rollback", rollback),
-        Endpoint("POST", "/finish", finish),
+        Endpoint("POST", "/betwin", bet_win, credits=_wins),
+        Endpoint("POST", "/rollback", rollback, credits=True),
+        Endpoint("POST", "/finish", finish, credits=True),
         # The same calls as SoftSwiss itself names them.
         Endpoint("POST", "/v2/provider_a8r.Player/Balance", balance, reads=True),
-        Endpoint("POST", "/v2/provider_a8r.Round/BetWin", bet_win),
-        Endpoint("POST", "/v2/provider_a8r.Round/Rollback", rollback),
-        Endpoint("POST", "/v2/provider_a8r.Round/Finish", finish),
+        Endpoint("POST", "/v2/provider_a8r.Round/BetWin", bet_win, credits=_wins),
+        Endpoint("POST", "/v2/provider_a8r.Round/Rollback", rollback, credits=True),
+        Endpoint("POST", "/v2/provider_a8r.Round/Finish", finish, credits=True),
     ),
     verify=verify,
     refuse=refuse,

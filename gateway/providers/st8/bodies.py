@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from gateway.fields import Body, DecimalString, PlayerId, ProviderCurrency, ProviderId
+from gateway.fields import Body, DecimalString, Flag, Noted, PlayerId, ProviderCurrency, ProviderId
 
 DebitKind = Literal["debit", "free_debit", "bonus_buy_debit", "correction_debit"]
 CreditKind = Literal[
@@ -22,8 +22,8 @@ class BalanceRequest(ProfileRequest):
 class _Transaction(BalanceRequest):
     transaction_id: ProviderId
     amount: DecimalString
-    game_code: ProviderId | None = None
-    bonus: dict[str, Any] | None = None
+    game_code: Noted[ProviderId] = None
+    bonus: Noted[dict[str, Any]] = None
 
     @property
     def campaign_id(self) -> str | None:
@@ -43,12 +43,12 @@ class PayoutRequest(_Transaction):
 class DebitRequest(BuyinRequest):
     token: ProviderId
     round: ProviderId
-    round_closed: bool | None = None
+    round_closed: Noted[Flag] = None
 
 
 class CreditRequest(PayoutRequest):
     round: ProviderId
-    round_closed: bool | None = None
+    round_closed: Noted[Flag] = None
 
 
 class CancelRequest(BalanceRequest):

@@ -204,7 +204,7 @@ def test_a_refund_that_is_undone_takes_the_stake_again(tables: Tables) -> None:
 def test_a_bet_in_another_currency_is_refunded_as_it_was_asked_for(tables: Tables) -> None:
     """The wallet is in euros, the bet in dollars: the refund names the dollars, and the euros come back to the cent."""
     house = tables.home.house
-    options = {"wallet_currency": "EUR", "policy.rate_max_age_s": "3600", "policy.session": "known"}
+    options = {"wallet_currency": "EUR", "policy.rate_max_age_s": "3600", "policy.session": "ignored"}
     table = house.mount(BetbyDriver("abroad"), "abroad", **options)
     with house.connect() as connection:
         rates.add(connection, [Rate("abroad", "USD", "EUR", 9, 10, 2, "test", int(time.time() * 1_000_000))], by=BY)
@@ -213,7 +213,7 @@ def test_a_bet_in_another_currency_is_refunded_as_it_was_asked_for(tables: Table
     bet = play.bet(amount="1.11")
     assert bet.told.balance == 99
     wrong = play.send(_step("refund", play, bet.told.ids[0], "refund", 100, "USD"))
-    assert wrong.says == Says(400, "2004")
+    assert wrong.says == tables.traits.temporary
     refund = play.send(_step("refund", play, bet.told.ids[0], "refund", 111, "USD"))
     assert refund.told.balance == 100
     undone = _step("rollback", play, bet.told.ids[0], "undo", 111, "USD", parent_transaction_id=refund.told.ids[0])
@@ -260,3 +260,16 @@ def _step(
     return Request(
         f"/bet/{call}", json.dumps({"bet_transaction_id": bet, "transaction": transaction} | fields).encode()
     )
+
+
+def test_a_bet_may_name_no_session(tables: Tables) -> None:
+    """One that it names must be this player's; an unknown player is told so, whatever else is wrong."""
+    play = tables.home.sit()
+    without = json.loads(play.a_bet().body)
+    del without["session_id"]
+    assert play.send(Request("/bet/make", json.dumps(without).encode())).told.ok
+    assert play.available == 98
+    assert play.in_session("nobodys").bet("another").says.code == "1007"
+    nobody = replace(play, seat=replace(play.seat, player_id="nobody"))
+    assert nobody.bet("theirs").says.code == "1006"
+    assert nobody.in_session("nobodys").bet("theirs too").says.code == "1006"

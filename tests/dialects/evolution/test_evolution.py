@@ -118,3 +118,41 @@ def _payout(play: Play, kind: str, name: str, amount: str) -> Heard:
         "promoTransaction": {"type": kind, "id": play.id(f"{kind}-{name}"), "amount": amount, "voucherId": "v"},
     }  # fmt: skip
     return play.send(Request("/promo_payout", json.dumps(content).encode()))
+
+
+def test_what_the_test_tool_asks(tables: Tables) -> None:
+    """A sid for whoever has none, a word for an unknown player in every call, a uuid and keep-alive in every answer."""
+    play = tables.home.sit()
+    asked = {"sid": "", "userId": play.seat.player_id, "channel": {"type": "P"}, "uuid": "u-1"}
+    fresh = _post(play, "/sid", asked)
+    sid = json.loads(fresh.answer.body)["sid"]
+    assert sid != play.seat.session_id
+    assert _post(play, "/check", asked | {"sid": sid}).says.code == "OK"
+    yes(play.in_session(sid).bet(), tables.traits)
+    assert _post(play, "/sid", asked | {"sid": "gone"}).says.code == "INVALID_SID"
+    money = {
+        "currency": "EUR", "game": None, "sid": sid, "userId": "nobody", "uuid": "u-2",
+        "transaction": {"id": "t", "refId": "r", "amount": 1}, "promoTransaction": {"type": "x", "id": "p", "amount": 1},
+    }  # fmt: skip
+    for path in ("/check", "/sid", "/balance", "/debit", "/credit", "/cancel", "/promo_payout"):
+        heard = _post(play, path, money | {"uuid": path})
+        assert (heard.says.code, json.loads(heard.answer.body)["uuid"]) == ("INVALID_PARAMETER", path), heard
+        assert heard.answer.headers["connection"] == "keep-alive"
+        unproven = tables.home.send_as_is(Request(path, json.dumps(money).encode()), play.seat)
+        assert json.loads(unproven.answer.body) == {"status": "INVALID_TOKEN_ID", "uuid": "u-2"}
+    assert json.loads(_post(play, "/check", {"sid": sid, "userId": play.seat.player_id}).answer.body)["uuid"]
+
+
+def test_the_same_debit_with_another_amount_exists_already(tables: Tables) -> None:
+    """Told as the bet that it is, and nothing moves; one that was given back does not exist any more."""
+    play = tables.home.sit()
+    yes(play.bet(), tables.traits)
+    assert play.bet(amount="3").says.code == "BET_ALREADY_EXIST"
+    assert play.available == 98
+    yes(play.cancel(), tables.traits)
+    assert play.bet(amount="3").says.code == "INVALID_PARAMETER"
+    assert play.available == 100
+
+
+def _post(play: Play, path: str, content: dict[str, object]) -> Heard:
+    return play.send(Request(path, json.dumps(content).encode()))

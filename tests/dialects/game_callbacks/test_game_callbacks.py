@@ -128,9 +128,13 @@ def test_anybody_may_ask_whether_anybody_is_there(tables: Tables) -> None:
 
 
 def test_an_adjustment_may_go_down(tables: Tables) -> None:
-    """Nothing else may be negative."""
+    """Nothing else may be negative; what gives money is asked for again then."""
     play = tables.home.sit()
-    for kind, says in (("ADJUSTMENT", Says(200, "OK")), ("WIN", Says(422, "FIELD_INVALID"))):
+    for kind, says in (
+        ("ADJUSTMENT", Says(200, "OK")),
+        ("BET", Says(422, "FIELD_INVALID")),
+        ("WIN", tables.traits.temporary),
+    ):
         body = {
             "sessionId": play.seat.session_id, "gameId": "g", "amount": -5, "currency": "EUR",
             "transactionType": kind, "providerTransactionId": play.id(kind),

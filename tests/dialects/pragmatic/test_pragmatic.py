@@ -6,6 +6,7 @@ import pytest
 
 from gateway.errors import Rejected
 from gateway.providers.pragmatic import DIALECT
+from sandbox.dialects import driver_of
 from sandbox.dialects.driver import Request
 from tests.dialects.checks import Tables, yes
 from tests.dialects.house import Heard, Play
@@ -103,7 +104,7 @@ def test_a_jackpot_names_its_pool(tables: Tables) -> None:
     play = tables.home.sit("1")
     form = play.a_bet(amount="500")
     assert play.send(form).says == tables.traits.insufficient
-    assert play.send(Request("/jackpotWin.html", form.body)).says.code == "7"
+    assert play.send(Request("/jackpotWin.html", form.body)).says == tables.traits.temporary
     yes(play.send(Request("/jackpotWin.html", form.body + b"&jackpotId=7")), tables.traits)
     assert play.available == 501
 
@@ -133,3 +134,40 @@ def _result(play: Play, name: str, amount: str, promo_reference: str, promo_amou
 
 def _post(play: Play, method: str, name: str, amount: str) -> Heard:
     return play.send(Request(f"/{method}.html", play.a_win(name, amount=amount).body))
+
+
+def test_bonus_win_pays_where_the_option_says_so(tables: Tables) -> None:
+    """Once, as an award; by default it is information, and stands in the log."""
+    play = tables.home.sit()
+    form = (
+        f"providerId=PragmaticPlay&userId={play.seat.player_id}&gameId=g&roundId=7&amount=12.00&bonusCode=7&timestamp=1"
+    )
+    told = Request("/bonusWin.html", f"{form}&reference={play.id('total')}".encode())
+    yes(play.send(told), tables.traits)
+    assert play.available == 100
+    assert '"event":"bonus win told"' in tables.home.house.log.getvalue()
+    paying = tables.home.house.mount(driver_of("pragmatic", "paying"), "paying", bonus_win="payment").sit()
+    form = form.replace(play.seat.player_id, paying.seat.player_id)
+    paid = Request("/bonusWin.html", f"{form}&reference={paying.id('total')}".encode())
+    for _ in range(2):
+        yes(paying.send(paid), tables.traits)
+        assert paying.available == 112
+
+
+def test_a_result_ends_the_bets_of_its_round(tables: Tables) -> None:
+    """So that none lies open where no endRound comes; more results, bets and refunds come all the same."""
+    play = tables.home.sit()
+    open_bets = "select count(*) from wagerledger.bets where status = 'open' and player_id = %s"
+    yes(play.bet("one"), tables.traits)
+    yes(play.win("first", amount="0"), tables.traits)
+    assert tables.home.house.row(open_bets, [play.seat.player_id]) == (0,)
+    yes(play.bet("two"), tables.traits)
+    yes(play.win("second"), tables.traits)
+    yes(play.win("third"), tables.traits)
+    assert tables.home.house.row(open_bets, [play.seat.player_id]) == (0,)
+    yes(play.cancel("refund", "two"), tables.traits)
+    assert play.available == 100 - 2 + 5 + 5
+    only = tables.home.house.mount(driver_of("pragmatic", "ending"), "ending", result_ends_bets="false").sit()
+    yes(only.bet(), tables.traits)
+    yes(only.win(), tables.traits)
+    assert tables.home.house.row(open_bets, [only.seat.player_id]) == (1,)

@@ -119,3 +119,13 @@ def _settle(play: Play, items: list[dict[str, str]]) -> Any:
 
 def _post(path: str, body: dict[str, Any]) -> Request:
     return Request(path, json.dumps(body).encode())
+
+
+def test_a_win_of_a_settlement_that_cannot_be_read_waits(tables: Tables) -> None:
+    """The settlement is not complete, so that it is sent again; a bet that cannot be read is refused."""
+    play = tables.home.sit()
+    items = [("bet", "b", "1"), ("win", "w", "much"), ("bet", "c", "much")]
+    told = _settle(play, [_item(play, kind, name, amount=amount) for kind, name, amount in items])
+    assert [one["status"] for one in told["transactions"]] == ["applied", "pending", "refused"]
+    assert not told["complete"]
+    assert play.available == 99

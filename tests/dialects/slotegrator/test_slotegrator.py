@@ -1,5 +1,6 @@
 """What only Slotegrator's GIS says: its signature in the manner of PHP, and its own validation run."""
 
+import json
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -145,14 +146,32 @@ class Validation:
 
 
 def test_a_refund_in_a_rollback_goes_with_its_bet(tables: Tables) -> None:
-    """A list of bet and refund comes to nothing, once; a refund alone names nothing that is known."""
+    """A list of bet and refund comes to nothing, once; a refund alone names nothing that is known, and is asked for again."""
     play = tables.home.sit()
     validation = Validation(play)
     validation.step(validation.bet("bet", "5"), "95")
     validation.step(validation.refund("refund", "bet", "5"), "100")
     listed = [("bet", "5", play.id("bet")), ("refund", "5", play.id("refund"))]
     validation.step(validation.driver.rollback(play.seat, play.id("rollback"), listed, play.id("round")), "100")
-    validation.fails(validation.driver.rollback(play.seat, play.id("another"), listed[1:], play.id("round")))
+    alone = validation.driver.rollback(play.seat, play.id("another"), listed[1:], play.id("round"))
+    assert play.send(alone).says == tables.traits.temporary
+
+
+def test_a_rollback_lists_as_json_or_as_fields(tables: Tables) -> None:
+    """A long round too; what is neither is asked for again."""
+    play = tables.home.sit("1000")
+    validation = Validation(play)
+    bets = [f"bet {number}" for number in range(101)]
+    for number, name in enumerate(bets):
+        validation.step(validation.bet(name, "1"), str(999 - number))
+    listed = [("bet", "1", play.id(name)) for name in bets]
+    validation.step(validation.driver.rollback(play.seat, play.id("fields"), listed[1:], play.id("round")), "999")
+    as_json = json.dumps([{"action": "bet", "amount": "1", "transaction_id": play.id("bet 0"), "type": "bet"}])
+    request = validation.transaction("rollback", "json", rollback_transactions=as_json)
+    validation.step(request, "1000")
+    for broken in ("[", "{}", "7", '[],"x":1', "[[]]"):
+        asked = validation.transaction("rollback", "broken", rollback_transactions=broken)
+        assert play.send(asked).says == tables.traits.temporary, broken
 
 
 def test_a_refund_that_names_anothers_win_is_refused(tables: Tables) -> None:

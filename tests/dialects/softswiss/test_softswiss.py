@@ -142,13 +142,14 @@ def test_player_ids_of_several_parts_are_taken(tables: Tables) -> None:
     [
         ("002.50", Says(200)),
         ("0.0000000000000000", Says(400, "400")),
-        ("2.50000000000000000", Says(400, "400")),
+        ("2.50000000000000000", Says(200)),
+        ("0" * 41 + "2.5E+0", Says(200)),
         ("0" * 41, Says(400, "400")),
         ("٢.٥", Says(400, "400")),
     ],
 )
 def test_amounts_are_of_the_published_form(tables: Tables, amount: str, says: Says) -> None:
-    """Digits, and up to 16 decimals; 40 characters at most; more than zero."""
+    """They count by value, whatever zeros they are written with; zero is none."""
     play = tables.home.sit()
     assert play.send(_bet_win(play, "round", [_move("bet", play.id("bet"), amount)])).says == says
     assert play.available == (Decimal("97.50") if says.status == 200 else 100)

@@ -1,6 +1,8 @@
 """The Spark jobs over topics and archive: the same findings and the same revenue as ours, at small scale."""
 
 import json
+import os
+import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
@@ -49,8 +51,15 @@ FOURTH = "brand-b", "player", "player-3"
 
 @pytest.fixture(scope="module")
 def spark():
-    with session("tests", "local[2]") as opened:
-        yield opened
+    """Spark leaves its environment and its handler of Ctrl-C in this process: they are put back."""
+    environment, interrupt = dict(os.environ), signal.getsignal(signal.SIGINT)
+    try:
+        with session("tests", "local[2]") as opened:
+            yield opened
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+        signal.signal(signal.SIGINT, interrupt)
 
 
 @cache

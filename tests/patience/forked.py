@@ -10,13 +10,15 @@ from pathlib import Path
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.patience.preloaded"])
-LIMIT_S = 300.0
+LIMIT_S = 200.0
+"""Less than a test may take: so that the report names the command and what it has said."""
 
 
 @dataclass
 class Command:
     """One run of the command, and what it has said so far."""
 
+    arguments: Sequence[str]
     process: multiprocessing.Process
     folder: Path
 
@@ -40,7 +42,7 @@ class Command:
         self.process.join(LIMIT_S)
         if self.process.exitcode is None:
             self.process.kill()
-            raise AssertionError(f"it has not ended within {LIMIT_S:.0f} s: {self.stderr}")
+            raise AssertionError(f"{self.arguments} has not ended within {LIMIT_S:.0f} s: {self.stderr}")
         return self.process.exitcode
 
 
@@ -50,7 +52,7 @@ def start(arguments: Sequence[str], environment: dict[str, str], folder: Path) -
         (folder / name).touch()
     process = CONTEXT.Process(target=_run, args=(list(arguments), environment, folder), daemon=True)
     process.start()
-    return Command(process, folder)
+    return Command(arguments, process, folder)
 
 
 def _run(arguments: list[str], environment: dict[str, str], folder: Path) -> None:

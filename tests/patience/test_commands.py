@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import tempfile
 import threading
 import time
@@ -311,6 +312,9 @@ def test_a_primary_that_restarts(house: House, one_shots: dict[str, OneShot]) ->
         outlasts(house, one_shots, {LEDGER, BI}, trouble.close)
 
 
+@pytest.mark.skipif(
+    "WAGERLEDGER_TEST_BROKERS" not in os.environ, reason="a minute and a half; WAGERLEDGER_TEST_BROKERS=1 runs it"
+)
 def test_a_broker_that_restarts(house: House, one_shots: dict[str, OneShot]) -> None:
     """All brokers are killed, and come back while every command waits for them."""
     brokers = house.stack.kafka, house.second

@@ -19,6 +19,7 @@ LIMIT_S = 300.0
 SLOW_LIMIT_S = 900.0
 """For set-up, test and tear-down, each. Far more than any needs beside busy neighbours: it ends what hangs, no more."""
 END_LIMIT_S = 120.0
+OTHERS_LIMIT_S = 3600.0
 """For the process itself, after its last test."""
 AGAIN_S = 30.0
 """A failure that something swallowed is raised again."""
@@ -83,8 +84,11 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """A thread that a test left behind and that never ends would keep the process; nobody waits for it for ever."""
-    faulthandler.dump_traceback_later(END_LIMIT_S, exit=True, file=sys.__stderr__)
+    """A thread that a test left behind and that never ends would keep the process; nobody waits for it for ever. A worker
+    that has no more tests waits here for the others.
+    """
+    limit_s = OTHERS_LIMIT_S if hasattr(config, "workerinput") else END_LIMIT_S
+    faulthandler.dump_traceback_later(limit_s, exit=True, file=sys.__stderr__)
 
 
 def pytest_enter_pdb() -> None:

@@ -246,15 +246,20 @@ class _Reading:
     def batch(self) -> list[Message]:
         """What comes next; nothing where partitions ended. Raises KafkaException; the next call goes on all the same.
 
-        The client itself gets over a broker that is gone and a partition that moves: they show as silence. What it
-        hands on as an error ends this consumer.
+        The client itself gets over a broker that is gone and a partition that moves: they show as silence, and so does
+        an end before the end. What it hands on as an error ends this consumer.
         """
         consumer = self._consumer = self._consumer or self._open()
-        silent_until = time.monotonic() + SILENCE_S
-        while not (messages := consumer.consume(AT_ONCE, timeout=0.1)):
-            if time.monotonic() > silent_until:
-                self.close()
-                raise timed_out(f"no record for {SILENCE_S:.0f} s before the ends of {sorted(self.left)}")
+        silent_until, unread = time.monotonic() + SILENCE_S, len(self.left)
+        while time.monotonic() <= silent_until:
+            batch = self._taken(consumer.consume(AT_ONCE, timeout=0.1))
+            if batch or len(self.left) < unread:
+                return batch
+        self.close()
+        raise timed_out(f"no record for {SILENCE_S:.0f} s before the ends of {sorted(self.left)}")
+
+    def _taken(self, messages: list[Message]) -> list[Message]:
+        """The records among them, up to an error, which is raised where it is the first."""
         batch: list[Message] = []
         for message in messages:
             error = message.error()

@@ -124,6 +124,17 @@ def test_records_that_are_gone_are_not_passed_over(reader, make, servers, monkey
     assert not is_transient(raised.value)
 
 
+def test_an_end_that_never_comes_is_given_up(make, servers, monkeypatch):
+    """A partition that stays short of its end is silence, not an answer: patience with it comes to its end."""
+    monkeypatch.setattr(topics_reader, "SILENCE_S", 3)
+    topic = make(1)
+    write(servers, topic, [b"one", b"two"])
+    batches = TopicsReader(servers.kafka_bootstrap_servers, Patience(1)).read_batches({(topic, 0): 3})
+    assert [message.value() for message in next(batches)] == [b"one", b"two"]
+    with pytest.raises(KafkaException, match="before the ends of"):
+        next(batches)
+
+
 @pytest.mark.parametrize("commit", [True, False])
 def test_an_open_transaction_is_waited_for(reader, make, servers, transaction, monkeypatch, caplog, commit):
     """Ends are told only when all that is before them is decided; a committed record that was written before is among it."""

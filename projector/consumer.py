@@ -19,6 +19,7 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from ledger.settings import Settings
 from ledger.telemetry import serve_metrics
 from patience import WAITED_FOR, Backoff
+from patience.kafka import QUIET
 from projector import database, metrics, models
 from projector.checkpoint import Checkpoint, Source, note_caught_up, note_ends
 from projector.deadletters import DeadLetters
@@ -297,7 +298,7 @@ def _consumer(settings: Settings) -> Consumer:
             "session.timeout.ms": SESSION_TIMEOUT_MS,
             "heartbeat.interval.ms": SESSION_TIMEOUT_MS // 4,
             "fetch.wait.max.ms": 100,
-            "log_level": 0,
+            **QUIET,
             "error_cb": lambda error: log.warning("kafka", error=error.str()),
         }
     )

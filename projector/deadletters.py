@@ -5,6 +5,7 @@ from typing import NamedTuple, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from patience.kafka import QUIET, timed_out
 from projector.checkpoint import Source
 
 TIMEOUT_S = 30.0
@@ -63,8 +64,7 @@ class DeadLetters:
         )
         if producer.flush(TIMEOUT_S):
             producer.purge()
-            timed_out = KafkaError._TIMED_OUT  # noqa: SLF001, its name
-            raise KafkaException(KafkaError(timed_out, f"{self.topic} did not take a dead letter in {TIMEOUT_S} s"))
+            raise timed_out(f"{self.topic} did not take a dead letter in {TIMEOUT_S} s")
         if failed:
             raise KafkaException(failed[0])
 
@@ -75,7 +75,7 @@ class DeadLetters:
                     "bootstrap.servers": self._bootstrap_servers,
                     "acks": "all",
                     "enable.idempotence": True,
-                    "log_level": 0,
+                    **QUIET,
                 }
             )
         return self._producer

@@ -9,7 +9,7 @@ import structlog
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from patience.kafka import answers
+from patience.kafka import QUIET, answers
 from projector.checkpoint import Source
 from projector.producers import producer_at
 
@@ -33,7 +33,7 @@ class HeldPartitions:
 
     def __init__(self, bootstrap_servers: str) -> None:
         self._servers = bootstrap_servers
-        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+        self._admin = AdminClient({**QUIET, "bootstrap.servers": bootstrap_servers})
         self._holds: dict[Source, _Hold] = {}
 
     def look(self, read_up_to: Mapping[Source, int | None], ends: Mapping[Source, int]) -> None:

@@ -18,7 +18,7 @@ from uuid_utils import uuid7
 from ledger.evidence.archive.reader import Archive
 from ledger.settings import Settings
 from patience import TransientError
-from patience.kafka import timed_out
+from patience.kafka import QUIET, timed_out
 from projector import database, models
 from projector.archived import fold_archive
 from projector.bookkeeping import BOOKKEEPING
@@ -403,7 +403,7 @@ def _consumer(settings: Settings) -> Consumer:
             "auto.offset.reset": "earliest",  # what the topic has lost, the archive has
             "enable.partition.eof": True,
             "fetch.wait.max.ms": 50,
-            "log_level": 0,
+            **QUIET,
             "error_cb": lambda error: log.warning("kafka", error=error.str()),
         }
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from patience.kafka import QUIET
 from sandbox import artifacts
 from sandbox.java import java
 from sandbox.ports import LOOPBACK
@@ -88,7 +89,7 @@ class Kafka(Process):
         """Ready is: every partition of every topic answers, those of offsets and transactions included. After a restart
         some have no leader for a moment.
         """
-        client = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
+        client = AdminClient({**QUIET, "bootstrap.servers": self.bootstrap_servers})
         try:
             require_leaders(client, timeout_s=PROBE_TIMEOUT_S)
         except KafkaException:

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from ledger.evidence.heads import HeadError, SignedHead
 from ledger.evidence.keys import AnchorKeyError, trusted_keys
 from ledger.settings import Settings
+from patience.kafka import QUIET, timed_out
 from projector.metrics import PAGE_WATCH_FAILURES
 from projector.page import figures
 from schemas.topics import Topics
@@ -135,7 +136,7 @@ def _last_head(consumer: Consumer, topic: str) -> SignedHead | None:
     message = consumer.poll(KAFKA_TIMEOUT_S)
     consumer.unassign()
     if message is None:
-        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"{topic} gave no record"))  # noqa: SLF001, its name
+        raise timed_out(f"{topic} gave no record")
     if message.error():
         raise KafkaException(message.error())
     try:
@@ -152,7 +153,7 @@ def _consumer(settings: Settings) -> Consumer:
             "group.id": f"{settings.topic_prefix}{settings.projector_group}-page",
             "enable.auto.commit": False,
             "auto.offset.reset": "latest",
-            "log_level": 0,
+            **QUIET,
             "error_cb": lambda _: None,
         }
     )

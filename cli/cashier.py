@@ -8,7 +8,6 @@ import psycopg
 import typer
 from uuid_utils import uuid7
 
-from cli.database import connect
 from cli.output import FINDING, errors, fail, show
 from cli.settings import settings_or_fail
 from cli.trouble import in_words, naming, patiently
@@ -18,6 +17,7 @@ from ledger.core.money import Amount, parse_amount
 from ledger.identifiers import FORM, is_currency, is_id, name_fault, player_id_fault
 from ledger.journal import Retryable
 from ledger.residency import ForeignRegionError
+from patience.session import connect_as_is
 from schemas.errors import ERRORS
 
 Brand = Annotated[str, typer.Option("--brand", help="The tenant whose books these are.")]
@@ -78,7 +78,7 @@ def ask(
 
     def attempt() -> Outcome:
         # The journal says of a database only that it is away, whether it starts or does not know the password.
-        with naming("WAGERLEDGER_DATABASE_URL"), connect(settings.database_url.get_secret_value()):
+        with naming("WAGERLEDGER_DATABASE_URL"), connect_as_is(settings.database_url.get_secret_value()):
             pass
         return asyncio.run(submit())
 

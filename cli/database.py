@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import psycopg
 from psycopg import Connection
 
 from cli.settings import settings_or_fail
 from cli.trouble import naming
 from patience.postgresql import transact
+from patience.session import connect_as_is
 
 T = TypeVar("T")
 
@@ -19,18 +19,11 @@ def on_ledger(action: Callable[[Connection[Any]], T]) -> T:
     """
     settings = settings_or_fail()
     with naming("WAGERLEDGER_DATABASE_URL"):
-        return transact(lambda: connect(settings.database_url.get_secret_value()), action, settings.patience)
+        return transact(lambda: connect_as_is(settings.database_url.get_secret_value()), action, settings.patience)
 
 
 def on_read_models(action: Callable[[Connection[Any]], T]) -> T:
     """The same with the role of WAGERLEDGER_BI_DATABASE_URL."""
     settings = settings_or_fail()
     with naming("WAGERLEDGER_BI_DATABASE_URL"):
-        return transact(lambda: connect(settings.bi_database_url.get_secret_value()), action, settings.patience)
-
-
-def connect(url: str) -> Connection[Any]:
-    # Half a minute after a machine or a network is gone the system says so: left to itself it takes hours.
-    return psycopg.connect(
-        url, connect_timeout=10, keepalives_idle=10, keepalives_interval=5, keepalives_count=3, tcp_user_timeout=25_000
-    )
+        return transact(lambda: connect_as_is(settings.bi_database_url.get_secret_value()), action, settings.patience)

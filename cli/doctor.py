@@ -269,10 +269,10 @@ def _kafka(settings: Settings) -> Iterator[Check]:
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient, ConfigResource
 
-    from patience.kafka import answer
+    from patience.kafka import QUIET, answer
 
     variable = "WAGERLEDGER_KAFKA_BOOTSTRAP_SERVERS"
-    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers, "log_level": 0})
+    admin = AdminClient({**QUIET, "bootstrap.servers": settings.kafka_bootstrap_servers})
     metadata = admin.list_topics(timeout=TIMEOUT_S)
     yield Check("Kafka", True, variable, f"{len(metadata.brokers)} broker(s)")
     missing = _missing_topics(admin, settings)
@@ -358,7 +358,7 @@ class _MissingError(TransientError):
 
 
 def _connected(url: SecretStr) -> psycopg.Connection:
-    return psycopg.connect(url.get_secret_value(), connect_timeout=TIMEOUT_S, autocommit=True)
+    return session.connect_as_is(url.get_secret_value(), autocommit=True)
 
 
 def _secrets(settings: Settings) -> Iterator[Check]:

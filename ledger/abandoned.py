@@ -25,6 +25,7 @@ from ledger.policies import PolicyError
 from ledger.recording import to_datetime, to_us
 from ledger.residency import ANYWHERE, Residency
 from ledger.settings import Settings
+from patience.session import connect_as_is
 
 log = structlog.get_logger("abandoned")
 
@@ -145,7 +146,7 @@ async def run(settings: Settings, defaults: Mapping[str, Policy], every_s: float
 
 
 def _look(settings: Settings, defaults: Mapping[str, Policy]) -> list[Abandoned]:
-    with psycopg.connect(settings.database_url.get_secret_value(), connect_timeout=10) as connection:
+    with connect_as_is(settings.database_url.get_secret_value()) as connection:
         return find(connection, defaults, datetime.now(UTC), settings.residency)
 
 

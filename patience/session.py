@@ -68,6 +68,11 @@ def conninfo(url: str) -> str:
     return make_conninfo("", **{**NETWORK, **conninfo_to_dict(url)})
 
 
+def connect_as_is(url: str, *, autocommit: bool = False) -> Connection[Any]:
+    """A connection with the role's own settings, for one short transaction, under the time limits of all others."""
+    return psycopg.connect(conninfo(url), autocommit=autocommit)
+
+
 def connect(
     url: str, wanted: Mapping[str, str], *, application_name: str, writes: bool = False, **options: Any
 ) -> Connection[Any]:

@@ -8,9 +8,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from cli.database import connect
 from patience import Patience
 from patience.postgresql import UnknownOutcomeError, transact
+from patience.session import connect_as_is
 
 PATIENCE = Patience(30)
 
@@ -95,7 +95,7 @@ def test_a_block_of_its_own_commits_nothing(counted: str):
 
 def test_a_command_does_not_wait_for_a_machine_that_is_gone(empty_database: str):
     """The system looks after each connection of a command: a peer that went without a word ends it within half a minute."""
-    with connect(empty_database) as connection, socket.socket(fileno=os.dup(connection.fileno())) as opened:
+    with connect_as_is(empty_database) as connection, socket.socket(fileno=os.dup(connection.fileno())) as opened:
         if opened.family == socket.AF_UNIX or not hasattr(socket, "TCP_USER_TIMEOUT"):
             pytest.skip("no network between, or no Linux")
         idle_s, interval_s, times = (

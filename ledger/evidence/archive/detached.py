@@ -11,7 +11,6 @@ from heapq import merge
 from operator import itemgetter
 from typing import Any, Self
 
-import psycopg
 from psycopg import Connection, IsolationLevel, sql
 
 from ledger.acts import Act, By, record
@@ -23,6 +22,7 @@ from ledger.evidence.archive.segment import ArchiveError, Segment
 from ledger.evidence.entry import EVENT, Entry
 from ledger.recording import StreamKey, to_us
 from ledger.store.arrays import POSTGRES_EPOCH_US
+from patience.session import connect_as_is
 
 SPANS = """
 select month, first_leaf, last_leaf + 1 from wagerledger.archived a
@@ -63,7 +63,7 @@ def prove(url: str, archive: Archive, month: date, published: tuple[int, int]) -
     `published` is the place (xid, position) up to which every relay has come. Raises ArchiveError where an event is not
     in the archive, or a relay would lose its place; psycopg.Error; OSError.
     """
-    with psycopg.connect(url, connect_timeout=10) as connection:
+    with connect_as_is(url) as connection:
         connection.isolation_level = IsolationLevel.REPEATABLE_READ
         _check_same_log(connection, archive)
         proven = _prove(connection, archive, month)

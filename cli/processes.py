@@ -79,7 +79,6 @@ def recover(
     from outbox_relay.position import PositionError
     from outbox_relay.producer import FencedError
     from outbox_relay.relay import RefusedError
-    from schemas.registry import SchemaMismatchError
 
     settings, by = settings_or_fail(), by_or_fail(actor, reason)
     try:
@@ -93,7 +92,7 @@ def recover(
             )
     except (recovery.UnrecoverableError, RestoreError) as error:
         fail(str(error), FINDING)
-    except (FencedError, RefusedError, PositionError, SchemaMismatchError) as error:
+    except (FencedError, RefusedError, PositionError) as error:
         fail(str(error))
     content = {
         "published": found.published,

@@ -1,8 +1,5 @@
 """`wagerledger project rebuild | dead-letters`: mending the read models beside a running projector."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,7 +45,7 @@ def rebuild(
 
     settings = settings_or_fail()
     archive = open_or_fail(settings, from_archive, unsigned=unsigned) if from_archive else None
-    with stages() as progress, _quietly(), archive_errors(), naming("WAGERLEDGER_BI_DATABASE_URL"):
+    with stages() as progress, archive_errors(), naming("WAGERLEDGER_BI_DATABASE_URL"):
         try:
             found = run(
                 settings,
@@ -97,7 +94,7 @@ def list_(*, as_json: Json = False) -> None:
     from projector.replay import listed
 
     settings = settings_or_fail()
-    with _quietly(), naming("WAGERLEDGER_BI_DATABASE_URL"):
+    with naming("WAGERLEDGER_BI_DATABASE_URL"):
         found = patiently(lambda: listed(settings))
     _show(found, as_json=as_json)
 
@@ -112,7 +109,7 @@ def replay(*, as_json: Json = False) -> None:
     from projector.replay import replay as run
 
     settings = settings_or_fail()
-    with _quietly(), naming("WAGERLEDGER_BI_DATABASE_URL"):
+    with naming("WAGERLEDGER_BI_DATABASE_URL"):
         try:
             found = patiently(lambda: run(settings))
         except OutdatedModelsError as error:
@@ -137,16 +134,3 @@ def _show(found: "list[Fate]", *, as_json: bool) -> None:
     headings = ["topic", "partition", "offset", "key", "bytes", "state", "reason"]
     text = table(headings, [list(row.values()) for row in rows]) if rows else "There are no dead letters."
     show(rows, as_json=as_json, text=text)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Log lines go where they do not spoil the answer."""
-    import structlog
-
-    before = structlog.get_config()
-    structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stderr))
-    try:
-        yield
-    finally:
-        structlog.configure(**before)

@@ -74,7 +74,7 @@ def in_words(error: Exception) -> str | None:
     from patience import TransientError, Trouble
     from patience.postgresql import UnknownOutcomeError
     from schemas.errors import ERRORS
-    from schemas.registry import RegistryUnavailableError
+    from schemas.registry import RegistryUnavailableError, SchemaMismatchError
 
     if isinstance(error, psycopg.Error):
         variable = next(iter(getattr(error, "__notes__", [])), "WAGERLEDGER_DATABASE_URL")
@@ -87,7 +87,7 @@ def in_words(error: Exception) -> str | None:
         return f"WAGERLEDGER_SCHEMA_REGISTRY_URL: {error}"
     if isinstance(error, Retryable):
         return ERRORS[error.code].text({})
-    if isinstance(error, TransientError | Trouble | UnknownOutcomeError):
+    if isinstance(error, TransientError | Trouble | UnknownOutcomeError | SchemaMismatchError):
         return str(error)
     if type(error) is TimeoutError:
         return f"no answer in time: {error}"

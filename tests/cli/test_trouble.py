@@ -1,33 +1,58 @@
-"""Exit codes by which a script knows whether something was found."""
+"""What is left of trouble when patience is at its end."""
 
+import psycopg
 import pytest
-import typer
+from confluent_kafka import KafkaError, KafkaException
+from typer import Typer
 from typer.testing import CliRunner
 
-from cli.output import COULD_NOT, FINDING, fail
-from cli.trouble import PatientGroup, VerdictGroup
+from cli.trouble import PatientGroup
+from ledger.audit.findings import CannotCheckError
+from ledger.journal import DeadlineExceeded, Overloaded, Unavailable
+from outbox_relay.relay import WaitingError
+from patience import TransientError
+from patience.postgresql import UnknownOutcomeError
+from projector.checkpoint import CheckpointMovedError
+from schemas import registry
 
-app = typer.Typer(cls=PatientGroup)
-verdicts = typer.Typer(cls=VerdictGroup)
-app.add_typer(verdicts, name="judge")
+TROUBLE = [
+    psycopg.OperationalError("connection refused"),
+    psycopg.errors.InsufficientPrivilege("permission denied"),
+    KafkaException(KafkaError(KafkaError._TRANSPORT)),
+    TimeoutError("nothing came"),
+    *(kind("the registry") for kind in (*registry.ERRORS, registry.RegistryAwayError)),
+    *(kind() for kind in (Unavailable, Overloaded, DeadlineExceeded)),
+    *(
+        kind("why")
+        for kind in (CannotCheckError, CheckpointMovedError, WaitingError, TransientError, UnknownOutcomeError)
+    ),
+]
 
 
-@verdicts.command()
-def find() -> None:
-    fail("found", FINDING)
+def ended(error: BaseException):
+    """A command that raises this."""
+    app = Typer(cls=PatientGroup)
+
+    @app.callback()
+    def main() -> None:
+        pass
+
+    @app.command()
+    def fails() -> None:
+        raise error
+
+    return CliRunner().invoke(app, ["fails"])
 
 
-@verdicts.command()
-def crash() -> None:
-    raise RecursionError("a bug, or a file that nobody foresaw")
+@pytest.mark.parametrize("error", TROUBLE, ids=repr)
+def test_trouble_with_a_server_is_could_not(error: BaseException):
+    """Whatever server it is and whichever command met it, code 2 says that nothing was found out, and why; nobody sees a traceback."""
+    done = ended(error)
+    assert done.exit_code == 2
+    assert isinstance(done.exception, SystemExit)
+    assert done.output.strip()
 
 
-@pytest.mark.parametrize(
-    ("command", "code", "said"),
-    [("find", FINDING, "found"), ("crash", COULD_NOT, "nobody foresaw"), ("no", 2, "No such")],
-)
-def test_what_stops_a_judge_unforeseen_is_no_finding(command: str, code: int, said: str) -> None:
-    """Code 1 is a verdict. A crash has found nothing out, and shows its traceback."""
-    done = CliRunner().invoke(app, ["judge", command])
-    assert done.exit_code == code, done.output
-    assert said in done.output
+def test_a_bug_stays_a_bug():
+    """What is no trouble with a server is not taken for one."""
+    assert isinstance(ended(ZeroDivisionError()).exception, ZeroDivisionError)

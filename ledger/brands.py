@@ -9,7 +9,7 @@ import psycopg
 
 from ledger import acts
 from ledger.acts import Act, By
-from ledger.identifiers import FORM, is_id
+from ledger.identifiers import name_fault
 from ledger.residency import ANYWHERE, ForeignRegionError, Residency
 from ledger.store import brands as store
 
@@ -28,8 +28,8 @@ def add(
 ) -> bool:
     """Register a brand in a region. False where it is already. Raises BrandError, ActError."""
     for name, value in (("brand", tenant_id), ("region", region)):
-        if not is_id(value):
-            raise BrandError(f"{name} {value!r} {FORM}")
+        if fault := name_fault(value):
+            raise BrandError(f"{name} {value!r} {fault}")
     try:
         residency.check(region)
     except ForeignRegionError as error:

@@ -31,6 +31,7 @@ def test_a_brand_is_registered_once(cli: Commands) -> None:
         ).fetchall()
     assert acts == [("brand.added", "EU", BY.actor), ("brand.added", "US", BY.actor)]
     assert "must be" in cli("brand", "add", "no spaces", "--region", "EU", code=FINDING)
+    assert "must not begin with -" in cli("brand", "add", "--region", "EU", *WHO, "--", "-7", code=FINDING)
 
 
 @pytest.mark.parametrize(

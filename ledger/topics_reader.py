@@ -2,13 +2,12 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
-    IsolationLevel,
     KafkaError,
     KafkaException,
     Message,
@@ -18,10 +17,8 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from ledger.settings import Settings
 from patience import IMPATIENT, Patience
-from patience.kafka import QUIET, answers, timed_out
+from patience.kafka import EARLIEST, LATEST, QUIET, At, Brokers, offsets, timed_out
 
-EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
-LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 COMMITTED, UNCOMMITTED = "read_committed", "read_uncommitted"
 
 TIMEOUT_S = 10.0
@@ -36,8 +33,6 @@ FETCHED_BYTES = 4 * 1024 * 1024
 AHEAD_KB = 32 * 1024
 """Read ahead of what was asked for, at most."""
 
-At = tuple[str, int]
-"""A topic and one of its partitions."""
 Ends = Mapping[At, int]
 """The offset at which reading stops, per topic and partition."""
 NOWHERE: Ends = {}
@@ -101,6 +96,7 @@ class TopicsReader:
 
     def __init__(self, bootstrap_servers: str, patience: Patience = IMPATIENT) -> None:
         self._servers = bootstrap_servers
+        self._brokers = Brokers(bootstrap_servers)
         self._patience = patience
 
     def ends(self, topics: Iterable[str]) -> Ends:
@@ -122,9 +118,8 @@ class TopicsReader:
 
     def spans(self, topics: Iterable[str]) -> dict[At, Span]:
         """What the topics hold now, open transactions included. Raises MissingTopicError; KafkaException."""
-        admin = self._admin()
-        partitions = self._partitions(admin, list(topics))
-        begins, ends = (self._offsets(admin, partitions, which, UNCOMMITTED) for which in (EARLIEST, LATEST))
+        partitions = self._partitions(list(topics))
+        begins, ends = (self._offsets(partitions, which) for which in (EARLIEST, LATEST))
         return {at: Span(begin, ends[at]) for at, begin in begins.items()}
 
     def filled(self, topics: Iterable[str]) -> set[str]:
@@ -162,35 +157,25 @@ class TopicsReader:
         finally:
             reading.close()
 
-    def _admin(self) -> AdminClient:
-        return AdminClient({**QUIET, "bootstrap.servers": self._servers})
+    def _partitions(self, topics: list[str]) -> list[At]:
+        existing = self._patience.call(lambda: self._brokers.ask(lambda admin: _existing(admin, topics)), "Kafka")
+        return [(topic, partition) for topic in topics for partition in existing[topic]]
 
-    def _partitions(self, admin: AdminClient, topics: list[str]) -> list[TopicPartition]:
-        existing = self._patience.call(lambda: _existing(admin, topics), "Kafka")
-        return [TopicPartition(topic, partition) for topic in topics for partition in existing[topic]]
-
-    def _offsets(
-        self, admin: AdminClient, partitions: list[TopicPartition], which: OffsetSpec, isolation: str
-    ) -> dict[At, int]:
-        level = IsolationLevel.READ_COMMITTED if isolation == COMMITTED else IsolationLevel.READ_UNCOMMITTED
-
-        def ask() -> dict[At, int]:
-            futures = admin.list_offsets(
-                dict.fromkeys(partitions, which), isolation_level=level, request_timeout=TIMEOUT_S
-            )
-            found = answers(futures, TIMEOUT_S)
-            return {(at.topic, at.partition): result.offset for at, result in found.items()}
-
+    def _offsets(self, partitions: Collection[At], which: OffsetSpec, *, committed: bool = False) -> dict[At, int]:
         # A partition that was just made, or moves, has no leader for a moment.
-        return self._patience.call(ask, "Kafka") if partitions else {}
+        return self._patience.call(
+            lambda: self._brokers.ask(
+                lambda admin: offsets(admin, partitions, which, timeout_s=TIMEOUT_S, committed=committed)
+            ),
+            "Kafka",
+        )
 
     def _wait_for(self, ends: Ends) -> None:
         """Wait until all that is before the ends is decided. Raises HeldUpError."""
-        admin, began, said = self._admin(), time.monotonic(), False
+        began, said = time.monotonic(), False
         held = dict(ends)
         while True:
-            partitions = [TopicPartition(*at) for at in held]
-            stable = self._offsets(admin, partitions, LATEST, COMMITTED)
+            stable = self._offsets(held, LATEST, committed=True)
             held = {at: offset for at, offset in stable.items() if offset < ends[at]}
             if not held:
                 return

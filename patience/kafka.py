@@ -1,11 +1,19 @@
-"""What the Kafka clients answer, with their time limits in one kind of error."""
+"""What the Kafka clients answer, with their time limits in one kind of error, and no answer that is none."""
 
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 T = TypeVar("T")
+
+At = tuple[str, int]
+"""A topic and one of its partitions."""
+
+EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 QUIET: dict[str, str | int | float | bool] = {"log_level": 0}
 """For clients whose errors are raised and told in our words: their own lines say it again ten times a second."""
@@ -32,3 +40,42 @@ def answer(future: "Future[T]", request_timeout_s: float) -> T:
 def answers(futures: dict[Any, "Future[T]"], request_timeout_s: float) -> dict[Any, T]:
     """The same for all that one request asked."""
     return {key: answer(future, request_timeout_s) for key, future in futures.items()}
+
+
+def offsets(
+    admin: AdminClient, partitions: Iterable[At], which: OffsetSpec, *, timeout_s: float, committed: bool = False
+) -> dict[At, int]:
+    """Where partitions begin or end; `committed`: where the records end that readers of committed ones see. Raises
+    KafkaException, also where a partition's leader is gone: then the client gives an offset below zero, as if it had
+    been answered.
+    """
+    asked = {TopicPartition(*at): which for at in partitions}
+    if not asked:
+        return {}
+    level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+    found = answers(admin.list_offsets(asked, isolation_level=level, request_timeout=timeout_s), timeout_s)
+    told = {(at.topic, at.partition): int(result.offset) for at, result in found.items()}
+    for (topic, partition), offset in told.items():
+        if offset < 0:
+            text = f"topic {topic}, partition {partition}, has no leader that answers"
+            raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE, text))
+    return told
+
+
+class Brokers:
+    """Whom the admin client asks. After an error another client asks: one that has met a partition without a leader, or
+    with another one, does not find it again, however often it is asked.
+    """
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self._servers = bootstrap_servers
+        self._admin: AdminClient | None = None
+
+    def ask(self, question: Callable[[AdminClient], T]) -> T:
+        """What `question` gets of the client. Raises what it raises."""
+        self._admin = self._admin or AdminClient({**QUIET, "bootstrap.servers": self._servers})
+        try:
+            return question(self._admin)
+        except KafkaException:
+            self._admin = None
+            raise

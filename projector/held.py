@@ -6,18 +6,16 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import structlog
-from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
-from patience.kafka import QUIET, answers
+from patience.kafka import LATEST, QUIET, offsets
 from projector.checkpoint import Source
 from projector.producers import producer_at
 
 HELD_AFTER_S, AGAIN_AFTER_S = 5.0, 60.0
 """Our own transactions are shorter than the first; so often it is said again."""
 LOOK_AGAIN_S = 0.5
-
-LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 log = structlog.get_logger()
 
@@ -95,17 +93,6 @@ def held_up(
 
 def _undecided(admin: AdminClient, partitions: Collection[Source], timeout_s: float) -> dict[Source, int]:
     """Where the first transaction begins that has not ended, in the partitions that have one."""
-    if not partitions:
-        return {}
-
-    def ends(isolation: IsolationLevel) -> dict[Source, int]:
-        asked = {TopicPartition(*source): LATEST for source in partitions}
-        found = answers(admin.list_offsets(asked, isolation_level=isolation, request_timeout=timeout_s), timeout_s)
-        return {Source(place.topic, place.partition): int(result.offset) for place, result in found.items()}
-
-    decided = ends(IsolationLevel.READ_COMMITTED)
-    return {
-        source: decided[source]
-        for source, end in ends(IsolationLevel.READ_UNCOMMITTED).items()
-        if decided[source] < end
-    }
+    decided = offsets(admin, partitions, LATEST, timeout_s=timeout_s, committed=True)
+    ends = offsets(admin, partitions, LATEST, timeout_s=timeout_s)
+    return {Source(*at): decided[at] for at, end in ends.items() if decided[at] < end}

@@ -4,16 +4,15 @@ with it.
 
 from collections.abc import Iterator
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from patience import Patience, is_transient
-from patience.kafka import answers, timed_out
+from patience.kafka import LATEST, offsets, timed_out
 
 REQUEST_TIMEOUT_S = 10.0
 SILENCE_S = 90.0
 """Longer than Kafka lets a transaction live whose producer is gone."""
-LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 
 def read_all(
@@ -49,12 +48,8 @@ def _ends(bootstrap_servers: str, topic: str) -> dict[int, int]:
     metadata = admin.list_topics(topic, timeout=REQUEST_TIMEOUT_S).topics[topic]
     if metadata.error is not None:
         raise KafkaException(metadata.error)
-    requests = admin.list_offsets(
-        {TopicPartition(topic, partition): LATEST for partition in metadata.partitions},
-        isolation_level=IsolationLevel.READ_UNCOMMITTED,
-        request_timeout=REQUEST_TIMEOUT_S,
-    )
-    return {each.partition: found.offset for each, found in answers(requests, REQUEST_TIMEOUT_S).items()}
+    found = offsets(admin, [(topic, number) for number in metadata.partitions], LATEST, timeout_s=REQUEST_TIMEOUT_S)
+    return {partition: offset for (_, partition), offset in found.items()}
 
 
 def _until(consumer: Consumer, end: int, silence_s: float) -> Iterator[Message]:

@@ -4,16 +4,15 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, TopicMetadata
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, TopicMetadata
 
 from patience import Patience
-from patience.kafka import QUIET, answer, answers
+from patience.kafka import LATEST, Brokers, answer, answers, offsets
 from schemas.events import EVENTS, FORMS
 
 TIMEOUT_S = 10.0
 PATIENCE = Patience()
-LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 # Unlimited in time and size, never compacted: the topics are the second copy of the truth.
 KEPT_FOREVER = {
@@ -114,15 +113,15 @@ def apply(
     Raises TopicMismatchError, before anything is created, where a topic exists with another number of partitions or
     another policy; KafkaException where the brokers do not answer for longer than each step's `patience`.
     """
-    admin = AdminClient({**QUIET, "bootstrap.servers": bootstrap_servers})
+    brokers = Brokers(bootstrap_servers)
     specifications = wanted(topics, partitions=partitions, replication=replication)
-    missing = patience.call(lambda: _missing(admin, specifications), "Kafka")
+    missing = patience.call(lambda: brokers.ask(lambda admin: _missing(admin, specifications)), "Kafka")
     created: set[str] = set()
     if missing:
-        patience.call(lambda: _create(admin, missing, created), "Kafka")
-    patience.call(lambda: require_leaders(admin, topics.all), "Kafka")
+        patience.call(lambda: brokers.ask(lambda admin: _create(admin, missing, created)), "Kafka")
+    patience.call(lambda: brokers.ask(lambda admin: require_leaders(admin, topics.all)), "Kafka")
     if missing:  # what somebody else made in this moment must be right too
-        patience.call(lambda: _missing(admin, specifications), "Kafka")
+        patience.call(lambda: brokers.ask(lambda admin: _missing(admin, specifications)), "Kafka")
     return [topic.topic for topic in missing if topic.topic in created]
 
 
@@ -138,9 +137,8 @@ def require_leaders(admin: AdminClient, names: Collection[str] | None = None, *,
         for number, partition in existing[name].partitions.items():
             if partition.error is not None:
                 raise KafkaException(partition.error)
-            partitions.append(TopicPartition(name, number))
-    if partitions:
-        answers(admin.list_offsets(dict.fromkeys(partitions, LATEST), request_timeout=timeout_s), timeout_s)
+            partitions.append((name, number))
+    offsets(admin, partitions, LATEST, timeout_s=timeout_s)
 
 
 def _existing(admin: AdminClient, timeout_s: float) -> dict[str, TopicMetadata]:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import Producer
 
 from ledger.audit.findings import CannotCheckError, Report
 from ledger.audit.reconcile.stores import reconcile
@@ -15,7 +15,7 @@ from ledger.audit.verify import verify
 from ledger.core.chain import hash_of
 from ledger.relay_position import shard_of
 from ledger.settings import Settings
-from ledger.topics_reader import COMMITTED, LATEST, Ends, TopicsReader
+from ledger.topics_reader import LATEST, Ends, TopicsReader
 from outbox_relay.relay import Relay
 from patience import is_transient
 from schemas.events import BY_FINGERPRINT, EVENTS
@@ -307,8 +307,7 @@ def test_reading_once_as_far_as_is_visible_raises_a_false_alarm(half_marked, kaf
 
 
 def visible_ends(reader: TopicsReader, topics: Iterable[str]) -> Ends:
-    partitions = [TopicPartition(*at) for at in reader.spans(topics)]
-    return reader._offsets(reader._admin(), partitions, LATEST, COMMITTED)
+    return reader._offsets(reader.spans(topics), LATEST, committed=True)
 
 
 def test_a_hanging_transaction_is_no_verdict(half_marked, kafka, monkeypatch):

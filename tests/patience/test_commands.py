@@ -2,17 +2,19 @@
 
 import asyncio
 import itertools
-import os
+import logging
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
 import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
 from sqlalchemy import make_url
 
 from cli.reference import commands
@@ -20,8 +22,11 @@ from ledger.evidence.keys import new_key, to_text
 from ledger.journal import Journal
 from ledger.secrets import new_secrets_key
 from ledger.settings import PREFIX, Settings
+from ledger.topics_reader import TopicsReader
 from outbox_relay.position import read_positions
 from outbox_relay.relay import Relay
+from patience import Patience
+from patience.kafka import QUIET
 from projector.consumer import project
 from sandbox.process import Process
 from sandbox.stack import Stack, at_once
@@ -40,7 +45,7 @@ LEDGER, BI, KAFKA, REGISTRY = "ledger", "bi", "kafka", "registry"
 ACT = "--actor", "tests", "--reason", "a test"
 WHOSE = "--brand", "acme", "--region", "eu"
 SPIN = "acme/eu/spin"
-LIMIT_S = 300
+LIMIT_S = 200
 ELECTIONS = 3
 """Each time leaders move away and come back. Some commands take longer than the calm between two elections."""
 
@@ -312,9 +317,6 @@ def test_a_primary_that_restarts(house: House, one_shots: dict[str, OneShot]) ->
         outlasts(house, one_shots, {LEDGER, BI}, trouble.close)
 
 
-@pytest.mark.skipif(
-    "WAGERLEDGER_TEST_BROKERS" not in os.environ, reason="a minute and a half; WAGERLEDGER_TEST_BROKERS=1 runs it"
-)
 def test_a_broker_that_restarts(house: House, one_shots: dict[str, OneShot]) -> None:
     """All brokers are killed, and come back while every command waits for them."""
     brokers = house.stack.kafka, house.second
@@ -343,3 +345,20 @@ def test_leaders_that_are_elected(house: House, one_shots: dict[str, OneShot]) -
         house.second.stop()
         house.second.start()
     check_ends(running)
+
+
+def test_a_reader_finds_a_leader_that_comes_back(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """While a partition's only leader is dead its end is not known, whatever the client says; and once it is back the same reader finds it."""
+    servers = house.settings()["KAFKA_BOOTSTRAP_SERVERS"]
+    admin = AdminClient({**QUIET, "bootstrap.servers": servers})
+    on_the_second = NewTopic("on-the-second", 1, replica_assignment=[[2]])
+    admin.create_topics([on_the_second])[on_the_second.topic].result(60)
+    reader = TopicsReader(servers, Patience(LIMIT_S))
+    assert reader.ends([on_the_second.topic]) == {(on_the_second.topic, 0): 0}
+    house.second.kill()
+    with caplog.at_level(logging.WARNING), ThreadPoolExecutor(1) as pool:
+        ends = pool.submit(reader.ends, [on_the_second.topic])
+        until(lambda: ends.done() or "trying again" in caplog.text, "a reader that waits")
+        house.second.start()
+        assert ends.result(LIMIT_S) == {(on_the_second.topic, 0): 0}
+    admin.delete_topics([on_the_second.topic])[on_the_second.topic].result(60)

@@ -61,7 +61,7 @@ def history(servers, ledger_database_of_module) -> tuple[str, list[str]]:
     """A sealed random history, and the heads as they lie outside."""
     play(Settings(database_url=ledger_database_of_module), seeded_random(), players=3, steps=12)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(anchors, "CHUNK_LEAVES", 40)
+        patch.setattr(anchors, "CHUNK_LEAVES", 15)
         return ledger_database_of_module, seal(ledger_database_of_module)
 
 

@@ -64,7 +64,8 @@ def offsets(
 
 class Brokers:
     """Whom the admin client asks. After an error another client asks: one that has met a partition without a leader, or
-    with another one, does not find it again, however often it is asked.
+    with another one, does not find it again, however often it is asked. Before an error the same one: where the leaders
+    are not known yet, its first question of offsets sometimes takes three seconds.
     """
 
     def __init__(self, bootstrap_servers: str) -> None:
@@ -73,7 +74,8 @@ class Brokers:
 
     def ask(self, question: Callable[[AdminClient], T]) -> T:
         """What `question` gets of the client. Raises what it raises."""
-        self._admin = self._admin or AdminClient({**QUIET, "bootstrap.servers": self._servers})
+        if self._admin is None:  # an idle client is falsy: it has a length
+            self._admin = AdminClient({**QUIET, "bootstrap.servers": self._servers})
         try:
             return question(self._admin)
         except KafkaException:

@@ -36,9 +36,11 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 def pytest_sessionstart(session: pytest.Session) -> None:
     """A SIGTERM (from `timeout`, or a CI system) stops the servers and removes their data, as Ctrl-C does.
 
-    A worker that is too slow at that is killed by xdist: its servers end with it, its folder stays.
+    A worker that is too slow at that is killed by xdist: its servers end with it, its folder stays. Ctrl-C itself is heard
+    again where a shell has started this in its background: what is ignored here is ignored by all commands under test.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     reach_loopback_directly()  # as every start of a stack does: here before anybody looks what the environment was
     if is_xdist_controller(session) and kind_of_servers() == "embedded":
         download()  # here, once, because nobody sees what the workers say

@@ -18,7 +18,8 @@ DEFAULT_S = 30.0
 """More than a leader election, a broker's or a primary's restart takes."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
 LEAST_ATTEMPTS = 2
-SAID_AGAIN_S = 10.0
+UNSAID_S, SAID_AGAIN_S = 1.0, 10.0
+"""What is over so soon is nobody's trouble: a topic that was just made has no leader for a moment."""
 SPENT = "patience_spent"
 
 # Without any set-up it goes to standard error as it is: what a command answers on standard output stays whole.
@@ -79,7 +80,7 @@ class _Stretch(stop_base):
 
     def say(self, state: RetryCallState) -> None:
         now = state.outcome_timestamp or 0.0
-        if self._said is not None and now - self._said < SAID_AGAIN_S:
+        if now - (self._said or state.start_time) < (SAID_AGAIN_S if self._said else UNSAID_S):
             return
         self._said = now
         left_s = max(0.0, self._limit_s - (now - (self._since or now)))

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from patience import IMPATIENT, Backoff, Patience, TransientError, Trouble, is_transient, kafka, session
+from patience import IMPATIENT, Backoff, Patience, TransientError, Trouble, is_transient, kafka, retry, session
 from tests.docs.pages import ROOT, source_files
 
 
@@ -159,8 +159,16 @@ def test_lasting_errors_are_raised_at_once() -> None:
     assert action.attempts == 1
 
 
-def test_says_once_what_it_waits_for(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_over_at_once_is_not_spoken_of(caplog: pytest.LogCaptureFixture) -> None:
+    """A tenth of a second is no news: every first start would tell of leaders that were just elected."""
+    with caplog.at_level(logging.WARNING):
+        Patience(30).call(Failing(1), "it")
+    assert not caplog.records
+
+
+def test_says_once_what_it_waits_for(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits is told why and how long, once for a short stretch of trouble."""
+    monkeypatch.setattr(retry, "UNSAID_S", 0.0)
     with caplog.at_level(logging.WARNING):
         Patience(30).call(Failing(3, PassingError("Kafka\nis away")), "the broker")
     assert [record.getMessage() for record in caplog.records] == ["the broker: Kafka is away; trying again for 30 s"]

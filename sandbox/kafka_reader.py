@@ -4,11 +4,11 @@ with it.
 
 from collections.abc import Iterator
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from patience import Patience, is_transient
-from patience.kafka import LATEST, offsets, timed_out
+from patience.kafka import EARLIEST, LATEST, offsets, timed_out
 
 REQUEST_TIMEOUT_S = 10.0
 SILENCE_S = 90.0
@@ -23,7 +23,7 @@ def read_all(
     Now is the end including transactions that are still open: they are waited for. Raises KafkaException, also when
     nothing comes for `silence_s`.
     """
-    ends = Patience().call(lambda: _ends(bootstrap_servers, topic), "Kafka")
+    spans = Patience().call(lambda: _spans(bootstrap_servers, topic), "Kafka")
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap_servers,
@@ -35,21 +35,23 @@ def read_all(
         }
     )
     try:
-        for partition, end in sorted((partition, end) for partition, end in ends.items() if end):
-            consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
-            yield from _until(consumer, end, silence_s)
+        for partition, (begin, end) in sorted(spans.items()):
+            if begin < end:
+                consumer.assign([TopicPartition(topic, partition, begin)])
+                yield from _until(consumer, end, silence_s)
     finally:
         consumer.close()
 
 
-def _ends(bootstrap_servers: str, topic: str) -> dict[int, int]:
-    """The offset after the last record of each partition, whatever becomes of its transaction."""
+def _spans(bootstrap_servers: str, topic: str) -> dict[int, tuple[int, int]]:
+    """The offsets of the first record of each partition and after its last, whatever becomes of its transaction."""
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
     metadata = admin.list_topics(topic, timeout=REQUEST_TIMEOUT_S).topics[topic]
     if metadata.error is not None:
         raise KafkaException(metadata.error)
-    found = offsets(admin, [(topic, number) for number in metadata.partitions], LATEST, timeout_s=REQUEST_TIMEOUT_S)
-    return {partition: offset for (_, partition), offset in found.items()}
+    partitions = [(topic, number) for number in metadata.partitions]
+    begins, ends = (offsets(admin, partitions, which, timeout_s=REQUEST_TIMEOUT_S) for which in (EARLIEST, LATEST))
+    return {at[1]: (begins[at], ends[at]) for at in partitions}
 
 
 def _until(consumer: Consumer, end: int, silence_s: float) -> Iterator[Message]:

@@ -47,7 +47,8 @@ OPTIONS: Mapping[str, Option] = {
     "launch_url": Option("Where a launch sends the player."),
     "launch_ttl_s": Option("How long a launch URL is good for, seconds (300 to 900).", default="600"),
     "session_ttl_s": Option(
-        "How long a session in its games takes bets, seconds. Empty: WAGERLEDGER_SESSION_TTL_S.",
+        "How long a session in its games takes bets from its start, seconds; bets move its end (policy.session_idle_s, "
+        "policy.session_overtime_s). Empty: WAGERLEDGER_SESSION_TTL_S.",
         form=r"[1-9][0-9]{0,6}",
     ),
     "jurisdictions": Option("Where its games may be launched, separated by commas. Empty: everywhere."),

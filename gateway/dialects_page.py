@@ -27,8 +27,13 @@ What holds in all of them ([decision 9](../decisions/0009-strict-json.md)): numb
 spelling; what only informs (a game, a campaign, a time, a flag) is left out where it cannot be read; a bet that cannot
 be read is refused, but a win, a refund or the end of a round is answered with the provider's word for *repeat*, and our
 log says why. A bet in a game that is disabled, or that is not in the integration's catalogue where that has games, is
-refused; one that names no game is not asked about it. A session takes bets for `session_ttl_s` from its launch; play
-does not lengthen it.
+refused; one that names no game is not asked about it.
+
+A session takes bets for `session_ttl_s` from its launch, and play keeps it alive
+([decision 20](../decisions/0020-play-moves-a-session-s-end.md)): a bet that finds less than half of
+`policy.session_idle_s` left moves the end to that long from then, at most `policy.session_overtime_s` beyond the first
+end. So a pause shorter than half of the one does not end it, and none gets older than `session_ttl_s` and the other
+together. What has expired or was ended stays so. Wins, refunds and round ends pass whatever has become of the session.
 
 Another provider is one folder more: see [how to add one](../how-to/add-a-provider.md). The suite that all of them pass
 is `tests/dialects/test_conformance.py`.

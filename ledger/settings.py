@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     )
     body_limit_bytes: PositiveInt = Field(64 * 1024, description="Largest callback body.")
     signature_window_s: PositiveInt = Field(300, description="How far a signature's time may be from ours.")
-    session_ttl_s: PositiveInt = Field(3600, description="How long a session takes bets.")
+    session_ttl_s: PositiveInt = Field(3600, description="How long a session takes bets; play moves its end.")
     rate_limit_per_s: int = Field(0, ge=0, description="Callbacks per second and integration; 0 is no limit.")
 
     journal_writers: PositiveInt = Field(

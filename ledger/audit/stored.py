@@ -46,7 +46,8 @@ order by tenant_id{c}, player_id{c}
 
 SESSIONS = """
 select tenant_id, 'player', player_id,
-    session_id, integration_id, tenant_id, player_id, currency, mode, game_id, expires_at, ended
+    session_id, integration_id, tenant_id, player_id, currency, mode, game_id, expires_at, ended,
+    extended_us
 from wagerledger.sessions
 order by tenant_id{c}, player_id{c}
 """

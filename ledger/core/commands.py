@@ -74,6 +74,10 @@ class Policy:
     """How the job closes it: `refund` the stake, or `lose` it."""
     rate_max_age_s: int = 0
     """How old an exchange rate may be when a bet locks it, seconds; 0: bets in another currency are refused."""
+    session_idle_s: int = 3_600
+    """How long a bet keeps its session alive, seconds. It moves the end only where less than half of this is left."""
+    session_overtime_s: int = 39_600
+    """How far bets may move a session's end beyond the first one, seconds; 0: it ends there, whatever is played."""
 
 
 @value()

@@ -173,6 +173,8 @@ class BetAuthorized(Payload):
     capture: str
     mode: str
     conversion: Mapping[str, Any] | None
+    session_expires_at: int | None
+    """The new end of its session, microseconds since the epoch, where the bet moved it."""
 
     @property
     def result(self) -> dict[str, str]:

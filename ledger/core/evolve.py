@@ -67,7 +67,9 @@ def needs(event: Event) -> Sequence[Key]:
     keys: list[Key] = []
     if isinstance(payload, WalletOpened):
         keys.append((Currency, event.tenant_id, payload.currency))
-    if isinstance(payload, SessionStarted | SessionEnded):
+    if isinstance(payload, SessionStarted | SessionEnded) or (
+        isinstance(payload, BetAuthorized) and payload.session_expires_at is not None
+    ):
         keys.append((Session, payload.session_id))
     if bet_id := getattr(payload, "bet_id", None):
         keys.append((Bet, integration_id, bet_id))
@@ -124,7 +126,7 @@ def _session_ended(state: State, _: Event, payload: SessionEnded) -> Touched:
     return (
         Session(
             session.session_id, session.integration_id, session.tenant_id, session.player_id, session.currency,
-            session.mode, session.game_id, session.expires_at, ended=True,
+            session.mode, session.game_id, session.expires_at, True, session.extended_us,
         ),
     )  # fmt: skip
 
@@ -139,7 +141,19 @@ def _bet_authorized(state: State, event: Event, payload: BetAuthorized) -> Touch
         payload.stake_minor, payload.stake_cash_minor, payload.stake_bonus_minor, held_minor,
         stake_kind=payload.kind, conversion=Conversion.of(payload.conversion),
     )  # fmt: skip
-    return bet, _moved(state, event, payload.currency)
+    wallet = _moved(state, event, payload.currency)
+    return (bet, wallet) if payload.session_expires_at is None else (bet, wallet, _extended(state, payload))
+
+
+def _extended(state: State, payload: BetAuthorized) -> Session:
+    """The session that the bet keeps alive."""
+    session, end = state.session(str(payload.session_id)), payload.session_expires_at
+    assert session, f"bet {payload.bet_id} keeps session {payload.session_id} alive, which never started"
+    assert not session.ended, f"bet {payload.bet_id} keeps session {session.session_id} alive, which has ended"
+    assert end, "asked by the caller"
+    longer_us = end - session.expires_at
+    assert longer_us > 0, f"bet {payload.bet_id} makes session {session.session_id} shorter"
+    return replace(session, expires_at=end, extended_us=session.extended_us + longer_us)
 
 
 def _bet_settled(state: State, event: Event, payload: BetSettled) -> Touched:

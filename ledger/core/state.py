@@ -86,8 +86,10 @@ class Session:
     mode: str
     game_id: str
     expires_at: int
-    """Microseconds since the epoch, UTC."""
+    """Microseconds since the epoch, UTC. Bets move it."""
     ended: bool = False
+    extended_us: int = 0
+    """How far bets have moved its end, microseconds."""
 
     @property
     def key(self) -> Key:

@@ -9,27 +9,29 @@ from ledger.store.arrays import Bool, Int8, Text, columns
 from ledger.store.statement import Statement
 
 LOAD = """
-select session_id, integration_id, tenant_id, player_id, currency, mode, game_id, expires_at, ended
+select session_id, integration_id, tenant_id, player_id, currency, mode, game_id, expires_at, ended,
+    extended_us
 from wagerledger.sessions where session_id = any(%b::text[])
 """
 
 INSERT = """
 insert into wagerledger.sessions (session_id, integration_id, tenant_id, player_id, currency, mode, game_id,
-    expires_at, ended)
+    expires_at, ended, extended_us)
 select * from unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::bigint[],
-    %b::boolean[])
+    %b::boolean[], %b::bigint[])
 """
 
 UPDATE = """
-update wagerledger.sessions s set ended = n.ended
-from unnest(%b::text[], %b::boolean[]) n(session_id, ended)
+update wagerledger.sessions s set expires_at = n.expires_at, ended = n.ended, extended_us = n.extended_us
+from unnest(%b::text[], %b::bigint[], %b::boolean[], %b::bigint[]) n(session_id, expires_at, ended, extended_us)
 where s.session_id = n.session_id
 """
 
 _inserted = attrgetter(
-    "session_id", "integration_id", "tenant_id", "player_id", "currency", "mode", "game_id", "expires_at", "ended"
-)
-_updated = attrgetter("session_id", "ended")
+    "session_id", "integration_id", "tenant_id", "player_id", "currency", "mode", "game_id", "expires_at", "ended",
+    "extended_us",
+)  # fmt: skip
+_updated = attrgetter("session_id", "expires_at", "ended", "extended_us")
 
 
 def load(keys: Iterable[Key]) -> Statement:
@@ -42,9 +44,11 @@ def entity(row: Sequence[Any]) -> Session:
 
 def insert(sessions: Sequence[Session]) -> Statement:
     return Statement(
-        INSERT, columns((Text, Text, Text, Text, Text, Text, Text, Int8, Bool), map(_inserted, sessions)), len(sessions)
+        INSERT,
+        columns((Text, Text, Text, Text, Text, Text, Text, Int8, Bool, Int8), map(_inserted, sessions)),
+        len(sessions),
     )
 
 
 def update(sessions: Sequence[Session]) -> Statement:
-    return Statement(UPDATE, columns((Text, Bool), map(_updated, sessions)), len(sessions))
+    return Statement(UPDATE, columns((Text, Int8, Bool, Int8), map(_updated, sessions)), len(sessions))

@@ -61,7 +61,11 @@ VIEWS = view(
         Column("jurisdiction", "Where the player plays, as the launch said: ISO 3166 or the operator's word."),
         CURRENCY, EXPONENT._replace(meaning="Decimals of the currency in this tenant; null before the first bet."),
         Column("started_at", "When the ledger recorded its start (timestamptz, UTC)."),
-        Column("expires_at", "From then on it takes no bets; settlements and rollbacks pass (timestamptz, UTC)."),
+        Column(
+            "expires_at",
+            "From then on it takes no bets, unless one that comes before moves it; settlements and rollbacks pass "
+            "(timestamptz, UTC).",
+        ),
         Column("ended_at", "When the ledger recorded its end; null for one that runs or has only expired."),
         Column("end_reason", "Why it ended."),
         *totals.view_columns(exponent="coalesce(exponent, 0)"),
@@ -72,10 +76,10 @@ VIEWS = view(
 
 STARTED_COLUMNS = """
     session_id text, integration_id text, tenant_id text, region text, player_id text, provider_id text, mode text,
-    game_id text, locale text, jurisdiction text, currency text, started_at moment, expires_at moment
+    game_id text, locale text, jurisdiction text, currency text, started_at moment
 """
 STEP_COLUMNS = f"""
-    exponent smallint, ended_at moment, end_reason text, {totals.COLUMNS},
+    expires_at moment, exponent smallint, ended_at moment, end_reason text, {totals.COLUMNS},
     stream_version bigint, occurred_at moment, trace_id text
 """
 
@@ -86,6 +90,7 @@ select * from {incoming(f"{STARTED_COLUMNS}, {STEP_COLUMNS}")}
 
 CHANGED = f"""
 update sessions s set
+    expires_at = coalesce(e.expires_at, s.expires_at),
     exponent = coalesce(e.exponent, s.exponent),
     ended_at = coalesce(e.ended_at, s.ended_at),
     end_reason = coalesce(e.end_reason, s.end_reason),
@@ -100,7 +105,7 @@ where s.session_id = e.session_id
 Row = list[Any]
 
 
-SUMS = slice(3, 3 + len(totals.Totals._fields))
+SUMS = slice(4, 4 + len(totals.Totals._fields))
 """Where a step has its totals; after them comes what is known of the last event."""
 
 
@@ -111,13 +116,15 @@ def apply(events: Sequence[Admitted], cursor: Rows) -> None:
         event_type, payload = record["event_type"], record["payload"]
         if event_type == "session.started":
             started[payload["session_id"]] = _start(record)
-            _step(record, payload["session_id"], steps)
+            _step(record, payload["session_id"], steps)[0] = payload["expires_at"]
         elif event_type == "session.ended":
-            _step(record, payload["session_id"], steps)[1:3] = record["occurred_at"], payload["reason"]
+            _step(record, payload["session_id"], steps)[2:4] = record["occurred_at"], payload["reason"]
+        elif event_type == "bet.authorized" and payload["session_expires_at"] is not None:
+            _step(record, payload["session_id"], steps)[0] = payload["session_expires_at"]
         for part in played(record):
             if part.session_id is not None:
                 step = _step(record, part.session_id, steps)
-                step[0] = payload["exponent"]
+                step[1] = payload["exponent"]
                 step[SUMS] = totals.plus(step[SUMS], part.totals)
     write(cursor, STARTED, [start + steps.pop(session_id) for session_id, start in started.items()])
     changed = write(cursor, CHANGED, [[session_id, *step] for session_id, step in steps.items()])
@@ -131,7 +138,7 @@ def _start(record: dict[str, Any]) -> Row:
     return [
         payload["session_id"], payload["integration_id"], record["tenant_id"], record["region"], record["player_id"],
         record["provider_id"], payload["mode"], payload["game_id"], payload["locale"],
-        payload["jurisdiction"], payload["currency"], record["occurred_at"], payload["expires_at"],
+        payload["jurisdiction"], payload["currency"], record["occurred_at"],
     ]  # fmt: skip
 
 
@@ -139,9 +146,9 @@ def _step(record: dict[str, Any], session_id: str, steps: dict[str, Row]) -> Row
     """What the batch changes in a session."""
     step = steps.get(session_id)
     if step is None:
-        step = steps[session_id] = [None, None, None, *totals.Totals(), 0, 0, ""]
+        step = steps[session_id] = [None, None, None, None, *totals.Totals(), 0, 0, ""]
     step[SUMS.stop :] = record["stream_version"], record["occurred_at"], record["trace_id"]
     return step
 
 
-SESSIONS = Projection("sessions", 5, TABLES, VIEWS, apply)
+SESSIONS = Projection("sessions", 6, TABLES, VIEWS, apply)

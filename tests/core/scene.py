@@ -16,5 +16,5 @@ def wallet(cash=1000, player="ann", *, currency="EUR", exponent=2, **accounts):
     )
 
 
-def session(session_id="s1", *, currency="EUR", mode="real", ended=False, expires_at=NOW + HOUR):
-    return Session(session_id, "acme/eu/spin", "acme", "ann", currency, mode, "dice", expires_at, ended)
+def session(session_id="s1", *, currency="EUR", mode="real", ended=False, expires_at=NOW + HOUR, extended_us=0):
+    return Session(session_id, "acme/eu/spin", "acme", "ann", currency, mode, "dice", expires_at, ended, extended_us)

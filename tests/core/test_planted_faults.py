@@ -8,7 +8,7 @@ import pytest
 from ledger import batch, recording
 from ledger.core import decide, decision, events, evolve, postings
 from ledger.core.exchange import Conversion
-from ledger.core.rules import regions, wins
+from ledger.core.rules import bets, regions, wins
 from ledger.core.state import TOMBSTONED, Bet, BetsOfRound, State, Wallet
 from ledger.store import commands
 from tests.core.test_state_machine import Histories, run_histories
@@ -38,8 +38,8 @@ def stake_from_cash_alone(original, currency, cash_minor, bonus_minor, *, held):
 
 
 def forgets_held(original, state, event, payload):
-    bet, wallet = original(state, event, payload)
-    return replace(bet, held_minor=0), wallet
+    bet, *others = original(state, event, payload)
+    return replace(bet, held_minor=0), *others
 
 
 def keeps_held(original, bet, status, **changes):
@@ -48,6 +48,20 @@ def keeps_held(original, bet, status, **changes):
 
 def forgets_the_end(original, bet, status, **changes):
     return replace(original(bet, status, **changes), status="open")
+
+
+def brings_back(original, session, command, policy):
+    alive = replace(session, ended=False, expires_at=max(session.expires_at, command.received_at + 1))
+    return original(alive, command, policy)
+
+
+def forgets_the_last_end(original, session, command, policy):
+    return original(session, command, replace(policy, session_overtime_s=10**6))
+
+
+def forgets_to_move_the_end(original, state, payload):
+    original(state, payload)
+    return state.session(payload.session_id)
 
 
 def forgets_tombstones(original, state, integration_id, bet_id):
@@ -175,6 +189,9 @@ FAULTS = {
     ),
     "I10 a win is rounded for the player": (mock.patch.object(Conversion, "win_minor", Conversion.stake_minor), "I10"),
     "a restricted player stakes": (Patch(State, "player", forgets_restrictions), "restricted"),
+    "a session that is over is brought back": (Patch(bets, "_moved_end", brings_back), "session|bet .* alive"),
+    "a session has no last end": (Patch(bets, "_moved_end", forgets_the_last_end), "session"),
+    "a session stays as long as it was": (Patch(evolve, "_extended", forgets_to_move_the_end), "session"),
     "another region's command is taken": (mock.patch.object(regions, "foreign", return_value=None), "region"),
     "I1 a posting loses a cent": (Patch(postings, "entry", unchecked_entry), "I1|I3"),
     "I3 the funds check is skipped": (

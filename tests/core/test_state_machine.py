@@ -19,7 +19,7 @@ from uuid_utils import uuid7
 from ledger.batch import MISMATCH, PARTLY_KNOWN, Batch
 from ledger.callback import Callback, Outcome
 from ledger.core import evolve as folds
-from ledger.core.commands import DEMO, IGNORED, REAL, Command, Policy
+from ledger.core.commands import DEMO, IGNORED, REAL, AuthorizeBet, Command, Policy
 from ledger.core.events import PAYLOADS, Event
 from ledger.core.postings import WALLET_ACCOUNTS, totals_by_currency
 from ledger.core.state import (
@@ -88,6 +88,8 @@ policies = st.builds(
     bet_after_round_end=st.sampled_from(("refuse", "accept")),
     partial_duplicate=st.sampled_from(("apply", "refuse")),
     rate_max_age_s=st.just(10**6),
+    session_idle_s=st.sampled_from((0, 3_600, 14_400)),
+    session_overtime_s=st.sampled_from((0, 1_800, 39_600)),
 )
 rarely = st.integers(0, 9).map(lambda number: number == 0)
 
@@ -99,7 +101,7 @@ SEEN: Counter = Counter()
 INTERESTING = {
     *(*PAYLOADS, "REPEATED", MISMATCH, "INSUFFICIENT_FUNDS", "DUPLICATE", "BET_TOMBSTONED", "PLAYER_RESTRICTED"),
     *("WIN_NOT_REVERSIBLE", "BET_FINAL", "acknowledged", "a converted stake", "a converted win", "a debt"),
-    "REGION_MISMATCH",
+    *("REGION_MISMATCH", "SESSION_EXPIRED", "a session kept alive", "a session at its last end"),
 }
 
 
@@ -131,6 +133,9 @@ class Histories(RuleBasedStateMachine):
         self.final: set[tuple[str, str]] = set()
         self.wins: dict[tuple[str, str], bool] = {}
         """Win by (integration, id), and whether it stands."""
+        self.ends: dict[str, tuple[int, int]] = {}
+        """Of each session the first end and the present one."""
+        self.over: set[str] = set()
         self.restricted: set[str] = set()
         self.regions: dict[str, str] = {}
         self.sound = True
@@ -157,6 +162,7 @@ class Histories(RuleBasedStateMachine):
             self._watch_win(event)
             self._watch_rate(event)
             self._watch_player(event)
+            self._watch_session(event, commands, policy)
         self.state.absorb(batch.state)
         self.heads.update(batch.heads)
         self.asked += commands
@@ -296,6 +302,29 @@ class Histories(RuleBasedStateMachine):
             self.restricted.discard(event.player_id)
         assert kind != "bet.authorized" or event.player_id not in self.restricted, f"restricted: {event}"
 
+    def _watch_session(self, event, commands, policy):
+        """Bets keep their session alive, and rarely say so; what is over stays over, and nothing outlives its last end."""
+        payload, session_id = event.payload, getattr(event.payload, "session_id", None)
+        if payload.event_type == "session.started":
+            self.ends[session_id] = payload.expires_at, payload.expires_at
+        elif payload.event_type == "session.ended":
+            self.over.add(session_id)
+        elif payload.event_type == "bet.authorized" and session_id:
+            bets = [one for one in commands if isinstance(one, AuthorizeBet)]
+            (now,) = (one.received_at for one in bets if one.bet_id == payload.bet_id)
+            first_end, end = self.ends[session_id]
+            alive = now < end and session_id not in self.over
+            assert alive or policy.session == IGNORED, f"session: a bet in one that is over, {event}"
+            last_end = first_end + policy.session_overtime_s * 1_000_000
+            moved = min(now + policy.session_idle_s * 1_000_000, last_end)
+            wanted = alive and end - now < policy.session_idle_s * 500_000 and moved > end
+            said = payload.session_expires_at
+            assert said == (moved if wanted else None), f"session: it lives until {end}, bet at {now}: {event}"
+            if wanted:
+                SEEN["a session kept alive"] += 1
+                SEEN["a session at its last end"] += moved == last_end
+                self.ends[session_id] = first_end, moved
+
     def ask(self, integration_id=None):
         return Asks(integration_id=integration_id, now=self.now)
 
@@ -361,6 +390,13 @@ class Histories(RuleBasedStateMachine):
     @rule(number=numbers, bet_id=bet_ids, text=amounts, foreign=rarely, wrong=rarely)
     def authorize(self, number, bet_id, text, foreign, wrong):
         self.submit(self.bet(number, bet_id, text, foreign=foreign, wrong=wrong))
+
+    @rule(number=numbers, bet_id=bet_ids, left_us=st.sampled_from((HOUR // 4, 1, 0)))
+    def authorize_at_the_end(self, number, bet_id, left_us):
+        """Of a session's life, by the clock of a gateway that is ahead."""
+        now, self.now = self.now, self.state.session(self.session(number)[1]).expires_at - left_us
+        self.submit(self.bet(number, bet_id, "1"))
+        self.now = now
 
     @rule(number=numbers, some=st.lists(st.tuples(bet_ids, amounts), min_size=2, max_size=3))
     def authorize_several(self, number, some):

@@ -19,7 +19,7 @@ from gateway.integration import Integration
 from sandbox.dialects import driver_of
 from sandbox.dialects.driver import Answer, Request, Says, Traits
 from schemas.errors import ERRORS
-from tests.dialects.house import Heard, Play, Table
+from tests.dialects.house import LONG_AGO_US, Heard, Play, Table
 from tests.support.seeds import seeded_random
 
 START = Decimal(100)
@@ -636,7 +636,7 @@ def an_expired_session_stops_debits_only(at: Tables) -> None:
     play = at.home.sit()
     yes(play.bet("won", "2", "first"), at.traits)
     yes(play.bet("cancelled", "3", "second"), at.traits)
-    late = play.in_session(at.home.session(play.seat, expired=True))
+    late = play.in_session(at.home.session(play.seat, expires_at=LONG_AGO_US))
     heard = late.bet("late", "1", "third")
     if at.traits.expired_bet is None:
         yes(heard, at.traits)
@@ -647,6 +647,31 @@ def an_expired_session_stops_debits_only(at: Tables) -> None:
     yes(late.win("win", "won", "5", "first"), at.traits)
     yes(late.cancel("cancel", "cancelled", "3", "second"), at.traits)
     has(play, expected + 8)
+
+
+@check
+def play_keeps_a_session_alive(at: Tables) -> None:
+    """Past its first end, while no pause is longer than the idle time; but never past its last."""
+    if at.traits.expired_bet is None:
+        return
+    policy, now = at.integration.policy, time.time_ns() // 1000
+    idle_s, last_end_s = policy.session_idle_s, 60 + policy.session_overtime_s
+
+    def bet(play: Play, after_s: int) -> Heard:
+        with at.home.house.at(now + after_s * 1_000_000):
+            return play.bet(f"after-{after_s}", "1", f"at-{after_s}")
+
+    leaves, stays = [
+        play.in_session(at.home.session(play.seat, expires_at=now + 60_000_000))
+        for play in (at.home.sit(), at.home.sit())
+    ]
+    yes(bet(leaves, 59), at.traits)
+    with at.home.house.no_event():
+        no(bet(leaves, 59 + idle_s), at.traits.expired_bet)
+    for after_s in (*range(30, last_end_s, idle_s * 9 // 10), last_end_s - 1):
+        yes(bet(stays, after_s), at.traits)
+    with at.home.house.no_event():
+        no(bet(stays, last_end_s), at.traits.expired_bet)
 
 
 @check

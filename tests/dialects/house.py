@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Any, Self
+from unittest import mock
 
 import structlog
 
@@ -79,6 +81,8 @@ class House(RunningGateway):
     def __init__(self, settings: Settings, hosted: Mapping[str, Dialect] | None = None) -> None:
         super().__init__(settings, hosted)
         self.log = io.StringIO()
+        self.clock_s: float | None = None
+        """Where the clock of callbacks stands, seconds since the epoch; None: it goes."""
 
     def __enter__(self) -> Self:
         with self.recorded():
@@ -147,6 +151,16 @@ class House(RunningGateway):
         return self._reader.execute(sql, tuple(params)).fetchall()
 
     @contextmanager
+    def at(self, time_us: int) -> Iterator[None]:
+        """Callbacks are signed and received at this time meanwhile, microseconds since the epoch."""
+        self.clock_s = time_us / 1_000_000
+        with mock.patch("gateway.dialect.time", SimpleNamespace(time_ns=lambda: time_us * 1000)):
+            try:
+                yield
+            finally:
+                self.clock_s = None
+
+    @contextmanager
     def nothing_changes(self, why: object = "") -> Iterator[None]:
         """No event, and no command that was accepted."""
         before = self.row(_MARKS)
@@ -200,11 +214,11 @@ class Table:
         self.house.submit(*commands)
         return Play(self, replace(seat, session_id=self.session(seat)), f"n{number}")
 
-    def session(self, seat: Seat, *, expired: bool = False) -> str:
+    def session(self, seat: Seat, *, expires_at: int = NEVER_US) -> str:
         """A session of this integration, as a launch opens one."""
         start = StartSession(
-            self._operator(), _uuid(), 0, seat.player_id, seat.currency, seat.game_id, None, "real",
-            LONG_AGO_US if expired else NEVER_US, self.integration_id,
+            self._operator(), _uuid(), 0, seat.player_id, seat.currency, seat.game_id, None, "real", expires_at,
+            self.integration_id,
         )  # fmt: skip
         return self.house.submit(start)[-1].result["session_id"]
 
@@ -223,7 +237,7 @@ class Table:
 
     def send(self, request: Request, seat: Seat, *, at: float | None = None) -> Heard:
         """Signed by the driver, and answered in the form of the contract."""
-        return self.send_as_is(self.driver.signed(request, at), seat)
+        return self.send_as_is(self.driver.signed(request, self.house.clock_s if at is None else at), seat)
 
     def send_as_is(self, request: Request, seat: Seat) -> Heard:
         return self.house.run(self._sending(request, seat))

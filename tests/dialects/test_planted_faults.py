@@ -192,6 +192,13 @@ class _Pedantic(Call):
         return super().game(code)
 
 
+class _Sessionless(Call):
+    """Asks for no session."""
+
+    def command(self, kind: Any, operation: str, transaction_id: str, **fields: Any) -> Any:
+        return super().command(kind, operation, transaction_id, **(fields | {"session_id": None}))
+
+
 FAULTS = {
     "final": Fault(
         "a win is refused for its spelling", _final, spellings.every_spelling_of_a_win_is_paid_once_or_asked_for_again
@@ -223,6 +230,7 @@ FAULTS = {
     "rounding": Fault("amounts are rounded", _called_as(_Rounding), checks.more_decimals_than_the_wallet_has),
     "guessing": Fault("decimals are guessed", _called_as(_Guessing), checks.minor_units_are_never_guessed),
     "borderless": Fault("no region is told", _called_as(_Borderless), checks.a_player_of_another_region_is_nobody),
+    "sessionless": Fault("no session is asked for", _called_as(_Sessionless), checks.play_keeps_a_session_alive),
     "chatty": Fault("credentials are logged", _chatty, checks.no_secret_is_logged),
     "talkative": Fault("a refusal tells inner details", _talkative, checks.every_code_has_an_answer),
     "blaming": Fault("an outage is told as a lack of money", _blaming_the_player, checks.every_code_has_an_answer),

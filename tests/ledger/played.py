@@ -52,6 +52,7 @@ class Game:
             rollback_of_win=REVERSE,
             win_needs_bet=False,
             rate_max_age_s=3600,
+            session_idle_s=rng.choice((0, 3 * 3600, 9 * 3600)),
         )
         outcomes = await self.journal.submit(Callback(commands, policy))
         self.told += zip(commands, outcomes, strict=False)

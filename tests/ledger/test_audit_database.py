@@ -150,6 +150,8 @@ def test_a_second_event_at_one_version_is_found(tampered):
         ("bets", "status = 'void'", "status is 'void'"),
         ("bets", "rollback_id = 'rb_x'", "rollback_id is 'rb_x'"),
         ("sessions", "ended = not ended", "ended is"),
+        ("sessions", "expires_at = expires_at + 1", "expires_at is"),
+        ("sessions", "extended_us = extended_us + 1", "extended_us is"),
         ("settlements", "win_minor = win_minor + 1", "win_minor is"),
         ("bets", 'conversion = \'{"currency": "USD"}\'', "conversion is"),
         ("players", "restriction = 'self_excluded'", "restriction is"),
@@ -162,6 +164,14 @@ def test_a_changed_row_is_found(tampered, table, change, said):
         f"update wagerledger.{table} set {change} where ctid = (select min(ctid) from wagerledger.{table}) and tableoid = (select tableoid from wagerledger.{table} where ctid = (select min(ctid) from wagerledger.{table}) limit 1)"
     )
     assert said in texts(report, "state_differs")
+
+
+def test_a_session_that_was_not_extended_is_found(tampered):
+    """Its bets say that they moved its end: a row that has the first one is named."""
+    report = tampered(
+        "update wagerledger.sessions set expires_at = expires_at - extended_us, extended_us = 0 where extended_us > 0"
+    )
+    assert "expires_at is" in texts(report, "state_differs")
 
 
 @pytest.mark.parametrize(

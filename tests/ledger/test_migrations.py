@@ -47,6 +47,7 @@ UNDO_0004 = """
 delete from wagerledger.players where restriction is null;
 alter table wagerledger.players drop column region;
 drop table wagerledger.brands, wagerledger.proofs;
+alter table wagerledger.sessions drop column extended_us;
 update public.alembic_version set version_num = '0003';
 """
 

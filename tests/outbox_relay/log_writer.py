@@ -30,7 +30,21 @@ PAYLOADS: list[Payload] = [
     Deposited("EUR", 2, 10_000, "ref-1", "cashier"),
     SessionStarted("session-1", "integration-1", "EUR", "real", "game-1", None, 1, None),
     BetAuthorized(
-        "bet-1", "hold-1", "round-1", "session-1", "game-1", "bet", "EUR", 2, 100, 100, 0, "settlement", "real", None
+        "bet-1",
+        "hold-1",
+        "round-1",
+        "session-1",
+        "game-1",
+        "bet",
+        "EUR",
+        2,
+        100,
+        100,
+        0,
+        "settlement",
+        "real",
+        None,
+        None,
     ),
     BetSettled(
         "settlement-1",

@@ -146,7 +146,10 @@ def _bet(record: dict[str, Any], bet: dict[str, Any]) -> None:
                 name: record[name] for name in ("integration_id", "tenant_id", "region", "player_id", "provider_id")
             }
             # A tombstone's currency is its session's, not a bet's.
-            left_out = {"bet.authorized": {"capture", "conversion"}, "bet.tombstoned": {"reason", "currency"}}
+            left_out = {
+                "bet.authorized": {"capture", "conversion", "session_expires_at"},
+                "bet.tombstoned": {"reason", "currency"},
+            }
             bet |= {name: value for name, value in payload.items() if name not in left_out[record["event_type"]]}
     match record["event_type"]:
         case "bet.authorized":
@@ -263,6 +266,8 @@ def _sessions(record: dict[str, Any], views: dict[str, Rows]) -> None:
         }
         session |= {name: 0 for name in NOTHING if name != "award_minor"} | {"exponent": None}
         _as_of(session, record)
+    elif record["event_type"] == "bet.authorized" and payload["session_expires_at"]:
+        views["sessions"][(payload["session_id"],)]["expires_at"] = moment(payload["session_expires_at"])
     elif record["event_type"] == "session.ended":
         session = views["sessions"][(payload["session_id"],)]
         session |= {"ended_at": moment(record["occurred_at"]), "end_reason": payload["reason"]}

@@ -11,10 +11,11 @@ from schemas.compatibility import incompatibilities
 from schemas.events import BY_FINGERPRINT, EVENTS, EventSchema
 from schemas.releases import release
 from tests.support.given import replay
-from tests.support.golden import ADDED_SINCE, EARLIER, FOLDER, history
+from tests.support.golden import ADDED_SINCE, EARLIER, FOLDER, history, today_of
 
 HISTORY = json.loads((EARLIER / "history.json").read_text())
 TODAY = json.loads((FOLDER / "history.json").read_text())
+TODAY["events"] = TODAY["events"][: len(HISTORY)]  # what was added since 0.9.0 had its history is of later versions
 
 
 @pytest.fixture(autouse=True)
@@ -50,9 +51,9 @@ def lacking(fields):
 def test_an_earlier_record_is_todays_with_defaults():
     """Envelope, payload and records inside: what was added since has its default, all else is what was written."""
     for (_, _, decoded), entry in zip(read(), TODAY["events"], strict=True):
-        today = EVENTS[entry["event_type"]].decode((FOLDER / entry["file"]).read_bytes())
+        today = today_of(entry)
         assert list(decoded) == list(today)
-        assert decoded["payload"] == lacking(entry["payload"])
+        assert decoded["payload"] == lacking(today["payload"])
         assert (decoded["operation"], decoded["command_fingerprint"]) == ("", None)
         assert decoded["schema_version"] == "0.9.0", "it says who wrote it"
 

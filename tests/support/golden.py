@@ -1,4 +1,5 @@
-"""The golden bytes: a small history of every event type, written once. `python -m tests.support.golden` wrote them.
+"""The golden bytes: a small history of every event type, written once. `python -m tests.support.golden` wrote them, and
+adds those of a new version or type at the end.
 
 In `0.9.0/` is the same history as an earlier version would have written it, with the schemas of that version, which was
 never released: it lacks fields that were added since, in the envelope, in payloads, and in a record inside of one.
@@ -7,6 +8,7 @@ never released: it lacks fields that were added since, in the envelope, in paylo
 import json
 from copy import deepcopy
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +48,12 @@ from ledger.core.postings import (
     withdrawal,
 )
 from ledger.recording import Head, record
-from schemas.events import EVENTS, EventSchema
+from schemas.events import BY_FINGERPRINT, EVENTS, EventSchema
 from tests.support.given import replay
 
 FOLDER = Path(__file__).parent.parent / "data" / "golden"
 EARLIER = FOLDER / "0.9.0"
-ADDED_SINCE = {"operation", "command_fingerprint", "conversion", "jurisdiction"}
+ADDED_SINCE = {"operation", "command_fingerprint", "conversion", "jurisdiction", "session_expires_at"}
 """The fields that 0.9.0 lacks."""
 
 INTEGRATION = "acme/eu/spin"
@@ -67,7 +69,7 @@ CONVERSION = {
 
 
 def history() -> list[tuple[Event, Origin]]:
-    """Events in order with who asked for them; the first of each type is its golden one."""
+    """Events in order with who asked for them; the last of each type is written in its present version."""
     facts = [
         (WalletOpened("EUR", 2), ()),
         (Deposited("EUR", 2, 1000, "payment-1", "clerk"), deposit("EUR", 1000)),
@@ -84,7 +86,9 @@ def history() -> list[tuple[Event, Origin]]:
         (PlayerFreed("time is over", "clerk"), ()),
         (SessionStarted("s_1", INTEGRATION, "EUR", "real", "dice", "de-DE", 1_900_000_000_000_000, "MT"), ()),
         (
-            BetAuthorized("b1", "h_1", "r1", "s_1", "dice", "bet", "EUR", 2, 200, 200, 0, "settlement", "real", None),
+            BetAuthorized(
+                "b1", "h_1", "r1", "s_1", "dice", "bet", "EUR", 2, 200, 200, 0, "settlement", "real", None, None
+            ),
             stake("EUR", 200, 0, held=True),
         ),
         (
@@ -95,7 +99,7 @@ def history() -> list[tuple[Event, Origin]]:
         ),
         (
             BetAuthorized(
-                "b2", "h_2", "r2", None, "dice", "tip", "EUR", 2, 100, 100, 0, "settlement", "real", CONVERSION
+                "b2", "h_2", "r2", None, "dice", "tip", "EUR", 2, 100, 100, 0, "settlement", "real", CONVERSION, None
             ),
             stake("EUR", 100, 0, held=True),
         ),
@@ -155,6 +159,28 @@ def history() -> list[tuple[Event, Origin]]:
         ),
         (SessionEnded("s_1", "EUR", "real", "logout"), ()),
         (BetTombstoned("rb_2", "b3", None, None, "timeout"), ()),
+        (SessionStarted("s_2", INTEGRATION, "EUR", "real", "dice", None, 1_900_000_000_000_000, None), ()),
+        # Free, so that the balances stay those that earlier versions of the history lead to.
+        (
+            BetAuthorized(
+                "b4",
+                "h_4",
+                "r4",
+                "s_2",
+                "dice",
+                "free",
+                "EUR",
+                2,
+                100,
+                0,
+                0,
+                "settlement",
+                "real",
+                None,
+                1_900_003_600_000_000,
+            ),
+            (),
+        ),
     ]
     asked = []
     for number, (payload, postings) in enumerate(facts):
@@ -186,9 +212,15 @@ def history() -> list[tuple[Event, Origin]]:
 
 
 def write() -> None:
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    head, entries, seen = Head(), [], set()
-    for number, (event, origin) in enumerate(history()):
+    """Write what the folder does not have yet of the history."""
+    written = json.loads((FOLDER / "history.json").read_text())["events"]
+    head, entries, seen = Head(), [*written], {entry["event_type"] for entry in written}
+    for entry in written:
+        body = (FOLDER / entry["file"]).read_bytes()
+        record_then = BY_FINGERPRINT[bytes.fromhex(entry["schema_fingerprint"])].decode(body)
+        if entry["stream"] == "player":
+            head = Head(record_then["stream_version"], hash_of(body), record_then["occurred_at"])
+    for number, (event, origin) in islice(enumerate(history()), len(written), None):
         event_type = event.payload.event_type
         of_player = event.player_id is not None
         recorded = record(
@@ -215,6 +247,12 @@ def write() -> None:
     (FOLDER / "history.json").write_text(json.dumps({"events": entries, "wallet": balances}, indent=1) + "\n")
 
 
+def today_of(entry: dict[str, Any]) -> dict[str, Any]:
+    """The record of an entry of `history.json` as today's version has it."""
+    schema = BY_FINGERPRINT[bytes.fromhex(entry["schema_fingerprint"])]
+    return schema.decode((FOLDER / entry["file"]).read_bytes())
+
+
 def without(schema: Any, names: set[str]) -> Any:
     """The schema as it was before these fields were added."""
     if isinstance(schema, list):
@@ -238,7 +276,7 @@ def write_earlier() -> None:
     entries, previous = [], GENESIS
     for number, entry in enumerate(json.loads((FOLDER / "history.json").read_text())["events"]):
         schema = earlier(entry["event_type"], ADDED_SINCE)
-        said = EVENTS[entry["event_type"]].decode((FOLDER / entry["file"]).read_bytes())
+        said = today_of(entry)
         chained = {"previous_hash": previous if entry["stream"] == "player" else GENESIS}
         body = schema.encode(said | chained | {"schema_version": "0.9.0"})
         previous = hash_of(body) if entry["stream"] == "player" else previous

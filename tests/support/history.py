@@ -29,7 +29,7 @@ select scope, operation, idempotency_key, tenant_id, stream_type, stream_id, fir
 ENTITIES = {
     Currency: "select tenant_id, currency, exponent from wagerledger.currencies",
     Wallet: """select tenant_id, player_id, currency, exponent, cash_minor, bonus_minor, held_minor, receivable_minor from wagerledger.wallets""",
-    Session: """select session_id, integration_id, tenant_id, player_id, currency, mode, game_id, expires_at, ended from wagerledger.sessions""",
+    Session: """select session_id, integration_id, tenant_id, player_id, currency, mode, game_id, expires_at, ended, extended_us from wagerledger.sessions""",
     Bet: """select integration_id, bet_id, tenant_id, player_id, status, round_id, session_id, game_id, currency, mode, hold_id, stake_minor,
         stake_cash_minor, stake_bonus_minor, held_minor, win_minor, settlement_id, rollback_id, stake_kind, final, conversion::text
         from wagerledger.bets""",

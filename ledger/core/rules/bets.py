@@ -69,7 +69,7 @@ def authorize(state: State, command: AuthorizeBet, policy: Policy) -> Decision:
         command.bet_id, command.named("h"), command.round_id, session.session_id if session else None,
         command.game_id or (session.game_id if session else None), command.stake_kind, wallet.currency,
         wallet.exponent, stake.amount_minor, stake.cash_minor, stake.bonus_minor, policy.capture, mode,
-        Conversion.told(stake.conversion),
+        Conversion.told(stake.conversion), _moved_end(session, command, policy) if session else None,
     )  # fmt: skip
     return accept(command, player_id, _moves(wallet, stake, policy), payload)
 
@@ -92,6 +92,18 @@ def _session(state: State, command: AuthorizeBet, policy: Policy) -> Session | R
     if session.currency != currency:
         return Refusal("CURRENCY_MISMATCH", {"currency": currency, "expected": session.currency})
     return session
+
+
+def _moved_end(session: Session, command: AuthorizeBet, policy: Policy) -> int | None:
+    """The new end of a session that the bet keeps alive; None where it stays. It moves when less than half of the idle
+    time is left, so that hardly any bet writes its session's row. What is over stays over.
+    """
+    left_us, idle_us = session.expires_at - command.received_at, policy.session_idle_s * 1_000_000
+    if session.ended or left_us <= 0 or 2 * left_us >= idle_us:
+        return None
+    last_end = session.expires_at - session.extended_us + policy.session_overtime_s * 1_000_000
+    end = min(command.received_at + idle_us, last_end)
+    return end if end > session.expires_at else None
 
 
 def _barred(state: State, command: AuthorizeBet, policy: Policy, player_id: str) -> Refusal | None:

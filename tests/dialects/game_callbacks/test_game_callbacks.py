@@ -12,7 +12,7 @@ from gateway.providers.game_callbacks import DIALECT
 from gateway.signing import sign
 from sandbox.dialects.driver import Request, Says
 from tests.dialects.checks import Tables
-from tests.dialects.house import Play
+from tests.dialects.house import LONG_AGO_US, Play
 from tests.dialects.worked_example import signature_on_page, signed_call
 
 SECRET, AT_S = "callbacks-example-secret", 1_796_000_000
@@ -92,7 +92,7 @@ def _identified(body: str, fields: str, key: str = "") -> str:
 def test_a_jackpot_reaches_a_player_whose_session_is_over(tables: Tables) -> None:
     """Whose session it was is still known."""
     play = tables.home.sit()
-    late = play.in_session(tables.home.session(play.seat, expired=True))
+    late = play.in_session(tables.home.session(play.seat, expires_at=LONG_AGO_US))
     jackpot = {
         "sessionId": late.seat.session_id, "gameId": "g", "amount": 50, "currency": "EUR", "jackpotType": "MEGA",
         "providerTransactionId": play.id("jackpot"),

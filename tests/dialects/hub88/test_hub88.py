@@ -15,7 +15,7 @@ from gateway.providers.hub88 import DIALECT
 from ledger.public_keys import load, read
 from sandbox.dialects.driver import Request
 from tests.dialects.checks import Tables, yes
-from tests.dialects.house import Heard, Play
+from tests.dialects.house import LONG_AGO_US, Heard, Play
 from tests.dialects.worked_example import signature_on_page
 
 HERE = Path(__file__).parent
@@ -96,7 +96,7 @@ def test_a_bet_that_takes_nothing_needs_a_token(tables: Tables, flag: str, unkno
     for session_id, status in (
         ("no such token", unknown),
         (stranger, unknown),
-        (tables.home.session(play.seat, expired=True), expired),
+        (tables.home.session(play.seat, expires_at=LONG_AGO_US), expired),
         (play.seat.session_id, "RS_OK"),
     ):
         there = play.in_session(session_id)
@@ -109,7 +109,7 @@ def test_a_bet_that_takes_nothing_needs_a_token(tables: Tables, flag: str, unkno
 def test_a_promotion_of_the_supplier_needs_a_token(tables: Tables) -> None:
     """Expired or not, but the player's own: it is all that ties the money to a launch of ours."""
     play = tables.home.sit()
-    gone = tables.home.session(play.seat, expired=True)
+    gone = tables.home.session(play.seat, expires_at=LONG_AGO_US)
     promotion = {"is_supplier_promo": True, "reference_transaction_uuid": None}
     for session_id, status in (("no such token", "RS_ERROR_INVALID_TOKEN"), (gone, "RS_OK"), (gone, "RS_OK")):
         there = play.in_session(session_id)

@@ -10,6 +10,7 @@ from gateway.errors import Rejected
 from gateway.providers.pm8 import DIALECT
 from sandbox.dialects.driver import Request
 from tests.dialects.checks import Tables, yes
+from tests.dialects.house import LONG_AGO_US
 from tests.dialects.worked_example import signature_on_page, signed_call
 
 SECRET = "pm8-example-secret"
@@ -74,7 +75,7 @@ def test_a_session_names_its_player(tables: Tables) -> None:
     play = tables.home.sit()
     for session_id, status in (
         (play.seat.session_id, 200),
-        (tables.home.session(play.seat, expired=True), 400),
+        (tables.home.session(play.seat, expires_at=LONG_AGO_US), 400),
         ("sess_unknown", 404),
     ):
         heard = play.send(Request(f"/players/sessions/{session_id}", method="GET"))

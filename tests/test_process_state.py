@@ -19,7 +19,7 @@ def test_what_is_changed_is_named_and_its_value_is_not(monkeypatch: pytest.Monke
         logging.basicConfig(level=logging.CRITICAL, force=True)
         patch.setenv("WAGERLEDGER_KEY", "s3cret")
         patch.chdir(tmp_path)
-        hangup = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        hangup = signal.signal(signal.SIGHUP, lambda *_: None)  # which `nohup` ignores
         with pytest.raises(AssertionError) as failure:
             demand_unchanged(before)
         signal.signal(signal.SIGHUP, hangup)

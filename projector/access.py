@@ -28,7 +28,7 @@ HIDDEN = {"idempotency_key", "reference", "reason", "rollback_reason", "asked", 
 OF_NO_TENANT = {"checkpoints", "models", "statement_months"}
 """Tables without any tenant's data, which every reader may see."""
 FOUNDATION = files("projector").joinpath("access.sql").read_text("utf-8")
-IS_FOUNDED = "select to_regprocedure('access.tenants(name, boolean, regclass)') is not null"
+IS_FOUNDED = "select to_regprocedure('access.places(name, boolean, regclass)') is not null"
 FIRST_KEY = """
 insert into access.masking_keys values ('*', %s, now(), 'projector', 'first key') on conflict do nothing
 """
@@ -152,6 +152,16 @@ def is_in_place(connection: Connection, views: Collection[str]) -> bool:
     """All that `protect` makes is there."""
     names = [view.removeprefix("bi.") for view in views]
     return connection.execute(IN_PLACE, [names, OWNER, MASKED_OWNER]).fetchone() == (True,)
+
+
+def owner_of(schema: str) -> sql.Composable:
+    """Who owns the views of `bi` or `bi_masked`."""
+    return NAMES["owner" if schema == "bi" else "masked_owner"]
+
+
+def readers_of(schema: str) -> sql.Composable:
+    """Who may look into them."""
+    return NAMES["readers"] if schema == "bi" else sql.SQL(", ").join((NAMES["readers"], NAMES["analysts"]))
 
 
 def masked(views: Collection[str], connection: Connection) -> list[str]:

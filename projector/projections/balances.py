@@ -40,6 +40,7 @@ create table balances (
     trace_id text not null,
     primary key (tenant_id, player_id, currency)
 ) with (fillfactor = 70);
+create index balances_of_player on balances (tenant_id, region, player_id collate "C") where player_id is not null;
 
 create table tenant_accounts (
     tenant_id text not null,
@@ -169,4 +170,4 @@ def exponents_of(payload: dict[str, Any]) -> dict[str, int]:
     return exponents
 
 
-BALANCES = Projection("balances", 4, TABLES, VIEWS, apply)
+BALANCES = Projection("balances", 5, TABLES, VIEWS, apply)

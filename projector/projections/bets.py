@@ -66,6 +66,9 @@ create table bets (
     primary key (integration_id, bet_id)
 ) with (fillfactor = 80);
 create index bets_tenant on bets (tenant_id);
+create index bets_of_player on bets (tenant_id, region, player_id collate "C") where player_id is not null;
+create index bets_with_id on bets (tenant_id, region, bet_id collate "C") where bet_id is not null;
+create index bets_between on bets (tenant_id, region, authorized_at) where authorized_at is not null;
 create index bets_open on bets (tenant_id, authorized_at) where status = 'open';
 """
 
@@ -266,4 +269,4 @@ FOLDS: dict[str, Callable[[dict[str, Any], dict[Key, Row], dict[Key, Row]], None
     "round.finished": _round_finished,
 }
 
-BETS = Projection("bets", 4, TABLES, VIEWS, apply)
+BETS = Projection("bets", 5, TABLES, VIEWS, apply)

@@ -35,7 +35,8 @@ create table refusals (
     trace_id text not null
 );
 create index refusals_tenant on refusals (tenant_id);
-create index refusals_at on refusals using brin (occurred_at);
+create index refusals_of_player on refusals (tenant_id, region, player_id collate "C") where player_id is not null;
+create index refusals_between on refusals (tenant_id, region, occurred_at) where occurred_at is not null;
 """
 
 CODE = Column("code", "Why not: a code of the error catalogue.")
@@ -100,4 +101,4 @@ def refusals(records: Sequence[dict[str, Any]], cursor: Rows) -> None:
     write(cursor, INSERT, [[record[name] for name in FIELDS] for record in records])
 
 
-REFUSALS = Projection("refusals", 2, TABLES, VIEWS, apply, refusals)
+REFUSALS = Projection("refusals", 3, TABLES, VIEWS, apply, refusals)

@@ -90,7 +90,9 @@ create table revenue_corrections (
     trace_id text not null,
     primary key (event_id, item, item_id)
 );
-create index revenue_corrections_belongs on revenue_corrections (tenant_id, belongs_at);
+create index revenue_corrections_tenant on revenue_corrections (tenant_id);
+create index revenue_corrections_of_player on revenue_corrections (tenant_id, region, player_id collate "C") where player_id is not null;
+create index revenue_corrections_between on revenue_corrections (tenant_id, region, belongs_at) where belongs_at is not null;
 """
 
 AMOUNTS = [
@@ -331,4 +333,4 @@ def _stake_back(record: Record) -> Change:
     return {ROLLED_BACK_BETS: sign, ROLLED_BACK_STAKE: back_minor, STAKE_BONUS: -bonus_minor}
 
 
-REVENUE = Projection("revenue", 2, TABLES, VIEWS, apply, needs=NEEDS)
+REVENUE = Projection("revenue", 3, TABLES, VIEWS, apply, needs=NEEDS)

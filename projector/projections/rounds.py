@@ -47,6 +47,8 @@ create table rounds (
     primary key (integration_id, round_id, currency, mode)
 ) with (fillfactor = 80);
 create index rounds_tenant on rounds (tenant_id);
+create index rounds_with_id on rounds (tenant_id, region, round_id collate "C") where round_id is not null;
+create index rounds_between on rounds (tenant_id, region, first_at) where first_at is not null;
 """
 
 VIEWS = view(
@@ -118,4 +120,4 @@ def _add(record: dict[str, Any], part: Played, round_id: str, rounds: dict[Key, 
     row[SUMS.stop :] = min(first, occurred_at), *(last if last[:2] > known[:2] else known)
 
 
-ROUNDS = Projection("rounds", 4, TABLES, VIEWS, apply)
+ROUNDS = Projection("rounds", 5, TABLES, VIEWS, apply)

@@ -48,6 +48,9 @@ create table sessions (
     trace_id text not null
 ) with (fillfactor = 70);
 create index sessions_tenant on sessions (tenant_id);
+create index sessions_of_player on sessions (tenant_id, region, player_id collate "C") where player_id is not null;
+create index sessions_with_id on sessions (tenant_id, region, session_id collate "C") where session_id is not null;
+create index sessions_between on sessions (tenant_id, region, started_at) where started_at is not null;
 """
 
 VIEWS = view(
@@ -144,4 +147,4 @@ def _step(record: dict[str, Any], session_id: str, steps: dict[str, Row]) -> Row
     return step
 
 
-SESSIONS = Projection("sessions", 5, TABLES, VIEWS, apply)
+SESSIONS = Projection("sessions", 6, TABLES, VIEWS, apply)

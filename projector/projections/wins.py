@@ -56,6 +56,9 @@ create table wins (
     primary key (integration_id, win_id)
 ) with (fillfactor = 90);
 create index wins_tenant on wins (tenant_id);
+create index wins_of_player on wins (tenant_id, region, player_id collate "C") where player_id is not null;
+create index wins_with_id on wins (tenant_id, region, win_id collate "C") where win_id is not null;
+create index wins_between on wins (tenant_id, region, won_at) where won_at is not null;
 """
 
 VIEWS = view(
@@ -167,4 +170,4 @@ def _reversal(record: dict[str, Any], win_id: str) -> tuple[Any, ...]:
     return record["integration_id"], win_id, rollback_id, *place
 
 
-WINS = Projection("wins", 2, TABLES, VIEWS, apply)
+WINS = Projection("wins", 3, TABLES, VIEWS, apply)

@@ -1,0 +1,211 @@
+"""Look-ups: functions that find rows of a view by an index, and tell of nobody else's rows.
+
+A view compares what somebody asks with every row that he may see, because a condition that went further down would meet
+others' rows, and EXPLAIN, counters or the clock would tell how far it came. A look-up takes the value as an argument
+and goes to the index with the caller's own tenant and region in front of it: only rows of his are ever read, whichever
+value he gives. The planner cannot see into it, and none of the caller's settings changes how it reads.
+
+It reads, as its caller and under the row policies, a view without a fence, in a schema that nobody may look into: the
+function found it when it was made.
+
+An index makes a look-up, so that a new read model has them without a word: on (tenant_id, region, column) where the
+column is not null; the column is a time, or a text with collation C. Nothing else can answer: another look-up's index
+is for rows of which the question does not say that they are in it, and no key of a table has that collation.
+"""
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+import psycopg
+from psycopg import Connection, sql
+
+from projector import access
+
+UNFENCED = {"bi": "bi_unfenced", "bi_masked": "bi_masked_unfenced"}
+"""For each schema of views the one with its views without a fence."""
+FENCE = "OFFSET 0"
+TIME = "timestamp with time zone"
+
+# A view that shows the rows of a table one by one has the table's name, and adds nothing up. `occurred_at` is shown as
+# `as_of` everywhere.
+WANTED = """
+select distinct v.relname, t.relname, shown.attname, format_type(shown.atttypid, null)
+from pg_class v
+join pg_class t on t.relname = v.relname and t.relnamespace = 'projections'::regnamespace and t.relkind in ('r', 'p')
+join pg_index i on i.indrelid = t.oid and i.indnkeyatts >= 3
+join pg_attribute tenant on tenant.attrelid = t.oid and tenant.attnum = i.indkey[0] and tenant.attname = 'tenant_id'
+join pg_attribute region on region.attrelid = t.oid and region.attnum = i.indkey[1] and region.attname = 'region'
+join pg_attribute a on a.attrelid = t.oid and a.attnum = i.indkey[2]
+    and pg_get_expr(i.indpred, t.oid) = format('(%%I IS NOT NULL)', a.attname)
+join pg_attribute shown on shown.attrelid = v.oid
+    and shown.attname = case a.attname when 'occurred_at' then 'as_of' else a.attname end
+left join pg_collation c on c.oid = i.indcollation[2]
+where v.relnamespace = 'bi'::regnamespace and v.relkind = 'v' and v.relname = any(%s)
+    and pg_get_viewdef(v.oid) not like '%%GROUP BY%%' and (c.collname = 'C' or a.atttypid = 'timestamptz'::regtype)
+order by 1, 3
+"""
+DEFINITION = "select pg_get_viewdef(%s::regclass)"
+MADE = """
+select distinct p.oid::regprocedure::text, n.nspname, p.proname, v.relname
+from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+join pg_depend d on d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.refclassid = 'pg_class'::regclass
+join pg_class v on v.oid = d.refobjid join pg_namespace u on u.oid = v.relnamespace
+where n.nspname in ('bi', 'bi_masked') and u.nspname = any(%s)
+order by 1
+"""
+UNFENCED_VIEWS = """
+select n.nspname || '.' || v.relname, v.relname from pg_class v join pg_namespace n on n.oid = v.relnamespace
+where n.nspname = any(%s) and v.relkind = 'v' order by 1
+"""
+
+CREATE_SCHEMA = """
+create schema if not exists {unfenced};
+grant usage, create on schema {unfenced} to {owner};
+"""
+GIVE_UNFENCED = "alter view {view} owner to {owner}; grant select on {view} to {readers}"
+# Of the caller's settings none counts: an index is read, the one that fits, and not by its pages.
+CREATE = """
+create or replace function {function}({arguments}) returns setof {view}
+stable strict parallel restricted language sql
+set enable_seqscan = off set enable_bitmapscan = off set enable_indexscan = on set enable_nestloop = on
+set seq_page_cost = 1 set random_page_cost = 4
+set cpu_tuple_cost = 0.01 set cpu_index_tuple_cost = 0.005 set cpu_operator_cost = 0.0025
+set max_parallel_workers_per_gather = 0 set jit = off set plan_cache_mode = force_generic_plan
+begin atomic
+    select found.* from access.places(current_user, {players}, {table}) as place
+    cross join lateral (
+        select * from {unfenced} as v
+        where v.tenant_id = place.tenant_id and v.region = place.region and {condition} offset 0
+    ) as found;
+end;
+revoke all on function {function}({types}) from public;
+grant execute on function {function}({types}) to {readers};
+comment on function {function}({types}) is {meaning}
+"""
+
+
+class LookUp(NamedTuple):
+    """A look-up of a view by a column of it."""
+
+    view: str
+    table: str
+    column: str
+    kind: str
+
+    @property
+    def name(self) -> str:
+        return name(self.view, self.column, of_time=self.kind == TIME)
+
+    @property
+    def schemas(self) -> tuple[str, ...]:
+        """Not for who sees pseudonyms where an index by what they stand for would tell where it stands in it."""
+        return ("bi",) if self.column in access.MASKED_IDS | access.HIDDEN else ("bi", "bi_masked")
+
+
+def name(view: str, column: str, *, of_time: bool) -> str:
+    """What the look-up of a view by a column is called."""
+    of = column.removesuffix("_id")
+    if of_time:
+        return f"{view}_between"
+    return f"{view}_with_id" if view == f"{of}s" else f"{view}_of_{of}"
+
+
+def make(connection: Connection, views: Collection[str]) -> None:
+    """Make the look-ups of the `views` (bi.x), and drop those that were. Nothing where access is closed."""
+    if connection.execute(access.HAVE_SCHEMA).fetchone() != (True,):
+        return
+    for schema, unfenced in UNFENCED.items():
+        connection.execute(
+            sql.SQL(CREATE_SCHEMA).format(unfenced=sql.Identifier(unfenced), owner=access.owner_of(schema))
+        )
+    wanted = _wanted(connection, views)
+    known = {(schema, one.name) for one in wanted for schema in one.schemas}
+    for function, schema, made, _ in _made(connection):
+        if (schema, made) not in known:
+            connection.execute(f"drop function {function}")
+    shown = {one.view for one in wanted}
+    for unfenced, view in _unfenced(connection):
+        if view not in shown:
+            connection.execute(f"drop view {unfenced}")
+    for view in sorted(shown):
+        for schema in UNFENCED:
+            _unfence(connection, schema, view)
+    for one in wanted:
+        for schema in one.schemas:
+            _create(connection, schema, one)
+
+
+def are_in_place(connection: Connection, views: Collection[str]) -> bool:
+    """All that `make` makes is there, and nothing that it drops."""
+    wanted = {(schema, one.name) for one in _wanted(connection, views) for schema in one.schemas}
+    return {(schema, made) for _, schema, made, _ in _made(connection)} == wanted
+
+
+def unfenced(connection: Connection, views: Collection[str]) -> list[str]:
+    """The views without a fence that there are of these."""
+    names = {view.removeprefix("bi.") for view in views}
+    return [name for name, view in _unfenced(connection) if view in names]
+
+
+def drop(connection: Connection, views: Collection[str]) -> None:
+    """Drop the look-ups of the `views` (bi.x), which could not be dropped themselves else.
+
+    Raises psycopg.errors.DependentObjectsStillExist where something of somebody else's stands on one.
+    """
+    names = {view.removeprefix("bi.") for view in views}
+    for function, _, _, view in _made(connection):
+        if view in names:
+            connection.execute(f"drop function {function}")
+
+
+def _wanted(connection: Connection, views: Collection[str]) -> list[LookUp]:
+    names = [view.removeprefix("bi.") for view in views]
+    return [LookUp(*row) for row in connection.execute(WANTED, [names]).fetchall()]
+
+
+def _made(connection: Connection) -> list[tuple[str, str, str, str]]:
+    """Each function, its schema and name, and the view that it looks up."""
+    return connection.execute(MADE, [list(UNFENCED.values())]).fetchall()
+
+
+def _unfenced(connection: Connection) -> list[tuple[str, str]]:
+    return connection.execute(UNFENCED_VIEWS, [list(UNFENCED.values())]).fetchall()
+
+
+def _unfence(connection: Connection, schema: str, view: str) -> None:
+    name = sql.Identifier(UNFENCED[schema], view)
+    row = connection.execute(DEFINITION, [f"{schema}.{view}"]).fetchone()
+    assert row
+    assert row[0].count(FENCE) == 1, f"{schema}.{view} has not one fence"
+    create = sql.SQL("create or replace view {} as {}").format(name, sql.SQL(row[0].replace(FENCE, "")))
+    try:
+        with connection.transaction():
+            connection.execute(create)
+    except psycopg.errors.InvalidTableDefinition:  # columns went or moved
+        drop(connection, [view])
+        connection.execute(sql.SQL("drop view {}").format(name))
+        connection.execute(create)
+    give = sql.SQL(GIVE_UNFENCED)
+    connection.execute(
+        give.format(view=name, owner=access.owner_of(schema), readers=access.readers_of(schema))
+    )
+
+
+def _create(connection: Connection, schema: str, one: LookUp) -> None:
+    column = sql.Identifier("v", one.column)
+    if one.kind == TIME:
+        arguments, types = "since timestamptz, until timestamptz", "timestamptz, timestamptz"
+        condition = sql.SQL("{} >= $1 and {} < $2").format(column, column)
+        meaning = f"The rows of {schema}.{one.view} with since <= {one.column} < until, found by an index."
+    else:
+        arguments, types = f"{one.column} text", "text"
+        condition = sql.SQL('{} collate "C" = $1').format(column)
+        meaning = f"The rows of {schema}.{one.view} with this {one.column}, found by an index."
+    statement = sql.SQL(CREATE).format(
+        function=sql.Identifier(schema, one.name), arguments=sql.SQL(arguments), types=sql.SQL(types),
+        view=sql.Identifier(schema, one.view), unfenced=sql.Identifier(UNFENCED[schema], one.view),
+        players=sql.SQL("true" if schema == "bi" else "false"), condition=condition, meaning=sql.Literal(meaning),
+        table=sql.SQL("{}::regclass").format(sql.Literal(f"projections.{one.table}")),
+        readers=access.readers_of(schema),
+    )  # fmt: skip
+    connection.execute(statement)

@@ -5,6 +5,7 @@ from typing import Any
 
 from ledger.core.commands import AT_SETTLEMENT
 from ledger.core.state import OPEN, ROLLED_BACK, SETTLED, TOMBSTONED
+from projector import lookups
 from projector.projection import Admitted, Projection, Rows, incoming, write
 from projector.projections import open_holds
 from projector.projections.views import (
@@ -25,7 +26,7 @@ from projector.projections.views import (
     view,
 )
 
-TABLES = """
+TABLES = f"""
 create table bets (
     integration_id text not null,
     bet_id text not null,
@@ -65,10 +66,7 @@ create table bets (
     trace_id text not null,
     primary key (integration_id, bet_id)
 ) with (fillfactor = 80);
-create index bets_tenant on bets (tenant_id);
-create index bets_of_player on bets (tenant_id, region, player_id collate "C") where player_id is not null;
-create index bets_with_id on bets (tenant_id, region, bet_id collate "C") where bet_id is not null;
-create index bets_between on bets (tenant_id, region, authorized_at) where authorized_at is not null;
+{lookups.indexes("bets", "player_id", "bet_id", "authorized_at")}
 create index bets_open on bets (tenant_id, authorized_at) where status = 'open';
 """
 

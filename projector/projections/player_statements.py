@@ -10,6 +10,7 @@ With the current balances these rows tell what every wallet, or one player's, he
 from collections.abc import Sequence
 from typing import Any
 
+from projector import lookups
 from projector.projection import Admitted, Projection, Rows, incoming, write
 from projector.projections.periods import month_of
 from projector.projections.views import (
@@ -60,11 +61,10 @@ create table player_statements (
     slot smallint not null -- the month modulo {MONTHS}
 ) partition by list (slot);
 {PARTITIONS}
-create index player_statements_tenant on player_statements (tenant_id);
-create unique index player_statements_of_player on player_statements
-    (tenant_id, region, player_id collate "C", currency, occurred_at, stream_version, slot) where player_id is not null;
-create index player_statements_between on player_statements (tenant_id, region, occurred_at)
-    where occurred_at is not null;
+create unique index player_statements_of_player on player_statements (
+    tenant_id collate "C", region collate "C", player_id collate "C", currency, occurred_at, stream_version, slot
+) where player_id is not null; -- the key, and what finds a player
+{lookups.indexes("player_statements", "occurred_at")}
 
 create table statement_months (
     month integer primary key, -- 12 * year + month - 1

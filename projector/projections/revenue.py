@@ -23,6 +23,7 @@ from typing import Any
 
 from ledger.core.commands import DEMO, FREE
 from ledger.core.postings import ADJUSTMENT, BONUS_COST, HOUSE
+from projector import lookups
 from projector.projection import Admitted, Projection, Rows, incoming, write
 from projector.projections.origins import CORRECTIONS, NEEDS, Origins
 from projector.projections.periods import hour_of
@@ -90,9 +91,7 @@ create table revenue_corrections (
     trace_id text not null,
     primary key (event_id, item, item_id)
 );
-create index revenue_corrections_tenant on revenue_corrections (tenant_id);
-create index revenue_corrections_of_player on revenue_corrections (tenant_id, region, player_id collate "C") where player_id is not null;
-create index revenue_corrections_between on revenue_corrections (tenant_id, region, belongs_at) where belongs_at is not null;
+{lookups.indexes("revenue_corrections", "player_id", "belongs_at")}
 """
 
 AMOUNTS = [

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from projector import lookups
 from projector.projection import Admitted, Projection, Rows, incoming, write
 from projector.projections import totals
 from projector.projections.totals import Played, played
@@ -46,9 +47,7 @@ create table rounds (
     trace_id text not null,
     primary key (integration_id, round_id, currency, mode)
 ) with (fillfactor = 80);
-create index rounds_tenant on rounds (tenant_id);
-create index rounds_with_id on rounds (tenant_id, region, round_id collate "C") where round_id is not null;
-create index rounds_between on rounds (tenant_id, region, first_at) where first_at is not null;
+{lookups.indexes("rounds", "round_id", "first_at")}
 """
 
 VIEWS = view(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ledger.core.postings import HOUSE
+from projector import lookups
 from projector.projection import Admitted, Projection, Rows, incoming, write
 from projector.projections.views import (
     AS_OF,
@@ -24,7 +25,7 @@ from projector.projections.views import (
     view,
 )
 
-TABLES = """
+TABLES = f"""
 create table wins (
     integration_id text not null,
     win_id text not null, -- the provider's, or where he has none our settlement_id
@@ -55,10 +56,7 @@ create table wins (
     trace_id text not null,
     primary key (integration_id, win_id)
 ) with (fillfactor = 90);
-create index wins_tenant on wins (tenant_id);
-create index wins_of_player on wins (tenant_id, region, player_id collate "C") where player_id is not null;
-create index wins_with_id on wins (tenant_id, region, win_id collate "C") where win_id is not null;
-create index wins_between on wins (tenant_id, region, won_at) where won_at is not null;
+{lookups.indexes("wins", "player_id", "win_id", "won_at")}
 """
 
 VIEWS = view(

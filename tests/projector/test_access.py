@@ -302,8 +302,10 @@ def test_a_look_up_finds_what_its_view_has(books: Folded, reader: Callable[..., 
 HOSTILE = (
     "set jit = off",
     "set enable_seqscan = on; set enable_indexscan = off; set plan_cache_mode = force_custom_plan; set random_page_cost = 1e9",
-    "set seq_page_cost = 0; set random_page_cost = 0; set cpu_tuple_cost = 0; set cpu_index_tuple_cost = 0; "
-    + "set cpu_operator_cost = 0; set enable_bitmapscan = on; set enable_indexscan = off",
+    (
+        "set seq_page_cost = 0; set random_page_cost = 0; set cpu_tuple_cost = 0; set cpu_index_tuple_cost = 0; "
+        "set cpu_operator_cost = 0; set enable_bitmapscan = on; set enable_indexscan = off"
+    ),
 )
 """Settings of who wants to see others' rows read."""
 TOUCHED = """select c.relname, pg_stat_get_xact_tuples_returned(c.oid), pg_stat_get_xact_tuples_fetched(c.oid)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import psycopg
 from psycopg import Connection, sql
+from psycopg.types.json import Json
 
 from projector import access
 
@@ -25,8 +26,10 @@ UNFENCED = {"bi": "bi_unfenced", "bi_masked": "bi_masked_unfenced"}
 FENCE = "OFFSET 0"
 TIME = "timestamp with time zone"
 
-# A view that shows the rows of a table one by one has the table's name, and adds nothing up. `occurred_at` is shown as
-# `as_of` everywhere.
+SHOWN_AS = {"occurred_at": "as_of"}
+"""Columns of tables that every view shows under another name."""
+
+# A view that shows the rows of a table one by one has the table's name, and adds nothing up.
 WANTED = """
 select distinct v.relname, t.relname, shown.attname, format_type(shown.atttypid, null)
 from pg_class v
@@ -37,7 +40,7 @@ join pg_attribute region on region.attrelid = t.oid and region.attnum = i.indkey
 join pg_attribute a on a.attrelid = t.oid and a.attnum = i.indkey[2]
     and pg_get_expr(i.indpred, t.oid) = format('(%%I IS NOT NULL)', a.attname)
 join pg_attribute shown on shown.attrelid = v.oid
-    and shown.attname = case a.attname when 'occurred_at' then 'as_of' else a.attname end
+    and shown.attname = coalesce(%s::jsonb ->> a.attname, a.attname)
 left join pg_collation c on c.oid = i.indcollation[2]
 where v.relnamespace = 'bi'::regnamespace and v.relkind = 'v' and v.relname = any(%s)
     and pg_get_viewdef(v.oid) not like '%%GROUP BY%%' and (c.collname = 'C' or a.atttypid = 'timestamptz'::regtype)
@@ -174,7 +177,7 @@ def drop(connection: Connection, views: Collection[str]) -> None:
 
 def _wanted(connection: Connection, views: Collection[str]) -> list[LookUp]:
     names = [view.removeprefix("bi.") for view in views]
-    return [LookUp(*row) for row in connection.execute(WANTED, [names]).fetchall()]
+    return [LookUp(*row) for row in connection.execute(WANTED, [Json(SHOWN_AS), names]).fetchall()]
 
 
 def _made(connection: Connection) -> list[tuple[str, str, str, str]]:

@@ -55,12 +55,20 @@ class Projection:
     def view_names(self) -> list[str]:
         return view_names(self.views)
 
+    @property
+    def look_ups(self) -> list[tuple[str, str, str]]:
+        """The name, view and column of each of its look-ups, which its indexes make."""
+        return LOOK_UP.findall(self.tables)
+
 
 def view_names(ddl: str) -> list[str]:
     return VIEW.findall(ddl)
 
 
 TABLE = re.compile(r"^create (?:unlogged )?table (\w+)", re.MULTILINE)
+LOOK_UP = re.compile(
+    r'^create (?:unique )?index (\w+) on (\w+) \(\s*tenant_id collate "C", region collate "C", (\w+)', re.MULTILINE
+)
 VIEW = re.compile(r"^create or replace view (bi\.\w+)", re.MULTILINE)
 
 

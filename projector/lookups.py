@@ -8,8 +8,9 @@ value he gives. The planner cannot see into it, and none of the caller's setting
 It reads, as its caller and under the row policies, a view without a fence, in a schema that nobody may look into: the
 function found it when it was made.
 
-An index makes a look-up (`indexes`): on tenant, region and column, each text with collation C, where the column is not
-null. No other index can answer as well: no key has that collation, and another look-up's index has not surely the row.
+An index makes a look-up. Those of `indexes` are on tenant, region and column, each text with collation C, where the
+column is not null. No other index can answer as well: no key has that collation, and another look-up's index has not
+surely the row. A key of integration and id makes one too: an integration's id begins with its tenant and region.
 """
 
 from collections.abc import Collection
@@ -31,20 +32,21 @@ SHOWN_AS = {"occurred_at": "as_of"}
 
 # A view that shows the rows of a table one by one has the table's name, and adds nothing up.
 WANTED = """
-select distinct v.relname, t.relname, shown.attname, format_type(shown.atttypid, null)
+select distinct v.relname, t.relname, first.attname, shown.attname, format_type(shown.atttypid, null)
 from pg_class v
 join pg_class t on t.relname = v.relname and t.relnamespace = 'projections'::regnamespace and t.relkind in ('r', 'p')
-join pg_index i on i.indrelid = t.oid and i.indnkeyatts >= 3
-join pg_attribute tenant on tenant.attrelid = t.oid and tenant.attnum = i.indkey[0] and tenant.attname = 'tenant_id'
-join pg_attribute region on region.attrelid = t.oid and region.attnum = i.indkey[1] and region.attname = 'region'
-join pg_attribute a on a.attrelid = t.oid and a.attnum = i.indkey[2]
-    and pg_get_expr(i.indpred, t.oid) = format('(%%I IS NOT NULL)', a.attname)
-join pg_attribute shown on shown.attrelid = v.oid
-    and shown.attname = coalesce(%s::jsonb ->> a.attname, a.attname)
-left join pg_collation c on c.oid = i.indcollation[2]
+join pg_index i on i.indrelid = t.oid and i.indnkeyatts >= 2
+join pg_attribute first on first.attrelid = t.oid and first.attnum = i.indkey[0]
+join pg_attribute second on second.attrelid = t.oid and second.attnum = i.indkey[1]
+join pg_attribute a on a.attrelid = t.oid and case
+    when i.indisprimary then (first.attname, a.attnum) = ('integration_id', i.indkey[1])
+    else (first.attname, second.attname, a.attnum) = ('tenant_id', 'region', i.indkey[2])
+        and pg_get_expr(i.indpred, t.oid) = format('(%%I IS NOT NULL)', a.attname)
+end
+join pg_attribute shown on shown.attrelid = v.oid and shown.attname = coalesce(%s::jsonb ->> a.attname, a.attname)
 where v.relnamespace = 'bi'::regnamespace and v.relkind = 'v' and v.relname = any(%s)
-    and pg_get_viewdef(v.oid) not like '%%GROUP BY%%' and (c.collname = 'C' or a.atttypid = 'timestamptz'::regtype)
-order by 1, 3
+    and pg_get_viewdef(v.oid) not like '%%GROUP BY%%'
+order by 1, 4
 """
 DEFINITION = "select pg_get_viewdef(%s::regclass)"
 MADE = """
@@ -78,7 +80,8 @@ begin atomic
     cross join lateral (
         select * from {unfenced} as v
         where v.tenant_id collate "C" = place.tenant_id and v.region collate "C" = place.region and {condition} offset 0
-    ) as found;
+    ) as found
+    where {place};
 end;
 revoke all on function {function}({types}) from public;
 grant execute on function {function}({types}) to {readers};
@@ -91,6 +94,8 @@ class LookUp(NamedTuple):
 
     view: str
     table: str
+    first: str
+    """What its index begins with: the tenant, or the integration, which names the tenant and region."""
     column: str
     kind: str
 
@@ -207,20 +212,26 @@ def _unfence(connection: Connection, schema: str, view: str) -> None:
 
 
 def _create(connection: Connection, schema: str, one: LookUp) -> None:
-    column = sql.Identifier("v", one.column)
+    column, place = sql.Identifier("v", one.column), sql.SQL("true")
+    about = f"The rows of {schema}.{one.view} with"
     if one.kind == TIME:
         arguments, types = "since timestamptz, until timestamptz", "timestamptz, timestamptz"
         condition = sql.SQL("{} >= $1 and {} < $2").format(column, column)
-        meaning = f"The rows of {schema}.{one.view} with since <= {one.column} < until, found by an index."
+        about += f" since <= {one.column} < until, found by an index."
+    elif one.first == "integration_id":
+        arguments, types = f"integration_id text, {one.column} text", "text, text"
+        condition = sql.SQL("v.integration_id = $1 and {} = $2").format(column)
+        place = sql.SQL("starts_with($1, place.tenant_id || '/' || place.region || '/')")
+        about += f" this {one.column} of the integration, found by an index."
     else:
         arguments, types = f"{one.column} text", "text"
         condition = sql.SQL('{} collate "C" = $1').format(column)
-        meaning = f"The rows of {schema}.{one.view} with this {one.column}, found by an index."
+        about += f" this {one.column}, found by an index."
     statement = sql.SQL(CREATE).format(
         function=sql.Identifier(schema, one.name), arguments=sql.SQL(arguments), types=sql.SQL(types),
         view=sql.Identifier(schema, one.view), unfenced=sql.Identifier(UNFENCED[schema], one.view),
-        players=sql.SQL("true" if schema == "bi" else "false"), condition=condition, meaning=sql.Literal(meaning),
-        table=sql.SQL("{}::regclass").format(sql.Literal(f"projections.{one.table}")),
+        players=sql.SQL("true" if schema == "bi" else "false"), condition=condition, place=place,
+        table=sql.SQL("{}::regclass").format(sql.Literal(f"projections.{one.table}")), meaning=sql.Literal(about),
         readers=access.readers_of(schema),
     )  # fmt: skip
     connection.execute(statement)

@@ -105,17 +105,19 @@ def _views(projection: Projection) -> Iterator[str]:
         if table:
             yield ""
         yield from (f"### `{name}`", "", text, "")
-        if calls := [_call(*one) for one in projection.look_ups if kind == "view" and name == f"bi.{one[1]}"]:
+        if calls := [_call(*one) for one in projection.look_ups if kind == "view" and name == f"bi.{one[0]}"]:
             yield from (f"Looked up by {', '.join(calls)}.", "")
         table = False
     if table:
         yield ""
 
 
-def _call(function: str, view: str, column: str) -> str:
-    if function != f"{view}_between":
-        return f"`bi.{function}({column})`"
-    return f"`bi.{function}(since, until)` (its `{lookups.SHOWN_AS.get(column, column)}`)"
+def _call(view: str, first: str, column: str) -> str:
+    of_time = column.endswith("_at")
+    function = lookups.name(view, column, of_time=of_time)
+    if of_time:
+        return f"`bi.{function}(since, until)` (its `{lookups.SHOWN_AS.get(column, column)}`)"
+    return f"`bi.{function}({'integration_id, ' if first == 'integration_id' else ''}{column})`"
 
 
 if __name__ == "__main__":

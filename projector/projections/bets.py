@@ -66,7 +66,7 @@ create table bets (
     trace_id text not null,
     primary key (integration_id, bet_id)
 ) with (fillfactor = 80);
-{lookups.indexes("bets", "player_id", "bet_id", "authorized_at")}
+{lookups.indexes("bets", "player_id", "authorized_at")}
 create index bets_open on bets (tenant_id, authorized_at) where status = 'open';
 """
 

@@ -47,7 +47,7 @@ create table rounds (
     trace_id text not null,
     primary key (integration_id, round_id, currency, mode)
 ) with (fillfactor = 80);
-{lookups.indexes("rounds", "round_id", "first_at")}
+{lookups.indexes("rounds", "first_at")}
 """
 
 VIEWS = view(

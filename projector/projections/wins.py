@@ -56,7 +56,7 @@ create table wins (
     trace_id text not null,
     primary key (integration_id, win_id)
 ) with (fillfactor = 90);
-{lookups.indexes("wins", "player_id", "win_id", "won_at")}
+{lookups.indexes("wins", "player_id", "won_at")}
 """
 
 VIEWS = view(

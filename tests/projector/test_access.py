@@ -12,6 +12,7 @@ from psycopg.conninfo import make_conninfo
 
 from ledger.acts import By
 from projector import access, grants, lookups, models
+from projector.projections import PROJECTIONS
 from tests.projector.folded import Folded, fold
 from tests.projector.history import decoded, random_ledger
 from tests.servers import Servers, fresh_database
@@ -37,14 +38,25 @@ PLANNERS = "", "enable_seqscan = off"
 Query = Callable[..., list[Any]]
 
 
+def moved(part: Any) -> Any:
+    """An event, with brand-b in another region; an integration's id begins with its tenant and region."""
+    match part:
+        case {"tenant_id": "brand-b", **rest}:
+            return moved(rest) | {"tenant_id": "brand-b", "region": "br"}
+        case dict():
+            return {key: moved(value) for key, value in part.items()}
+        case list():
+            return [moved(value) for value in part]
+        case str():
+            return part.replace("brand-b/eu/", "brand-b/br/")
+    return part
+
+
 @pytest.fixture(scope="module")
 def books(servers: Servers) -> Iterator[Folded]:
     """Two tenants' books in two regions."""
     rng = seeded_random()
-    records = decoded(random_ledger(rng, 300).recorded)
-    for record in records:
-        if record["tenant_id"] == "brand-b":
-            record["region"] = "br"
+    records = [moved(record) for record in decoded(random_ledger(rng, 300).recorded)]
     with fresh_database(servers.bi_database_url) as url, fold(url, records, rng) as books:
         books.connection.execute(LEAK)
         yield books
@@ -249,6 +261,10 @@ def test_every_view_of_single_rows_is_looked_up(books: Folded) -> None:
         wanted |= {f"{view}_with_id"} if own else set()
         wanted |= {f"{view}_between"} if (own or "player_id" in columns) and view != "balances" else set()
     assert made["bi"] == wanted
+    listed = {
+        lookups.name(*one[::2], of_time=one[2].endswith("_at")) for model in PROJECTIONS for one in model.look_ups
+    }
+    assert listed == wanted, "the reference tells others"
     assert made["bi_masked"] == {one for one in wanted if "of_player" not in one} - {"sessions_with_id"}
 
 
@@ -266,12 +282,18 @@ def test_look_ups_run_as_who_asks_and_for_readers_alone(books: Folded) -> None:
     assert books.query(seeing + "where has_schema_privilege(r, s, 'usage')", list(lookups.UNFENCED.values())) == []
 
 
-def asked(one: lookups.LookUp, schema: str, value: str) -> tuple[str, str]:
-    """A look-up of a value, or of the moment that it is, and the same asked of the view."""
-    if one.kind != lookups.TIME:
-        return f"{schema}.{one.name}({value})", f"{schema}.{one.view} where {one.column} = {value}"
-    until = f"{value} + interval '1 microsecond'"
-    return f"{schema}.{one.name}({value}, {until})", f"{schema}.{one.view} where {one.column} = {value}"
+def asked(one: lookups.LookUp, schema: str, value: str, within: str) -> tuple[str, str]:
+    """A look-up of a value, or of the moment that it is, and the same asked of the view; where it has to be named, within an integration."""
+    viewed = f"{schema}.{one.view} where {one.column} = {value}"
+    if one.kind == lookups.TIME:
+        return f"{schema}.{one.name}({value}, {value} + interval '1 microsecond')", viewed
+    if one.first == "integration_id":
+        return f"{schema}.{one.name}({within}, {value})", f"{viewed} and integration_id = {within}"
+    return f"{schema}.{one.name}({value})", viewed
+
+
+def within(one: lookups.LookUp) -> str:
+    return "integration_id" if one.first == "integration_id" else "null::text"
 
 
 @pytest.mark.parametrize("schema", ["bi", "bi_masked"])
@@ -286,11 +308,11 @@ def test_a_look_up_finds_what_its_view_has(books: Folded, reader: Callable[..., 
     found = 0
     for one in look_ups(books, schema):
         values = books.query(
-            f"(select min({one.column})::text from {schema}.{one.view} where {one.column} is not null group by tenant_id) "
-            f"union (select {one.column}::text from {schema}.{one.view} where {one.column} is not null limit 3)"
+            f"select distinct on (tenant_id, {within(one)}) {one.column}::text, {within(one)} from {schema}.{one.view} "
+            f"where {one.column} is not null"
         )
-        for (value,) in values:
-            looked_up, viewed = asked(one, schema, f"'{value}'::{one.kind}")
+        for value, integration in values:
+            looked_up, viewed = asked(one, schema, f"'{value}'::{one.kind}", f"'{integration}'")
             for query in (books.query, *readers):
                 rows = query(f"select v::text from {looked_up} v order by 1")
                 assert rows == query(f"select v::text from (select * from {viewed}) v order by 1"), looked_up
@@ -330,11 +352,14 @@ def read_of_others(books: Folded, query: Query, schema: str, made: list[lookups.
     """Those of the look-ups that read anything for a value that only rows of others have, or tell more than of one that nobody has."""
     found, compared = set(), 0
     for one in made:
-        columns = {one.column: "timestamp with time zone" if one.kind == lookups.TIME else one.kind}
-        for _, theirs, nobodys in conditions(books, one.view, columns):
+        for _, theirs, nobodys in conditions(books, one.view, {one.column: one.kind}):
             compared += 1
+            ((integration,),) = books.query(
+                f"select {within(one)} from bi.{one.view} where {one.column} = {theirs} and tenant_id = 'brand-b' limit 1"
+            )
             of_them, of_nobody = (
-                read_by(query, f"select * from {asked(one, schema, value)[0]}") for value in (theirs, nobodys)
+                read_by(query, "select * from " + asked(one, schema, value, f"'{integration}'")[0])
+                for value in (theirs, nobodys)
             )
             if of_them != of_nobody or of_them[1]:
                 found.add(f"{one.name}: {of_them[1]}")
@@ -360,27 +385,34 @@ FAULTS = {
         "language sql set enable_seqscan = off begin atomic "
         "select * from bi_unfenced.sessions v where v.session_id = $1; end"
     ),
+    "takes any integration": (
+        "create or replace function bi.bets_with_id(integration_id text, bet_id text) returns setof bi.bets stable strict "
+        "language sql set enable_seqscan = off begin atomic "
+        "select * from bi_unfenced.bets v where v.integration_id = $1 and v.bet_id = $2; end"
+    ),
     "reads by an index that does not begin with the scope": (
         "drop index sessions_with_id; "
         'create index sessions_with_id on sessions (session_id collate "C") where session_id is not null'
     ),
     "reads as its caller likes": "alter function bi.sessions_with_id(text) reset all",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_look_up_that_reads_of_others_is_found(books: Folded, reader: Callable[..., Query], fault: str) -> None:
-    """The search would see a look-up without a scope, over another index, or under the caller's settings."""
+    """The search would see a look-up without a scope, in anybody's integration, over another index, or under the caller's settings."""
     query = reader(("brand-a", "eu", True), ("brand-b", "eu", True))
     query(f"\n{HOSTILE[1]}")
     made = look_ups(books, "bi")
-    ((function,),) = books.query("select pg_get_functiondef('bi.sessions_with_id(text)'::regprocedure)")
+    functions = "select string_agg(pg_get_functiondef(oid), ';') from pg_proc where oid = any(%s::regprocedure[])"
+    ((before,),) = books.query(functions, ["bi.sessions_with_id(text)", "bi.bets_with_id(text, text)"])
     ((index,),) = books.query("select pg_get_indexdef('sessions_with_id'::regclass)")
     try:
         books.connection.execute(FAULTS[fault])
-        assert {one.partition(":")[0] for one in read_of_others(books, query, "bi", made)} == {"sessions_with_id"}
+        (found,) = read_of_others(books, query, "bi", made)
+        assert found.partition(":")[0] == ("bets_with_id" if "integration" in fault else "sessions_with_id")
     finally:
-        books.connection.execute(f"drop index sessions_with_id; {index}; {function}")
+        books.connection.execute(f"drop index sessions_with_id; {index}; {before}")
 
 
 def test_the_server_keeps_no_values_of_the_models(books: Folded) -> None:

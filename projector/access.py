@@ -121,15 +121,15 @@ def found(connection: Connection) -> None:
     connection.execute(FIRST_KEY, [secrets.token_bytes(32)])
 
 
-def protect(connection: Connection, views: Collection[str]) -> None:
+def protect(connection: Connection, views: Collection[str]) -> bool:
     """Put every table under its policies, give the `views` (bi.x) their owner, and make each again in `bi_masked`.
 
-    Changes only what is not so already. Where the roles are missing and may not be made here, all stays closed to
+    Changes only what is not so already. False where the roles are missing and may not be made here: all stays closed to
     everybody but the owner.
     """
     found(connection)
     if not _have_roles(connection):
-        return
+        return False
     if connection.execute(HAVE_SCHEMA).fetchone() != (True,):
         connection.execute("create schema bi_masked")
         connection.execute(sql.SQL(CREATE_ROLES).format(**NAMES))
@@ -146,6 +146,7 @@ def protect(connection: Connection, views: Collection[str]) -> None:
     for view in existing:
         if view not in names:
             connection.execute(sql.SQL("drop view bi_masked.{}").format(sql.Identifier(view)))
+    return True
 
 
 def is_in_place(connection: Connection, views: Collection[str]) -> bool:

@@ -62,10 +62,7 @@ select n.nspname || '.' || v.relname, v.relname from pg_class v join pg_namespac
 where n.nspname = any(%s) and v.relkind = 'v' order by 1
 """
 
-CREATE_SCHEMA = """
-create schema if not exists {unfenced};
-grant usage, create on schema {unfenced} to {owner};
-"""
+GIVE_SCHEMA = "grant usage, create on schema {unfenced} to {owner}"
 GIVE_UNFENCED = "alter view {view} owner to {owner}; grant select on {view} to {readers}"
 # Of the caller's settings none counts. The index that leads to the fewest rows is taken, whatever the sizes.
 CREATE = """
@@ -84,9 +81,9 @@ begin atomic
     where {place};
 end;
 revoke all on function {function}({types}) from public;
-grant execute on function {function}({types}) to {readers};
 comment on function {function}({types}) is {meaning}
 """
+GIVE = "grant execute on function {function}({types}) to {readers}"
 
 
 class LookUp(NamedTuple):
@@ -132,29 +129,24 @@ def indexes(table: str, *columns: str) -> str:
     return "\n".join(lines)
 
 
-def make(connection: Connection, views: Collection[str]) -> None:
-    """Make the look-ups of the `views` (bi.x), and drop those that were. Nothing where access is closed."""
-    if connection.execute(access.HAVE_SCHEMA).fetchone() != (True,):
-        return
-    for schema, unfenced in UNFENCED.items():
-        connection.execute(
-            sql.SQL(CREATE_SCHEMA).format(unfenced=sql.Identifier(unfenced), owner=access.owner_of(schema))
-        )
+def make(connection: Connection, views: Collection[str], *, given: bool) -> None:
+    """Make the look-ups of the `views` (bi.x), and drop those of none. Unless they are `given` to readers, because the
+    roles are missing, they are the owner's alone.
+    """
+    schemas = [schema for schema in UNFENCED if given or schema == "bi"]
+    for schema in schemas:
+        unfenced = sql.Identifier(UNFENCED[schema])
+        connection.execute(sql.SQL("create schema if not exists {}").format(unfenced))
+        if given:
+            connection.execute(sql.SQL(GIVE_SCHEMA).format(unfenced=unfenced, owner=access.owner_of(schema)))
     wanted = _wanted(connection, views)
-    known = {(schema, one.name) for one in wanted for schema in one.schemas}
-    for function, schema, made, _ in _made(connection):
-        if (schema, made) not in known:
-            connection.execute(f"drop function {function}")
-    shown = {one.view for one in wanted}
-    for unfenced, view in _unfenced(connection):
-        if view not in shown:
-            connection.execute(f"drop view {unfenced}")
-    for view in sorted(shown):
-        for schema in UNFENCED:
-            _unfence(connection, schema, view)
-    for one in wanted:
-        for schema in one.schemas:
-            _create(connection, schema, one)
+    _drop_others(connection, wanted)
+    for schema in schemas:
+        for view in sorted({one.view for one in wanted}):
+            _unfence(connection, schema, view, given=given)
+        for one in wanted:
+            if schema in one.schemas:
+                _create(connection, schema, one, given=given)
 
 
 def are_in_place(connection: Connection, views: Collection[str]) -> bool:
@@ -194,7 +186,18 @@ def _unfenced(connection: Connection) -> list[tuple[str, str]]:
     return connection.execute(UNFENCED_VIEWS, [list(UNFENCED.values())]).fetchall()
 
 
-def _unfence(connection: Connection, schema: str, view: str) -> None:
+def _drop_others(connection: Connection, wanted: Collection[LookUp]) -> None:
+    known = {(schema, one.name) for one in wanted for schema in one.schemas}
+    for function, schema, made, _ in _made(connection):
+        if (schema, made) not in known:
+            connection.execute(f"drop function {function}")
+    shown = {one.view for one in wanted}
+    for unfenced, view in _unfenced(connection):
+        if view not in shown:
+            connection.execute(f"drop view {unfenced}")
+
+
+def _unfence(connection: Connection, schema: str, view: str, *, given: bool) -> None:
     name = sql.Identifier(UNFENCED[schema], view)
     row = connection.execute(DEFINITION, [f"{schema}.{view}"]).fetchone()
     assert row
@@ -207,11 +210,12 @@ def _unfence(connection: Connection, schema: str, view: str) -> None:
         drop(connection, [view])
         connection.execute(sql.SQL("drop view {}").format(name))
         connection.execute(create)
-    give = sql.SQL(GIVE_UNFENCED)
-    connection.execute(give.format(view=name, owner=access.owner_of(schema), readers=access.readers_of(schema)))
+    if given:
+        give = sql.SQL(GIVE_UNFENCED)
+        connection.execute(give.format(view=name, owner=access.owner_of(schema), readers=access.readers_of(schema)))
 
 
-def _create(connection: Connection, schema: str, one: LookUp) -> None:
+def _create(connection: Connection, schema: str, one: LookUp, *, given: bool) -> None:
     column, place = sql.Identifier("v", one.column), sql.SQL("true")
     about = f"The rows of {schema}.{one.view} with"
     if one.kind == TIME:
@@ -227,11 +231,13 @@ def _create(connection: Connection, schema: str, one: LookUp) -> None:
         arguments, types = f"{one.column} text", "text"
         condition = sql.SQL('{} collate "C" = $1').format(column)
         about += f" this {one.column}, found by an index."
+    function = {"function": sql.Identifier(schema, one.name), "types": sql.SQL(types)}
     statement = sql.SQL(CREATE).format(
-        function=sql.Identifier(schema, one.name), arguments=sql.SQL(arguments), types=sql.SQL(types),
-        view=sql.Identifier(schema, one.view), unfenced=sql.Identifier(UNFENCED[schema], one.view),
-        players=sql.SQL("true" if schema == "bi" else "false"), condition=condition, place=place,
-        table=sql.SQL("{}::regclass").format(sql.Literal(f"projections.{one.table}")), meaning=sql.Literal(about),
-        readers=access.readers_of(schema),
+        arguments=sql.SQL(arguments), view=sql.Identifier(schema, one.view),
+        unfenced=sql.Identifier(UNFENCED[schema], one.view), players=sql.SQL("true" if schema == "bi" else "false"),
+        table=sql.SQL("{}::regclass").format(sql.Literal(f"projections.{one.table}")),
+        condition=condition, place=place, meaning=sql.Literal(about), **function,
     )  # fmt: skip
     connection.execute(statement)
+    if given:
+        connection.execute(sql.SQL(GIVE).format(readers=access.readers_of(schema), **function))

@@ -200,8 +200,7 @@ def _create_models(connection: Connection, projections: Collection[Projection]) 
 
 def _protect(connection: Connection) -> None:
     views = _views(models(connection))
-    access.protect(connection, views)
-    lookups.make(connection, views)
+    lookups.make(connection, views, given=access.protect(connection, views))
 
 
 def _views(found: dict[str, Model]) -> list[str]:

@@ -265,6 +265,11 @@ def test_every_view_of_single_rows_is_looked_up(books: Folded) -> None:
         lookups.name(*one[::2], of_time=one[2].endswith("_at")) for model in PROJECTIONS for one in model.look_ups
     }
     assert listed == wanted, "the reference tells others"
+    for table in {one.table for one in look_ups(books, "bi")}:
+        told = "select bool_or(indexdef like %s) from pg_indexes where schemaname = 'projections' and tablename = %s"
+        assert books.query(told, "% USING btree (tenant_id, region)", table) == [(True,)], (
+            f"{table}: what are its regions?"
+        )
     assert made["bi_masked"] == {one for one in wanted if "of_player" not in one} - {"sessions_with_id"}
 
 
@@ -517,6 +522,20 @@ def test_what_is_in_place_is_left_alone(books: Folded) -> None:
     """A projector that starts finds the policies as they should be."""
     assert access.is_in_place(books.connection, [f"bi.{view}" for view in views(books)])
     models.ensure(books.connection)
+
+
+def test_what_stands_on_a_look_up_lives_on(books: Folded) -> None:
+    """Views are made again, as when a rebuild takes its place, without a look-up being dropped; where one has to be, what somebody has built on it is not lost in silence."""
+    names = [view for one in models.MODELS for view in one.view_names]
+    with books.connection.transaction(force_rollback=True):
+        books.connection.execute("create view public.theirs as select * from bi.bets_between('-infinity', 'infinity')")
+        before = books.query("select count(*) from public.theirs")
+        models._replace_views(books.connection, PROJECTIONS)
+        models._protect(books.connection)
+        assert books.query("select count(*) from public.theirs") == before != [(0,)]
+        with pytest.raises(psycopg.errors.DependentObjectsStillExist), books.connection.transaction():
+            lookups.drop(books.connection, names)
+    assert lookups.are_in_place(books.connection, names)
 
 
 def test_a_projector_with_the_deployed_rights_protects_and_grants(servers: Servers) -> None:

@@ -287,6 +287,24 @@ def test_look_ups_run_as_who_asks_and_for_readers_alone(books: Folded) -> None:
     assert books.query(seeing + "where has_schema_privilege(r, s, 'usage')", list(lookups.UNFENCED.values())) == []
 
 
+@pytest.mark.parametrize("schema", ["bi", "bi_masked"])
+def test_what_look_ups_read_cannot_be_read(books: Folded, reader: Callable[..., Query], schema: str) -> None:
+    """A view without a fence is found by no statement of a reader, by its name, its number or the search path, nor the function that tells scopes."""
+    query, unfenced = reader(("brand-a", "eu", schema == "bi")), lookups.UNFENCED[schema]
+    ((number,),) = books.query(f"select '{unfenced}.bets'::regclass::oid::int8")
+    for statement in (
+        f"select * from {unfenced}.bets", f"table {unfenced}.bets", f"\ndo $$ begin perform from {unfenced}.bets; end $$",
+        f"\nprepare p as select * from {unfenced}.bets", f"select null::{unfenced}.bets",
+        f"select table_to_xml({number}::regclass, true, false, '')", f"select query_to_xml('table {unfenced}.bets', true, false, '')",
+        "select * from access.places('postgres', true, 'bi.bets')",
+    ):  # fmt: skip
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            query(statement)
+    query(f"\nset search_path = {unfenced}")
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        query("select * from bets")
+
+
 def asked(one: lookups.LookUp, schema: str, value: str, within: str) -> tuple[str, str]:
     """A look-up of a value, or of the moment that it is, and the same asked of the view; where it has to be named, within an integration."""
     viewed = f"{schema}.{one.view} where {one.column} = {value}"

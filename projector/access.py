@@ -28,7 +28,7 @@ HIDDEN = {"idempotency_key", "reference", "reason", "rollback_reason", "asked", 
 OF_NO_TENANT = {"checkpoints", "models", "statement_months"}
 """Tables without any tenant's data, which every reader may see."""
 FOUNDATION = files("projector").joinpath("access.sql").read_text("utf-8")
-IS_FOUNDED = "select to_regprocedure('access.tenants(name, boolean, regclass)') is not null"
+IS_FOUNDED = "select to_regprocedure('access.places(name, boolean, regclass)') is not null"
 FIRST_KEY = """
 insert into access.masking_keys values ('*', %s, now(), 'projector', 'first key') on conflict do nothing
 """
@@ -121,15 +121,15 @@ def found(connection: Connection) -> None:
     connection.execute(FIRST_KEY, [secrets.token_bytes(32)])
 
 
-def protect(connection: Connection, views: Collection[str]) -> None:
+def protect(connection: Connection, views: Collection[str]) -> bool:
     """Put every table under its policies, give the `views` (bi.x) their owner, and make each again in `bi_masked`.
 
-    Changes only what is not so already. Where the roles are missing and may not be made here, all stays closed to
+    Changes only what is not so already. False where the roles are missing and may not be made here: all stays closed to
     everybody but the owner.
     """
     found(connection)
     if not _have_roles(connection):
-        return
+        return False
     if connection.execute(HAVE_SCHEMA).fetchone() != (True,):
         connection.execute("create schema bi_masked")
         connection.execute(sql.SQL(CREATE_ROLES).format(**NAMES))
@@ -146,12 +146,23 @@ def protect(connection: Connection, views: Collection[str]) -> None:
     for view in existing:
         if view not in names:
             connection.execute(sql.SQL("drop view bi_masked.{}").format(sql.Identifier(view)))
+    return True
 
 
 def is_in_place(connection: Connection, views: Collection[str]) -> bool:
     """All that `protect` makes is there."""
     names = [view.removeprefix("bi.") for view in views]
     return connection.execute(IN_PLACE, [names, OWNER, MASKED_OWNER]).fetchone() == (True,)
+
+
+def owner_of(schema: str) -> sql.Composable:
+    """Who owns the views of `bi` or `bi_masked`."""
+    return NAMES["owner" if schema == "bi" else "masked_owner"]
+
+
+def readers_of(schema: str) -> sql.Composable:
+    """Who may look into them."""
+    return NAMES["readers"] if schema == "bi" else sql.SQL(", ").join((NAMES["readers"], NAMES["analysts"]))
 
 
 def masked(views: Collection[str], connection: Connection) -> list[str]:

@@ -59,6 +59,38 @@ begin
     return coalesce(tenants, '{}');
 end $$;
 
+-- The tenants and regions of the scopes, one by one, as look-ups read them: each is the beginning of an index. Where a
+-- scope is of all tenants or regions it is those that the table has, each found by one step in its index.
+create or replace function access.places(reader name, players boolean, of regclass)
+returns table (tenant_id text, region text)
+stable parallel safe security definer set search_path = pg_catalog, pg_temp language plpgsql as $$
+declare
+    scopes text[] := access.scopes(reader, players);
+begin
+    if not exists (select from unnest(scopes) one where '*' in (split_part(one, '/', 1), split_part(one, '/', 2))) then
+        return query select split_part(one, '/', 1), split_part(one, '/', 2) from unnest(scopes) one;
+        return;
+    end if;
+    return query execute format(
+        'with recursive granted as (
+            select split_part(one, ''/'', 1) as tenant_id, split_part(one, ''/'', 2) as region from unnest($1) one
+        ), scopes as (
+            select * from granted where tenant_id <> ''*''
+            union select t.tenant_id, g.region from granted g, unnest($2) t (tenant_id) where g.tenant_id = ''*''
+        ), found as (
+            select s.tenant_id, (
+                select t.region from %1$s t where t.tenant_id = s.tenant_id order by t.region limit 1
+            ) as region from scopes s where s.region = ''*''
+            union all
+            select f.tenant_id, (
+                select t.region from %1$s t where t.tenant_id = f.tenant_id and t.region > f.region
+                order by t.region limit 1
+            ) from found f where f.region is not null
+        )
+        select * from scopes where region <> ''*'' union select * from found where region is not null', of
+    ) using scopes, access.tenants(reader, players, of);
+end $$;
+
 -- The regions of the scopes: `{*}` where each scope is of all, null where they differ from tenant to tenant.
 create or replace function access.regions(reader name, players boolean) returns text[]
 stable parallel safe security definer set search_path = pg_catalog, pg_temp language sql

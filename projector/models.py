@@ -7,7 +7,7 @@ import psycopg
 import structlog
 from psycopg import Connection, sql
 
-from projector import access
+from projector import access, lookups
 from projector.bookkeeping import BOOKKEEPING
 from projector.database import LIVE, LOCK
 from projector.projection import Projection, view_names
@@ -117,8 +117,8 @@ def ensure(connection: Connection, projections: Iterable[Projection] = PROJECTIO
         if _truth(connection, NOTHING_FOLDED):
             _create_models(connection, [one for one in projections if one.name not in found])
             found = models(connection)
-        if not access.is_in_place(connection, _views(found)):
-            access.protect(connection, _views(found))
+        if not (access.is_in_place(connection, _views(found)) and lookups.are_in_place(connection, _views(found))):
+            _protect(connection)
         return _fitting(connection, found, projections)
 
 
@@ -175,7 +175,9 @@ def reset(connection: Connection, projections: Iterable[Projection] = PROJECTION
         connection.execute("select pg_advisory_xact_lock(%s)", [LOCK])
         views = {view for model in models(connection).values() for view in model.view_names}
         views |= {view for projection in MODELS for view in projection.view_names}
-        connection.execute(f"drop view if exists {', '.join(sorted([*views, *access.masked(views, connection)]))}")
+        lookups.drop(connection, views)
+        views |= {*access.masked(views, connection), *lookups.unfenced(connection, views)}
+        connection.execute(f"drop view if exists {', '.join(sorted(views))}")
         connection.execute("drop schema if exists projections cascade")
         _create(connection, projections)
 
@@ -197,7 +199,8 @@ def _create_models(connection: Connection, projections: Collection[Projection]) 
 
 
 def _protect(connection: Connection) -> None:
-    access.protect(connection, _views(models(connection)))
+    views = _views(models(connection))
+    lookups.make(connection, views, given=access.protect(connection, views))
 
 
 def _views(found: dict[str, Model]) -> list[str]:
@@ -232,6 +235,7 @@ def swap(connection: Connection, shadow: str, projections: Collection[Projection
     _replace_views(connection, projections)
     former = {view for one in projections if one.name in found for view in found[one.name].view_names}
     if gone := former - {view for one in projections for view in one.view_names}:
+        lookups.drop(connection, gone)
         connection.execute(f"drop view if exists {', '.join(sorted(gone))}")
     _protect(connection)
     for table, _ in _tables(connection, REPLACED, None):
@@ -245,7 +249,7 @@ def _lock_as_readers_do(connection: Connection, swapped: Collection[Model]) -> N
     deadlock. Raises psycopg.errors.LockNotAvailable after the caller's `lock_timeout`.
     """
     if views := [view for model in swapped for view in model.view_names]:
-        views += access.masked(views, connection)
+        views += [*access.masked(views, connection), *lookups.unfenced(connection, views)]
         connection.execute(f"lock table {', '.join(views)} in access exclusive mode")
 
 
@@ -264,6 +268,7 @@ def _make_views_anew(connection: Connection) -> None:
     found = sorted(models(connection).values(), key=lambda model: order.get(model.name, len(order)))
     views = [view for model in found for view in model.view_names]
     grants = [(view, *grant) for view in views for grant in connection.execute(GRANTS, [view]).fetchall()]
+    lookups.drop(connection, views)
     connection.execute(f"drop view if exists {', '.join(views)}")
     for model in found:
         connection.execute(model.views)

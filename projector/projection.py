@@ -55,12 +55,22 @@ class Projection:
     def view_names(self) -> list[str]:
         return view_names(self.views)
 
+    @property
+    def look_ups(self) -> list[tuple[str, str, str]]:
+        """The view, first column and column of each of its look-ups, which its keys and indexes make."""
+        keys = [(table, "integration_id", column) for table, column in KEY.findall(self.tables)]
+        return keys + [(table, "tenant_id", column) for table, column in LOOK_UP.findall(self.tables)]
+
 
 def view_names(ddl: str) -> list[str]:
     return VIEW.findall(ddl)
 
 
 TABLE = re.compile(r"^create (?:unlogged )?table (\w+)", re.MULTILINE)
+KEY = re.compile(r"^create table (\w+) \([^;]*\n {4}primary key \(integration_id, (\w+)", re.MULTILINE)
+LOOK_UP = re.compile(
+    r'^create (?:unique )?index \w+ on (\w+) \(\s*tenant_id collate "C", region collate "C", (\w+)', re.MULTILINE
+)
 VIEW = re.compile(r"^create or replace view (bi\.\w+)", re.MULTILINE)
 
 

@@ -5,6 +5,7 @@ it.
 import re
 from collections.abc import Iterator
 
+from projector import lookups
 from projector.bookkeeping import BOOKKEEPING
 from projector.projection import Projection
 from projector.projections import PROJECTIONS
@@ -61,14 +62,23 @@ a moment, and no job has to run. What every wallet held at a moment:
 select * from bi.balances_at('2025-06-30 23:59:59.999999+00');
 ```
 
-It gives minor units; it reads the current balances and all statement rows since then of the brands that you see.
+It gives minor units; it reads the current balances and all statement rows since then of the brands that you see. Those
+of one player are `bi.balances_at(moment, player_id)`, which reads no others.
 `bi.liability` has the sums of each day's end without reading wallets.
+
+## Look-ups
+
+A view reads all rows that you may see and compares each with what you ask. A look-up is a function that gives the same
+rows by an index, at once, however many there are: of a player, with an id, or between two times, the second one left
+out (`'-infinity'` and `'infinity'` leave it open). Each view names those that it has. Conditions on a function's rows
+are compared with these rows alone, so put what finds most into the function.
+[Examples](../how-to/bi-access.md#look-up-a-player-an-id-or-a-day).
 
 Made from the views by `python -m projector.reference`.
 """
 
 COMMENT = re.compile(
-    r"^comment on (view|column|function) (bi\.\w+)(?:\.(\w+)|\(\w+\))? is\s+((?:'(?:[^']|'')*'\s*)+);", re.MULTILINE
+    r"^comment on (view|column|function) (bi\.\w+)(?:\.(\w+)|\([\w, ]+\))? is\s+((?:'(?:[^']|'')*'\s*)+);", re.MULTILINE
 )
 
 
@@ -95,9 +105,19 @@ def _views(projection: Projection) -> Iterator[str]:
         if table:
             yield ""
         yield from (f"### `{name}`", "", text, "")
+        if calls := [_call(*one) for one in projection.look_ups if kind == "view" and name == f"bi.{one[0]}"]:
+            yield from (f"Looked up by {', '.join(calls)}.", "")
         table = False
     if table:
         yield ""
+
+
+def _call(view: str, first: str, column: str) -> str:
+    of_time = column.endswith("_at")
+    function = lookups.name(view, column, of_time=of_time)
+    if of_time:
+        return f"`bi.{function}(since, until)` (its `{lookups.SHOWN_AS.get(column, column)}`)"
+    return f"`bi.{function}({'integration_id, ' if first == 'integration_id' else ''}{column})`"
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ledger.core.postings import WALLET_ACCOUNTS
+from projector import lookups
 from projector.projection import Admitted, Projection, Rows, incoming, write
 from projector.projections.views import (
     AS_OF,
@@ -23,7 +24,7 @@ from projector.projections.views import (
 )
 
 # Tenant accounts move with almost every event: a row per partition lets projectors work side by side; the view adds up.
-TABLES = """
+TABLES = f"""
 create table balances (
     tenant_id text not null,
     player_id text not null,
@@ -40,6 +41,7 @@ create table balances (
     trace_id text not null,
     primary key (tenant_id, player_id, currency)
 ) with (fillfactor = 70);
+{lookups.indexes("balances", "player_id")}
 
 create table tenant_accounts (
     tenant_id text not null,
@@ -169,4 +171,4 @@ def exponents_of(payload: dict[str, Any]) -> dict[str, int]:
     return exponents
 
 
-BALANCES = Projection("balances", 4, TABLES, VIEWS, apply)
+BALANCES = Projection("balances", 5, TABLES, VIEWS, apply)

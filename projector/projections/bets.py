@@ -5,6 +5,7 @@ from typing import Any
 
 from ledger.core.commands import AT_SETTLEMENT
 from ledger.core.state import OPEN, ROLLED_BACK, SETTLED, TOMBSTONED
+from projector import lookups
 from projector.projection import Admitted, Projection, Rows, incoming, write
 from projector.projections import open_holds
 from projector.projections.views import (
@@ -25,7 +26,7 @@ from projector.projections.views import (
     view,
 )
 
-TABLES = """
+TABLES = f"""
 create table bets (
     integration_id text not null,
     bet_id text not null,
@@ -65,7 +66,7 @@ create table bets (
     trace_id text not null,
     primary key (integration_id, bet_id)
 ) with (fillfactor = 80);
-create index bets_tenant on bets (tenant_id);
+{lookups.indexes("bets", "player_id", "authorized_at")}
 create index bets_open on bets (tenant_id, authorized_at) where status = 'open';
 """
 
@@ -266,4 +267,4 @@ FOLDS: dict[str, Callable[[dict[str, Any], dict[Key, Row], dict[Key, Row]], None
     "round.finished": _round_finished,
 }
 
-BETS = Projection("bets", 4, TABLES, VIEWS, apply)
+BETS = Projection("bets", 5, TABLES, VIEWS, apply)

@@ -4,12 +4,13 @@ Kept are the month of the newest event and the 14 before it (UTC), so the events
 gives the same rows. The table has a partition for each of those months; the first event of a month empties the
 partition of the one that falls out.
 
-With the current balances these rows tell what every wallet held at any moment: `bi.balances_at`.
+With the current balances these rows tell what every wallet, or one player's, held at any moment: `bi.balances_at`.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
+from projector import lookups
 from projector.projection import Admitted, Projection, Rows, incoming, write
 from projector.projections.periods import month_of
 from projector.projections.views import (
@@ -57,10 +58,13 @@ create table player_statements (
     stream_version bigint not null,
     occurred_at timestamptz not null,
     trace_id text not null,
-    slot smallint not null, -- the month modulo {MONTHS}
-    primary key (tenant_id, player_id, currency, occurred_at, stream_version, slot)
+    slot smallint not null -- the month modulo {MONTHS}
 ) partition by list (slot);
 {PARTITIONS}
+create unique index player_statements_of_player on player_statements (
+    tenant_id collate "C", region collate "C", player_id collate "C", currency, occurred_at, stream_version, slot
+) where player_id is not null; -- the key, and what finds a player
+{lookups.indexes("player_statements", "occurred_at")}
 
 create table statement_months (
     month integer primary key, -- 12 * year + month - 1
@@ -72,24 +76,36 @@ OPENING = "cash_minor + bonus_minor - cash_change_minor - bonus_change_minor"
 BEFORE = ",\n    ".join(f"case when s.found then s.{name}_minor - s.{name}_change_minor else b.{name}_minor end"
     for name in ACCOUNTS)  # fmt: skip
 
-BALANCES_AT = f"""
-create or replace function bi.balances_at(moment timestamptz) returns table (
+BALANCES_AT = """
+create or replace function bi.balances_at({arguments}) returns table (
     tenant_id text, region text, player_id text, currency text, exponent smallint,
     cash_minor bigint, bonus_minor bigint, held_minor bigint, receivable_minor bigint
-) stable language sql as $$
+) stable language plpgsql as $$
+#variable_conflict use_column
+begin return query
 select b.tenant_id, b.region, b.player_id, b.currency, b.exponent,
-    {BEFORE}
-from bi.balances b
+    {before}
+from {balances} b
 left join (
-    select distinct on (tenant_id, player_id, currency) true as found, * from bi.player_statements
-    where as_of > moment order by tenant_id, player_id, currency, as_of, as_of_version
+    select distinct on (tenant_id, player_id, currency) true as found, * from {statements}
+    where as_of > $1 order by tenant_id, player_id, currency, as_of, as_of_version
 ) s using (tenant_id, player_id, currency)
-where b.opened_at <= moment and moment >= (select max(month) - interval '14 months' from bi.statement_months)
-$$;
-comment on function bi.balances_at(timestamptz) is
-    'What each wallet that was open held at a moment, in minor units: bi.balances, less all that moved since. No rows '
+where b.opened_at <= $1 and $1 >= (select max(month) - interval '14 months' from bi.statement_months);
+end $$;
+comment on function bi.balances_at({types}) is
+    'What {whose} held at a moment, in minor units: bi.balances, less all that moved since. No rows '
     'for a moment before the months that bi.player_statements keeps.';
-"""  # noqa: S608  # our own constants
+"""
+# Of the statements only what came later is read, or only the player's.
+OF_ALL = BALANCES_AT.format(
+    arguments="moment timestamptz", types="timestamptz", before=BEFORE, whose="each wallet that was open",
+    balances="bi.balances", statements="bi.player_statements_between($1 + interval '1 microsecond', 'infinity')",
+)  # fmt: skip
+OF_ONE = BALANCES_AT.format(
+    arguments="moment timestamptz, of_player text", types="timestamptz, text", before=BEFORE,
+    whose="each wallet of the player that was open", balances="bi.balances_of_player($2)",
+    statements="bi.player_statements_of_player($2)",
+)  # fmt: skip
 
 VIEWS = view(
     "bi.player_statements",
@@ -130,7 +146,7 @@ VIEWS = view(
         )
     ],
     "from statement_months",
-) + BALANCES_AT  # fmt: skip
+) + OF_ALL + OF_ONE  # fmt: skip
 
 # The balances have the whole batch already: what a wallet held after an event is that, less what came later.
 INSERT = f"""
@@ -221,4 +237,4 @@ def _kept(cursor: Rows, months: set[int]) -> set[int]:
     return {month for month in months if month >= oldest}
 
 
-PLAYER_STATEMENTS = Projection("player_statements", 2, TABLES, VIEWS, apply, needs=("balances",))
+PLAYER_STATEMENTS = Projection("player_statements", 3, TABLES, VIEWS, apply, needs=("balances",))

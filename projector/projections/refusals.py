@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from projector import lookups
 from projector.projection import Admitted, Projection, Rows, incoming, write
 from projector.projections.views import (
     AS_OF,
@@ -16,7 +17,7 @@ from projector.projections.views import (
     view,
 )
 
-TABLES = """
+TABLES = f"""
 create table refusals (
     command_id uuid primary key,
     tenant_id text not null,
@@ -34,8 +35,7 @@ create table refusals (
     occurred_at timestamptz not null,
     trace_id text not null
 );
-create index refusals_tenant on refusals (tenant_id);
-create index refusals_at on refusals using brin (occurred_at);
+{lookups.indexes("refusals", "player_id", "occurred_at")}
 """
 
 CODE = Column("code", "Why not: a code of the error catalogue.")
@@ -100,4 +100,4 @@ def refusals(records: Sequence[dict[str, Any]], cursor: Rows) -> None:
     write(cursor, INSERT, [[record[name] for name in FIELDS] for record in records])
 
 
-REFUSALS = Projection("refusals", 2, TABLES, VIEWS, apply, refusals)
+REFUSALS = Projection("refusals", 3, TABLES, VIEWS, apply, refusals)

@@ -23,6 +23,7 @@ from typing import Any
 
 from ledger.core.commands import DEMO, FREE
 from ledger.core.postings import ADJUSTMENT, BONUS_COST, HOUSE
+from projector import lookups
 from projector.projection import Admitted, Projection, Rows, incoming, write
 from projector.projections.origins import CORRECTIONS, NEEDS, Origins
 from projector.projections.periods import hour_of
@@ -90,7 +91,7 @@ create table revenue_corrections (
     trace_id text not null,
     primary key (event_id, item, item_id)
 );
-create index revenue_corrections_belongs on revenue_corrections (tenant_id, belongs_at);
+{lookups.indexes("revenue_corrections", "player_id", "belongs_at")}
 """
 
 AMOUNTS = [
@@ -331,4 +332,4 @@ def _stake_back(record: Record) -> Change:
     return {ROLLED_BACK_BETS: sign, ROLLED_BACK_STAKE: back_minor, STAKE_BONUS: -bonus_minor}
 
 
-REVENUE = Projection("revenue", 2, TABLES, VIEWS, apply, needs=NEEDS)
+REVENUE = Projection("revenue", 3, TABLES, VIEWS, apply, needs=NEEDS)

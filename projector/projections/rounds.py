@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from projector import lookups
 from projector.projection import Admitted, Projection, Rows, incoming, write
 from projector.projections import totals
 from projector.projections.totals import Played, played
@@ -46,7 +47,7 @@ create table rounds (
     trace_id text not null,
     primary key (integration_id, round_id, currency, mode)
 ) with (fillfactor = 80);
-create index rounds_tenant on rounds (tenant_id);
+{lookups.indexes("rounds", "first_at")}
 """
 
 VIEWS = view(
@@ -118,4 +119,4 @@ def _add(record: dict[str, Any], part: Played, round_id: str, rounds: dict[Key, 
     row[SUMS.stop :] = min(first, occurred_at), *(last if last[:2] > known[:2] else known)
 
 
-ROUNDS = Projection("rounds", 4, TABLES, VIEWS, apply)
+ROUNDS = Projection("rounds", 5, TABLES, VIEWS, apply)

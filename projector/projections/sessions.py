@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from projector import lookups
 from projector.projection import Admitted, Projection, Rows, incoming, write
 from projector.projections import totals
 from projector.projections.totals import played
@@ -47,7 +48,7 @@ create table sessions (
     occurred_at timestamptz not null,
     trace_id text not null
 ) with (fillfactor = 70);
-create index sessions_tenant on sessions (tenant_id);
+{lookups.indexes("sessions", "player_id", "session_id", "started_at")}
 """
 
 VIEWS = view(

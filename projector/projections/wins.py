@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ledger.core.postings import HOUSE
+from projector import lookups
 from projector.projection import Admitted, Projection, Rows, incoming, write
 from projector.projections.views import (
     AS_OF,
@@ -24,7 +25,7 @@ from projector.projections.views import (
     view,
 )
 
-TABLES = """
+TABLES = f"""
 create table wins (
     integration_id text not null,
     win_id text not null, -- the provider's, or where he has none our settlement_id
@@ -55,7 +56,7 @@ create table wins (
     trace_id text not null,
     primary key (integration_id, win_id)
 ) with (fillfactor = 90);
-create index wins_tenant on wins (tenant_id);
+{lookups.indexes("wins", "player_id", "won_at")}
 """
 
 VIEWS = view(
@@ -167,4 +168,4 @@ def _reversal(record: dict[str, Any], win_id: str) -> tuple[Any, ...]:
     return record["integration_id"], win_id, rollback_id, *place
 
 
-WINS = Projection("wins", 2, TABLES, VIEWS, apply)
+WINS = Projection("wins", 3, TABLES, VIEWS, apply)

@@ -11,7 +11,8 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from ledger.acts import By
-from projector import access, grants, models
+from projector import access, grants, lookups, models
+from projector.projections import PROJECTIONS
 from tests.projector.folded import Folded, fold
 from tests.projector.history import decoded, random_ledger
 from tests.servers import Servers, fresh_database
@@ -37,14 +38,25 @@ PLANNERS = "", "enable_seqscan = off"
 Query = Callable[..., list[Any]]
 
 
+def moved(part: Any) -> Any:
+    """An event, with brand-b in another region; an integration's id begins with its tenant and region."""
+    match part:
+        case {"tenant_id": "brand-b", **rest}:
+            return moved(rest) | {"tenant_id": "brand-b", "region": "br"}
+        case dict():
+            return {key: moved(value) for key, value in part.items()}
+        case list():
+            return [moved(value) for value in part]
+        case str():
+            return part.replace("brand-b/eu/", "brand-b/br/")
+    return part
+
+
 @pytest.fixture(scope="module")
 def books(servers: Servers) -> Iterator[Folded]:
     """Two tenants' books in two regions."""
     rng = seeded_random()
-    records = decoded(random_ledger(rng, 300).recorded)
-    for record in records:
-        if record["tenant_id"] == "brand-b":
-            record["region"] = "br"
+    records = [moved(record) for record in decoded(random_ledger(rng, 300).recorded)]
     with fresh_database(servers.bi_database_url) as url, fold(url, records, rng) as books:
         books.connection.execute(LEAK)
         yield books
@@ -233,6 +245,200 @@ def test_a_view_without_its_fence_is_found(books: Folded, reader: Callable[..., 
         books.connection.execute(f"create or replace view bi.balances as {fenced}")
 
 
+def look_ups(books: Folded, schema: str) -> list[lookups.LookUp]:
+    """Those that a schema has."""
+    made = {name for _, of, name, _ in lookups._made(books.connection) if of == schema}
+    return [one for one in lookups._wanted(books.connection, [f"bi.{v}" for v in views(books)]) if one.name in made]
+
+
+def test_every_view_of_single_rows_is_looked_up(books: Folded) -> None:
+    """Rows that name a player are found by the player, those with an id of their own by it, and all but balances by time; with pseudonyms not by what these stand for."""
+    made = {schema: {one.name for one in look_ups(books, schema)} for schema in lookups.UNFENCED}
+    wanted = set()
+    for view, columns in views(books).items():
+        own = f"{view.removesuffix('s')}_id" in columns
+        wanted |= {f"{view}_of_player"} if "player_id" in columns else set()
+        wanted |= {f"{view}_with_id"} if own else set()
+        wanted |= {f"{view}_between"} if (own or "player_id" in columns) and view != "balances" else set()
+    assert made["bi"] == wanted
+    listed = {
+        lookups.name(*one[::2], of_time=one[2].endswith("_at")) for model in PROJECTIONS for one in model.look_ups
+    }
+    assert listed == wanted, "the reference tells others"
+    for table in {one.table for one in look_ups(books, "bi")}:
+        told = "select bool_or(indexdef like %s) from pg_indexes where schemaname = 'projections' and tablename = %s"
+        assert books.query(told, "% USING btree (tenant_id, region)", table) == [(True,)], (
+            f"{table}: what are its regions?"
+        )
+    assert made["bi_masked"] == {one for one in wanted if "of_player" not in one} - {"sessions_with_id"}
+
+
+def test_look_ups_run_as_who_asks_and_for_readers_alone(books: Folded) -> None:
+    """None has its owner's rights, or is open to everybody; and nobody but the views' owners may look into the schemas that they read."""
+    for function, schema, *_ in lookups._made(books.connection):
+        ((definer, strict, everybody, groups),) = books.query(
+            "select prosecdef, proisstrict, has_function_privilege('public', oid, 'execute'), "
+            "array(select r from unnest(array['wagerledger_bi', 'wagerledger_bi_masked']) r "
+            "where has_function_privilege(r, oid, 'execute')) from pg_proc where oid = %s::regprocedure", function,
+        )  # fmt: skip
+        assert (definer, strict, everybody) == (False, True, False), function
+        assert len(groups) == {"bi": 1, "bi_masked": 2}[schema], function
+    seeing = "select r from unnest(array['public', 'wagerledger_bi', 'wagerledger_bi_masked']) r, unnest(%s::text[]) s "
+    assert books.query(seeing + "where has_schema_privilege(r, s, 'usage')", list(lookups.UNFENCED.values())) == []
+
+
+@pytest.mark.parametrize("schema", ["bi", "bi_masked"])
+def test_what_look_ups_read_cannot_be_read(books: Folded, reader: Callable[..., Query], schema: str) -> None:
+    """A view without a fence is found by no statement of a reader, by its name, its number or the search path, nor the function that tells scopes."""
+    query, unfenced = reader(("brand-a", "eu", schema == "bi")), lookups.UNFENCED[schema]
+    ((number,),) = books.query(f"select '{unfenced}.bets'::regclass::oid::int8")
+    for statement in (
+        f"select * from {unfenced}.bets", f"table {unfenced}.bets", f"\ndo $$ begin perform from {unfenced}.bets; end $$",
+        f"\nprepare p as select * from {unfenced}.bets", f"select null::{unfenced}.bets",
+        f"select table_to_xml({number}::regclass, true, false, '')", f"select query_to_xml('table {unfenced}.bets', true, false, '')",
+        "select * from access.places('postgres', true, 'bi.bets')",
+    ):  # fmt: skip
+        # Servers without libxml have no functions for XML.
+        with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.FeatureNotSupported)):
+            query(statement)
+    query(f"\nset search_path = {unfenced}")
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        query("select * from bets")
+
+
+def asked(one: lookups.LookUp, schema: str, value: str, within: str) -> tuple[str, str]:
+    """A look-up of a value, or of the moment that it is, and the same asked of the view; where it has to be named, within an integration."""
+    viewed = f"{schema}.{one.view} where {one.column} = {value}"
+    if one.kind == lookups.TIME:
+        return f"{schema}.{one.name}({value}, {value} + interval '1 microsecond')", viewed
+    if one.first == "integration_id":
+        return f"{schema}.{one.name}({within}, {value})", f"{viewed} and integration_id = {within}"
+    return f"{schema}.{one.name}({value})", viewed
+
+
+def within(one: lookups.LookUp) -> str:
+    return "integration_id" if one.first == "integration_id" else "null::text"
+
+
+@pytest.mark.parametrize("schema", ["bi", "bi_masked"])
+def test_a_look_up_finds_what_its_view_has(books: Folded, reader: Callable[..., Query], schema: str) -> None:
+    """Whatever scopes a login has, and for all of them, it gets the rows of the view that have the value."""
+    players = schema == "bi"
+    a, b, every = ("brand-a", "eu", players), ("brand-b", "br", players), ("*", "*", players)
+    readers = [reader(*scopes) for scopes in (
+        (a,), (a, b), (every,), (("*", "br", players),), (("brand-a", "*", players), ("*", "br", players)),
+        (("brand-a", "br", players),), (("brand-x", "*", players),),
+    )]  # fmt: skip
+    found = 0
+    for one in look_ups(books, schema):
+        values = books.query(
+            f"select distinct on (tenant_id, {within(one)}) {one.column}::text, {within(one)} from {schema}.{one.view} "
+            f"where {one.column} is not null"
+        )
+        for value, integration in values:
+            looked_up, viewed = asked(one, schema, f"'{value}'::{one.kind}", f"'{integration}'")
+            for query in (books.query, *readers):
+                rows = query(f"select v::text from {looked_up} v order by 1")
+                assert rows == query(f"select v::text from (select * from {viewed}) v order by 1"), looked_up
+                found += bool(rows)
+    assert found > 50
+    assert readers[0](f"select * from {schema}.bets_between('-infinity', null)") == []
+
+
+HOSTILE = (
+    "set jit = off",
+    "set enable_seqscan = on; set enable_indexscan = off; set plan_cache_mode = force_custom_plan; set random_page_cost = 1e9",
+    (
+        "set seq_page_cost = 0; set random_page_cost = 0; set cpu_tuple_cost = 0; set cpu_index_tuple_cost = 0; "
+        "set cpu_operator_cost = 0; set enable_bitmapscan = on; set enable_indexscan = off"
+    ),
+)
+"""Settings of who wants to see others' rows read."""
+TOUCHED = """select c.relname, pg_stat_get_xact_tuples_returned(c.oid), pg_stat_get_xact_tuples_fetched(c.oid)
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = 'projections' and c.relkind in ('r', 'i') order by 1
+"""
+"""What PostgreSQL tells everybody of what a transaction of his has read, also within a function."""
+
+
+def read_by(query: Query, statement: str) -> tuple[list[tuple[Any, ...]], list[str]]:
+    """The steps that EXPLAIN ANALYZE shows, and the tables and indexes of which a row or entry was read."""
+    query("\nbegin")
+    try:
+        before = query(TOUCHED)
+        told = told_by_plan(query, statement)
+        return told, [after[0] for after, former in zip(query(TOUCHED), before, strict=True) if after != former]
+    finally:
+        query("\nrollback")
+
+
+def read_of_others(books: Folded, query: Query, schema: str, made: list[lookups.LookUp]) -> set[str]:
+    """Those of the look-ups that read anything for a value that only rows of others have, or tell more than of one that nobody has."""
+    found, compared = set(), 0
+    for one in made:
+        for _, theirs, nobodys in conditions(books, one.view, {one.column: one.kind}):
+            compared += 1
+            ((integration,),) = books.query(
+                f"select {within(one)} from bi.{one.view} where {one.column} = {theirs} and tenant_id = 'brand-b' limit 1"
+            )
+            of_them, of_nobody = (
+                read_by(query, "select * from " + asked(one, schema, value, f"'{integration}'")[0])
+                for value in (theirs, nobodys)
+            )
+            if of_them != of_nobody or of_them[1]:
+                found.add(f"{one.name}: {of_them[1]}")
+            assert [step[MEASURED.index("Node Type") + 1] for step in of_them[0]] == ["Function Scan"], one.name
+    assert compared > 5
+    return found
+
+
+@pytest.mark.parametrize("settings", HOSTILE)
+@pytest.mark.parametrize("schema", ["bi", "bi_masked"])
+def test_a_look_up_reads_nothing_of_others(
+    books: Folded, reader: Callable[..., Query], schema: str, settings: str
+) -> None:
+    """For a value that rows of another tenant or region have no row and no entry of an index is read, whatever the caller sets; plan and counters are those of a value that nobody has."""
+    query = reader(("brand-a", "eu", schema == "bi"), ("brand-b", "eu", schema == "bi"))
+    query(f"\n{settings}")
+    assert read_of_others(books, query, schema, look_ups(books, schema)) == set()
+
+
+FAULTS = {
+    "asks for no scope": (
+        "create or replace function bi.sessions_with_id(session_id text) returns setof bi.sessions stable strict "
+        "language sql set enable_seqscan = off begin atomic "
+        "select * from bi_unfenced.sessions v where v.session_id = $1; end"
+    ),
+    "takes any integration": (
+        "create or replace function bi.bets_with_id(integration_id text, bet_id text) returns setof bi.bets stable strict "
+        "language sql set enable_seqscan = off begin atomic "
+        "select * from bi_unfenced.bets v where v.integration_id = $1 and v.bet_id = $2; end"
+    ),
+    "reads by an index that does not begin with the scope": (
+        "drop index sessions_with_id; "
+        'create index sessions_with_id on sessions (session_id collate "C") where session_id is not null'
+    ),
+    "reads as its caller likes": "alter function bi.sessions_with_id(text) reset all",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_look_up_that_reads_of_others_is_found(books: Folded, reader: Callable[..., Query], fault: str) -> None:
+    """The search would see a look-up without a scope, in anybody's integration, over another index, or under the caller's settings."""
+    query = reader(("brand-a", "eu", True), ("brand-b", "eu", True))
+    query(f"\n{HOSTILE[1]}")
+    made = look_ups(books, "bi")
+    functions = "select string_agg(pg_get_functiondef(oid), ';') from pg_proc where oid = any(%s::regprocedure[])"
+    ((before,),) = books.query(functions, ["bi.sessions_with_id(text)", "bi.bets_with_id(text, text)"])
+    ((index,),) = books.query("select pg_get_indexdef('sessions_with_id'::regclass)")
+    try:
+        books.connection.execute(FAULTS[fault])
+        (found,) = read_of_others(books, query, "bi", made)
+        assert found.partition(":")[0] == ("bets_with_id" if "integration" in fault else "sessions_with_id")
+    finally:
+        books.connection.execute(f"drop index sessions_with_id; {index}; {before}")
+
+
 def test_the_server_keeps_no_values_of_the_models(books: Folded) -> None:
     """Its statistics, which estimates are made from, have no row of any table: ANALYZE leaves each column out."""
     books.connection.execute("analyze")
@@ -335,6 +541,20 @@ def test_what_is_in_place_is_left_alone(books: Folded) -> None:
     """A projector that starts finds the policies as they should be."""
     assert access.is_in_place(books.connection, [f"bi.{view}" for view in views(books)])
     models.ensure(books.connection)
+
+
+def test_what_stands_on_a_look_up_lives_on(books: Folded) -> None:
+    """Views are made again, as when a rebuild takes its place, without a look-up being dropped; where one has to be, what somebody has built on it is not lost in silence."""
+    names = [view for one in models.MODELS for view in one.view_names]
+    with books.connection.transaction(force_rollback=True):
+        books.connection.execute("create view public.theirs as select * from bi.bets_between('-infinity', 'infinity')")
+        before = books.query("select count(*) from public.theirs")
+        models._replace_views(books.connection, PROJECTIONS)
+        models._protect(books.connection)
+        assert books.query("select count(*) from public.theirs") == before != [(0,)]
+        with pytest.raises(psycopg.errors.DependentObjectsStillExist), books.connection.transaction():
+            lookups.drop(books.connection, names)
+    assert lookups.are_in_place(books.connection, names)
 
 
 def test_a_projector_with_the_deployed_rights_protects_and_grants(servers: Servers) -> None:

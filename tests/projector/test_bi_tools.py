@@ -1,3 +1,5 @@
+import re
+
 import psycopg
 import pytest
 
@@ -6,6 +8,7 @@ from tests.docs.pages import ROOT, blocks
 from tests.support.asks import BY
 
 PAGE = ROOT / "docs" / "how-to" / "bi-tools.md"
+LOOK_UPS = [code for _, code in blocks(ROOT / "docs" / "how-to" / "bi-access.md", "sql")][1:]
 ROLE, *QUERIES = [code for _, code in blocks(PAGE, "sql") if not code.startswith("-- duckdb")]
 
 
@@ -36,3 +39,24 @@ def test_the_role_of_the_page_reads_views_and_no_tables(administrator):
         assert administrator.execute(query.replace("bi.", "bi_masked.")).fetchall(), query
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         administrator.execute("select * from projections.bets")
+
+
+def test_look_ups_of_the_page_find_something(administrator):
+    """Every look-up that bi-access.md shows runs as a login that may see players, and finds its rows."""
+    administrator.execute(ROLE)
+    grants.grant(administrator, "analyst", "*", "*", may_see_players=True, by=BY)
+    (player, moment), (integration, bet) = (
+        administrator.execute(f"select {what} limit 1").fetchone()
+        for what in (
+            "player_id, as_of::text from bi.player_statements", "integration_id, bet_id from bi.bets where mode = 'real'",
+        )
+    )  # fmt: skip
+    administrator.execute("set local role analyst")
+    real = {
+        "player-4711": player, "brand-7/EU/studio": integration, "bet-12": bet, "2026-01-15 12:00Z": moment,
+        "real": "real", "2026-01-01Z": "-infinity", "2026-01-15Z": "-infinity", "2026-01-16Z": "infinity",
+    }  # fmt: skip
+    assert len(LOOK_UPS) == 5
+    for query in LOOK_UPS:
+        asked = re.sub("'([^']+)'", lambda shown: f"'{real[shown[1]]}'", query)
+        assert administrator.execute(asked).fetchall(), query

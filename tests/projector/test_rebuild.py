@@ -141,7 +141,7 @@ def test_an_outdated_model_stands_still_and_is_rebuilt_alone(settings, ledger, p
     with psycopg.connect(settings.bi_database_url.get_secret_value()) as connection:
         connection.execute("update projections.models set version = version - 1 where name = 'rounds'")
         connection.execute("drop view bi.sessions, bi_masked.sessions cascade")
-        connection.execute("drop table projections.sessions")
+        connection.execute("drop table projections.sessions cascade")
         connection.execute("delete from projections.models where name = 'sessions'")
     publisher.publish(ledger.recorded[half:])
     read_models.catch_up()

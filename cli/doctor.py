@@ -15,6 +15,7 @@ from cli.trouble import in_words, naming
 from ledger import writing_session
 from ledger.secrets import SecretsKeyError, Vault
 from ledger.settings import Settings
+from ledger.store import proofs
 from patience import Patience, TransientError, is_transient, session
 from schemas import registry
 from schemas.topics import Topics, differences
@@ -244,9 +245,23 @@ def _writable(connection: psycopg.Connection, variable: str, _: Settings) -> Che
     return Check("primary", not read_only, variable, text)
 
 
+def _room(connection: psycopg.Connection, variable: str, _: Settings) -> Check:
+    """Tried as the gateways do it, where this role may."""
+    try:
+        with connection.transaction(force_rollback=True):
+            connection.execute(proofs.FILL)
+    except psycopg.errors.DiskFull as error:
+        return Check("room", False, variable, f"no bet is taken: {error.diag.message_primary}: make room on its disk")
+    except (
+        psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedTable,
+    ):  # fmt: skip
+        return Check("room", True, variable, "not tried: this session may not write")
+    return Check("room", True, variable, "its disk takes writes")
+
+
 _LEDGER_CHECKS: tuple[Callable[[psycopg.Connection, str, Settings], Check], ...] = (
     _writable, _migrations, _privileges, _append_only, _guards, _durability, _locks, _prepared, _partitions, _horizon,
-    _clock, _collation,
+    _clock, _collation, _room,
 )  # fmt: skip
 
 

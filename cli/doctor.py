@@ -235,6 +235,8 @@ def _collation(connection: psycopg.Connection, variable: str, _: Settings) -> Ch
             f", version {now}, but the database was made with {made_with}: indexes on text may have another order. "
             "`reindex database`, then `alter database … refresh collation version` (docs/operations.md)"
         )
+    elif made_with and provider != "builtin":
+        text += f", version {now}: it may change with the operating system, as builtin C.UTF-8 does not"
     return Check("collation", made_with == now, variable, text)
 
 

@@ -299,6 +299,8 @@ def _kafka(settings: Settings) -> Iterator[Check]:
         "WAGERLEDGER_TOPIC_PREFIX",
         f"missing: {', '.join(missing)}: run `wagerledger topics apply`" if missing else "all there",
     )
+    if not missing:
+        yield _made_anew(settings)
     yield _held_up(admin, settings, variable)
     resource = ConfigResource(ConfigResource.Type.BROKER, str(next(iter(metadata.brokers))))
     try:
@@ -312,6 +314,19 @@ def _kafka(settings: Settings) -> Iterator[Check]:
     automatic = config["auto.create.topics.enable"].value == "true"
     wrong = "brokers make topics by themselves: set auto.create.topics.enable=false"
     yield Check("topic creation", not automatic, variable, wrong if automatic else "by deploy step only")
+
+
+def _made_anew(settings: Settings) -> Check:
+    from ledger.relay_position import PositionError
+    from outbox_relay.known_topics import KnownTopics
+
+    known = KnownTopics(settings.kafka_bootstrap_servers, Topics(settings.topic_prefix))
+    try:
+        changed = known.made_anew()
+    except PositionError as error:
+        return Check("same topics", False, "WAGERLEDGER_TOPIC_PREFIX", f"{error}; run `wagerledger relay recover`")
+    text = f"made anew since events were published: {', '.join(changed)} (docs/operations.md)"
+    return Check("same topics", not changed, "WAGERLEDGER_TOPIC_PREFIX", text if changed else "those of the relays")
 
 
 def _held_up(admin: "AdminClient", settings: Settings, variable: str) -> Check:

@@ -27,6 +27,11 @@ class KnownTopics:
         """Raises KafkaException (retryable), also where a topic is missing."""
         return TopicIds(self._brokers.ask(lambda admin: topic_ids(admin, self._published, timeout_s=TIMEOUT_S)))
 
+    def made_anew(self) -> list[str]:
+        """Those that are others than the relays remember. Raises PositionError; KafkaException (retryable)."""
+        remembered, now = read_topic_ids(self._servers, self._topics.relay_position), self.now()
+        return sorted(name for name in remembered.keys() & now.keys() if remembered[name] != now[name])
+
     def learn(self, publisher: Publisher) -> list[str]:
         """Those that are others than the relays remember. Where there are none, new ones are remembered from now on."""
         remembered, now = read_topic_ids(self._servers, self._topics.relay_position), self.now()

@@ -3,6 +3,7 @@
 import pytest
 from confluent_kafka import Producer
 
+from cli import doctor
 from ledger.relay_position import TopicIds
 from ledger.settings import Settings
 from outbox_relay import relay
@@ -32,6 +33,8 @@ def test_the_relay_refuses_a_topic_with_as_many_records(
     refill(kafka, kafka.topics.events)
     assert run_to_end(settings) == REFUSED
     assert f"made anew since events were published: {kafka.topics.events}," in capsys.readouterr().out
+    found = doctor._made_anew(settings)
+    assert (found.ok, found.text.split(": ")[1]) == (False, f"{kafka.topics.events} (docs/operations.md)")
     with publisher(settings) as forgetting:
         forgetting.open()
         forgetting.write_topic_ids(TopicIds())

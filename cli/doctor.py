@@ -15,6 +15,7 @@ from cli.trouble import in_words, naming
 from ledger import writing_session
 from ledger.secrets import SecretsKeyError, Vault
 from ledger.settings import Settings
+from ledger.store import proofs
 from patience import Patience, TransientError, is_transient, session
 from schemas import registry
 from schemas.topics import Topics, differences
@@ -234,6 +235,8 @@ def _collation(connection: psycopg.Connection, variable: str, _: Settings) -> Ch
             f", version {now}, but the database was made with {made_with}: indexes on text may have another order. "
             "`reindex database`, then `alter database … refresh collation version` (docs/operations.md)"
         )
+    elif made_with and provider != "builtin":
+        text += f", version {now}: it may change with the operating system, as builtin C.UTF-8 does not"
     return Check("collation", made_with == now, variable, text)
 
 
@@ -244,9 +247,23 @@ def _writable(connection: psycopg.Connection, variable: str, _: Settings) -> Che
     return Check("primary", not read_only, variable, text)
 
 
+def _room(connection: psycopg.Connection, variable: str, _: Settings) -> Check:
+    """Tried as the gateways do it, where this role may."""
+    try:
+        with connection.transaction(force_rollback=True):
+            connection.execute(proofs.FILL)
+    except psycopg.errors.DiskFull as error:
+        return Check("room", False, variable, f"no bet is taken: {error.diag.message_primary}: make room on its disk")
+    except (
+        psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedTable,
+    ):  # fmt: skip
+        return Check("room", True, variable, "not tried: this session may not write")
+    return Check("room", True, variable, "its disk takes writes")
+
+
 _LEDGER_CHECKS: tuple[Callable[[psycopg.Connection, str, Settings], Check], ...] = (
     _writable, _migrations, _privileges, _append_only, _guards, _durability, _locks, _prepared, _partitions, _horizon,
-    _clock, _collation,
+    _clock, _collation, _room,
 )  # fmt: skip
 
 
@@ -282,6 +299,8 @@ def _kafka(settings: Settings) -> Iterator[Check]:
         "WAGERLEDGER_TOPIC_PREFIX",
         f"missing: {', '.join(missing)}: run `wagerledger topics apply`" if missing else "all there",
     )
+    if not missing:
+        yield _made_anew(settings)
     yield _held_up(admin, settings, variable)
     resource = ConfigResource(ConfigResource.Type.BROKER, str(next(iter(metadata.brokers))))
     try:
@@ -295,6 +314,19 @@ def _kafka(settings: Settings) -> Iterator[Check]:
     automatic = config["auto.create.topics.enable"].value == "true"
     wrong = "brokers make topics by themselves: set auto.create.topics.enable=false"
     yield Check("topic creation", not automatic, variable, wrong if automatic else "by deploy step only")
+
+
+def _made_anew(settings: Settings) -> Check:
+    from ledger.relay_position import PositionError
+    from outbox_relay.known_topics import KnownTopics
+
+    known = KnownTopics(settings.kafka_bootstrap_servers, Topics(settings.topic_prefix))
+    try:
+        changed = known.made_anew()
+    except PositionError as error:
+        return Check("same topics", False, "WAGERLEDGER_TOPIC_PREFIX", f"{error}; run `wagerledger relay recover`")
+    text = f"made anew since events were published: {', '.join(changed)} (docs/operations.md)"
+    return Check("same topics", not changed, "WAGERLEDGER_TOPIC_PREFIX", text if changed else "those of the relays")
 
 
 def _held_up(admin: "AdminClient", settings: Settings, variable: str) -> Check:

@@ -104,7 +104,7 @@ def build_app(settings: Settings, hosted: Mapping[str, Dialect] | None = None) -
             Route("/v1/players/{player_id}/wallets/{currency}", ReadWallet(services), methods=["GET"]),
             Route("/health", _health, methods=["GET"]),
             Route("/livez", _livez, methods=["GET"]),
-            Route("/readyz", _Readiness(keys, writing), methods=["GET"]),
+            Route("/readyz", _Readiness(keys, writing, journal), methods=["GET"]),
             *_documentation(hosted),
         ],
         exception_handlers={HTTPException: _http_error, Exception: _crash},
@@ -126,12 +126,13 @@ async def _livez(request: Request) -> Response:
 
 class _Readiness:
     """Whether callbacks can be answered now: the keys loaded, and a session as the journal's own able to write, at the
-    schema that this code expects.
+    schema that this code expects, on a disk with room.
     """
 
-    def __init__(self, keys: KeyRing, writing: Lookups) -> None:
+    def __init__(self, keys: KeyRing, writing: Lookups, journal: Journal) -> None:
         self._keys = keys
         self._writing = writing
+        self._journal = journal
         self._logged: list[str] = []
         self._expected = migrate.head()
         self._asked_at = 0.0
@@ -171,6 +172,8 @@ class _Readiness:
             return ["database"], "the session is read only"
         if version != self._expected:
             return ["migrations"], f"at {version}, wanted {self._expected}"
+        if lacking := self._journal.lacks_room:
+            return ["disk"], lacking
         return [], ""
 
 

@@ -28,6 +28,15 @@ class Unreadable(Rejected):
     """
 
 
+UNPAYABLE = "AMOUNT_SCALE", "AMOUNT_TOO_LARGE", "RATE_NOT_AVAILABLE"
+"""Refusals that a setting of ours may cure: the integration's units, a rate."""
+
+
+def may_be_cured(rejected: Rejected) -> bool:
+    """Whether the same call may fare better later, though not by itself. A credit is asked for again then."""
+    return isinstance(rejected, Unreadable) or rejected.code in UNPAYABLE
+
+
 def error_body(code: str, details: Mapping[str, object], trace_id: str) -> bytes:
     error = ERRORS[code]
     return to_json({"code": code, "message": error.text(details), "retryable": error.retryable, "trace_id": trace_id})

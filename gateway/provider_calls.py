@@ -17,7 +17,7 @@ from gateway.authentication import count_unsigned
 from gateway.books import ClosedBooks, LedgerBooks
 from gateway.dialect import Books, Call, Dialect, Endpoint, Reply
 from gateway.endpoints import Answer, Services, refusal, serve
-from gateway.errors import Rejected, Unreadable, error_headers
+from gateway.errors import Rejected, error_headers, may_be_cured
 from gateway.incoming import Head, Receive, Scope, Send, read_body
 from gateway.integration import NOBODY, Integration
 from gateway.proof import proof_of
@@ -29,9 +29,6 @@ from schemas.errors import ERRORS
 log = structlog.get_logger("gateway")
 
 MOUNT = "/integrations/"
-
-UNPAYABLE = "AMOUNT_SCALE", "AMOUNT_TOO_LARGE", "RATE_NOT_AVAILABLE"
-"""Refusals that a setting of ours may cure: the integration's units, a rate."""
 
 _REASONS = {"SIGNATURE_MISSING": "missing", "SIGNATURE_INVALID": "wrong", "SIGNATURE_EXPIRED": "expired"}
 
@@ -192,9 +189,7 @@ class _Exchange:
 
     def _repeatable(self, call: Call, target: Target, rejected: Rejected) -> Rejected:
         """What the provider is told: of a credit that nobody could read, that it may fare better in a while."""
-        if not isinstance(rejected, Unreadable) and rejected.code not in UNPAYABLE:
-            return rejected
-        if not target.endpoint.is_credit(call):
+        if not may_be_cured(rejected) or not target.endpoint.is_credit(call):
             return rejected
         field = str(rejected.details.get("field") or "body")
         log.error(

@@ -20,6 +20,7 @@ from ledger.callback import Callback, Outcome, Proof
 from ledger.directory import Directory
 from ledger.fair_queue import FairQueue
 from ledger.recording import StreamKey
+from ledger.room import Room
 from ledger.roundtrip import Connection
 from ledger.settings import Settings
 from ledger.transaction import Answer, commit
@@ -121,6 +122,7 @@ class Journal:
         self._forms = chosen(settings.dual_write)
         self._residency = settings.residency
         self._directory = Directory()
+        self._room = Room(settings)
         self._writers = [_Writer() for _ in range(settings.journal_writers)]
         self._waiting = 0
         self._closing = False
@@ -139,6 +141,12 @@ class Journal:
         await asyncio.gather(*(writer.task for writer in self._writers if writer.task))
         for writer in self._writers:
             await self._disconnect(writer)
+        await self._room.close()
+
+    @property
+    def lacks_room(self) -> str:
+        """Why no write is taken, where the database's disk is full, in the server's words; else empty."""
+        return self._room.lacking
 
     @property
     def waiting(self) -> int:
@@ -252,6 +260,7 @@ class Journal:
             await self._give_up(writer, "timeout", len(batch))
             raise DeadlineExceeded from error
         except Exception as error:
+            self._room.note(error)
             if writer.connection is None or is_server_wide(error) or not await _rolled_back(writer.connection):
                 await self._give_up(writer, str(error), len(batch))
                 raise Unavailable(str(error)) from error

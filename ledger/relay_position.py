@@ -79,6 +79,17 @@ class Position:
             raise PositionError(f"a record of the position topic is not a position: {value[:200]!r}") from error
 
 
+TOPICS_KEY = b"topics"
+"""Beside the positions, which have the numbers of shards: the topics that they speak of."""
+
+
+class TopicIds(dict[str, str]):
+    """Kafka's ids of the topics that were published to, by name."""
+
+    def to_json(self) -> bytes:
+        return json.dumps(self, separators=(",", ":"), sort_keys=True).encode()
+
+
 def shard_of(stream: StreamKey, shards: int) -> int:
     """The shard that publishes the stream."""
     return int.from_bytes(sha256("/".join(stream).encode()).digest()[:4]) % shards
@@ -87,6 +98,17 @@ def shard_of(stream: StreamKey, shards: int) -> int:
 def positions_in(records: Iterable[Message]) -> dict[int, Position]:
     """The position of every shard, of the topic's records in their order. Raises PositionError."""
     return {shard: Position.from_json(value) for shard, value in values_in(records).items()}
+
+
+def topic_ids_in(records: Iterable[Message]) -> TopicIds:
+    """Those that are remembered, of the topic's records in their order. Raises PositionError."""
+    values = [record.value() for record in records if record.key() == TOPICS_KEY]
+    if not values or values[-1] is None:
+        return TopicIds()
+    try:
+        return TopicIds(json.loads(values[-1]))
+    except (ValueError, TypeError) as error:
+        raise PositionError(f"a record of the position topic names no topics: {values[-1][:200]!r}") from error
 
 
 def values_in(records: Iterable[Message]) -> dict[int, bytes]:

@@ -4,7 +4,17 @@ from collections.abc import Iterator
 
 from confluent_kafka import Message
 
-from ledger.relay_position import START, Cursor, Epoch, Position, PositionError, positions_in, values_in
+from ledger.relay_position import (
+    START,
+    Cursor,
+    Epoch,
+    Position,
+    PositionError,
+    TopicIds,
+    positions_in,
+    topic_ids_in,
+    values_in,
+)
 from ledger.topics_reader import COMMITTED, Span, TopicsReader
 from patience import IMPATIENT, Patience
 
@@ -18,6 +28,7 @@ __all__ = [
     "offsets",
     "read_positions",
     "read_to_end",
+    "read_topic_ids",
     "read_values",
 ]
 
@@ -25,6 +36,11 @@ __all__ = [
 def read_positions(bootstrap_servers: str, topic: str, patience: Patience = IMPATIENT) -> dict[int, Position]:
     """The position of every shard. Raises PositionError; KafkaException (retryable)."""
     return positions_in(read_to_end(bootstrap_servers, topic, patience=patience))
+
+
+def read_topic_ids(bootstrap_servers: str, topic: str) -> TopicIds:
+    """The topics that the positions speak of; none where nobody has noted them yet. Raises as `read_positions`."""
+    return topic_ids_in(read_to_end(bootstrap_servers, topic))
 
 
 def read_values(bootstrap_servers: str, topic: str) -> dict[int, bytes]:

@@ -1,13 +1,14 @@
 """Kafka transactions: the events in both of their topics, refusals and the position, all or nothing."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ledger.recording import record_key
+from ledger.relay_position import TOPICS_KEY, TopicIds
 from outbox_relay import metrics
 from outbox_relay.log import Row
 from outbox_relay.position import Position
@@ -77,15 +78,23 @@ class Publisher:
         except KafkaException as error:
             raise fenced_or(error) from error
 
-    def write_positions(self, positions: dict[int, Position | None]) -> None:
-        """Write the positions of shards (None forgets one) in one Kafka transaction. Raises as `publish` does."""
+    def write_positions(self, positions: Mapping[int, Position | None], topics: TopicIds | None = None) -> None:
+        """Write the positions of shards (None forgets one), and the `topics` that they speak of, in one Kafka
+        transaction. Raises as `publish` does.
+        """
         try:
             self._producer.begin_transaction()
             for shard, position in positions.items():
                 self._write_position(shard, position)
+            if topics is not None:
+                self._producer.produce(self._topics.relay_position, topics.to_json(), TOPICS_KEY)
             self._commit()
         except KafkaException as error:
             raise fenced_or(error) from error
+
+    def write_topic_ids(self, topics: TopicIds) -> None:
+        """Raises as `publish` does."""
+        self.write_positions({}, topics)
 
     def _produce(self, row: Row, events_prefix: bytes, of_type_prefix: bytes) -> None:
         body, headers = row.body, headers_of(row)

@@ -16,6 +16,7 @@ from ledger.core.chain import GENESIS, hash_of
 from ledger.recording import StreamKey
 from ledger.settings import Settings
 from ledger.topics_reader import TopicsReader
+from outbox_relay.known_topics import KnownTopics
 from outbox_relay.log import EventLog, Row
 from outbox_relay.position import START, Cursor, Position, read_to_end, read_values
 from outbox_relay.producer import Publisher, transactional_id
@@ -117,7 +118,8 @@ class _Recovering:
             refused = self._locate_refusals(log, publishers[0])
             self._found.positions[0] = replace(self._found.positions[0], refused=refused)
             forgotten = dict.fromkeys(old - set(range(shards)))
-            publishers[0].write_positions(self._found.positions | forgotten)
+            topics = KnownTopics(servers, self._topics).now()
+            publishers[0].write_positions(self._found.positions | forgotten, topics)
         return self._found
 
     def _log(self, shard: int, shards: int) -> EventLog:

@@ -16,6 +16,7 @@ from ledger.settings import Settings
 from ledger.telemetry import serve_metrics
 from ledger.topics_reader import TopicsReader
 from outbox_relay import metrics
+from outbox_relay.known_topics import KnownTopics
 from outbox_relay.log import EventLog, HorizonHeldError, Row
 from outbox_relay.position import Epoch, Position, PositionError, offsets, read_positions
 from outbox_relay.producer import FencedError, Publisher, transactional_id
@@ -28,6 +29,8 @@ from schemas.topics import Topics
 STOPPED, FAILED, REFUSED = 0, 1, 2
 POLL_MIN_S = 0.001
 STANDBY_S = 1.0
+TOPICS_EVERY_S = 10.0
+"""How often a relay that publishes asks whether its topics are still the same."""
 
 RETRYABLE = (*WAITED_FOR, RegistryUnavailableError, SchemaMismatchError, HorizonHeldError)
 """Somebody must mend something, perhaps by a deploy step; then it goes on by itself. Nothing is lost meanwhile."""
@@ -63,6 +66,7 @@ class Relay:
         self._topics = Topics(settings.topic_prefix)
         self._registry = registry.connect(settings.schema_registry_url.get_secret_value())
         self._wire_ids = WireIds(self._registry, self._topics)
+        self._known = KnownTopics(settings.kafka_bootstrap_servers, self._topics)
         self._lag = metrics.LagWatch(settings.database_url.get_secret_value(), self._shard, self._shards)
 
     def run(self, stop: threading.Event) -> int:
@@ -113,6 +117,7 @@ class Relay:
             with Publisher(settings.kafka_bootstrap_servers, self._topics, self._wire_ids, self._shard) as publisher:
                 publisher.open()  # from here on no earlier relay can publish, so the position stands still
                 position = self._position(log, publisher)
+                refuse_made_anew(self._known.learn(publisher))
                 logger.info("relay_publishes", shard=self._shard, cursor=position.cursor, published=position.published)
                 metrics.PUBLISHING.set(1)
                 self._publish(log, publisher, position, stop)
@@ -161,7 +166,11 @@ class Relay:
         cursor, pause_s = position.cursor, POLL_MIN_S
         limit = self._settings.relay_batch_rows
         self._lag.cursor = cursor
+        looked_at = time.monotonic()
         while not stop.is_set():
+            if time.monotonic() - looked_at > TOPICS_EVERY_S:
+                refuse_made_anew(self._known.changed())
+                looked_at = time.monotonic()
             rows = log.read(cursor, limit)
             refusals = log.read_refusals(position.refused, limit) if self._shard == 0 else []
             if not rows and not refusals:
@@ -204,6 +213,16 @@ def proved(positions: dict[int, Position], shard: int, shards: int, log: EventLo
     if topic_empty and any(other.published for other in positions.values()):
         raise RefusedError("events were published, but ledger.events is empty; run `wagerledger relay recover`")
     return position
+
+
+def refuse_made_anew(topics: list[str]) -> None:
+    """What was published before is not in them. Raises RefusedError."""
+    if topics:
+        raise RefusedError(
+            f"made anew since events were published: {', '.join(topics)}, so that these are missing there; empty "
+            "ledger.events and the topics of the event types, and run `wagerledger relay recover`, which publishes "
+            "all again; it alone goes on without them"
+        )
 
 
 def prove_xids(log: EventLog) -> None:

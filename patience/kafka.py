@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 T = TypeVar("T")
@@ -60,6 +60,15 @@ def offsets(
             text = f"topic {topic}, partition {partition}, has no leader that answers"
             raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE, text))
     return told
+
+
+def topic_ids(admin: AdminClient, names: Iterable[str], *, timeout_s: float) -> dict[str, str]:
+    """What Kafka tells topics apart by: one that is deleted and made again has another id. Raises KafkaException, also
+    where there is no such topic.
+    """
+    asked = TopicCollection(list(names))
+    found = answers(admin.describe_topics(asked, request_timeout=timeout_s), timeout_s)
+    return {name: str(description.topic_id) for name, description in found.items()}
 
 
 class Brokers:

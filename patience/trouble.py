@@ -91,6 +91,11 @@ def is_server_wide(error: BaseException | None) -> bool:
     return isinstance(error, psycopg.Error) and SERVER_WIDE.match(error.sqlstate or "") is not None
 
 
+def is_out_of_room(error: BaseException | None) -> bool:
+    """Whether the server's disk is full: it may go on to answer whatever writes nothing."""
+    return isinstance(error, psycopg.Error) and error.sqlstate == "53100"
+
+
 def is_read_only(error: BaseException | None) -> bool:
     """Whether another session may be able to write where this one is not."""
     return isinstance(error, psycopg.Error) and error.sqlstate == "25006"

@@ -12,6 +12,7 @@ create table checkpoints (
     last_event_at timestamptz, -- of the newest record folded
     moved_at timestamptz,
     caught_up_at timestamptz, -- when nothing was left to read
+    topic_id text, -- Kafka's own, of the topic that was folded: one made anew has the same name
     primary key (topic, partition)
 ) with (fillfactor = 50);
 
@@ -93,4 +94,4 @@ comment on column bi.models.stopped_at is
     '`wagerledger project rebuild` makes it anew.';
 """
 
-BOOKKEEPING = Projection("projector", 3, TABLES, VIEWS, lambda events, cursor: None)
+BOOKKEEPING = Projection("projector", 4, TABLES, VIEWS, lambda events, cursor: None)

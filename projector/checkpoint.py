@@ -13,8 +13,15 @@ from {incoming("topic text, partition integer")}
 on conflict do nothing
 """  # noqa: S608  # our own constants
 
+# Where nothing was folded yet any topic is the right one.
+ADOPT = f"""
+update checkpoints c set topic_id = e.topic_id
+from {incoming("topic text, partition integer, topic_id text")}
+where c.topic = e.topic and c.partition = e.partition and (c.topic_id is null or c.next_offset = 0)
+"""  # noqa: S608  # our own constants
+
 LOAD = f"""
-select c.topic, c.partition, c.next_offset, c.generation
+select c.topic, c.partition, c.next_offset, c.generation, c.topic_id
 from {incoming("topic text, partition integer")} join checkpoints c using (topic, partition)
 """  # noqa: S608  # our own constants
 
@@ -70,6 +77,10 @@ class CheckpointMovedError(TransientError):
     """
 
 
+class CheckpointOutsideTopicError(RuntimeError):
+    """The read models were folded from another topic than the one of that name."""
+
+
 class Checkpoint:
     """The next offset of each partition that we hold."""
 
@@ -77,12 +88,22 @@ class Checkpoint:
         self.next_offsets: dict[Source, int] = {}
         self._generations: dict[Source, int] = {}
 
-    def load(self, cursor: Rows, sources: Collection[Source]) -> None:
-        """Take over partitions at their stored offsets; one that nobody has had starts at 0."""
+    def load(self, cursor: Rows, sources: Collection[Source], topic_ids: Mapping[str, str] | None = None) -> None:
+        """Take over partitions at their stored offsets; one that nobody has had starts at 0. `topic_ids` are Kafka's:
+        raises CheckpointOutsideTopicError where a topic was made anew since something of it was folded.
+        """
         write(cursor, CREATE, list(sources))
+        if topic_ids is not None:
+            write(cursor, ADOPT, [(*source, topic_ids[source.topic]) for source in sources])
         write(cursor, LOAD, list(sources))
         if sources:
-            for topic, partition, next_offset, generation in cursor:
+            for topic, partition, next_offset, generation, topic_id in cursor:
+                if topic_ids is not None and topic_id != topic_ids[topic]:
+                    raise CheckpointOutsideTopicError(
+                        f"{topic} was made anew: what the read models hold was folded from another topic "
+                        f"({topic_id}, not {topic_ids[topic]}); if this is the right one, fold it again with "
+                        "`wagerledger project --refold`"
+                    )
                 self.next_offsets[Source(topic, partition)] = next_offset
                 self._generations[Source(topic, partition)] = generation
 

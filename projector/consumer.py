@@ -18,10 +18,10 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 
 from ledger.settings import Settings
 from ledger.telemetry import serve_metrics
-from patience import WAITED_FOR, Backoff
-from patience.kafka import QUIET
+from patience import WAITED_FOR, Backoff, TransientError
+from patience.kafka import QUIET, Brokers, topic_ids
 from projector import database, metrics, models
-from projector.checkpoint import Checkpoint, Source, note_caught_up, note_ends
+from projector.checkpoint import Checkpoint, CheckpointOutsideTopicError, Source, note_caught_up, note_ends
 from projector.deadletters import DeadLetters
 from projector.folding import Folder
 from projector.gate import Verdict
@@ -39,16 +39,13 @@ STOPPED, REFUSED = 0, 2
 IDLE_S = 0.5
 NOTE_EVERY_S = 5.0
 """How often readers are told that nothing waits."""
+TOPICS_TIMEOUT_S = 10.0
 SESSION_TIMEOUT_MS = 6000
 """A killed projector's partitions wait that long for another owner."""
 
 RETRYABLE = (*WAITED_FOR, psycopg.InterfaceError, RegistryUnavailableError)
 
 log = structlog.get_logger()
-
-
-class CheckpointOutsideTopicError(RuntimeError):
-    """The topic does not have the offset that the read models are at: they were folded from another topic."""
 
 
 def run(settings: Settings) -> int:
@@ -119,6 +116,8 @@ class Session:
         self.checkpoint = Checkpoint()
         self.read_up_to: dict[Source, int | None] = {}
         """Where nothing was left to read when last looked; None while something is."""
+        self.topic_ids: dict[str, str] = {}
+        self.brokers = Brokers(settings.kafka_bootstrap_servers)
         self.last_moved = 0
         self.began_at = time.time()
         self.held = HeldPartitions(settings.kafka_bootstrap_servers)
@@ -219,8 +218,9 @@ class Session:
 
     def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         sources = [Source(partition.topic, partition.partition) for partition in partitions]
+        self.topic_ids = self._topic_ids()
         with database.transaction(self.connection) as cursor:
-            self.checkpoint.load(cursor, sources)
+            self.checkpoint.load(cursor, sources, self.topic_ids)
         for partition, source in zip(partitions, sources, strict=True):
             partition.offset = self.checkpoint.next_offsets[source]
         self.read_up_to = dict.fromkeys(sources, None)
@@ -268,10 +268,15 @@ class Session:
 
     def _note(self, caught_up: list[Source], ends: dict[Source, int]) -> None:
         """What changes, or is worth saying, without any record."""
+        if self.topic_ids and self._topic_ids() != self.topic_ids:
+            raise TransientError("a topic was made anew; whether its records may be folded is asked at the start")
         with database.transaction(self.connection) as cursor:
             note_caught_up(cursor, caught_up)
             note_ends(cursor, {source: end for source, end in ends.items() if source not in caught_up})
         self._show_parked()
+
+    def _topic_ids(self) -> dict[str, str]:
+        return self.brokers.ask(lambda admin: topic_ids(admin, self.topics, timeout_s=TOPICS_TIMEOUT_S))
 
     def _ends(self) -> Iterator[tuple[Source, int]]:
         """Where our partitions end, as the last answer of the broker said."""

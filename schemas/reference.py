@@ -31,7 +31,8 @@ stream's id.
 - **Money** is in minor units: an amount is `..._minor` / 10^`exponent`. Postings sum to zero per currency in every
   event.
 - **Time**: `occurred_at` is when the ledger recorded the fact, UTC; `provider_occurred_at` is the provider's own clock
-  (of the years 2000 to 2199: a time that not every reader could show is left out).
+  (of the years 2000 to 2199: a time that not every reader could show is left out). A reader takes any number of
+  microseconds all the same, as those on these pages do: one record must not keep it from all that follow.
   Days and months are yours to cut; the views in `bi` cut them in UTC.
 - **Kafka headers**: CloudEvents in binary mode (`ce_id`, `ce_type`, `ce_source`, `ce_time`, `ce_specversion`,
   `content-type`), `X-Trace-Id`, and `traceparent` where the callback had one. A type topic that is going says so in
@@ -59,7 +60,10 @@ from confluent_kafka import Consumer
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
+from fastavro.read import LOGICAL_READERS
 
+# Times in microseconds since the epoch, as they are: a datetime ends with the year 9999, and so would this loop.
+LOGICAL_READERS["long-timestamp-micros"] = lambda time_us, *_: time_us
 read = AvroDeserializer(SchemaRegistryClient({{"url": "http://127.0.0.1:8081"}}))
 start = {{"group.id": "bi", "auto.offset.reset": "earliest", "isolation.level": "read_committed"}}
 consumer = Consumer({{"bootstrap.servers": "127.0.0.1:9092", **start}})

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from sandbox.dialects.driver import Answer, Driver, Request, Says, Seat, Setup, Told, Traits
+from sandbox.dialects.driver import Answer, Credit, Driver, Request, Says, Seat, Setup, Told, Traits
 
 OK = Says(200)
 BAD_REQUEST, TOKEN, NOT_FOUND = Says(400, "2004"), Says(400, "2005"), Says(400, "2003")
@@ -127,6 +127,30 @@ class BetbyDriver(Driver):
             "transaction": self._transaction(seat, cancel_id, "rollback", amount, round_id),
         }
         return _post("rollback", body)
+
+    def credits(
+        self, seat: Seat, credit_id: str, bet_id: str, stake: str, win: str, round_id: str
+    ) -> Mapping[str, Credit]:
+        bet = self._our("bet", bet_id)
+
+        def about(operation: str, their_id: str = credit_id, **more: object) -> dict[str, object]:
+            transaction = self._transaction(seat, their_id, operation, stake, round_id)
+            return {"bet_transaction_id": bet, "transaction": transaction, **more}
+
+        cash_out = self.win(seat, credit_id, bet_id, win, round_id).body.replace(b"false", b"true")
+        refund = _post("refund", about("refund", reason="Event abandoned", reason_code=9))
+        undone = self._our("refund", credit_id)
+        return {
+            "cash out": Credit(Request("/bet/win", cash_out), win),
+            "lost": Credit(_post("lost", about("win", amount=0, currency=seat.currency, is_cashout=False))),
+            "refund": Credit(refund, stake),
+            "undone refund": Credit(
+                _post("rollback", about("rollback", f"undo-{credit_id}", parent_transaction_id=undone)),
+                f"-{stake}",
+                (refund,),
+            ),
+            "settlement": Credit(_post("settlement", {"bet_transaction_id": bet, "status": "lost"})),
+        }
 
     def without_id(self, seat: Seat) -> Request:
         body = json.loads(self.bet(seat, "x", "1.00", "x").body)

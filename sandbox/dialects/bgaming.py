@@ -3,9 +3,10 @@
 import hashlib
 import hmac
 import json
+from collections.abc import Mapping
 from decimal import Decimal
 
-from sandbox.dialects.driver import Answer, Driver, Request, Says, Seat, Setup, Told, Traits
+from sandbox.dialects.driver import Answer, Credit, Driver, Request, Says, Seat, Setup, Told, Traits
 
 SIGNATURE = "X-REQUEST-SIGN"
 DECIMALS = {"EUR": 2, "USD": 2, "JPY": 0, "KWD": 3, "BTC": 8}
@@ -88,6 +89,21 @@ class BgamingDriver(Driver):
 
     def finish(self, seat: Seat, round_id: str) -> Request:
         return self._actions("/play", seat, round_id, [], finished=True)
+
+    def credits(
+        self, seat: Seat, credit_id: str, bet_id: str, stake: str, win: str, round_id: str
+    ) -> Mapping[str, Credit]:
+        free_spins = {
+            "issue_id": f"{seat.player_id}/{seat.currency}/{credit_id}", "status": "played",
+            "total_amount": _move(seat, "win", credit_id, win)["amount"],
+        }  # fmt: skip
+        named = free_spins | {"user_id": seat.player_id, "currency": seat.currency}
+        last = self._actions("/play", seat, round_id, [_move(seat, "win", credit_id, win)], finished=True)
+        return {
+            "free spins": Credit(_post("/freespins", free_spins), win),
+            "free spins of a named player": Credit(_post("/freespins", named), win),
+            "last win of its round": Credit(last, win),
+        }
 
     def without_id(self, seat: Seat) -> Request:
         return self._actions("/play", seat, "round-without-id", [{"action": "bet", "amount": 100}])

@@ -67,6 +67,19 @@ class Seat:
     game_id: str = "game_1"
 
 
+@dataclass(frozen=True)
+class Credit:
+    """A call that gives a player money, takes a win back, or ends what holds money."""
+
+    request: Request
+    pays: str = "0"
+    """What the player has more after it, in whole units; less than nothing where it takes back."""
+    before: tuple[Request, ...] = ()
+    """What is answered first. Then the credit is made once more: it may name an id of ours."""
+    signed: bool = False
+    """An amount below zero means something: a debit."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Setup:
     """What the integration is added with."""
@@ -91,6 +104,8 @@ class Traits:
     """Wrong, truncated or missing."""
     stale: Says | None = None
     """The signed time is too far off. None: as `bad_signature`."""
+    incomplete: Says | None = None
+    """Its other word for 'again', of a call that is many in one: a part of it could not be done."""
     malformed: Says
     """A signed body that cannot be parsed. A missing or wrong field is refused too, in any word."""
     insufficient: Says
@@ -242,6 +257,15 @@ class Driver(ABC):
     def finish(self, seat: Seat, round_id: str) -> Request | None:
         """The end of the round. None: there is no such call."""
         return None
+
+    def credits(
+        self, seat: Seat, credit_id: str, bet_id: str, stake: str, win: str, round_id: str
+    ) -> Mapping[str, Credit]:
+        """Every other call that gives money or ends what holds it, by a name for people: awards, jackpots, corrections,
+        a win that ends its round. Each has the id for itself, and an open bet of `stake` in its round. The suite writes
+        all of them in every spelling, and fails where the dialect takes a credit that is none of them.
+        """
+        return {}
 
     def echo(self, request: Request, answer: Answer) -> tuple[str, str] | None:
         """The id of this very request, and the one that the answer echoes. None: requests have no id of their own."""

@@ -2,9 +2,10 @@
 
 import json
 import uuid
+from collections.abc import Mapping
 from decimal import Decimal
 
-from sandbox.dialects.driver import Answer, Driver, Request, Says, Seat, Setup, Told, Traits
+from sandbox.dialects.driver import Answer, Credit, Driver, Request, Says, Seat, Setup, Told, Traits
 
 TABLE = "aaabbbcccdddeee111"
 SUCCESSES = ("OK", "BET_ALREADY_EXIST", "BET_ALREADY_SETTLED")
@@ -72,6 +73,17 @@ class EvolutionDriver(Driver):
     def cancel(self, seat: Seat, cancel_id: str, bet_id: str, amount: str, round_id: str) -> Request:
         return _money("/cancel", seat, f"tx-{bet_id}", bet_id, amount, round_id)
 
+    def credits(
+        self, seat: Seat, credit_id: str, bet_id: str, stake: str, win: str, round_id: str
+    ) -> Mapping[str, Credit]:
+        spent = {"type": "FreeRoundPlayableSpent", "voucherId": "d82ce074-bd5a-11eb", "remainingRounds": 0}
+        parts = [{"id": "JP1", "winAmount": "AMOUNT"}, {"id": "JP2", "winAmount": "AMOUNT"}]
+        jackpot = {"type": "JackpotWin", "id": credit_id, "jackpots": parts}
+        return {
+            "promo payout": Credit(_promo(seat, {**spent, "id": credit_id, "amount": "AMOUNT"}, win, round_id), win),
+            "jackpot in parts": Credit(_promo(seat, jackpot, win, round_id), str(2 * Decimal(win))),
+        }
+
     def without_id(self, seat: Seat) -> Request:
         request = _money("/debit", seat, "DROPPED", "ref-without-id", "1.00", "round-without-id")
         return Request(request.path, request.body.replace(b'"id": "DROPPED", ', b""))
@@ -82,13 +94,22 @@ def _who(seat: Seat) -> dict[str, object]:
 
 
 def _money(path: str, seat: Seat, transaction_id: str, ref_id: str, amount: str, round_id: str) -> Request:
-    content = {
-        **_who(seat), "currency": seat.currency,
-        "game": {"id": round_id, "type": "blackjack", "details": {"table": {"id": TABLE, "vid": TABLE}}},
-        "transaction": {"id": transaction_id, "refId": ref_id, "amount": "AMOUNT"},
-    }  # fmt: skip
-    request = _post(path, content)
-    return Request(path, request.body.replace(b'"AMOUNT"', amount.encode()))  # a number, as it is written
+    transaction = {"id": transaction_id, "refId": ref_id, "amount": "AMOUNT"}
+    return _written(path, {**_at(seat, round_id), "transaction": transaction}, amount)
+
+
+def _promo(seat: Seat, transaction: Mapping[str, object], amount: str, round_id: str) -> Request:
+    return _written("/promo_payout", {**_at(seat, round_id), "promoTransaction": transaction}, amount)
+
+
+def _at(seat: Seat, round_id: str) -> dict[str, object]:
+    game = {"id": round_id, "type": "blackjack", "details": {"table": {"id": TABLE, "vid": TABLE}}}
+    return {**_who(seat), "currency": seat.currency, "game": game}
+
+
+def _written(path: str, content: dict[str, object], amount: str) -> Request:
+    """The amount is a number, as it is written."""
+    return Request(path, _post(path, content).body.replace(b'"AMOUNT"', amount.encode()))
 
 
 def _post(path: str, content: dict[str, object]) -> Request:

@@ -5,10 +5,11 @@ body.
 import hmac
 import json
 import time
+from collections.abc import Mapping
 from decimal import Decimal
 from hashlib import sha256
 
-from sandbox.dialects.driver import Answer, Driver, Request, Says, Seat, Setup, Told, Traits
+from sandbox.dialects.driver import Answer, Credit, Driver, Request, Says, Seat, Setup, Told, Traits
 
 OK = Says(200, "OK")
 
@@ -84,6 +85,16 @@ class GameCallbacksDriver(Driver):
 
     def bet_and_win(self, seat: Seat, bet_id: str, stake: str, win_id: str, win: str, round_id: str) -> Request | None:
         return _post("game-round", _of(seat, bet_id, round_id), betAmount=stake, winAmount=win)
+
+    def credits(
+        self, seat: Seat, credit_id: str, bet_id: str, stake: str, win: str, round_id: str
+    ) -> Mapping[str, Credit]:
+        pot = {"jackpotType": "PROGRESSIVE", "jackpotId": "j-1", "jackpotLevel": "GRAND"}
+        return {
+            "bonus": Credit(self._change(seat, "BONUS", credit_id, win, round_id), win),
+            "adjustment": Credit(self._change(seat, "ADJUSTMENT", credit_id, win, round_id), win, signed=True),
+            "jackpot": Credit(_post("jackpot", _of(seat, credit_id, round_id) | pot, amount=win), win),
+        }
 
     def without_id(self, seat: Seat) -> Request:
         fields = _of(seat, "x", "r")

@@ -3,13 +3,14 @@
 import base64
 import json
 import uuid
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from sandbox.dialects.driver import Answer, Driver, Request, Says, Seat, Setup, Told, Traits
+from sandbox.dialects.driver import Answer, Credit, Driver, Request, Says, Seat, Setup, Told, Traits
 
 SIGNATURE = "X-Hub88-Signature"
 UNITS = 100_000
@@ -111,6 +112,17 @@ class Hub88Driver(Driver):
 
     def cancel_win(self, seat: Seat, cancel_id: str, win_id: str, bet_id: str, amount: str, round_id: str) -> Request:
         return self.cancel(seat, cancel_id, win_id, amount, round_id)
+
+    def credits(
+        self, seat: Seat, credit_id: str, bet_id: str, stake: str, win: str, round_id: str
+    ) -> Mapping[str, Credit]:
+        won = {**self._transaction(seat, credit_id, round_id), "amount": _units(win)}
+        promotion = won | {"is_supplier_promo": True, "reward_uuid": "8a1d35cb-0fc5-4b2a-9d43-4a1d5c6f5b0e"}
+        last = won | {"is_free": False, "round_closed": True, "reference_transaction_uuid": bet_id}
+        return {
+            "promotion": Credit(self._post("/transaction/win", promotion), win),
+            "last win of its round": Credit(self._post("/transaction/win", last), win),
+        }
 
     def without_id(self, seat: Seat) -> Request:
         content = self._transaction(seat, "", "round-without-id")

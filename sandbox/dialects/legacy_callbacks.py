@@ -3,11 +3,12 @@
 import hmac
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from hashlib import sha256
 
-from sandbox.dialects.driver import Answer, Driver, Request, Says, Seat, Setup, Told, Traits
+from sandbox.dialects.driver import Answer, Credit, Driver, Request, Says, Seat, Setup, Told, Traits
 
 OK = Says(200, "success")
 
@@ -80,6 +81,12 @@ class LegacyCallbacksDriver(Driver):
 
     def bet_and_win(self, seat: Seat, bet_id: str, stake: str, win_id: str, win: str, round_id: str) -> Request | None:
         return _post("game-round", _of(seat, bet_id, round_id), bet=stake, win=win)
+
+    def credits(
+        self, seat: Seat, credit_id: str, bet_id: str, stake: str, win: str, round_id: str
+    ) -> Mapping[str, Credit]:
+        pot = {"jackpot_id": "j-1", "jackpotType": "grand"}
+        return {"jackpot": Credit(_post("jackpot", _of(seat, credit_id, round_id) | pot, amount=win), win)}
 
     def without_id(self, seat: Seat) -> Request:
         fields = _of(seat, "x", "r")

@@ -2,11 +2,12 @@
 
 import json
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import sha1, sha256
 
-from sandbox.dialects.driver import Answer, Driver, Request, Says, Seat, Setup, Told, Traits
+from sandbox.dialects.driver import Answer, Credit, Driver, Request, Says, Seat, Setup, Told, Traits
 
 OK = Says(200, "OK")
 DENIED, HASH = Says(403, "OP_22"), Says(200, "OP_20")
@@ -97,6 +98,17 @@ class OperatorWalletDriver(Driver):
 
     def finish(self, seat: Seat, round_id: str) -> Request | None:
         return _post("finishround", {"round_id": round_id, "user_id": seat.player_id, "game_id": seat.game_id})
+
+    def credits(
+        self, seat: Seat, credit_id: str, bet_id: str, stake: str, win: str, round_id: str
+    ) -> Mapping[str, Credit]:
+        last = json.loads(self.win(seat, credit_id, bet_id, win, round_id).body)
+        campaign = {"reason": "PROMO-FREESPIN", "campaign_code": "WELCOME"}
+        last |= {"round_finished": True, "context": campaign}
+        return {
+            "refund": Credit(self._change(seat, "REFUND", credit_id, stake, round_id), stake),
+            "last win of its round": Credit(_post("changebalance", last), win),
+        }
 
     def without_id(self, seat: Seat) -> Request:
         body = json.loads(self.bet(seat, "x", "1.00", "x").body)

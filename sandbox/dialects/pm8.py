@@ -3,9 +3,10 @@
 import hashlib
 import hmac
 import json
+from collections.abc import Mapping
 from decimal import Decimal
 
-from sandbox.dialects.driver import Answer, Driver, Request, Says, Seat, Setup, Told, Traits
+from sandbox.dialects.driver import Answer, Credit, Driver, Request, Says, Seat, Setup, Told, Traits
 
 SIGNATURE = "X-Operator-Signature"
 DECIMALS = {"EUR": 2, "USD": 2, "JPY": 0, "KWD": 3, "BTC": 8}
@@ -75,6 +76,15 @@ class Pm8Driver(Driver):
 
     def cancel(self, seat: Seat, cancel_id: str, bet_id: str, amount: str, round_id: str) -> Request:
         return _post("refund", _transaction(seat, bet_id, amount, round_id))
+
+    def credits(
+        self, seat: Seat, credit_id: str, bet_id: str, stake: str, win: str, round_id: str
+    ) -> Mapping[str, Credit]:
+        paid = _transaction(seat, credit_id, win, round_id)
+        return {
+            "promotion": Credit(_post("promoWin", paid | {"promoId": "promo-1"}), win),
+            "tournament": Credit(_post("tournamentWin", paid | {"tournamentId": "t-77"}), win),
+        }
 
     def without_id(self, seat: Seat) -> Request:
         content = _transaction(seat, "", "1", "round-without-id")

@@ -3,10 +3,11 @@
 import hashlib
 import json
 import zlib
+from collections.abc import Mapping
 from decimal import Decimal
 from urllib.parse import parse_qsl, urlencode
 
-from sandbox.dialects.driver import Answer, Driver, Request, Says, Seat, Setup, Told, Traits
+from sandbox.dialects.driver import Answer, Credit, Driver, Request, Says, Seat, Setup, Told, Traits
 
 GAME = "vs50hercules"
 
@@ -41,7 +42,7 @@ class PragmaticDriver(Driver):
     )
 
     def setup(self) -> Setup:
-        return Setup(secret=f"pragmatic-secret-key-of-{self.who}")
+        return Setup(secret=f"pragmatic-secret-key-of-{self.who}", options={"bonus_win": "payment"})
 
     def signed(self, request: Request, at: float | None = None) -> Request:
         fields = dict(parse_qsl(request.body.decode("latin-1"), encoding="utf-8", errors="replace"))
@@ -77,6 +78,21 @@ class PragmaticDriver(Driver):
 
     def finish(self, seat: Seat, round_id: str) -> Request:
         return _post("endRound", self._who(seat) | {"gameId": GAME, "roundId": _round(round_id)})
+
+    def credits(
+        self, seat: Seat, credit_id: str, bet_id: str, stake: str, win: str, round_id: str
+    ) -> Mapping[str, Credit]:
+        paid = self._transaction(seat, credit_id, round_id) | {"amount": win}
+        beside = {"promoWinAmount": win, "promoWinReference": f"{credit_id}-promo"}
+        beside |= {"promoCampaignID": "77", "promoCampaignType": "R"}
+        campaign = {"campaignId": "77", "campaignType": "T", "currency": seat.currency}
+        return {
+            "result with a promotion": Credit(_post("result", paid | beside), str(2 * Decimal(win))),
+            "bonus win": Credit(_post("bonusWin", paid | {"bonusCode": "421"}), win),
+            "jackpot": Credit(_post("jackpotWin", paid | {"jackpotId": "101"}), win),
+            "promotion": Credit(_post("promoWin", paid | campaign), win),
+            "adjustment": Credit(_post("adjustment", paid | {"validBetAmount": "0"}), win, signed=True),
+        }
 
     def without_id(self, seat: Seat) -> Request:
         fields = self._transaction(seat, "", "round-without-id") | {"amount": "1.00"}

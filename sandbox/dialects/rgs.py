@@ -2,13 +2,14 @@
 
 import hmac
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from hashlib import sha256
 
-from sandbox.dialects.driver import Answer, Driver, Request, Says, Seat, Setup, Told, Traits
+from sandbox.dialects.driver import Answer, Credit, Driver, Request, Says, Seat, Setup, Told, Traits
 
-OK = Says(200, "ok")
+OK, INCOMPLETE = Says(200, "ok"), Says(200, "incomplete")
 REFUNDED = Says(409, "transaction refunded")
 
 
@@ -20,6 +21,7 @@ class RgsDriver(Driver):
         malformed=Says(400, "bad request"),
         insufficient=Says(402, "insufficient funds"),
         temporary=Says(503, "try again"),
+        incomplete=INCOMPLETE,
         other_amount=Says(409, "duplicate transaction"),
         unknown_player=Says(404, "player not found"),
         cancel_unknown=OK,
@@ -52,6 +54,8 @@ class RgsDriver(Driver):
         content = json.loads(answer.body)
         if "error" in content:
             return Told(False, Says(answer.status, content["error"]))
+        if not content.get("complete", True):  # the settlement is sent again until it is
+            return Told(False, INCOMPLETE)
         balance = Decimal(content["balance"]) if "balance" in content else None
         return Told(True, Says(answer.status, content["status"]), balance, (content["id"],) if "id" in content else ())
 
@@ -66,6 +70,17 @@ class RgsDriver(Driver):
 
     def cancel(self, seat: Seat, cancel_id: str, bet_id: str, amount: str, round_id: str) -> Request:
         return _post("refund", _of(seat, cancel_id, round_id) | {"bet_transaction_id": bet_id})
+
+    def credits(
+        self, seat: Seat, credit_id: str, bet_id: str, stake: str, win: str, round_id: str
+    ) -> Mapping[str, Credit]:
+        won = self.win(seat, credit_id, bet_id, win, round_id)
+        refunded = self.cancel(seat, credit_id, bet_id, stake, round_id)
+        return {
+            "win at the one URL": Credit(Request("", won.body[:-1] + b', "action": "win"}'), win),
+            "settlement of a win": Credit(_settlement(seat, won, "win"), win),
+            "settlement of a refund": Credit(_settlement(seat, refunded, "refund"), stake),
+        }
 
     def without_id(self, seat: Seat) -> Request:
         body = json.loads(self.bet(seat, "x", "1.00", "x").body)
@@ -87,7 +102,15 @@ def _of(seat: Seat, transaction_id: str, round_id: str) -> dict[str, str]:
     }
 
 
-def _post(call: str, body: dict[str, str]) -> Request:
+def _settlement(seat: Seat, request: Request, kind: str) -> Request:
+    """Of one transaction: what all of them share stands once beside them."""
+    one = json.loads(request.body)
+    shared = {name: one.pop(name) for name in ("player_id", "currency", "mode")}
+    named = {"settlement_id": f"s-{one['transaction_id']}", "session_id": seat.session_id}
+    return _post("settlement", {**named, **shared, "transactions": [{**one, "type": kind}]})
+
+
+def _post(call: str, body: Mapping[str, object]) -> Request:
     return Request(f"/{call}", json.dumps(body).encode())
 
 

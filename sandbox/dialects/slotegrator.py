@@ -4,10 +4,11 @@ import hashlib
 import hmac
 import json
 import time
+from collections.abc import Mapping
 from decimal import Decimal
 from urllib.parse import parse_qsl, quote_plus, urlencode
 
-from sandbox.dialects.driver import Answer, Driver, Request, Says, Seat, Setup, Told, Traits
+from sandbox.dialects.driver import Answer, Credit, Driver, Request, Says, Seat, Setup, Told, Traits
 
 ERROR = Says(200, "INTERNAL_ERROR")
 
@@ -92,6 +93,26 @@ class SlotegratorDriver(Driver):
 
     def cancel_win(self, seat: Seat, cancel_id: str, win_id: str, bet_id: str, amount: str, round_id: str) -> Request:
         return self.cancel(seat, cancel_id, win_id, amount, round_id)
+
+    def credits(
+        self, seat: Seat, credit_id: str, bet_id: str, stake: str, win: str, round_id: str
+    ) -> Mapping[str, Credit]:
+        won = {"amount": win, "transaction_id": credit_id, "round_id": round_id}
+        undone = {"action": "bet", "amount": stake, "transaction_id": bet_id, "type": "bet"}
+        listed = self.transaction(
+            "rollback", seat, transaction_id=credit_id, type="rollback", provider_round_id=round_id,
+            rollback_transactions=json.dumps([undone]),
+        )  # fmt: skip
+        settled = self.transaction(
+            "settle", seat, transaction_id=credit_id, bet_transaction_id=bet_id, round_id=round_id
+        )
+        return {
+            "prize": Credit(self.transaction("win", seat, type="prize_drop", **won), win),
+            "last win of its round": Credit(self.transaction("win", seat, type="win", finished="1", **won), win),
+            "rollback": Credit(self.rollback(seat, credit_id, [("bet", stake, bet_id)], round_id), stake),
+            "rollback of a list in JSON": Credit(listed, stake),
+            "settle": Credit(settled),
+        }
 
     def without_id(self, seat: Seat) -> Request:
         return self.transaction("bet", seat, amount="1.00", type="bet", round_id="round-without-id")

@@ -3,9 +3,10 @@
 import hashlib
 import hmac
 import json
+from collections.abc import Mapping
 from decimal import Decimal
 
-from sandbox.dialects.driver import Answer, Driver, Request, Says, Seat, Setup, Told, Traits
+from sandbox.dialects.driver import Answer, Credit, Driver, Request, Says, Seat, Setup, Told, Traits
 
 SIGNATURE = "X-REQUEST-SIGN"
 
@@ -85,6 +86,12 @@ class SoftswissDriver(Driver):
 
     def finish(self, seat: Seat, round_id: str) -> Request:
         return _post("/finish", self._who(seat) | {"round_id": round_id})
+
+    def credits(
+        self, seat: Seat, credit_id: str, bet_id: str, stake: str, win: str, round_id: str
+    ) -> Mapping[str, Credit]:
+        last = self._bet_win(seat, round_id, [_move("win", credit_id, win)], finished=True)
+        return {"last win of its round": Credit(last, win)}
 
     def without_id(self, seat: Seat) -> Request:
         return self._bet_win(seat, "round-without-id", [{"type": "bet", "amount": "1.00"}])

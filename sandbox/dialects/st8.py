@@ -2,13 +2,14 @@
 
 import base64
 import json
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sandbox.dialects.driver import Answer, Driver, Request, Says, Seat, Setup, Told, Traits
+from sandbox.dialects.driver import Answer, Credit, Driver, Request, Says, Seat, Setup, Told, Traits
 
 SIGNATURE = "x-st8-sign"
 
@@ -91,6 +92,18 @@ class St8Driver(Driver):
 
     def cancel_win(self, seat: Seat, cancel_id: str, win_id: str, bet_id: str, amount: str, round_id: str) -> Request:
         return self.cancel(seat, cancel_id, win_id, amount, round_id)
+
+    def credits(
+        self, seat: Seat, credit_id: str, bet_id: str, stake: str, win: str, round_id: str
+    ) -> Mapping[str, Credit]:
+        bonus = {"instance_id": "i1", "status": "processing", "bonus_id": "b1"}
+        won = _transaction(seat, "credit", credit_id, win, round_id)
+        outside = {name: value for name, value in won.items() if name not in ("token", "round", "round_closed")}
+        return {
+            "jackpot": Credit(_post("/credit", won | {"provider_kind": "jackpot_credit", "bonus": bonus}), win),
+            "last win of its round": Credit(_post("/credit", won | {"round_closed": True}), win),
+            "payout": Credit(_post("/payout", outside | {"provider_kind": "promo_credit"}), win),
+        }
 
     def without_id(self, seat: Seat) -> Request:
         content = _transaction(seat, "debit", "", "1.00", "round-without-id")

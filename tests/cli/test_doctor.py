@@ -3,6 +3,7 @@
 import logging
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 from confluent_kafka.admin import AdminClient
 
@@ -11,6 +12,13 @@ from ledger.settings import Settings
 from schemas import topics
 from schemas.topics import Topics
 from tests.support.waiting import until
+
+
+def test_a_collation_of_our_own_servers_never_changes(ledger_database: str) -> None:
+    """Doctor names it, and has nothing to add."""
+    with psycopg.connect(ledger_database) as connection:
+        check = doctor._collation(connection, "WAGERLEDGER_DATABASE_URL", Settings())
+    assert (check.ok, check.text) == (True, "C.UTF-8 (builtin)")
 
 
 def test_topics_that_were_just_made_are_not_missing(

@@ -107,6 +107,13 @@ def test_a_transaction_is_only_of_the_player_that_it_names(dialect: Dialect, dri
     assert heard == [("AuthorizeBet", "p_1"), ("SettleBet", "p_1"), ("RollbackBet", "p_1")]
 
 
+def test_its_wins_and_rollbacks_are_asked_for_again(dialect: Dialect, driver: Driver) -> None:
+    """Where they cannot be read: every call of its driver that gives is one of an endpoint that credits."""
+    seat = Seat("p_1", "session")
+    gives = driver.win(seat, "u", "t", "1.00", "r"), driver.cancel(seat, "v", "t", "1.00", "r")
+    assert {one.path for one in dialect.endpoints if one.credits} == {request.path for request in gives}
+
+
 def test_its_recorded_exchanges_come_out_at_a_real_gateway(
     ledger_database_of_module: str, checkout: Path, dialect: Dialect, driver: Driver
 ) -> None:

@@ -19,6 +19,7 @@ from gateway.integration import Integration
 from sandbox.dialects import driver_of
 from sandbox.dialects.driver import Answer, Request, Says, Traits
 from schemas.errors import ERRORS
+from tests.dialects.calls import Calls
 from tests.dialects.house import LONG_AGO_US, Heard, Play, Table
 from tests.support.seeds import seeded_random
 
@@ -44,6 +45,7 @@ class Tables:
     dialect: Dialect
     integration: Integration
     """Home's, as the gateway has it."""
+    calls: Calls
 
     @property
     def traits(self) -> Traits:

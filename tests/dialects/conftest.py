@@ -12,6 +12,7 @@ from gateway.dialect import Dialect
 from ledger.secrets import new_secrets_key
 from ledger.settings import Settings
 from sandbox.dialects import driver_of
+from tests.dialects.calls import Calls
 from tests.dialects.checks import Tables
 from tests.dialects.house import FINE, House, Table
 from tests.servers import Servers, fresh_database
@@ -51,11 +52,11 @@ def mounted_everywhere(house: House, base: str, name: str) -> dict[str, Table]:
 
 
 def laid(
-    house: House, dialects: Mapping[str, Dialect], mounted: Mapping[str, Mapping[str, Table]]
+    house: House, dialects: Mapping[str, Dialect], mounted: Mapping[str, Mapping[str, Table]], calls: Calls
 ) -> dict[str, Tables]:
     """What the checks play with, once the house is open."""
     return {
-        name: Tables(**tables, dialect=dialects[name], integration=house.integration(tables["home"]))
+        name: Tables(**tables, dialect=dialects[name], integration=house.integration(tables["home"]), calls=calls)
         for name, tables in mounted.items()
     }
 
@@ -63,12 +64,13 @@ def laid(
 @pytest.fixture(scope="session")
 def house_of_all(servers: Servers, ledger_template: str) -> Iterator[tuple[dict[str, Tables], dict[str, str]]]:
     """Every dialect is mounted for several tenants and for one of them in another region; the EUR of `fine` has four decimals."""
-    dialects, broken = dialects_that_load()
+    (found, broken), calls = dialects_that_load(), Calls()
+    dialects = {name: calls.watched(dialect) for name, dialect in found.items()}
     with fresh_database(servers.database_url, template=ledger_template) as url:
         house = House(settings_of(url), dialects)
         mounted = {name: mounted_everywhere(house, name, name) for name in dialects if name not in broken}
         with house:
-            yield laid(house, dialects, mounted), broken
+            yield laid(house, dialects, mounted, calls), broken
 
 
 @pytest.fixture

@@ -5,14 +5,18 @@ of the conformance suite.
 import asyncio
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from inspect import unwrap
+from itertools import islice
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from gateway.dialect import Call, Endpoint
+from gateway.dialect import Call, Endpoint, Handle
 from gateway.errors import Rejected
 from gateway.strict_json import Number, dump, parse_object
+from ledger.core.commands import Command
 from ledger.core.money import parse_number
-from sandbox.dialects.driver import Answer, Request
+from sandbox.dialects.driver import Answer, Credit, Request, Says
 from tests.dialects.checks import START, Tables, call_of, check, expect, has, yes
 from tests.dialects.house import Heard, Play
 
@@ -20,21 +24,43 @@ STAKE, WIN = "2", "5"
 ZEROS = "0" * 23
 NOTHINGS = None, [], {}, "", True
 """What some languages write for what is not there, or for something else altogether."""
-BOMBS = Number("1E400"), Number("1E-400"), Number("9" * 4_000), Number("-1"), Number("1E99999999"), "x" * 2_500
-BAD_AMOUNTS = "-", "1E400", "x" * 2_500, "-1", "1E-400"
+BOMBS = (
+    *map(Number, ("1E400", "1E-400", "9" * 4_000, "-1", "1E99999999", "5.0000000000000001")), "x" * 2_500, "\0",
+)  # fmt: skip
+BAD_AMOUNTS = "-", "1E400", "x" * 2_500, "-1", "1E-400", "5.0000000000000001", "\0"
 BAD_TEXTS = *BAD_AMOUNTS, "999999999999999", "1758326400000123", "1758326400000.0"
+
+
+Known = Callable[[str], bool]
 
 
 @dataclass(frozen=True)
 class Spelling:
     """One field of a credit in another spelling; `same` where its value is the same one."""
 
-    about: str
-    request: Request
+    of: Request
+    changed: str
+    value: object
+    spelled: Callable[[], bytes]
+    """Called where it is sent: of the hundreds of each credit only one is."""
     same: bool = False
 
+    @cached_property
+    def request(self) -> Request:
+        return replace(self.of, body=self.spelled())
 
-def spellings(request: Request, known: set[str], untouched: Collection[str] = ()) -> Iterator[Spelling]:
+    @property
+    def about(self) -> str:
+        return f"{self.of.path} with {self.changed} as {str(self.value)[:40]!r}"
+
+    @property
+    def below_zero(self) -> bool:
+        text = self.value.token if isinstance(self.value, Number) else self.value
+        number = parse_number(text) if isinstance(text, str) else None
+        return number is not None and number[0]
+
+
+def spellings(request: Request, known: Known, untouched: Collection[str] = ()) -> Iterator[Spelling]:
     """Of each field but `untouched` values. `known` are those that say what the call is about: another text there is
     another call.
     """
@@ -42,17 +68,20 @@ def spellings(request: Request, known: set[str], untouched: Collection[str] = ()
     fields: dict[str, Any] = dict(parse_qsl(request.body.decode(), keep_blank_values=True)) if form else parse_object(
         request.body
     )  # fmt: skip
+
+    def spelled(path: tuple[Any, ...], other: object) -> bytes:
+        changed = _with(fields, path, other)
+        return urlencode(changed).encode() if form else dump(changed)
+
     for path, value in _leaves(fields):
         if isinstance(value, list) or (isinstance(value, str) and value in untouched):
             continue  # the list is what the call is about
         for other, same in (_texts if form else _values)(path[-1], value, known):
-            changed = _with(fields, path, other)
-            body = urlencode(changed).encode() if form else dump(changed)
-            shown = f"{'.'.join(map(str, path))} as {str(other)[:40]!r}"
-            yield Spelling(f"{request.path} with {shown}", replace(request, body=body), same)
+            yield Spelling(request, ".".join(map(str, path)), other, partial(spelled, path, other), same)
     if form:
-        yield Spelling("an empty pair in the middle", replace(request, body=request.body.replace(b"&", b"&&", 1)), True)
-        yield Spelling("an empty pair at the end", replace(request, body=request.body + b"&"), True)
+        middle, end = request.body.replace(b"&", b"&&", 1), request.body + b"&"
+        yield Spelling(request, "an empty pair in the middle", "&&", lambda: middle, True)
+        yield Spelling(request, "an empty pair at the end", "&", lambda: end, True)
 
 
 def _leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
@@ -72,7 +101,7 @@ def _with(value: Any, path: tuple[Any, ...], other: Any) -> Any:
     return copied
 
 
-def _values(name: object, value: Any, known: set[str]) -> Iterator[tuple[Any, bool]]:
+def _values(name: object, value: Any, known: Known) -> Iterator[tuple[Any, bool]]:
     for other in (*NOTHINGS, *BOMBS):
         if other is not value and other != value:
             yield other, False
@@ -82,15 +111,15 @@ def _values(name: object, value: Any, known: set[str]) -> Iterator[tuple[Any, bo
         yield from ((Number(token), True) for token in respelled(value.token))
     elif isinstance(value, str) and _is_amount(name, value):
         yield from ((text, True) for text in respelled(value))
-    elif isinstance(value, str) and value not in known:
+    elif isinstance(value, str) and not known(value):
         yield Number("7"), False
 
 
-def _texts(name: object, value: str, known: set[str]) -> Iterator[tuple[str, bool]]:
+def _texts(name: object, value: str, known: Known) -> Iterator[tuple[str, bool]]:
     if _is_amount(name, value):
         yield from ((text, True) for text in respelled(value))
         yield from ((text, False) for text in BAD_AMOUNTS)
-    elif value not in known:
+    elif not known(value):
         yield from ((text, False) for text in BAD_TEXTS)
     yield "", False
 
@@ -105,9 +134,64 @@ def respelled(token: str) -> Iterator[str]:
     assert number is not None, token
     sign, (unscaled, scale) = "-" if number[0] else "", number[1]
     yield f"{sign}{unscaled}E-{scale}"
-    yield f"{sign}{unscaled}{ZEROS}e-{scale + len(ZEROS):03}"
+    long = f"{unscaled}{ZEROS}" if unscaled else f"0.{ZEROS}"  # JSON lets no number begin with several zeros
+    yield f"{sign}{long}e-{scale + len(ZEROS):03}"
     yield f"{sign}0.{str(unscaled).rjust(20, '0')}E+{20 - scale}"
     yield f"{number[1]}.{ZEROS}" if not scale and not sign else f"{sign}{number[1]}{ZEROS}"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of credit. Its calls are made of a name, which is also that of an open bet in a round of its own."""
+
+    make: Callable[[Play, str], Credit]
+    answer: Says
+    debits: bool = False
+    """It stakes too, and is nothing without its session."""
+
+
+def kinds(at: Tables) -> dict[str, Kind]:
+    """All that the driver can ask for, by a name for people."""
+    driver, seat, ok = at.home.driver, at.home.sit().seat, at.traits.ok
+    found = {
+        "win": Kind(lambda play, name: Credit(play.a_win(f"win-{name}", name, WIN, f"round-{name}"), WIN), ok),
+        "cancel": Kind(lambda play, name: Credit(play.a_cancel(f"cancel-{name}", name, STAKE, f"round-{name}"), STAKE), ok),
+    }  # fmt: skip
+    if driver.finish(seat, "round") is not None:
+        found["round end"] = Kind(_the_end, ok)
+    if driver.bet_and_win(seat, "bet", STAKE, "win", WIN, "round") is not None:
+        found["bet with its win"] = Kind(_both, ok, debits=True)
+    if at.traits.cancel_win is not None:
+        taken = f"-{WIN}" if at.traits.cancel_win_effect == "reverse" else "0"
+        found["cancel of a win"] = Kind(partial(_cancel_of_a_win, taken), at.traits.cancel_win)
+    for kind in driver.credits(seat, "credit", "bet", STAKE, WIN, "round"):
+        found[f"other: {kind}"] = Kind(partial(_other, kind), ok)
+    return found
+
+
+def _the_end(play: Play, name: str) -> Credit:
+    request = play.driver.finish(play.seat, play.id(f"round-{name}"))
+    assert request is not None
+    return Credit(request)
+
+
+def _both(play: Play, name: str) -> Credit:
+    ids = play.id(f"both-{name}"), play.id(f"win-{name}"), play.id(f"round-{name}")
+    request = play.driver.bet_and_win(play.seat, ids[0], STAKE, ids[1], WIN, ids[2])
+    assert request is not None
+    return Credit(request, str(int(WIN) - int(STAKE)))
+
+
+def _cancel_of_a_win(taken: str, play: Play, name: str) -> Credit:
+    win = play.a_win(f"win-{name}", name, WIN, f"round-{name}")
+    request = play.a_cancel_of_win(f"cancel-{name}", f"win-{name}", name, WIN, f"round-{name}")
+    assert request is not None
+    return Credit(request, taken, (win,))
+
+
+def _other(kind: str, play: Play, name: str) -> Credit:
+    ids = play.id(f"credit-{name}"), play.id(name)
+    return play.driver.credits(play.seat, *ids, STAKE, WIN, play.id(f"round-{name}"))[kind]
 
 
 @check
@@ -115,41 +199,56 @@ def every_spelling_of_a_win_is_paid_once_or_asked_for_again(at: Tables) -> None:
     """Each field of a win in many spellings: the same value is paid; another is paid as much, or the provider hears its
     word for 'repeat', and the win is paid when it repeats.
     """
-    _all_spellings(at, lambda play, name: play.a_win(f"win-{name}", name, WIN, f"round-{name}"), int(WIN))
+    _all_spellings(at, "win")
 
 
 @check
 def every_spelling_of_a_cancel_refunds_once_or_is_asked_for_again(at: Tables) -> None:
     """Likewise of what gives a stake back."""
-    _all_spellings(at, lambda play, name: play.a_cancel(f"cancel-{name}", name, STAKE, f"round-{name}"), int(STAKE))
+    _all_spellings(at, "cancel")
+
+
+@check
+def every_spelling_of_a_cancel_of_a_win_is_heard_once_or_asked_for_again(at: Tables) -> None:
+    """Likewise of what takes a win back: refused for its spelling, it leaves a win that never was."""
+    _all_spellings(at, "cancel of a win")
 
 
 @check
 def every_spelling_of_a_round_end_is_heard_or_asked_for_again(at: Tables) -> None:
     """Likewise of what ends a round."""
-    if at.home.driver.finish(at.home.sit().seat, "round") is not None:
-        _all_spellings(at, _the_end, 0)
-
-
-def _the_end(play: Play, name: str) -> Request:
-    request = play.driver.finish(play.seat, play.id(f"round-{name}"))
-    assert request is not None
-    return request
+    _all_spellings(at, "round end")
 
 
 @check
 def every_spelling_of_a_bet_with_its_win_is_paid_once_or_asked_for_again(at: Tables) -> None:
     """Likewise of a call that has both: all of it or nothing."""
-    seat = at.home.sit().seat
-    if at.home.driver.bet_and_win(seat, "bet", STAKE, "win", WIN, "round") is not None:
-        _all_spellings(at, _both, int(WIN) - int(STAKE), debits=True)
+    _all_spellings(at, "bet with its win")
 
 
-def _both(play: Play, name: str) -> Request:
-    ids = play.id(f"both-{name}"), play.id(f"win-{name}"), play.id(f"round-{name}")
-    request = play.driver.bet_and_win(play.seat, ids[0], STAKE, ids[1], WIN, ids[2])
-    assert request is not None
-    return request
+@check
+def every_spelling_of_any_other_credit_is_paid_once_or_asked_for_again(at: Tables) -> None:
+    """Likewise of whatever else the contract has: promotions, jackpots, corrections, settlements."""
+    for name in kinds(at):
+        if name.startswith("other: "):
+            _all_spellings(at, name)
+
+
+@check
+def every_endpoint_that_credits_is_spelled(at: Tables) -> None:
+    """One that no driver calls could refuse a win for good, and nobody would know."""
+    spelled = {endpoint for endpoint, _ in asked_by_all_kinds(at)}
+    missing = [one.path or "/" for one in at.dialect.endpoints if one.credits and unwrap(one.handle) not in spelled]
+    assert not missing, f"nothing that `credits` of the driver makes gives anything at {', '.join(missing)}"
+
+
+def asked_by_all_kinds(at: Tables) -> set[tuple[Handle, type[Command]]]:
+    """What one credit of each kind asks of the ledger, and at which endpoint."""
+    mark, play = len(at.calls.asked), at.home.sit("100000")
+    for number, kind in enumerate(kinds(at).values()):
+        (credit,) = _ready(at, play, kind, [str(number)])
+        expect(play.send(credit.request), kind.answer)
+    return at.calls.since(mark)
 
 
 @check
@@ -172,46 +271,67 @@ def a_win_of_nothing_in_any_spelling(at: Tables) -> None:
         has(play, START - 2)
 
 
-def _all_spellings(at: Tables, credit: Callable[[Play, str], Request], given: int, *, debits: bool = False) -> None:
-    """All bets at once, then all credits as they are spelled, then all of them as they should be. A call that `debits` too
-    is nothing without its session.
-    """
+def _all_spellings(at: Tables, name: str) -> None:
+    """All bets at once, then all credits as they are spelled, then all of them as they should be."""
+    kind = kinds(at).get(name)
+    if kind is None:
+        return
     # Their ids say nothing of the place in the list, so that one list made in advance tells how many there are.
     play = at.home.sit("100000")
-    _each_ok(at, [play.a_bet("0", STAKE, "round-0")], play)
-    count = len(list(_spelled(at, play, credit(play, "0"), "0", debits)))
-    names = [str(number) for number in range(1, count + 1)]
-    _each_ok(at, [play.a_bet(name, STAKE, f"round-{name}") for name in names], play)
-    after_bets = play.available
-    clean = [credit(play, name) for name in names]
-    assert _called(at, clean[0])[1].is_credit(_called(at, clean[0])[0]), (
-        f"{clean[0]} is a credit, and its endpoint says no"
-    )
-    spelled = [list(_spelled(at, play, request, name, debits))[index] for index, (request, name) in enumerate(zip(clean, names, strict=True))]  # fmt: skip
+    (example,) = _ready(at, play, kind, ["0"])
+    names = [str(number + 1) for number, _ in enumerate(_spelled(at, play, example, "0", kind.debits))]
+    given = _ready(at, play, kind, names)
+    before, pays = play.available, int(example.pays)
+    clean = [credit.request for credit in given]
+    call, endpoint = _called(at, clean[0])
+    assert endpoint.is_credit(call), f"{clean[0]} is a credit, and its endpoint says no"
+    spelled = [
+        next(islice(_spelled(at, play, credit, name, kind.debits), index, None))
+        for index, (credit, name) in enumerate(zip(given, names, strict=True))
+    ]
     paid = 0
     for one, heard in zip(spelled, _sent(at, [one.request for one in spelled], play), strict=True):
-        about = f"{one.about}: {heard}"
-        assert heard.answer.status != 500 or at.traits.temporary.status == 500, about
-        assert heard.told.ok or not one.same, about
-        call, endpoint = _called(at, one.request)
-        if not endpoint.is_credit(call):  # what the call is can no longer be told
-            continue
-        if heard.told.ok:
-            paid += 1
-        else:
-            again = at.dialect.refuse(call, Rejected("UNAVAILABLE"))
-            said = at.home.driver.told(Answer(again.status, {}, again.body), play.seat).says
-            assert heard.says == said, f"{about}, expected {said}"
-    has(play, after_bets + paid * given)
+        paid += _is_done(at, kind, one, heard, play)
+    has(play, before + paid * pays)
     _sent(at, clean, play)
-    has(play, after_bets + count * given)
+    has(play, before + len(clean) * pays)
 
 
-def _spelled(at: Tables, play: Play, request: Request, name: str, debits: bool) -> Iterator[Spelling]:
-    ids = {play.id(one) for one in (name, f"both-{name}", f"win-{name}", f"cancel-{name}", f"round-{name}")}
-    ids |= set(at.integration.options.values())
-    known = ids | {play.seat.player_id, play.seat.session_id, play.seat.currency}
-    return spellings(request, known, {play.seat.session_id} if debits else ())
+def _ready(at: Tables, play: Play, kind: Kind, names: list[str]) -> list[Credit]:
+    """Their bets are placed, and what else comes before them is answered."""
+    _each_ok(at, [play.a_bet(name, STAKE, f"round-{name}") for name in names], play)
+    first = [kind.make(play, name) for name in names]
+    _each_ok(at, [request for credit in first for request in credit.before], play)
+    return [kind.make(play, name) for name in names]
+
+
+def _is_done(at: Tables, kind: Kind, one: Spelling, heard: Heard, play: Play) -> bool:
+    """Whether it was taken as what it is; else the provider must have been told to repeat it."""
+    about = f"{one.about}: {heard}"
+    done = heard.told.ok or heard.says == kind.answer
+    assert heard.answer.status != 500 or at.traits.temporary.status == 500, about
+    assert done or not one.same, about
+    call, endpoint = _called(at, one.request)
+    if not endpoint.is_credit(call):  # what the call is can no longer be told
+        return False
+    if not done:
+        again = at.dialect.refuse(call, Rejected("UNAVAILABLE"))
+        said = at.home.driver.told(Answer(again.status, {}, again.body), play.seat).says
+        assert heard.says in (said, at.traits.incomplete), f"{about}, expected {said}"
+    return done
+
+
+def _spelled(at: Tables, play: Play, credit: Credit, name: str, debits: bool) -> Iterator[Spelling]:
+    ids = {play.id(f"{what}{name}") for what in ("", "both-", "win-", "cancel-", "credit-", "round-")}
+    said = {play.seat.player_id, play.seat.session_id, play.seat.currency, *at.integration.options.values()}
+    untouched = {play.seat.session_id} if debits else set[str]()
+
+    def known(text: str) -> bool:
+        return text in said or any(one in text for one in ids)
+
+    for one in spellings(credit.request, known, untouched):
+        if not (credit.signed and one.below_zero):
+            yield one
 
 
 def _called(at: Tables, request: Request) -> tuple[Call, Endpoint]:

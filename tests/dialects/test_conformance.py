@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.dialects import spellings  # noqa: F401  # registers its checks
 from tests.dialects.checks import CHECKS, Check, Tables, proves_nothing_else
 from tests.dialects.conftest import FOLDERS
 from tests.dialects.recorded import replay
+from tests.dialects.spellings import asked_by_all_kinds
 
 HERE = Path(__file__).parent
 
@@ -21,12 +21,17 @@ def test_dialect(tables: Tables, check: Check):
 
 
 def test_recorded_exchanges(tables: Tables):
-    """Whole recorded conversations come out byte for byte, and their bytes move nothing as any other call."""
-    name = tables.home.driver.name
+    """Whole recorded conversations come out byte for byte, and their bytes move nothing as any other call. What they
+    give is given in every spelling.
+    """
+    name, mark = tables.home.driver.name, len(tables.calls.asked)
     table, sent = replay(tables.home.house, name, HERE / name / "exchanges.json")
+    recorded = tables.calls.since(mark)
     one_of_each = {(request.path, len(request.body) > 0): request for request in sent}
     one_of_each |= {(request.path, "first"): request for request in reversed(sent)}
     proves_nothing_else(table, tables.dialect, one_of_each.values())
+    forgotten = [f"{kind.kind} by {handle.__name__}" for handle, kind in recorded - asked_by_all_kinds(tables)]
+    assert not forgotten, f"`credits` of the driver makes no {', '.join(forgotten)}, which the recorded exchanges have"
 
 
 def test_its_own_tests(tables: Tables):

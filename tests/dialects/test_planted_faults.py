@@ -11,19 +11,21 @@ import structlog
 
 from gateway.dialect import Books, Call, Dialect, Endpoint, Reply
 from gateway.errors import Rejected
-from gateway.providers.softswiss import DIALECT as BASE_DIALECT
+from gateway.providers import pm8, softswiss
 from ledger.callback import Balances, Outcome
 from ledger.core.commands import RollbackBet
 from ledger.core.money import Amount
 from tests.dialects import checks, spellings
+from tests.dialects.calls import Calls
 from tests.dialects.checks import Check, Tables
 from tests.dialects.conftest import laid, mounted_everywhere, settings_of
 from tests.dialects.house import House
 from tests.dialects.test_histories import run_histories
 from tests.servers import Servers, fresh_database
 
-BASE = "softswiss"
-"""Any dialect would do whose credentials prove the content."""
+BASE, WITH_AWARDS = "softswiss", "pm8"
+"""Any dialects would do whose credentials prove the content."""
+BASES = {BASE: softswiss.DIALECT, WITH_AWARDS: pm8.DIALECT}
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Fault:
     about: str
     plant: Callable[[Dialect], Dialect]
     found_by: Check
+    base: str = BASE
 
 
 def _every_endpoint(dialect: Dialect, changed: Callable[[Endpoint], Any]) -> Dialect:
@@ -183,6 +186,16 @@ def _final(dialect: Dialect) -> Dialect:
     return replace(dialect, endpoints=tuple(replace(one, credits=False) for one in dialect.endpoints))
 
 
+def _generous(dialect: Dialect) -> Dialect:
+    """Has one more call that pays, which its driver does not know."""
+    (win,) = [one for one in dialect.endpoints if one.path == "/transactions/promoWin"]
+    return replace(dialect, endpoints=(*dialect.endpoints, replace(win, path="/transactions/gift", handle=_gift)))
+
+
+async def _gift(call: Call, books: Books) -> Reply:
+    return await pm8.promo_win(call, books)
+
+
 class _Pedantic(Call):
     """Wants the name of a game to be a text of a kind."""
 
@@ -212,6 +225,23 @@ FAULTS = {
         "the game decides about money",
         _called_as(_Pedantic),
         spellings.every_spelling_of_a_win_is_paid_once_or_asked_for_again,
+    ),
+    "final-cancel-of-win": Fault(
+        "a cancel of a win is refused for its spelling",
+        _final,
+        spellings.every_spelling_of_a_cancel_of_a_win_is_heard_once_or_asked_for_again,
+    ),
+    "pedantic-award": Fault(
+        "the game decides about a promotion",
+        _called_as(_Pedantic),
+        spellings.every_spelling_of_any_other_credit_is_paid_once_or_asked_for_again,
+        WITH_AWARDS,
+    ),
+    "not-spelled": Fault(
+        "a new endpoint pays", _generous, spellings.every_endpoint_that_credits_is_spelled, WITH_AWARDS
+    ),
+    "silent": Fault(
+        "an endpoint pays and does not say so", _final, spellings.every_endpoint_that_credits_is_spelled, WITH_AWARDS
     ),
     "trusting": Fault("verify compares nothing", _trusting, checks.each_mutated_byte_of_the_body_is_refused),
     "absent": Fault(
@@ -249,20 +279,22 @@ FAULTS |= {
 
 @pytest.fixture(scope="module")
 def faulty(servers: Servers, ledger_template: str) -> Iterator[dict[str, Tables]]:
-    """The base dialect with each fault, and without any, on a gateway of their own."""
-    dialects = {"sound": BASE_DIALECT} | {name: fault.plant(BASE_DIALECT) for name, fault in FAULTS.items()}
-    dialects = {name: replace(dialect, name=name) for name, dialect in dialects.items()}
+    """The base dialects with each fault, and without any, on a gateway of their own."""
+    planted = {name: (fault.base, fault.plant(BASES[fault.base])) for name, fault in FAULTS.items()}
+    planted |= {f"sound-{base}": (base, dialect) for base, dialect in BASES.items()}
+    calls = Calls()
+    dialects = {name: calls.watched(replace(dialect, name=name)) for name, (_, dialect) in planted.items()}
     with fresh_database(servers.database_url, template=ledger_template) as url:
         house = House(settings_of(url), dialects)
-        mounted = {name: mounted_everywhere(house, BASE, name) for name in dialects}
+        mounted = {name: mounted_everywhere(house, base, name) for name, (base, _) in planted.items()}
         with house, house.recorded():
-            yield laid(house, dialects, mounted)
+            yield laid(house, dialects, mounted, calls)
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_planted_fault_is_found(faulty: dict[str, Tables], name: str):
     """The check passes without the fault, and fails with it."""
     fault = FAULTS[name]
-    fault.found_by(faulty["sound"])
+    fault.found_by(faulty[f"sound-{fault.base}"])
     with pytest.raises(AssertionError):
         fault.found_by(faulty[name])

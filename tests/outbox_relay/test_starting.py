@@ -17,10 +17,10 @@ from multiprocessing.process import BaseProcess
 
 import pytest
 
+from ledger.relay_position import Position, positions_in
 from ledger.settings import Settings
 from ledger.topics_reader import TopicsReader
 from outbox_relay import relay
-from outbox_relay.position import Position
 from outbox_relay.relay import Relay
 from schemas import registry, topics
 from schemas.topics import Topics
@@ -121,8 +121,7 @@ def start_together(settings: Settings, log: LogWriter, rng: random.Random) -> in
 
 
 def published(reader: TopicsReader, names: Topics) -> int:
-    records = reader.read(reader.ends([names.relay_position]))
-    positions = {record.key(): Position.from_json(record.value() or b"") for record in records}
+    positions = positions_in(reader.read(reader.ends([names.relay_position])))
     return sum(position.published for position in positions.values())
 
 

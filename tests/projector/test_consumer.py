@@ -8,11 +8,15 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from prometheus_client import REGISTRY
 
+from ledger.settings import Settings
 from projector import database, models
-from projector.checkpoint import Checkpoint, CheckpointMovedError, Source, Step
-from projector.consumer import CheckpointOutsideTopicError, refold
+from projector.checkpoint import Checkpoint, CheckpointMovedError, CheckpointOutsideTopicError, Source, Step
+from projector.consumer import refold
+from schemas import topics
+from schemas.topics import Topics
 from tests.projector.history import Ledger, random_ledger
 from tests.support.seeds import seeded_random
+from tests.support.waiting import until
 
 # Dies as by a power cut in the given batch: after its rows were written, before they were committed.
 DIES = """
@@ -148,6 +152,32 @@ def test_offsets_that_the_topic_does_not_have_are_refused(settings, read_models)
         connection.execute("update projections.checkpoints set next_offset = 1000")
     with pytest.raises(CheckpointOutsideTopicError, match="--refold"):
         read_models.catch_up()
+
+
+def test_a_topic_that_was_made_anew_is_refused(settings, publisher, read_models):
+    """However many records it has: what stands before the checkpoint may never have been folded. Without the id of the old
+    one nothing tells them apart.
+    """
+    publisher.publish(random_ledger(seeded_random(), 60).recorded)
+    read_models.catch_up()
+    ledger = random_ledger(seeded_random(), 600)
+    made_anew(settings)
+    publisher.publish(ledger.recorded)
+    with pytest.raises(CheckpointOutsideTopicError, match=r"made anew.*--refold"):
+        read_models.catch_up()
+    with database.connect(settings.bi_database_url) as connection:
+        connection.execute("update projections.checkpoints set topic_id = null")
+    read_models.catch_up()
+    refold(settings)
+    read_models.catch_up()
+    read_models.must_equal(ledger)
+
+
+def made_anew(settings: Settings) -> None:
+    names, admin = Topics(settings.topic_prefix), AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers})
+    admin.delete_topics([names.events])[names.events].result(60)
+    until(lambda: names.events not in admin.list_topics(timeout=10).topics, "the end of the topic")
+    topics.apply(settings.kafka_bootstrap_servers, names, partitions=settings.topic_partitions, replication=1)
 
 
 def test_models_of_another_version_are_refused(settings, read_models):

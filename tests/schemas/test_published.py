@@ -1,5 +1,6 @@
 """A migration while the system runs: an earlier version in the log, another form beside it, and readers of every kind."""
 
+import re
 import subprocess
 import sys
 import threading
@@ -7,11 +8,15 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
+from typing import Any
 
 import psycopg
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.schema_registry import Schema
+from fastavro.read import LOGICAL_READERS
 
 from ledger import recording
 from ledger.audit.replay import replay
@@ -23,9 +28,10 @@ from outbox_relay.position import START, read_positions, read_to_end
 from projector.consumer import project
 from schemas import registry, topics
 from schemas.events import BY_FINGERPRINT, EVENTS, FORMS
-from schemas.examples import story
+from schemas.examples import example, story
 from schemas.forms import chosen
 from schemas.registry import PREFIX, Reader, WireIds, WireRecord
+from schemas.releases import TYPES
 from schemas.topics import Topics
 from tests.docs.pages import ROOT, blocks
 from tests.ledger.played import play
@@ -42,6 +48,8 @@ select event_type, event_id::text, schema_fingerprint, body, second_fingerprint,
 from wagerledger.event_log order by xid, position
 """
 DEADLINE_S = 60.0
+FIRST_BET = ROOT / "docs" / "how-to" / "first-bet.md"
+LAST_US = 2**63 - 1
 
 
 @dataclass
@@ -200,6 +208,54 @@ def test_the_documented_reader_reads(system):
         patience.cancel()
         reading.kill()
     assert sorted(told) == sorted(expected)
+
+
+def far(avro: Any, value: Any) -> Any:
+    """`value` with every time in it as far away as the bytes can say."""
+    if isinstance(avro, list):
+        return far(next(part for part in avro if part != "null"), value)
+    if not isinstance(avro, dict):
+        return value
+    if avro["type"] == "record" and value is not None:
+        return {field["name"]: far(field["type"], value[field["name"]]) for field in avro["fields"]}
+    return LAST_US if avro.get("logicalType") == "timestamp-micros" else value
+
+
+class Feed:
+    """Kafka's consumer with one record in its topic."""
+
+    def __init__(self, topic: str, value: bytes) -> None:
+        self.topic = lambda: topic
+        self.value = lambda: value
+        self.error = lambda: None
+        self.subscribe = self.close = lambda *_: None
+        self._left = [self]
+
+    def poll(self, _: float) -> "Feed | None":
+        return self._left.pop() if self._left else None
+
+
+def test_the_documented_readers_read_every_time_that_can_be_written(system, monkeypatch, capsys):
+    """A time beyond the last that a calendar can say ends none of them: neither a page's nor that of the first bet."""
+    monkeypatch.setitem(LOGICAL_READERS, "long-timestamp-micros", LOGICAL_READERS["long-timestamp-micros"])
+    monkeypatch.setattr(sys, "argv", ["read_topic.py", "servers", "registry", "bet.settled"])
+    programs = [(name, *blocks(ROOT / "docs" / "events" / f"{name}.md", "python")[0][1:]) for name in TYPES]
+    (first,) = re.findall(r"> read_topic.py <<'EOF'\n(.*?)^EOF$", FIRST_BET.read_text(), re.MULTILINE | re.DOTALL)
+    with registry.connect(system.settings.schema_registry_url.get_secret_value()) as client:
+        for name, program in [*programs, ("bet.settled", first)]:
+            schema = TYPES[name]
+            subject = registry.subjects(schema, system.names)[-1]
+            prefix = PREFIX.pack(0, client.lookup_schema(subject, Schema(schema.text, "AVRO")).schema_id)
+            value = prefix + schema.encode(far(schema.schema, example(name)))
+            ours = re.sub(r"SchemaRegistryClient\({.*?}\)", "client", program)
+            ours = ours.replace("from confluent_kafka import Consumer\n", "")
+            exec(ours, {"Consumer": partial(fed, name, value), "client": client})
+            told = capsys.readouterr().out
+            assert "bet.settled" in told if program is first else str(LAST_US) in told, name
+
+
+def fed(topic: str, value: bytes, _: dict[str, str]) -> Feed:
+    return Feed(topic, value)
 
 
 def story_of_every_type() -> list[WireRecord]:

@@ -76,7 +76,7 @@ class JackpotWin(Callback):
     game_id: ProviderId
     amount: Decimal
     currency: ProviderCurrency
-    jackpot_type: ProviderId
+    jackpot_type: Noted[ProviderId] = None
     round_id: Noted[ProviderId] = None
     provider_transaction_id: ProviderId | None = None
     jackpot_id: Noted[ProviderId] = None

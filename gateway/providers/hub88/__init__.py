@@ -123,7 +123,7 @@ async def rollback(call: Call, books: Books) -> Reply:
 async def _check_token(books: Books, body: BetRequest | WinRequest) -> None:
     """A token that we gave to this player; a promotion of the supplier may come long after it has expired."""
     if body.token is None:
-        raise Rejected("FIELD_INVALID", field="token", reason=MISSING)
+        raise Unreadable("FIELD_INVALID", field="token", reason=MISSING)
     session = await books.session(body.token, live=False)
     if session.player_id != body.user:
         raise Rejected("SESSION_NOT_FOUND", session_id=body.token)

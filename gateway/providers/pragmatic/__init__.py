@@ -132,6 +132,8 @@ async def result(call: Call, books: Books) -> Reply:
         call, SettleBet, body, bet_id=None, round_id=body.round_id, win=body.amount, currency=currency,
         win_id=body.reference, game_id=game_id, ends_bet=False,
     )  # fmt: skip
+    if body.promo_win_reference and body.promo_win_amount is None:  # what it names would be lost
+        raise Unreadable("FIELD_INVALID", field="promoWinAmount", reason="field required")
     if not body.promo_win_amount or not body.promo_win_amount.unscaled:
         return await _decided(call, books, body, win, *_end_of_bets(call, body, currency))
     if not body.promo_win_reference:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway.dialect import Books, Call, Dialect, Endpoint, Handle, Reply
-from gateway.errors import Rejected, Unreadable
+from gateway.errors import Rejected, Unreadable, may_be_cured
 from gateway.fields import decimal, peek, read_json, validated
 from gateway.providers.rgs.bodies import Action, ActionIfAny, Asked, Balance, Bet, Item, Refund, Settlement, Win
 from gateway.signing import verify_hmac_hex
@@ -123,10 +123,10 @@ async def _reconciled(
     try:
         (outcome,) = await books.decide(make(call, validated(model, {**shared, **fields})))
     except Rejected as rejected:
-        unread = isinstance(rejected, Unreadable) and item.type != "bet"
+        unread = may_be_cured(rejected) and item.type != "bet"
         if unread:  # a win or a refund: the settlement is sent again until it is complete
             call.note(
-                "credit unreadable", transaction_id=item.transaction_id,
+                "credit unreadable", transaction_id=item.transaction_id, code=rejected.code,
                 field=str(rejected.details.get("field", "")), reason=str(rejected.details.get("reason", "")),
             )  # fmt: skip
         status = "pending" if unread or rejected.code == "BET_NOT_FOUND" else "refused"
@@ -231,7 +231,7 @@ def _by_name(name: str) -> Handle:
     async def handle(call: Call, books: Books) -> Reply:
         action = read_json(ActionIfAny, call.body).action
         if action not in (None, name):
-            raise Rejected("FIELD_INVALID", field="action", reason=f"must be {name} at this path")
+            raise Unreadable("FIELD_INVALID", field="action", reason=f"must be {name} at this path")
         return await CALLS[name](call, books)
 
     return handle

@@ -1,6 +1,6 @@
 """The requests. Fields that are not listed change nothing."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from gateway.fields import Body, DecimalString, Flag, Noted, PlayerId, ProviderCurrency, ProviderId
 
@@ -19,17 +19,21 @@ class BalanceRequest(ProfileRequest):
     currency: ProviderCurrency
 
 
+class Bonus(Body):
+    """Of a campaign. It only informs, and no form of it stands in the way of money."""
+
+    bonus_id: Noted[ProviderId] = None
+
+
 class _Transaction(BalanceRequest):
     transaction_id: ProviderId
     amount: DecimalString
     game_code: Noted[ProviderId] = None
-    bonus: Noted[dict[str, Any]] = None
+    bonus: Noted[Bonus] = None
 
     @property
     def campaign_id(self) -> str | None:
-        """For information, so that no form of it stands in the way of money."""
-        found = (self.bonus or {}).get("bonus_id")
-        return found[:200] if isinstance(found, str) else None
+        return self.bonus.bonus_id if self.bonus else None
 
 
 class BuyinRequest(_Transaction):

@@ -1,6 +1,7 @@
 """What only Pragmatic Play says: the hash over whatever came, results with two references, corrections below zero."""
 
 from urllib.parse import urlencode
+from uuid import uuid4
 
 import pytest
 
@@ -9,7 +10,7 @@ from gateway.providers.pragmatic import DIALECT
 from sandbox.dialects import driver_of
 from sandbox.dialects.driver import Request
 from tests.dialects.checks import Tables, yes
-from tests.dialects.house import Heard, Play
+from tests.dialects.house import Heard, Play, Table
 from tests.dialects.worked_example import signature_on_page, signed_call
 
 KEY = "pragmatic-example-key"
@@ -121,9 +122,14 @@ def test_an_expired_session_takes_no_bets(tables: Tables, path: str) -> None:
 
 def test_a_bonus_win_moves_nothing(tables: Tables) -> None:
     """Its parts have come as results already."""
-    play = tables.home.sit()
+    play = _informed(tables).sit()
     with tables.home.house.nothing_changes():
         yes(_post(play, "bonusWin", "total", "12.00"), tables.traits)
+
+
+def _informed(tables: Tables) -> Table:
+    """Where a bonusWin is information, as it is by default."""
+    return tables.home.house.mount(driver_of("pragmatic", "informed"), f"informed-{uuid4()}", bonus_win="information")
 
 
 def _result(play: Play, name: str, amount: str, promo_reference: str, promo_amount: str) -> Heard:
@@ -137,8 +143,8 @@ def _post(play: Play, method: str, name: str, amount: str) -> Heard:
 
 
 def test_bonus_win_pays_where_the_option_says_so(tables: Tables) -> None:
-    """Once, as an award; by default it is information, and stands in the log."""
-    play = tables.home.sit()
+    """Once, as an award; else it is information, and stands in the log."""
+    play = _informed(tables).sit()
     form = (
         f"providerId=PragmaticPlay&userId={play.seat.player_id}&gameId=g&roundId=7&amount=12.00&bonusCode=7&timestamp=1"
     )

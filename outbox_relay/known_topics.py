@@ -1,0 +1,46 @@
+"""The topics that the relay publishes to, each by the id that Kafka gave it: one that was deleted and made again has
+the same name and another id, and lacks what was published, however much is in it.
+"""
+
+from collections.abc import Mapping
+
+from ledger.relay_position import TopicIds
+from outbox_relay.position import read_topic_ids
+from outbox_relay.producer import Publisher
+from patience.kafka import Brokers, topic_ids
+from schemas.topics import Topics
+
+TIMEOUT_S = 10.0
+
+
+class KnownTopics:
+    """What the relays remember beside their positions, and what Kafka says now."""
+
+    def __init__(self, bootstrap_servers: str, topics: Topics) -> None:
+        self._servers = bootstrap_servers
+        self._topics = topics
+        self._published = (topics.events, *topics.of_types, *topics.of_forms, topics.refusals)
+        self._brokers = Brokers(bootstrap_servers)
+        self._known: Mapping[str, str] = {}
+
+    def now(self) -> TopicIds:
+        """Raises KafkaException (retryable), also where a topic is missing."""
+        return TopicIds(self._brokers.ask(lambda admin: topic_ids(admin, self._published, timeout_s=TIMEOUT_S)))
+
+    def made_anew(self) -> list[str]:
+        """Those that are others than the relays remember. Raises PositionError; KafkaException (retryable)."""
+        remembered, now = read_topic_ids(self._servers, self._topics.relay_position), self.now()
+        return sorted(name for name in remembered.keys() & now.keys() if remembered[name] != now[name])
+
+    def learn(self, publisher: Publisher) -> list[str]:
+        """Those that are others than the relays remember. Where there are none, new ones are remembered from now on."""
+        remembered, now = read_topic_ids(self._servers, self._topics.relay_position), self.now()
+        self._known = {**now, **remembered}
+        changed = self.changed(now)
+        if not changed and now.keys() - remembered.keys():
+            publisher.write_topic_ids(TopicIds(self._known))
+        return changed
+
+    def changed(self, now: Mapping[str, str] | None = None) -> list[str]:
+        """Those that were made anew since `learn`."""
+        return sorted(name for name, topic_id in (now or self.now()).items() if self._known[name] != topic_id)

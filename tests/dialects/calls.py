@@ -1,0 +1,85 @@
+"""What the calls of dialects ask of the ledger, seen between the two: which endpoint gives what."""
+
+from dataclasses import dataclass, replace
+from functools import wraps
+from inspect import unwrap
+from typing import Any
+
+from gateway.dialect import Books, Call, Dialect, Endpoint, Handle, Reply
+from ledger.callback import Outcome
+from ledger.core.commands import (
+    Adjust,
+    AuthorizeBet,
+    Award,
+    Command,
+    FinalizeBet,
+    FinishRound,
+    ReinstateBet,
+    RollbackBet,
+    SettleBet,
+)
+
+GIVES = SettleBet, Award, Adjust, RollbackBet, ReinstateBet, FinalizeBet, FinishRound
+"""What gives a player money, takes back what was given, or ends what holds it."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One call that asked something of the ledger."""
+
+    dialect: str
+    endpoint: Handle
+    """Its own handle, which several paths may share."""
+    kind: type[Command]
+
+
+class Calls:
+    """Of all dialects that are `watched`."""
+
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+        """By credits, in order."""
+
+    def watched(self, dialect: Dialect) -> Dialect:
+        """`dialect`, whose endpoints are heard. One that gives without a stake and does not say that it credits fails:
+        its wins would be refused for good where they cannot be read.
+        """
+        endpoints = tuple(replace(one, handle=self._heard(dialect.name, one)) for one in dialect.endpoints)
+        return replace(dialect, endpoints=endpoints)
+
+    def since(self, mark: int) -> set[tuple[Handle, type[Command]]]:
+        return {(one.endpoint, one.kind) for one in self.asked[mark:]}
+
+    def _heard(self, name: str, endpoint: Endpoint) -> Handle:
+        @wraps(endpoint.handle)
+        async def handle(call: Call, books: Books) -> Reply:
+            return await endpoint.handle(call, _Heard(books, self, name, endpoint, call))
+
+        return handle
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """The books of one call."""
+
+    books: Any
+    calls: Calls
+    name: str
+    endpoint: Endpoint
+    call: Call
+
+    async def decide(self, *commands: Command) -> tuple[Outcome, ...]:
+        credit = self.endpoint.is_credit(self.call)
+        staked = any(isinstance(one, AuthorizeBet) for one in commands)
+        for one in commands:
+            assert credit or staked or not isinstance(one, GIVES), (
+                f"{self.name} {self.endpoint.path or '/'} makes {one.kind} and does not say that it credits"
+            )
+        if credit:
+            handle = unwrap(self.endpoint.handle)
+            self.calls.asked += [Asked(self.name, handle, type(one)) for one in commands if isinstance(one, GIVES)]
+        outcomes: tuple[Outcome, ...] = await self.books.decide(*commands)
+        return outcomes
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.books, name)

@@ -33,7 +33,9 @@ class KnownTopics:
         return sorted(name for name in remembered.keys() & now.keys() if remembered[name] != now[name])
 
     def learn(self, publisher: Publisher) -> list[str]:
-        """Those that are others than the relays remember. Where there are none, new ones are remembered from now on."""
+        """Those that are others than the relays remember. Where there are none, new ones are remembered from now on.
+        Raises as `made_anew`.
+        """
         remembered, now = read_topic_ids(self._servers, self._topics.relay_position), self.now()
         self._known = {**now, **remembered}
         changed = self.changed(now)

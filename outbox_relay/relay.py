@@ -80,6 +80,8 @@ class Relay:
             self._run_with_retries(stop)
         except RefusedError as error:
             return refuse(str(error))
+        except PositionError as error:
+            return refuse(f"{error}; run `wagerledger relay recover`")
         except FencedError as error:
             metrics.FENCED.inc()
             logger.error("relay_fenced", reason=str(error))
@@ -123,7 +125,7 @@ class Relay:
                 self._publish(log, publisher, position, stop)
 
     def _position(self, log: EventLog, publisher: Publisher) -> Position:
-        """Where to go on, proved. Raises RefusedError; WaitingError before the first step of shard 0.
+        """Where to go on, proved. Raises RefusedError; PositionError; WaitingError before the first step of shard 0.
 
         Other shards publish meanwhile. So a position that is missing is looked for again after events were seen:
         whoever published them had found all positions there. And that the events are gone is believed only when they
@@ -139,10 +141,7 @@ class Relay:
         return proved(positions, self._shard, self._shards, log, topic_empty=all(span.empty for span in spans))
 
     def _positions(self) -> dict[int, Position]:
-        try:
-            return read_positions(self._settings.kafka_bootstrap_servers, self._topics.relay_position)
-        except PositionError as error:
-            raise RefusedError(f"{error}; run `wagerledger relay recover`") from error
+        return read_positions(self._settings.kafka_bootstrap_servers, self._topics.relay_position)
 
     def _filled(self, topics: Iterable[str]) -> set[str]:
         return TopicsReader(self._settings.kafka_bootstrap_servers).filled(topics)

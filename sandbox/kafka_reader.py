@@ -30,6 +30,7 @@ def read_all(
             "group.id": "nobody",  # required by the client; nothing is committed
             "enable.auto.commit": False,
             "isolation.level": isolation,
+            "auto.offset.reset": "error",  # what is gone is never passed over in silence
             "enable.partition.eof": True,
             "fetch.wait.max.ms": 10,  # at the end of a partition nothing more is worth waiting for
         }

@@ -4,7 +4,7 @@ import pytest
 from confluent_kafka import Producer
 
 from cli import doctor
-from ledger.relay_position import TopicIds
+from ledger.relay_position import TOPICS_KEY, TopicIds
 from ledger.settings import Settings
 from outbox_relay import relay
 from outbox_relay.relay import REFUSED
@@ -57,6 +57,18 @@ def test_a_relay_that_runs_notices(
         kafka.recreate(of_type)
         assert running_relay.wait() == REFUSED
     assert f"{of_type}, so that these are missing" in capsys.readouterr().out
+
+
+def test_ids_that_cannot_be_read_are_refused(
+    settings: Settings, log: LogWriter, kafka: Kafka, capsys: pytest.CaptureFixture[str]
+):
+    """A record that names no topics ends the relay in words that say what to do, not in a traceback."""
+    publish(settings, log, kafka)
+    producer = Producer({"bootstrap.servers": kafka.servers})
+    producer.produce(kafka.topics.relay_position, b"nonsense", TOPICS_KEY)
+    assert producer.flush(30) == 0
+    assert run_to_end(settings) == REFUSED
+    assert "names no topics: b'nonsense'; run `wagerledger relay recover`" in capsys.readouterr().out
 
 
 def publish(settings: Settings, log: LogWriter, kafka: Kafka) -> None:

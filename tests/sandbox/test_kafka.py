@@ -76,6 +76,22 @@ def test_reading_waits_for_open_transactions(kafka):
     assert [message.value() for message in everything] == [b"0 first", b"2 second", b"4 aborted", b"6 late"]
 
 
+def test_records_that_are_gone_are_not_passed_over(kafka):
+    """What is deleted after it was counted is an error, not a shorter topic: this reader checks that nothing is lost."""
+    kafka.start()
+    topic = "deleted"
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    admin.create_topics([NewTopic(topic, 2, 1)])[topic].result(30)
+    for partition in (0, 1):
+        Writer(kafka, topic, partition, b"first").end(commit=True)
+        Writer(kafka, topic, partition + 2, b"second").end(commit=True)
+    reading = read_all(kafka.bootstrap_servers, topic)
+    next(reading)
+    admin.delete_records([TopicPartition(topic, 1, 1)])[TopicPartition(topic, 1)].result(30)
+    with pytest.raises(KafkaException, match="Offset out of range"):
+        list(reading)
+
+
 def all_partitions_answer(kafka):
     """Asks each partition of each topic, the internal ones too, once; gives their number."""
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})

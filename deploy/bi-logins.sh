@@ -12,4 +12,5 @@ grant wagerledger_bi, wagerledger_bi_masked to wagerledger_projector with admin 
 grant wagerledger_bi_owner, wagerledger_bi_masked_owner to wagerledger_projector;
 grant create on database wagerledger_bi to wagerledger_projector;
 revoke temporary on database wagerledger_bi from public; -- readers make nothing, no function either
+revoke execute on function lo_create(oid), lo_creat(integer), lo_from_bytea(oid, bytea) from public; -- nor large objects
 SQL

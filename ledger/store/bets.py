@@ -19,20 +19,29 @@ COLUMNS = """
 LOAD = f"""
 select {COLUMNS}
 from unnest(%b::text[], %b::text[]) k(integration_id, bet_id)
-join wagerledger.bets b using (integration_id, bet_id)
+cross join lateral (
+    select * from wagerledger.bets b where b.integration_id = k.integration_id and b.bet_id = k.bet_id offset 0
+) b
 """  # noqa: S608  # our own constants
 
 LOAD_OF_ROUNDS = f"""
 select {COLUMNS}
 from unnest(%b::text[], %b::text[], %b::text[]) k(integration_id, player_id, round_id)
-join wagerledger.bets b using (integration_id, player_id, round_id)
+cross join lateral (
+    select * from wagerledger.bets b
+    where b.integration_id = k.integration_id and b.player_id = k.player_id and b.round_id = k.round_id offset 0
+) b
 """  # noqa: S608  # our own constants
 
 LOAD_OF_WINS = f"""
 select {COLUMNS}
 from unnest(%b::text[], %b::text[]) k(integration_id, win_id)
-join wagerledger.settlements s using (integration_id, win_id)
-join wagerledger.bets b on b.integration_id = s.integration_id and b.bet_id = s.bet_id
+cross join lateral (
+    select * from wagerledger.settlements s where s.integration_id = k.integration_id and s.win_id = k.win_id offset 0
+) s
+cross join lateral (
+    select * from wagerledger.bets b where b.integration_id = s.integration_id and b.bet_id = s.bet_id offset 0
+) b
 """  # noqa: S608  # our own constants
 
 INSERT = """
@@ -56,7 +65,7 @@ set status = n.status, held_minor = n.held_minor, win_minor = n.win_minor, settl
     rollback_id = n.rollback_id, final = n.final
 from unnest(%b::text[], %b::text[], %b::text[], %b::bigint[], %b::bigint[], %b::text[], %b::text[], %b::boolean[])
     n(integration_id, bet_id, status, held_minor, win_minor, settlement_id, rollback_id, final)
-where b.integration_id = n.integration_id and b.bet_id = n.bet_id
+where b.integration_id = any(array[n.integration_id]) and b.bet_id = any(array[n.bet_id])
 """
 
 _KINDS: tuple[type[Column], ...] = (*[Text] * 11, *[Int8] * 5, Text, Text, Text, Bool)

@@ -17,7 +17,10 @@ from ledger.store.statement import Statement
 LOAD = """
 select c.scope, c.operation, c.idempotency_key, c.kind, c.fingerprint, c.outcome::text, c.answer
 from unnest(%b::text[], %b::text[], %b::text[]) k(scope, operation, idempotency_key)
-join wagerledger.commands c using (scope, operation, idempotency_key)
+cross join lateral (
+    select * from wagerledger.commands c
+    where c.scope = k.scope and c.operation = k.operation and c.idempotency_key = k.idempotency_key offset 0
+) c
 """
 
 ANSWER = """

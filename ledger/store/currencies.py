@@ -11,7 +11,9 @@ from ledger.store.statement import Statement
 LOAD = """
 select c.tenant_id, c.currency, c.exponent
 from unnest(%b::text[], %b::text[]) k(tenant_id, currency)
-join wagerledger.currencies c using (tenant_id, currency)
+cross join lateral (
+    select * from wagerledger.currencies c where c.tenant_id = k.tenant_id and c.currency = k.currency offset 0
+) c
 """
 
 INSERT = """

@@ -11,7 +11,9 @@ from ledger.store.statement import Statement
 LOAD = """
 select p.tenant_id, p.player_id, p.region, p.restriction
 from unnest(%b::text[], %b::text[]) k(tenant_id, player_id)
-join wagerledger.players p using (tenant_id, player_id)
+cross join lateral (
+    select * from wagerledger.players p where p.tenant_id = k.tenant_id and p.player_id = k.player_id offset 0
+) p
 """
 
 INSERT = """
@@ -22,7 +24,7 @@ select * from unnest(%b::text[], %b::text[], %b::text[], %b::text[])
 UPDATE = """
 update wagerledger.players p set restriction = n.restriction
 from unnest(%b::text[], %b::text[], %b::text[]) n(tenant_id, player_id, restriction)
-where p.tenant_id = n.tenant_id and p.player_id = n.player_id
+where p.tenant_id = any(array[n.tenant_id]) and p.player_id = any(array[n.player_id])
 """
 
 AROUND = """

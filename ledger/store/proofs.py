@@ -10,7 +10,8 @@ from ledger.store.statement import Statement
 
 LOAD = """
 select p.proof, p.scope, p.operation
-from unnest(%b::bytea[]) k(proof) join wagerledger.proofs p using (proof)
+from unnest(%b::bytea[]) k(proof)
+cross join lateral (select * from wagerledger.proofs p where p.proof = k.proof offset 0) p
 """
 
 INSERT = """

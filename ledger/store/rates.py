@@ -20,7 +20,8 @@ cross join lateral (
 LOAD_FROM = """
 select distinct on (r.tenant_id, r.base, r.quote)
     r.tenant_id, r.base, r.quote, r.numerator, r.denominator, r.base_exponent::bigint, r.source, r.as_of
-from unnest(%b::text[], %b::text[]) k(tenant_id, base) join wagerledger.rates r using (tenant_id, base)
+from unnest(%b::text[], %b::text[]) k(tenant_id, base)
+cross join lateral (select * from wagerledger.rates r where r.tenant_id = k.tenant_id and r.base = k.base offset 0) r
 order by r.tenant_id, r.base, r.quote, r.as_of desc
 """
 

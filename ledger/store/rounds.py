@@ -11,7 +11,10 @@ from ledger.store.statement import Statement
 LOAD = """
 select r.integration_id, r.player_id, r.round_id, r.tenant_id
 from unnest(%b::text[], %b::text[], %b::text[]) k(integration_id, player_id, round_id)
-join wagerledger.rounds r using (integration_id, player_id, round_id)
+cross join lateral (
+    select * from wagerledger.rounds r
+    where r.integration_id = k.integration_id and r.player_id = k.player_id and r.round_id = k.round_id offset 0
+) r
 """
 
 INSERT = """

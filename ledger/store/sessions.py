@@ -24,7 +24,7 @@ select * from unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[],
 UPDATE = """
 update wagerledger.sessions s set expires_at = n.expires_at, ended = n.ended, extended_us = n.extended_us
 from unnest(%b::text[], %b::bigint[], %b::boolean[], %b::bigint[]) n(session_id, expires_at, ended, extended_us)
-where s.session_id = n.session_id
+where s.session_id = any(array[n.session_id])
 """
 
 _inserted = attrgetter(

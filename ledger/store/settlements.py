@@ -18,7 +18,9 @@ COLUMNS = """
 LOAD = f"""
 select {COLUMNS}
 from unnest(%b::text[], %b::text[]) k(integration_id, win_id)
-join wagerledger.settlements s using (integration_id, win_id)
+cross join lateral (
+    select * from wagerledger.settlements s where s.integration_id = k.integration_id and s.win_id = k.win_id offset 0
+) s
 """  # noqa: S608  # our own constants
 
 # A win that names a bet has the bet's round; a bet without a round has its wins under its own id.
@@ -26,15 +28,25 @@ LOAD_BESIDE_BETS = f"""
 with b as (
     select b.integration_id, b.bet_id, b.player_id, b.round_id
     from unnest(%b::text[], %b::text[]) k(integration_id, bet_id)
-    join wagerledger.bets b using (integration_id, bet_id)
+    cross join lateral (
+        select * from wagerledger.bets b where b.integration_id = k.integration_id and b.bet_id = k.bet_id offset 0
+    ) b
 )
 select {COLUMNS}
-from b join wagerledger.settlements s on s.integration_id = b.integration_id and s.round_id = b.round_id
-where s.player_id = b.player_id and s.undone_by is null and (s.bet_id is null or s.bet_id = b.bet_id)
+from b
+cross join lateral (
+    select * from wagerledger.settlements s
+    where s.integration_id = b.integration_id and s.round_id = b.round_id and s.player_id = b.player_id offset 0
+) s
+where s.undone_by is null and (s.bet_id is null or s.bet_id = b.bet_id)
 union all
 select {COLUMNS}
-from b join wagerledger.settlements s on s.integration_id = b.integration_id and s.bet_id = b.bet_id
-where b.round_id is null and s.round_id is null and s.undone_by is null
+from b
+cross join lateral (
+    select * from wagerledger.settlements s
+    where s.integration_id = b.integration_id and s.bet_id = b.bet_id and s.round_id is null offset 0
+) s
+where b.round_id is null and s.undone_by is null
 """  # noqa: S608  # our own constants
 
 INSERT = """
@@ -51,7 +63,7 @@ from unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text
 UPDATE = """
 update wagerledger.settlements s set undone_by = n.undone_by
 from unnest(%b::text[], %b::text[], %b::text[]) n(integration_id, win_id, undone_by)
-where s.integration_id = n.integration_id and s.win_id = n.win_id
+where s.integration_id = any(array[n.integration_id]) and s.win_id = any(array[n.win_id])
 """
 
 _KINDS: tuple[type[Column], ...] = (*[Text] * 11, Int8, Text, Text, Text)

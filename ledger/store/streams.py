@@ -10,7 +10,10 @@ from ledger.store.statement import Statement
 LOAD = """
 select s.tenant_id, s.stream_type, s.stream_id, s.version, s.head_hash, s.recorded_at
 from unnest(%b::text[], %b::text[], %b::text[]) k(tenant_id, stream_type, stream_id)
-join wagerledger.streams s using (tenant_id, stream_type, stream_id)
+cross join lateral (
+    select * from wagerledger.streams s
+    where s.tenant_id = k.tenant_id and s.stream_type = k.stream_type and s.stream_id = k.stream_id offset 0
+) s
 """
 
 INSERT = """
@@ -22,8 +25,8 @@ ADVANCE = """
 update wagerledger.streams s set version = n.version, head_hash = n.head_hash, recorded_at = n.recorded_at
 from unnest(%b::text[], %b::text[], %b::text[], %b::bigint[], %b::bytea[], %b::timestamptz[], %b::bigint[])
     n(tenant_id, stream_type, stream_id, version, head_hash, recorded_at, expected_version)
-where s.tenant_id = n.tenant_id and s.stream_type = n.stream_type and s.stream_id = n.stream_id and s.version =
-    n.expected_version
+where s.tenant_id = any(array[n.tenant_id]) and s.stream_type = any(array[n.stream_type])
+    and s.stream_id = any(array[n.stream_id]) and s.version = n.expected_version
 """
 
 

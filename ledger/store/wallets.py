@@ -11,15 +11,21 @@ from ledger.store.statement import Statement
 LOAD = """
 select w.tenant_id, w.player_id, w.currency, w.exponent, w.cash_minor, w.bonus_minor, w.held_minor, w.receivable_minor
 from unnest(%b::text[], %b::text[]) k(tenant_id, player_id)
-join wagerledger.wallets w using (tenant_id, player_id)
+cross join lateral (
+    select * from wagerledger.wallets w where w.tenant_id = k.tenant_id and w.player_id = k.player_id offset 0
+) w
 """
 
 LOAD_WITH_REGION = """
 select w.tenant_id, w.player_id, w.currency, w.exponent, w.cash_minor, w.bonus_minor, w.held_minor, w.receivable_minor,
     p.region
 from unnest(%b::text[], %b::text[]) k(tenant_id, player_id)
-join wagerledger.wallets w using (tenant_id, player_id)
-join wagerledger.players p using (tenant_id, player_id)
+cross join lateral (
+    select * from wagerledger.wallets w where w.tenant_id = k.tenant_id and w.player_id = k.player_id offset 0
+) w
+cross join lateral (
+    select * from wagerledger.players p where p.tenant_id = k.tenant_id and p.player_id = k.player_id offset 0
+) p
 """
 
 INSERT = """
@@ -35,7 +41,8 @@ set cash_minor = n.cash_minor, bonus_minor = n.bonus_minor, held_minor = n.held_
     n.receivable_minor
 from unnest(%b::text[], %b::text[], %b::text[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[])
     n(tenant_id, player_id, currency, cash_minor, bonus_minor, held_minor, receivable_minor)
-where w.tenant_id = n.tenant_id and w.player_id = n.player_id and w.currency = n.currency
+where w.tenant_id = any(array[n.tenant_id]) and w.player_id = any(array[n.player_id])
+    and w.currency = any(array[n.currency])
 """
 
 _KEY = "tenant_id", "player_id", "currency"

@@ -11,6 +11,7 @@ from cli import doctor
 from ledger.settings import Settings
 from schemas import topics
 from schemas.topics import Topics
+from tests.cli.commands import WALLET, Commands
 from tests.support.waiting import until
 
 
@@ -36,3 +37,42 @@ def test_topics_that_were_just_made_are_not_missing(
         assert looking.result(120) == []
     for deleted in admin.delete_topics(names.all).values():
         deleted.result(60)
+
+
+DROP_THIS_AND_NEXT = """
+do $$ declare month text; begin
+    set local role wagerledger_owner;
+    for month in select to_char(date_trunc('month', now() at time zone 'UTC') + n * interval '1 month', 'YYYY_MM')
+        from generate_series(0, 1) n
+    loop execute format('drop table wagerledger.event_log_%s', month); end loop;
+end $$
+"""
+ADOPT = """
+do $$ begin
+    set local role wagerledger_owner;
+    perform wagerledger.adopt_event_log_default();
+end $$
+"""
+
+
+def test_a_month_without_a_partition_is_named_until_it_has_one(ledger_database: str) -> None:
+    """Events of this month came before its partition: doctor and `migrate` name the way out, and then doctor is content."""
+    cli = Commands.on(ledger_database)
+
+    def partitions() -> tuple[bool, str]:
+        with psycopg.connect(ledger_database) as connection:
+            check = doctor._partitions(connection, "WAGERLEDGER_DATABASE_URL", Settings())
+        return check.ok, check.text
+
+    with psycopg.connect(ledger_database, autocommit=True) as connection:
+        connection.execute(DROP_THIS_AND_NEXT)
+        cli("wallet", "open", "p_1", "EUR", *WALLET)
+        ok, told = partitions()
+        assert (ok, "run `wagerledger migrate`" in told) == (False, True)
+        (month,) = cli.json("migrate")["months_without_partition"]
+        assert month in cli("migrate")
+        ok, told = partitions()
+        assert (ok, "adopt_event_log_default()" in told) == (False, True)
+        connection.execute(ADOPT)
+    assert partitions() == (True, "next month's is there")
+    assert cli.json("migrate")["months_without_partition"] == []

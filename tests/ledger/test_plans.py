@@ -1,0 +1,67 @@
+"""How the journal's statements find their rows: by a whole key, whatever the tables' statistics say."""
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import psycopg
+
+from ledger import store
+from ledger.writing_session import PLANS
+
+PLAIN_JOIN = """
+select b.bet_id from unnest(%b::text[], %b::text[]) k(integration_id, bet_id)
+join wagerledger.bets b using (integration_id, bet_id)
+"""
+COMPARE_AND_SET = "(n.expected_version = version)"
+"""Of a stream's version: it is no part of the key."""
+
+
+def look_ups() -> dict[str, str]:
+    """All SQL of the store that finds rows by arrays of keys, by the name that it has there."""
+    return {
+        f"{module}.{name}": sql
+        for _, module, _ in pkgutil.iter_modules(store.__path__)
+        for name, sql in vars(importlib.import_module(f"ledger.store.{module}")).items()
+        if isinstance(sql, str) and "(%b::" in sql and "insert into" not in sql
+    }
+
+
+def reads(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The steps that read a table."""
+    if "Relation Name" in plan and plan["Node Type"].endswith("Scan"):
+        yield plan
+    for step in plan.get("Plans", ()):
+        yield from reads(step)
+
+
+def read_too_much(connection: psycopg.Connection, sql: str) -> list[str]:
+    """Tables of which `sql` would read rows that it does not want."""
+    numbers = count(1)
+    ask = "explain (generic_plan, format json) " + re.sub("%b", lambda _: f"${next(numbers)}", sql)
+    (((explained,),),) = connection.execute(ask.encode()).fetchall()
+    found = list(reads(explained["Plan"]))
+    assert found, f"this reads no table: {sql}"
+    return [
+        f"{step['Relation Name']}, filtered by {step.get('Filter')}"
+        for step in found
+        if not step.keys() & {"Index Cond", "Recheck Cond"} or step.get("Filter") not in (None, COMPARE_AND_SET)
+    ]
+
+
+def test_each_row_is_found_by_its_key(ledger_database: str) -> None:
+    """A plan is made once for each session. It must be as good where the tables were empty then, analyzed (as after a
+    deployment) or not: else each batch reads all that was ever written, until the session ends or statistics come.
+    """
+    with psycopg.connect(ledger_database, autocommit=True) as connection:
+        for name, value in PLANS.items():
+            connection.execute("select set_config(%s, %s, false)", [name, value])
+        assert len(look_ups()) > 15
+        for statistics in ("", "vacuum analyze"):
+            connection.execute(statistics.encode())
+            wrong = {name: told for name, sql in look_ups().items() if (told := read_too_much(connection, sql))}
+            assert wrong == {}, statistics
+        assert read_too_much(connection, PLAIN_JOIN), "a statement that leaves it to the planner must be found"

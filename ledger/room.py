@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 
+import psycopg
 import structlog
 from prometheus_client import Gauge
 
@@ -56,7 +57,7 @@ class Room:
             await asyncio.sleep(self._backoff.after(lasted_s))
             try:
                 await self._write()
-            except Exception as error:  # whatever it was: who gives up here stays unready for ever
+            except (psycopg.Error, OSError, TimeoutError) as error:  # who gives up here stays unready for ever
                 self.lacking, lasted_s = str(error), 0.0
             else:
                 break

@@ -149,7 +149,14 @@ def _wait_for_read_models(system: System, rounds: _Rounds) -> None:
     with psycopg.connect(system.stack.ledger_database.url) as ledger:
         goal = ledger.execute("select coalesce(sum(version), 0) from wagerledger.streams").fetchone()
     with psycopg.connect(system.stack.bi_database.url, autocommit=True) as bi:
-        _wait(lambda: bi.execute("select coalesce(sum(version), 0) from projections.streams").fetchone() == goal)
+
+        def caught_up() -> bool:
+            try:
+                return bi.execute("select coalesce(sum(version), 0) from projections.streams").fetchone() == goal
+            except psycopg.errors.UndefinedTable:  # a projector that has only just begun makes them first
+                return False
+
+        _wait(caught_up)
 
 
 def _sealed(system: System) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from ledger.core.state import Bet, Key
 from ledger.store.arrays import Bool, Column, Int8, Text, columns
 from ledger.store.conversions import from_text, to_text
-from ledger.store.statement import Statement
+from ledger.store.statement import Statement, by_key
 
 COLUMNS = """
     b.integration_id, b.bet_id, b.tenant_id, b.player_id, b.status, b.round_id, b.session_id, b.game_id,
@@ -19,29 +19,20 @@ COLUMNS = """
 LOAD = f"""
 select {COLUMNS}
 from unnest(%b::text[], %b::text[]) k(integration_id, bet_id)
-cross join lateral (
-    select * from wagerledger.bets b where b.integration_id = k.integration_id and b.bet_id = k.bet_id offset 0
-) b
+{by_key("bets", "integration_id", "bet_id")}
 """  # noqa: S608  # our own constants
 
 LOAD_OF_ROUNDS = f"""
 select {COLUMNS}
 from unnest(%b::text[], %b::text[], %b::text[]) k(integration_id, player_id, round_id)
-cross join lateral (
-    select * from wagerledger.bets b
-    where b.integration_id = k.integration_id and b.player_id = k.player_id and b.round_id = k.round_id offset 0
-) b
+{by_key("bets", "integration_id", "player_id", "round_id")}
 """  # noqa: S608  # our own constants
 
 LOAD_OF_WINS = f"""
 select {COLUMNS}
 from unnest(%b::text[], %b::text[]) k(integration_id, win_id)
-cross join lateral (
-    select * from wagerledger.settlements s where s.integration_id = k.integration_id and s.win_id = k.win_id offset 0
-) s
-cross join lateral (
-    select * from wagerledger.bets b where b.integration_id = s.integration_id and b.bet_id = s.bet_id offset 0
-) b
+{by_key("settlements", "integration_id", "win_id")}
+{by_key("bets", "integration_id", "bet_id", of="s")}
 """  # noqa: S608  # our own constants
 
 INSERT = """

@@ -12,16 +12,13 @@ from ledger.core.value import value
 from ledger.evidence.entry import canonical
 from ledger.recording import StreamKey
 from ledger.store.arrays import Bytea, Column, Int8, Text, Timestamptz, columns
-from ledger.store.statement import Statement
+from ledger.store.statement import Statement, by_key
 
-LOAD = """
+LOAD = f"""
 select c.scope, c.operation, c.idempotency_key, c.kind, c.fingerprint, c.outcome::text, c.answer
 from unnest(%b::text[], %b::text[], %b::text[]) k(scope, operation, idempotency_key)
-cross join lateral (
-    select * from wagerledger.commands c
-    where c.scope = k.scope and c.operation = k.operation and c.idempotency_key = k.idempotency_key offset 0
-) c
-"""
+{by_key("commands", "scope", "operation", "idempotency_key")}
+"""  # noqa: S608  # our own constants
 
 ANSWER = """
 select answer, fingerprint from wagerledger.commands

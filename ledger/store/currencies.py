@@ -6,15 +6,13 @@ from typing import Any
 
 from ledger.core.state import Currency, Key
 from ledger.store.arrays import Int8, Text, columns
-from ledger.store.statement import Statement
+from ledger.store.statement import Statement, by_key
 
-LOAD = """
+LOAD = f"""
 select c.tenant_id, c.currency, c.exponent
 from unnest(%b::text[], %b::text[]) k(tenant_id, currency)
-cross join lateral (
-    select * from wagerledger.currencies c where c.tenant_id = k.tenant_id and c.currency = k.currency offset 0
-) c
-"""
+{by_key("currencies", "tenant_id", "currency")}
+"""  # noqa: S608  # our own constants
 
 INSERT = """
 insert into wagerledger.currencies (tenant_id, currency, exponent)

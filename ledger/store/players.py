@@ -6,15 +6,13 @@ from typing import Any
 
 from ledger.core.state import Player
 from ledger.store.arrays import Text, columns
-from ledger.store.statement import Statement
+from ledger.store.statement import Statement, by_key
 
-LOAD = """
+LOAD = f"""
 select p.tenant_id, p.player_id, p.region, p.restriction
 from unnest(%b::text[], %b::text[]) k(tenant_id, player_id)
-cross join lateral (
-    select * from wagerledger.players p where p.tenant_id = k.tenant_id and p.player_id = k.player_id offset 0
-) p
-"""
+{by_key("players", "tenant_id", "player_id")}
+"""  # noqa: S608  # our own constants
 
 INSERT = """
 insert into wagerledger.players (tenant_id, player_id, region, restriction)

@@ -6,13 +6,13 @@ from collections.abc import Collection, Sequence
 
 from ledger.callback import Proof
 from ledger.store.arrays import Bytea, Text, columns
-from ledger.store.statement import Statement
+from ledger.store.statement import Statement, by_key
 
-LOAD = """
+LOAD = f"""
 select p.proof, p.scope, p.operation
 from unnest(%b::bytea[]) k(proof)
-cross join lateral (select * from wagerledger.proofs p where p.proof = k.proof offset 0) p
-"""
+{by_key("proofs", "proof")}
+"""  # noqa: S608  # our own constants
 
 INSERT = """
 insert into wagerledger.proofs (proof, scope, operation)

@@ -5,7 +5,7 @@ from typing import Any
 
 from ledger.core.state import Key, Rate
 from ledger.store.arrays import Text, columns
-from ledger.store.statement import Statement
+from ledger.store.statement import Statement, by_key
 
 LOAD = """
 select r.tenant_id, r.base, r.quote, r.numerator, r.denominator, r.base_exponent::bigint, r.source, r.as_of
@@ -17,13 +17,13 @@ cross join lateral (
 ) r
 """
 
-LOAD_FROM = """
+LOAD_FROM = f"""
 select distinct on (r.tenant_id, r.base, r.quote)
     r.tenant_id, r.base, r.quote, r.numerator, r.denominator, r.base_exponent::bigint, r.source, r.as_of
 from unnest(%b::text[], %b::text[]) k(tenant_id, base)
-cross join lateral (select * from wagerledger.rates r where r.tenant_id = k.tenant_id and r.base = k.base offset 0) r
+{by_key("rates", "tenant_id", "base")}
 order by r.tenant_id, r.base, r.quote, r.as_of desc
-"""
+"""  # noqa: S608  # our own constants
 
 INSERT = """
 insert into wagerledger.rates (tenant_id, base, quote, numerator, denominator, base_exponent, source, as_of)

@@ -6,16 +6,13 @@ from typing import Any
 
 from ledger.core.state import Key, Round
 from ledger.store.arrays import Text, columns
-from ledger.store.statement import Statement
+from ledger.store.statement import Statement, by_key
 
-LOAD = """
+LOAD = f"""
 select r.integration_id, r.player_id, r.round_id, r.tenant_id
 from unnest(%b::text[], %b::text[], %b::text[]) k(integration_id, player_id, round_id)
-cross join lateral (
-    select * from wagerledger.rounds r
-    where r.integration_id = k.integration_id and r.player_id = k.player_id and r.round_id = k.round_id offset 0
-) r
-"""
+{by_key("rounds", "integration_id", "player_id", "round_id")}
+"""  # noqa: S608  # our own constants
 
 INSERT = """
 insert into wagerledger.rounds (integration_id, player_id, round_id, tenant_id)

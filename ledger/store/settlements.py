@@ -7,7 +7,7 @@ from typing import Any
 from ledger.core.state import Key, Settlement
 from ledger.store.arrays import Column, Int8, Text, columns
 from ledger.store.conversions import from_text, to_text
-from ledger.store.statement import Statement
+from ledger.store.statement import Statement, by_key
 
 COLUMNS = """
     s.integration_id, s.win_id, s.settlement_id, s.tenant_id, s.player_id, s.currency, s.bet_id, s.round_id,
@@ -18,9 +18,7 @@ COLUMNS = """
 LOAD = f"""
 select {COLUMNS}
 from unnest(%b::text[], %b::text[]) k(integration_id, win_id)
-cross join lateral (
-    select * from wagerledger.settlements s where s.integration_id = k.integration_id and s.win_id = k.win_id offset 0
-) s
+{by_key("settlements", "integration_id", "win_id")}
 """  # noqa: S608  # our own constants
 
 # A win that names a bet has the bet's round; a bet without a round has its wins under its own id.
@@ -28,16 +26,11 @@ LOAD_BESIDE_BETS = f"""
 with b as (
     select b.integration_id, b.bet_id, b.player_id, b.round_id
     from unnest(%b::text[], %b::text[]) k(integration_id, bet_id)
-    cross join lateral (
-        select * from wagerledger.bets b where b.integration_id = k.integration_id and b.bet_id = k.bet_id offset 0
-    ) b
+    {by_key("bets", "integration_id", "bet_id")}
 )
 select {COLUMNS}
 from b
-cross join lateral (
-    select * from wagerledger.settlements s
-    where s.integration_id = b.integration_id and s.round_id = b.round_id and s.player_id = b.player_id offset 0
-) s
+{by_key("settlements", "integration_id", "round_id", "player_id", of="b")}
 where s.undone_by is null and (s.bet_id is null or s.bet_id = b.bet_id)
 union all
 select {COLUMNS}

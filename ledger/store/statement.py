@@ -1,8 +1,8 @@
 """The shape that every table's file gives its SQL.
 
-What looks rows up by their keys says so in a way that leaves the planner no choice: `cross join lateral (… offset 0)`
-where it loads, `= any(array[…])` where it changes. Told by a plain join it would read a whole index for each batch, and
-go on with that, where it was asked while the tables were analyzed and empty.
+What looks rows up by their keys says so in a way that leaves the planner no choice: by `by_key` where it loads, with `=
+any(array[…])` where it changes. Told by a plain join it would read a whole index for each batch, and go on with that,
+where it was asked while the tables were analyzed and empty.
 """
 
 from collections.abc import Sequence
@@ -15,3 +15,10 @@ class Statement(NamedTuple):
     sql: str
     params: Sequence[Any]
     rows: int | None = None
+
+
+def by_key(table: str, *columns: str, of: str = "k") -> str:
+    """Joins the rows of a table, under its initial, whose columns are those of `of`: each found by its key."""
+    alias = table[0]
+    key = " and ".join(f"{alias}.{column} = {of}.{column}" for column in columns)
+    return f"cross join lateral (select * from wagerledger.{table} {alias} where {key} offset 0) {alias}"  # noqa: S608  # our own constants

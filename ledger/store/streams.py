@@ -5,16 +5,13 @@ from typing import Any
 
 from ledger.recording import Head, StreamKey, to_us
 from ledger.store.arrays import Bytea, Int8, Text, Timestamptz, columns
-from ledger.store.statement import Statement
+from ledger.store.statement import Statement, by_key
 
-LOAD = """
+LOAD = f"""
 select s.tenant_id, s.stream_type, s.stream_id, s.version, s.head_hash, s.recorded_at
 from unnest(%b::text[], %b::text[], %b::text[]) k(tenant_id, stream_type, stream_id)
-cross join lateral (
-    select * from wagerledger.streams s
-    where s.tenant_id = k.tenant_id and s.stream_type = k.stream_type and s.stream_id = k.stream_id offset 0
-) s
-"""
+{by_key("streams", "tenant_id", "stream_type", "stream_id")}
+"""  # noqa: S608  # our own constants
 
 INSERT = """
 insert into wagerledger.streams (tenant_id, stream_type, stream_id, version, head_hash, recorded_at)

@@ -6,27 +6,21 @@ from typing import Any
 
 from ledger.core.state import Wallet
 from ledger.store.arrays import Int8, Text, columns
-from ledger.store.statement import Statement
+from ledger.store.statement import Statement, by_key
 
-LOAD = """
+LOAD = f"""
 select w.tenant_id, w.player_id, w.currency, w.exponent, w.cash_minor, w.bonus_minor, w.held_minor, w.receivable_minor
 from unnest(%b::text[], %b::text[]) k(tenant_id, player_id)
-cross join lateral (
-    select * from wagerledger.wallets w where w.tenant_id = k.tenant_id and w.player_id = k.player_id offset 0
-) w
-"""
+{by_key("wallets", "tenant_id", "player_id")}
+"""  # noqa: S608  # our own constants
 
-LOAD_WITH_REGION = """
+LOAD_WITH_REGION = f"""
 select w.tenant_id, w.player_id, w.currency, w.exponent, w.cash_minor, w.bonus_minor, w.held_minor, w.receivable_minor,
     p.region
 from unnest(%b::text[], %b::text[]) k(tenant_id, player_id)
-cross join lateral (
-    select * from wagerledger.wallets w where w.tenant_id = k.tenant_id and w.player_id = k.player_id offset 0
-) w
-cross join lateral (
-    select * from wagerledger.players p where p.tenant_id = k.tenant_id and p.player_id = k.player_id offset 0
-) p
-"""
+{by_key("wallets", "tenant_id", "player_id")}
+{by_key("players", "tenant_id", "player_id")}
+"""  # noqa: S608  # our own constants
 
 INSERT = """
 insert into wagerledger.wallets (tenant_id, player_id, currency, exponent, cash_minor, bonus_minor, held_minor,

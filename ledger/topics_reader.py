@@ -95,7 +95,7 @@ class TopicsReader:
 
     def __init__(self, bootstrap_servers: str, patience: Patience = IMPATIENT) -> None:
         self._servers = bootstrap_servers
-        self._brokers = Brokers(bootstrap_servers)
+        self._brokers = Brokers(bootstrap_servers, patience)
         self._patience = patience
 
     def ends(self, topics: Iterable[str]) -> Ends:
@@ -159,16 +159,13 @@ class TopicsReader:
             reading.close()
 
     def _partitions(self, topics: list[str]) -> list[At]:
-        existing = self._patience.call(lambda: self._brokers.ask(lambda admin: _existing(admin, topics)), "Kafka")
+        existing = self._brokers.ask(lambda admin: _existing(admin, topics))
         return [(topic, partition) for topic in topics for partition in existing[topic]]
 
     def _offsets(self, partitions: Collection[At], which: OffsetSpec, *, committed: bool = False) -> dict[At, int]:
         # A partition that was just made, or moves, has no leader for a moment.
-        return self._patience.call(
-            lambda: self._brokers.ask(
-                lambda admin: offsets(admin, partitions, which, timeout_s=TIMEOUT_S, committed=committed)
-            ),
-            "Kafka",
+        return self._brokers.ask(
+            lambda admin: offsets(admin, partitions, which, timeout_s=TIMEOUT_S, committed=committed)
         )
 
     def _wait_for(self, ends: Ends) -> None:

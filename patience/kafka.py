@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from patience.retry import IMPATIENT, Patience
+
 T = TypeVar("T")
 
 At = tuple[str, int]
@@ -72,17 +74,21 @@ def topic_ids(admin: AdminClient, names: Iterable[str], *, timeout_s: float) -> 
 
 
 class Brokers:
-    """Whom the admin client asks. After an error another client asks: one that has met a partition without a leader, or
-    with another one, does not find it again, however often it is asked. Before an error the same one: where the leaders
-    are not known yet, its first question of offsets sometimes takes three seconds.
+    """Whom the admin client asks, with patience. After an error another client asks: one that has met a partition
+    without a leader, or with another one, does not find it again, however often it is asked. Before an error the same
+    one: where the leaders are not known yet, its first question of offsets sometimes takes three seconds.
     """
 
-    def __init__(self, bootstrap_servers: str) -> None:
+    def __init__(self, bootstrap_servers: str, patience: Patience = IMPATIENT) -> None:
         self._servers = bootstrap_servers
+        self._patience = patience
         self._admin: AdminClient | None = None
 
     def ask(self, question: Callable[[AdminClient], T]) -> T:
         """What `question` gets of the client. Raises what it raises."""
+        return self._patience.call(lambda: self._once(question), "Kafka")
+
+    def _once(self, question: Callable[[AdminClient], T]) -> T:
         if self._admin is None:  # an idle client is falsy: it has a length
             self._admin = AdminClient({**QUIET, "bootstrap.servers": self._servers})
         try:

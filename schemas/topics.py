@@ -113,15 +113,15 @@ def apply(
     Raises TopicMismatchError, before anything is created, where a topic exists with another number of partitions or
     another policy; KafkaException where the brokers do not answer for longer than each step's `patience`.
     """
-    brokers = Brokers(bootstrap_servers)
+    brokers = Brokers(bootstrap_servers, patience)
     specifications = wanted(topics, partitions=partitions, replication=replication)
-    missing = patience.call(lambda: brokers.ask(lambda admin: _missing(admin, specifications)), "Kafka")
+    missing = brokers.ask(lambda admin: _missing(admin, specifications))
     created: set[str] = set()
     if missing:
-        patience.call(lambda: brokers.ask(lambda admin: _create(admin, missing, created)), "Kafka")
-    patience.call(lambda: brokers.ask(lambda admin: require_leaders(admin, topics.all)), "Kafka")
+        brokers.ask(lambda admin: _create(admin, missing, created))
+    brokers.ask(lambda admin: require_leaders(admin, topics.all))
     if missing:  # what somebody else made in this moment must be right too
-        patience.call(lambda: brokers.ask(lambda admin: _missing(admin, specifications)), "Kafka")
+        brokers.ask(lambda admin: _missing(admin, specifications))
     return [topic.topic for topic in missing if topic.topic in created]
 
 

@@ -2,7 +2,7 @@
 the same name and another id, and lacks what was published, however much is in it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection
 
 from ledger.relay_position import TopicIds
 from outbox_relay.position import read_topic_ids
@@ -21,7 +21,8 @@ class KnownTopics:
         self._topics = topics
         self._published = (topics.events, *topics.of_types, *topics.of_forms, topics.refusals)
         self._brokers = Brokers(bootstrap_servers)
-        self._known: Mapping[str, str] = {}
+        self._known = TopicIds()
+        self._new: Collection[str] = ()
 
     def now(self) -> TopicIds:
         """Raises KafkaException (retryable), also where a topic is missing."""
@@ -30,19 +31,19 @@ class KnownTopics:
     def made_anew(self) -> list[str]:
         """Those that are others than the relays remember. Raises PositionError; KafkaException (retryable)."""
         remembered, now = read_topic_ids(self._servers, self._topics.relay_position), self.now()
-        return sorted(name for name in remembered.keys() & now.keys() if remembered[name] != now[name])
+        self._known, self._new = TopicIds(now | remembered), now.keys() - remembered.keys()
+        return self._others(now)
 
     def learn(self, publisher: Publisher) -> list[str]:
-        """Those that are others than the relays remember. Where there are none, new ones are remembered from now on.
-        Raises as `made_anew`.
-        """
-        remembered, now = read_topic_ids(self._servers, self._topics.relay_position), self.now()
-        self._known = {**now, **remembered}
-        changed = self.changed(now)
-        if not changed and now.keys() - remembered.keys():
-            publisher.write_topic_ids(TopicIds(self._known))
+        """The same. Where there are none, new ones are remembered from now on."""
+        changed = self.made_anew()
+        if not changed and self._new:
+            publisher.write_topic_ids(self._known)
         return changed
 
-    def changed(self, now: Mapping[str, str] | None = None) -> list[str]:
+    def changed(self) -> list[str]:
         """Those that were made anew since `learn`."""
-        return sorted(name for name, topic_id in (now or self.now()).items() if self._known[name] != topic_id)
+        return self._others(self.now())
+
+    def _others(self, now: TopicIds) -> list[str]:
+        return sorted(name for name, topic_id in now.items() if self._known[name] != topic_id)

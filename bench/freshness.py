@@ -25,6 +25,7 @@ from bench.relay import STEADY_EVENTS_PER_S, fill, write_steadily
 from ledger.recording import Recorded
 from ledger.settings import PREFIX, Settings
 from ledger.store import migrate
+from projector.models import folded
 from sandbox.service import Service
 from sandbox.stack import Stack
 from schemas import registry, topics
@@ -42,7 +43,6 @@ DEADLINE_S = 120.0
 SEEN = """
 select player_id, as_of_version from bi.balances where tenant_id = %s and currency = 'EUR' and player_id = any(%s)
 """
-FOLDED = "select coalesce(sum(version), 0) from projections.streams"
 
 
 def run(*, seconds: int, as_json: bool) -> None:
@@ -138,11 +138,8 @@ def _wait(settings: Settings, events: int) -> None:
     deadline = time.monotonic() + DEADLINE_S
     with psycopg.connect(settings.bi_database_url.get_secret_value(), autocommit=True) as connection:
         while time.monotonic() < deadline:
-            try:
-                if connection.execute(FOLDED).fetchone() == (events,):
-                    return
-            except psycopg.errors.UndefinedTable:
-                pass  # the projector makes its tables first
+            if folded(connection) == events:
+                return
             time.sleep(0.1)
     raise TimeoutError(f"{events} events were not projected in {DEADLINE_S} s")
 

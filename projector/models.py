@@ -45,6 +45,7 @@ select exists (select from pg_attribute where attrelid = 'projections.models'::r
 STOP = "update projections.models set stopped_at = now() where name = any(%s)"
 # Larger than any before, whichever checkpoints were swapped in.
 BEGIN_AGAIN = "update projections.checkpoints set generation = pg_current_xact_id()::text::bigint"
+FOLDED = "select coalesce(sum(version), 0) from projections.streams"
 NOTHING_FOLDED = "select not exists (select from projections.checkpoints where next_offset > 0)"
 NOTE = """
 insert into projections.models (name, version, tables, views) values (%s, %s, %s, %s)
@@ -164,6 +165,15 @@ def models(connection: Connection) -> dict[str, Model]:
         return {}
     found = connection.execute(FOUND if _truth(connection, IS_NOTED) else FOUND_EARLIER).fetchall()
     return {row[0]: Model(*row) for row in found}
+
+
+def folded(connection: Connection) -> int:
+    """How many events the read models hold: none before the first projector has made them."""
+    if connection.execute("select to_regclass('projections.streams')").fetchone() == (None,):
+        return 0
+    row = connection.execute(FOLDED).fetchone()
+    assert row
+    return int(row[0])
 
 
 def reset(connection: Connection, projections: Iterable[Projection] = PROJECTIONS) -> None:

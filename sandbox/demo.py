@@ -11,6 +11,7 @@ from rich.table import Table
 from ledger.audit.verify import verify
 from ledger.core.money import format_minor
 from ledger.recording import to_datetime
+from projector.models import folded
 from sandbox.kafka_reader import read_all
 from sandbox.provider import Answer, Provider
 from sandbox.system import PLAYERS, System
@@ -147,16 +148,9 @@ class _Rounds:
 def _wait_for_read_models(system: System, rounds: _Rounds) -> None:
     """Until the BI database has come as far as the ledger's streams are now."""
     with psycopg.connect(system.stack.ledger_database.url) as ledger:
-        goal = ledger.execute("select coalesce(sum(version), 0) from wagerledger.streams").fetchone()
+        (goal,) = ledger.execute("select coalesce(sum(version), 0) from wagerledger.streams").fetchone() or (0,)
     with psycopg.connect(system.stack.bi_database.url, autocommit=True) as bi:
-
-        def caught_up() -> bool:
-            try:
-                return bi.execute("select coalesce(sum(version), 0) from projections.streams").fetchone() == goal
-            except psycopg.errors.UndefinedTable:  # a projector that has only just begun makes them first
-                return False
-
-        _wait(caught_up)
+        _wait(lambda: folded(bi) == goal)
 
 
 def _sealed(system: System) -> bool:

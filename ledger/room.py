@@ -57,7 +57,7 @@ class Room:
             await asyncio.sleep(self._backoff.after(lasted_s))
             try:
                 await self._write()
-            except (psycopg.Error, OSError, TimeoutError) as error:  # who gives up here stays unready for ever
+            except (psycopg.Error, OSError) as error:  # who gives up here stays unready for ever
                 self.lacking, lasted_s = str(error), 0.0
             else:
                 break

@@ -123,12 +123,7 @@ def _session_started(_: State, event: Event, payload: SessionStarted) -> Touched
 def _session_ended(state: State, _: Event, payload: SessionEnded) -> Touched:
     session = state.session(payload.session_id)
     assert session, f"session {payload.session_id} ends before it started"
-    return (
-        Session(
-            session.session_id, session.integration_id, session.tenant_id, session.player_id, session.currency,
-            session.mode, session.game_id, session.expires_at, True, session.extended_us,
-        ),
-    )  # fmt: skip
+    return (replace(session, ended=True),)
 
 
 def _bet_authorized(state: State, event: Event, payload: BetAuthorized) -> Touched:

@@ -13,6 +13,7 @@ from psycopg.conninfo import make_conninfo
 from ledger.acts import By
 from projector import access, grants, lookups, models
 from projector.projections import PROJECTIONS
+from tests.docs.pages import ROOT
 from tests.projector.folded import Folded, fold
 from tests.projector.history import decoded, random_ledger
 from tests.servers import Servers, fresh_database
@@ -591,3 +592,21 @@ def test_a_projector_with_the_deployed_rights_protects_and_grants(servers: Serve
             connection.execute(sql.SQL("drop owned by {} cascade").format(sql.Identifier(role)))
     with psycopg.connect(servers.bi_database_url, autocommit=True) as connection:
         connection.execute(sql.SQL("drop role {}").format(sql.Identifier(role)))
+
+
+def test_a_login_makes_nothing_where_it_is_deployed(servers: Servers) -> None:
+    """What deploy/bi-logins.sh takes from everybody is all that a login could leave on the server's disk."""
+    script = (ROOT / "deploy" / "bi-logins.sh").read_text()
+    taken = [line.partition("--")[0] for line in script.splitlines() if line.startswith("revoke")]
+    with fresh_database(servers.bi_database_url) as url, psycopg.connect(url, autocommit=True) as connection:
+        for line in taken:
+            connection.execute(line.replace("wagerledger_bi ", f'"{connection.info.dbname}" ').encode())
+        if connection.execute(grants.IS_ROLE, [access.READERS]).fetchone() != (True,):
+            connection.execute(sql.SQL("create role {} nologin").format(sql.Identifier(access.READERS)))
+        connection.execute(sql.SQL("set role {}").format(sql.Identifier(access.READERS)))
+        for making in (
+            "create temporary table mine ()", "create table public.mine ()", "create schema mine", "select lo_create(0)",
+            "select lo_creat(-1)", "select lo_from_bytea(0, 'x')",
+        ):  # fmt: skip
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(making)

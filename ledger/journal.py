@@ -18,9 +18,9 @@ from prometheus_client import Counter, Gauge, Histogram
 from ledger import writing_session
 from ledger.callback import Callback, Outcome, Proof
 from ledger.directory import Directory
+from ledger.disk_room import DiskRoom
 from ledger.fair_queue import FairQueue
 from ledger.recording import StreamKey
-from ledger.room import Room
 from ledger.roundtrip import Connection
 from ledger.settings import Settings
 from ledger.transaction import Answer, commit
@@ -122,7 +122,7 @@ class Journal:
         self._forms = chosen(settings.dual_write)
         self._residency = settings.residency
         self._directory = Directory()
-        self._room = Room(settings)
+        self._room = DiskRoom(settings)
         self._writers = [_Writer() for _ in range(settings.journal_writers)]
         self._waiting = 0
         self._closing = False

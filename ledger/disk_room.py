@@ -25,7 +25,7 @@ DISK_FULL = Gauge(
 _FIRST_TRY_S, _LONGEST_PAUSE_S = 0.5, 30.0
 
 
-class Room:
+class DiskRoom:
     """Of one process. Used in its event loop only."""
 
     def __init__(self, settings: Settings) -> None:

@@ -25,6 +25,7 @@ from sandbox.process import Report, StartError, silent
 
 LOCK_PATH = Path(__file__).with_name("artifacts.lock")
 LOCK_HEADER = "# Made by `make lock`: server, group, artifact, version, classifier, packaging, bytes, sha256.\n"
+CA_BUNDLE = "REQUESTS_CA_BUNDLE"
 ATTEMPTS = 3
 TIMEOUT_S = 60
 CHUNK_BYTES = 1024 * 1024
@@ -91,19 +92,27 @@ def fetch(artifacts: list[Artifact], *, report: Report = silent, local_repositor
     """
     if all(artifact.path.exists() for artifact in artifacts):
         return
-    _trust_as_the_machine_does()
-    with exclusive_cache() as folder:
+    with exclusive_cache() as folder, _trusting_as_the_machine_does():
         missing = [artifact for artifact in artifacts if not artifact.path.exists()]
         progress = Progress(sum(artifact.size_bytes for artifact in missing), report)
         for artifact in missing:
             _fetch_one(artifact, folder, progress, local_repositories or [])
 
 
-def _trust_as_the_machine_does() -> None:
-    """Trust the authorities of this machine, perhaps a company's own, as pip does; requests alone has a fixed list."""
+@contextlib.contextmanager
+def _trusting_as_the_machine_does() -> Iterator[None]:
+    """Trust the authorities of this machine, perhaps a company's own, as pip does; requests alone has a fixed list. It
+    looks for another one in the environment, which is everybody's: afterwards it is as it was.
+    """
     authorities = ssl.get_default_verify_paths().cafile
-    if authorities:
-        os.environ.setdefault("REQUESTS_CA_BUNDLE", authorities)
+    if not authorities or CA_BUNDLE in os.environ:
+        yield
+        return
+    os.environ[CA_BUNDLE] = authorities
+    try:
+        yield
+    finally:
+        del os.environ[CA_BUNDLE]
 
 
 @contextlib.contextmanager

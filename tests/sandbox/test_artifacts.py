@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import tarfile
 import threading
 
@@ -42,6 +43,14 @@ def test_good_file_is_kept(repository):
     fetch([artifact], local_repositories=[repository])
     assert artifact.path.read_bytes() == CONTENT
     fetch([artifact], local_repositories=[])
+
+
+def test_a_download_leaves_the_environment_as_it_was(repository, monkeypatch):
+    """Whom a download trusts is said in the environment while it lasts, and to nobody afterwards."""
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    before = dict(os.environ)
+    fetch([published(repository, CONTENT)], local_repositories=[repository])
+    assert dict(os.environ) == before
 
 
 @pytest.mark.parametrize("content", [b"", CONTENT[:-1], CONTENT + b" and a worm"])

@@ -1,7 +1,8 @@
 """Kafka transactions: the events in both of their topics, refusals and the position, all or nothing."""
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self
 
@@ -66,35 +67,37 @@ class Publisher:
         for fingerprint in {row.second_fingerprint for row in rows if row.second_fingerprint}:
             self._wire_ids.of_form(fingerprint)  # while no Kafka transaction is open
         refusals_prefix = self._wire_ids.of_refusals() if refusals else b""
-        try:
-            self._producer.begin_transaction()
+        with self._transaction():
             for row in rows:
                 self._produce(row, *prefixes[row.schema_fingerprint])
             for refusal in refusals:
                 self._produce_refusal(refusal, refusals_prefix)
             if position is not None:
                 self._write_position(self._shard, position)
-            self._commit()
-        except KafkaException as error:
-            raise fenced_or(error) from error
 
     def write_positions(self, positions: Mapping[int, Position | None], topics: TopicIds | None = None) -> None:
         """Write the positions of shards (None forgets one), and the `topics` that they speak of, in one Kafka
         transaction. Raises as `publish` does.
         """
-        try:
-            self._producer.begin_transaction()
+        with self._transaction():
             for shard, position in positions.items():
                 self._write_position(shard, position)
             if topics is not None:
                 self._producer.produce(self._topics.relay_position, topics.to_json(), TOPICS_KEY)
-            self._commit()
-        except KafkaException as error:
-            raise fenced_or(error) from error
 
     def write_topic_ids(self, topics: TopicIds) -> None:
         """Raises as `publish` does."""
         self.write_positions({}, topics)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """A Kafka transaction, committed at its end. Raises FencedError or KafkaException."""
+        try:
+            self._producer.begin_transaction()
+            yield
+            self._commit()
+        except KafkaException as error:
+            raise fenced_or(self._cause(error)) from error
 
     def _produce(self, row: Row, events_prefix: bytes, of_type_prefix: bytes) -> None:
         body, headers = row.body, headers_of(row)
@@ -128,6 +131,16 @@ class Publisher:
         metrics.COMMIT_SECONDS.observe(time.monotonic() - started)
         if self._failures:  # a commit without its records cannot be; if it could, nothing after it may be trusted
             raise KafkaException(self._failures[0])
+
+    def _cause(self, error: KafkaException) -> KafkaException:
+        """The reason of an error: of a producer that is lost, `produce` says no more than that it is lost."""
+        if error.args[0].code() != KafkaError._FATAL:  # noqa: SLF001, its name
+            return error
+        try:
+            self._producer.begin_transaction()
+        except KafkaException as cause:
+            return cause
+        return error
 
     def close(self) -> None:
         self._producer.purge(blocking=False)

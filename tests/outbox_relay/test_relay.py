@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 from confluent_kafka import KafkaException
@@ -14,7 +15,7 @@ from ledger.relay_position import shard_of
 from ledger.settings import Settings
 from outbox_relay.log import EventLog
 from outbox_relay.position import START, Epoch, Position
-from outbox_relay.producer import FencedError
+from outbox_relay.producer import FencedError, Publisher
 from schemas import registry
 from schemas.registry import WireIds
 from schemas.topics import Topics
@@ -171,6 +172,31 @@ def test_what_a_zombie_had_begun_is_never_seen(settings: Settings, log: LogWrite
             zombie.publish(rows[1:], position)
         successor.publish(rows[1:2], position)
     assert {wire.body for wire in kafka.events()} == {row.body for row in rows[:2]}
+
+
+class Taken(dict[int, Position]):
+    """Positions without end, and while they are written another relay takes the shard over."""
+
+    def __init__(self, position: Position, successor: Publisher) -> None:
+        super().__init__({0: position})
+        self._successor = successor
+
+    def items(self) -> Iterator[tuple[int, Position]]:  # type: ignore[override]  # a view has an end
+        self._successor.open()
+        while True:
+            yield from super().items()
+            time.sleep(0.001)
+
+
+def test_whoever_is_fenced_between_two_records_knows_it(settings: Settings, kafka: Kafka):
+    """A relay that hears of another one before its batch is whole ends too: a second producer of it would fence the other."""
+    position = Position.start(Epoch("1", 1, 1), 1)
+    with publisher(settings) as zombie, publisher(settings) as successor:
+        zombie.open()
+        with pytest.raises(FencedError):
+            zombie.write_positions(Taken(position, successor))
+        successor.write_positions({0: position})
+    assert kafka.position().shards == 1
 
 
 def test_a_second_relay_stands_by(settings: Settings, log: LogWriter, kafka: Kafka):

@@ -60,7 +60,7 @@ lock: ## Pin again: the requirements (needs uv on the path) and the jars of the 
 	@$(UV_LOCK) pyproject.toml --extra sandbox --extra archive --extra dev -o requirements/dev.txt
 	@echo pyspark==4.0.0 | $(UV_LOCK) - -o requirements/spark.txt
 	@$(MAKE) --no-print-directory setup
-	@.venv/bin/python -m sandbox.artifacts
+	@.venv/bin/python -m sandbox.servers.artifacts
 	@.venv/bin/python -m spark.jars
 
 clean: ## Remove what was built here (the download cache stays).

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.history import decided, name_of
-from ledger.batch import Batch
+from evidence.archive import manifest, segment
+from evidence.archive.manifest import Manifest
+from evidence.archive.segment import LEAVES, Segment
+from evidence.log import COMMAND_FIELDS
+from evidence.merkle import Range, leaf_hash
 from ledger.core.chain import GENESIS, hash_of
-from ledger.evidence.archive import manifest, segment
-from ledger.evidence.archive.manifest import Manifest
-from ledger.evidence.archive.segment import LEAVES, Segment
-from ledger.evidence.entry import COMMAND, EVENT, Entry, canonical
-from ledger.evidence.log import COMMAND_FIELDS
-from ledger.evidence.merkle import Range, leaf_hash
+from ledger.entry import COMMAND, EVENT, Entry, canonical
+from ledger.journal.batch import Batch
 from ledger.store.commands import Decided
 from schemas.events import BY_FINGERPRINT
 

@@ -2,7 +2,7 @@
 
 import psutil
 
-from sandbox.postgres import Postgres, processes_in
+from sandbox.servers.postgres import Postgres, processes_in
 
 
 def process_cpu_s(pid: int | None) -> float:

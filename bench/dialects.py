@@ -23,9 +23,9 @@ from bench.cpu import postgres_cpu_s
 from bench.load import LOOPBACK, STAKE, Job, load
 from bench.report import Cpu, Figure, table
 from bench.served import ServedLedger
-from ledger.integrations import CANONICAL
-from sandbox.dialects import NAMES, driver_of
-from sandbox.dialects.driver import Driver, Request, Seat
+from ledger.admin.integrations import CANONICAL
+from sandbox.drivers import NAMES, driver_of
+from sandbox.drivers.driver import Driver, Request, Seat
 
 ALL = "all"
 GOAL = 0.75

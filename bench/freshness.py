@@ -22,12 +22,12 @@ from rich.table import Table
 from bench.cpu import process_cpu_s
 from bench.project import EVENTS_TO_OPEN, TENANT, usual_mix
 from bench.relay import STEADY_EVENTS_PER_S, fill, write_steadily
-from ledger.recording import Recorded
-from ledger.settings import PREFIX, Settings
 from ledger.store import migrate
+from ledger.streams import Recorded
 from projector.models import folded
-from sandbox.service import Service
-from sandbox.stack import Stack
+from runtime.settings import PREFIX, Settings
+from sandbox.servers.service import Service
+from sandbox.servers.stack import Stack
 from schemas import registry, topics
 from schemas.topics import Topics
 

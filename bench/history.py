@@ -5,8 +5,6 @@ from collections.abc import Iterator
 
 from uuid_utils import uuid7
 
-from ledger.batch import Batch
-from ledger.callback import Callback
 from ledger.core.commands import (
     AuthorizeBet,
     Command,
@@ -19,7 +17,9 @@ from ledger.core.commands import (
 )
 from ledger.core.money import Amount
 from ledger.core.state import Currency, Entity, State
-from ledger.recording import player_stream
+from ledger.journal.batch import Batch
+from ledger.outcome import Callback
+from ledger.streams import player_stream
 
 TENANT, CURRENCY = "bench", Currency("bench", "EUR", 2)
 

@@ -22,7 +22,7 @@ from typing import cast
 
 import uvloop
 
-from gateway import signing
+from gateway.dialect import signing
 
 LOOPBACK = "127.0.0.1"
 TARGET = "/v1/bets/authorize"

@@ -40,14 +40,15 @@ from ledger.core.decision import Accepted
 from ledger.core.evolve import evolve
 from ledger.core.money import Amount
 from ledger.core.state import State
-from ledger.recording import Head, Recorded, StreamKey, record, stream_of
-from ledger.settings import Settings
+from ledger.journal.recording import record
+from ledger.streams import Recorded, StreamHead, StreamKey, stream_of
 from projector.consumer import Session, refold, spare_the_collector
 from projector.metrics import STAGE_SECONDS
 from projector.projection import Projection
 from projector.projections import PROJECTIONS
 from projector.projections.balances import BALANCES
-from sandbox.stack import Stack
+from runtime.settings import Settings
+from sandbox.servers.stack import Stack
 from schemas import registry, topics
 from schemas.registry import WireIds
 from schemas.topics import Topics
@@ -178,7 +179,7 @@ def fill(settings: Settings, events: int) -> None:
 
 def usual_mix(events: int) -> Iterator[Recorded]:
     """Endless play of many players in no order: of ten bets nine are settled, four with a win, one is rolled back."""
-    rng, state, heads = random.Random(SEED), State(), dict[StreamKey, Head]()
+    rng, state, heads = random.Random(SEED), State(), dict[StreamKey, StreamHead]()
     now = time.time_ns() // 1000
 
     def asked(kind: type[Command], **fields: Any) -> tuple[dict[str, str], Iterable[Recorded]]:
@@ -188,7 +189,7 @@ def usual_mix(events: int) -> Iterator[Recorded]:
         assert isinstance(decision, Accepted), decision
         (event,) = decision.events
         state.put(*evolve(state, event))
-        one = record(event, origin, heads.get(stream_of(event), Head()), now)
+        one = record(event, origin, heads.get(stream_of(event), StreamHead()), now)
         heads[one.stream] = one.head()
         return dict(decision.result), [one]
 

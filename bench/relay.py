@@ -27,17 +27,18 @@ from rich.table import Table
 
 from bench.cpu import postgres_cpu_s, process_cpu_s
 from bench.project import usual_mix
-from ledger.recording import Recorded, record_key
-from ledger.settings import Settings
-from ledger.store import arrays, event_log, migrate
+from ledger.store import event_log, migrate
+from ledger.streams import Recorded, record_key
 from outbox_relay.log import EventLog
 from outbox_relay.metrics import EVENTS
 from outbox_relay.position import START, Position, offsets
 from outbox_relay.producer import Headers, configuration, headers_of
 from outbox_relay.relay import Relay, after
-from sandbox.postgres import Postgres
-from sandbox.service import Service
-from sandbox.stack import Stack
+from runtime import arrays
+from runtime.settings import Settings
+from sandbox.servers.postgres import Postgres
+from sandbox.servers.service import Service
+from sandbox.servers.stack import Stack
 from schemas import registry, topics
 from schemas.registry import WireIds
 from schemas.topics import Topics

@@ -15,19 +15,19 @@ from pydantic import SecretStr
 from uuid_utils import uuid7
 
 from bench.cpu import process_cpu_s
-from ledger import integrations
-from ledger.acts import By
-from ledger.callback import Callback
+from ledger.admin import integrations
+from ledger.admin.actions import By
+from ledger.admin.secrets import Vault, new_secrets_key
 from ledger.core.commands import Deposit, OpenWallet, Origin, StartSession
 from ledger.core.money import Amount
-from ledger.journal import Journal
-from ledger.secrets import Vault, new_secrets_key
-from ledger.settings import PREFIX, Settings
+from ledger.journal.writer import Journal
+from ledger.outcome import Callback
 from ledger.store import migrate
-from sandbox.dialects.driver import Driver, Seat
-from sandbox.ports import keep_ports
-from sandbox.postgres import Postgres
-from sandbox.service import GatewayService
+from runtime.settings import PREFIX, Settings
+from sandbox.drivers.driver import Driver, Seat
+from sandbox.servers.ports import keep_ports
+from sandbox.servers.postgres import Postgres
+from sandbox.servers.service import GatewayService
 
 TENANT, REGION, PROVIDER, CURRENCY = "brand", "EU", "studio", "EUR"
 EXPONENT, GAME = 2, "game_1"

@@ -23,13 +23,14 @@ from rich.table import Table
 
 from bench import archive
 from bench.history import CURRENCY, decided
-from ledger.batch import Batch
 from ledger.core.state import Entity
-from ledger.evidence.entry import EVENT
-from ledger.store import arrays, migrate
-from ledger.transaction import writes
-from sandbox.postgres import Postgres
-from sandbox.stack import Stack
+from ledger.entry import EVENT
+from ledger.journal.batch import Batch
+from ledger.journal.transaction import writes
+from ledger.store import migrate
+from runtime import arrays
+from sandbox.servers.postgres import Postgres
+from sandbox.servers.stack import Stack
 from schemas import registry, topics
 from schemas.events import BY_FINGERPRINT
 from schemas.registry import WireIds

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cli.output import fail
-from ledger.acts import ActError, By
+from ledger.admin.actions import ActError, By
 
 ActActor = Annotated[str, typer.Option("--actor", help="Who does this; it is recorded for good.")]
 ActReason = Annotated[str, typer.Option("--reason", help="Why; likewise. No personal data.")]

@@ -31,7 +31,7 @@ def bets(
     same rows; or, with --dialect, beside the canonical API.
     """
     from bench import bets, dialects
-    from sandbox.dialects import NAMES
+    from sandbox.drivers import NAMES
 
     clients = [int(part) for part in concurrency.split(",")]
     if dialect:

@@ -10,11 +10,11 @@ from cli.database import on_ledger
 from cli.output import Json, fail, show, table
 from cli.settings import settings_or_fail
 from cli.trouble import patiently
-from ledger import abandoned
-from ledger.abandoned import Closing, Hold
+from ledger.admin.policies import PolicyError
 from ledger.core.money import format_minor
-from ledger.policies import PolicyError
-from ledger.telemetry import configure_logging
+from ledger.jobs import abandoned_bets
+from ledger.jobs.abandoned_bets import Closing, Hold
+from runtime.telemetry import configure_logging
 
 app = typer.Typer(help="Open bets, oldest first, and the job that closes abandoned ones.", no_args_is_help=True)
 
@@ -34,7 +34,9 @@ def open_bets(
     """Print the holds of open bets, oldest first."""
     now = datetime.now(UTC)
     until = now - timedelta(seconds=older_than_s)
-    holds = on_ledger(lambda connection: list(abandoned.open_holds(connection, until, integration_id=integration_id)))
+    holds = on_ledger(
+        lambda connection: list(abandoned_bets.open_holds(connection, until, integration_id=integration_id))
+    )
     content = [_told(hold, now) for hold in holds]
     show(content, as_json=as_json, text=table(COLUMNS, ([row[name] for name in COLUMNS] for row in content)))
 
@@ -54,7 +56,7 @@ def close_abandoned(
     """Close the holds that are older than their integration's policy (abandoned_after_s) lets them be: the stake goes
     back, or is lost (abandoned_action). Safe to repeat, and beside live traffic.
     """
-    from gateway import dialects
+    from gateway.host import dialects
 
     settings = settings_or_fail()
     defaults = {name: dialect.policy for name, dialect in dialects.load().items()}
@@ -62,17 +64,17 @@ def close_abandoned(
         if now is not None or dry_run:
             fail("--every takes neither --now nor --dry-run")
         configure_logging(settings, "abandoned")
-        asyncio.run(abandoned.run(settings, defaults, every_s))
+        asyncio.run(abandoned_bets.run(settings, defaults, every_s))
         return
     moment = now.replace(tzinfo=UTC) if now else datetime.now(UTC)
     try:
-        found = on_ledger(lambda connection: abandoned.find(connection, defaults, moment, settings.residency))
+        found = on_ledger(lambda connection: abandoned_bets.find(connection, defaults, moment, settings.residency))
         if dry_run:
             closings = [
                 Closing(one.hold, f"to {one.integration.policy.abandoned_action}", closed=False) for one in found
             ]
         else:
-            closings = patiently(lambda: asyncio.run(abandoned.run_once(settings, found)), "PostgreSQL")
+            closings = patiently(lambda: asyncio.run(abandoned_bets.run_once(settings, found)), "PostgreSQL")
     except PolicyError as error:
         fail(str(error))
     content = [{**_told(hold, moment), "status": status, "closed": closed} for hold, status, closed in closings]

@@ -19,8 +19,8 @@ def page(
     """Serve the read models as a web page until SIGTERM or Ctrl-C: freshness, lag, revenue by day and provider, open
     bets, player funds. It only reads.
     """
-    from ledger.telemetry import configure_logging
     from projector.page.server import PageServer
+    from runtime.telemetry import configure_logging
 
     settings = settings_or_fail()
     configure_logging(settings, "page")

@@ -8,8 +8,8 @@ from cli.acts import ActActor, ActReason, by_or_fail
 from cli.database import on_ledger
 from cli.output import FINDING, Json, fail, show, table
 from cli.settings import settings_or_fail
-from ledger import brands
-from ledger.brands import BrandError
+from ledger.admin import brands
+from ledger.admin.brands import BrandError
 
 app = typer.Typer(help="Brands and their regions: registered once, before anything opens.", no_args_is_help=True)
 

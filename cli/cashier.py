@@ -11,13 +11,13 @@ from uuid_utils import uuid7
 from cli.output import FINDING, errors, fail, show
 from cli.settings import settings_or_fail
 from cli.trouble import in_words, naming, patiently
-from ledger.callback import Outcome
-from ledger.cashier import Cashier
+from ledger.admin.cashier import Cashier
 from ledger.core.money import Amount, parse_amount
-from ledger.identifiers import FORM, is_currency, is_id, name_fault, player_id_fault
-from ledger.journal import Retryable
-from ledger.residency import ForeignRegionError
+from ledger.journal.writer import Retryable
+from ledger.outcome import Outcome
 from patience.session import connect_as_is
+from runtime.identifiers import FORM, is_currency, is_id, name_fault, player_id_fault
+from runtime.residency import ForeignRegionError
 from schemas.errors import ERRORS
 
 Brand = Annotated[str, typer.Option("--brand", help="The tenant whose books these are.")]

@@ -12,11 +12,11 @@ from pydantic import SecretStr
 from cli.output import FINDING, Json, show, table
 from cli.settings import settings_or_fail
 from cli.trouble import in_words, naming
-from ledger import writing_session
-from ledger.secrets import SecretsKeyError, Vault
-from ledger.settings import Settings
+from ledger.admin.secrets import SecretsKeyError, Vault
+from ledger.journal import writing_session
 from ledger.store import proofs
 from patience import Patience, TransientError, is_transient, session
+from runtime.settings import Settings
 from schemas import registry
 from schemas.topics import Topics, differences
 

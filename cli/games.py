@@ -10,8 +10,8 @@ from cli.acts import ActActor, ActReason, by_or_fail
 from cli.database import on_ledger
 from cli.file_rows import rows_or_fail
 from cli.output import FINDING, Json, errors, fail, show, table
-from ledger import games
-from ledger.games import CatalogueError, Game
+from ledger.admin import games
+from ledger.admin.games import CatalogueError, Game
 
 app = typer.Typer(help="The game catalogue: our ids and the providers' codes.", no_args_is_help=True)
 

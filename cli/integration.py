@@ -15,14 +15,14 @@ from cli.acts import ActActor, ActReason, by_or_fail
 from cli.database import on_ledger
 from cli.output import FINDING, Json, fail, show, table
 from cli.settings import settings_or_fail
-from gateway import dialects
-from gateway.dialect import Dialect, Option
-from ledger import brands, integrations, policies
-from ledger.acts import By
-from ledger.brands import BrandError
-from ledger.integrations import CANONICAL, POLICY_PREFIX, Integration, IntegrationError, Issued, NewKeys
-from ledger.policies import PolicyError
-from ledger.secrets import SecretsKeyError, Vault
+from gateway.dialect.dialect import Dialect, Option
+from gateway.host import dialects
+from ledger.admin import brands, integrations, policies
+from ledger.admin.actions import By
+from ledger.admin.brands import BrandError
+from ledger.admin.integrations import CANONICAL, POLICY_PREFIX, Integration, IntegrationError, Issued, NewKeys
+from ledger.admin.policies import PolicyError
+from ledger.admin.secrets import SecretsKeyError, Vault
 
 T = TypeVar("T")
 

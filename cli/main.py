@@ -5,12 +5,6 @@ from typing import Annotated
 import typer
 
 from cli import (
-    anchors,
-    audit,
-    audit_acts,
-    audit_archive,
-    audit_explain,
-    audit_reconcile,
     bench,
     bets,
     bi,
@@ -29,6 +23,7 @@ from cli import (
     topics,
     wallet,
 )
+from cli.audit import actions, anchors, archive, explain, reconcile, verify
 from cli.trouble import PatientGroup
 from ledger import __version__
 
@@ -61,7 +56,7 @@ def main(
 sandbox.add_to(app)
 casino_provider.add_to(app)
 processes.add_to(app)
-anchors.add_to(app, audit.app)
+anchors.add_to(app, verify.app)
 migrate.add_to(app)
 doctor.add_to(app)
 app.add_typer(brand.app, name="brand")
@@ -71,11 +66,11 @@ app.add_typer(bets.app, name="bets")
 app.add_typer(rates.app, name="rates")
 app.add_typer(integration.app, name="integration")
 app.add_typer(games.app, name="games")
-audit_acts.add_to(audit.app)
-audit_archive.add_to(audit.app)
-audit_explain.add_to(audit.app)
-audit_reconcile.add_to(audit.app)
-app.add_typer(audit.app, name="audit")
+actions.add_to(verify.app)
+archive.add_to(verify.app)
+explain.add_to(verify.app)
+reconcile.add_to(verify.app)
+app.add_typer(verify.app, name="audit")
 bi_page.add_to(bi.app)
 app.add_typer(bi.app, name="bi")
 app.add_typer(topics.app, name="topics")

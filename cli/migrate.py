@@ -38,7 +38,7 @@ def new_generation(actor: ActActor, reason: ActReason, *, as_json: Json = False)
 
     WAGERLEDGER_DATABASE_URL must name the role that migrates.
     """
-    from ledger.generation import raise_generation
+    from ledger.admin.generation import raise_generation
 
     by = by_or_fail(actor, reason)
     generation = on_ledger(lambda connection: raise_generation(connection, by))

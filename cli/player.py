@@ -12,7 +12,7 @@ from cli.settings import settings_or_fail
 from cli.trouble import patiently
 from ledger.core.money import format_minor
 from ledger.core.state import LOCKED, SELF_EXCLUDED, Bet, Player, Wallet
-from ledger.settings import Settings
+from runtime.settings import Settings
 
 app = typer.Typer(help="Players: lock, exclude, free, look.", no_args_is_help=True)
 
@@ -113,7 +113,7 @@ def _restrict(
 
 
 def _known_or_fail(brand: str, player_id: str) -> None:
-    from ledger.brands import nearest
+    from ledger.admin.brands import nearest
     from ledger.store import players
 
     def known_or_nearest(connection: Connection[Any]) -> tuple[bool, str | None]:
@@ -129,7 +129,7 @@ def _known_or_fail(brand: str, player_id: str) -> None:
 
 def _open_bets(settings: Settings, wallet: Wallet) -> tuple[Bet, ...]:
     """From the player's own events: no index finds a player's bets, because every bet would pay for it."""
-    from ledger.audit.replay import replay
+    from audit.replay import replay
 
     try:
         return patiently(lambda: replay(settings, wallet.wallet_id)).open_bets

@@ -22,7 +22,7 @@ def gateway(
 ) -> None:
     """Answer the providers' callbacks until SIGTERM or Ctrl-C; what was accepted by then is still answered."""
     from gateway.app import run
-    from ledger.secrets import SecretsKeyError
+    from ledger.admin.secrets import SecretsKeyError
 
     settings = settings_or_fail()
     try:
@@ -42,8 +42,8 @@ def relay(context: typer.Context) -> None:
     the shard; 2: the position cannot be proven, see `relay recover`.
     """
     if context.invoked_subcommand is None:
-        from ledger.telemetry import configure_logging
         from outbox_relay.relay import run
+        from runtime.telemetry import configure_logging
 
         settings = settings_or_fail()
         configure_logging(settings, "relay")
@@ -73,8 +73,8 @@ def recover(
     Stop gateways and relays first. WAGERLEDGER_DATABASE_URL must name the gateway's role, because lost events are
     written. Safe to repeat.
     """
-    from ledger.restore import RestoreError
-    from ledger.restore import restore as put_back
+    from ledger.jobs.restore_events import RestoreError
+    from ledger.jobs.restore_events import restore as put_back
     from outbox_relay import recover as recovery
     from outbox_relay.position import PositionError
     from outbox_relay.producer import FencedError
@@ -133,8 +133,8 @@ def project(
         return
     import psycopg
 
-    from ledger.telemetry import configure_logging
     from projector import consumer
+    from runtime.telemetry import configure_logging
 
     settings = settings_or_fail()
     configure_logging(settings, "projector")

@@ -10,11 +10,11 @@ from cli.acts import ActActor, ActReason, by_or_fail
 from cli.database import on_ledger
 from cli.file_rows import rows_or_fail
 from cli.output import FINDING, Json, fail, show, table
-from ledger import rates
-from ledger.acts import By
+from ledger.admin import rates
+from ledger.admin.actions import By
+from ledger.admin.rates import RateError
 from ledger.core.state import Rate
-from ledger.rates import RateError
-from ledger.recording import to_datetime
+from runtime.clock import to_datetime
 
 app = typer.Typer(help="Exchange rates, each with its source and time.", no_args_is_help=True)
 

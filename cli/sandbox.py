@@ -30,9 +30,9 @@ def up(
     DIR/sandbox.json says how to reach it, as soon as it is ready; `. DIR/sandbox.env` in a shell points other commands,
     such as `wagerledger integration add`, at it. After a crash of anything, the same command recovers.
     """
-    from sandbox.process import StartError
     from sandbox.progress import Progress
     from sandbox.run import running
+    from sandbox.servers.process import StartError
     from sandbox.system import System
 
     stopped = threading.Event()
@@ -55,8 +55,8 @@ def up(
 
 def down(data_dir: DataDir = DEFAULT_DATA_DIR, *, as_json: Json = False) -> None:
     """Stop the system that `wagerledger up` runs on the same folder, or what a crash left of it."""
-    from sandbox.process import StartError
     from sandbox.run import stop
+    from sandbox.servers.process import StartError
 
     try:
         stopped = stop(data_dir)
@@ -70,8 +70,8 @@ def demo(*, keep: Annotated[bool, typer.Option("--keep", help="Keep the data fol
     held.
     """
     from sandbox.demo import DemoError, play
-    from sandbox.process import StartError
     from sandbox.progress import Progress
+    from sandbox.servers.process import StartError
     from sandbox.system import System
 
     with _folder(keep=keep) as folder:

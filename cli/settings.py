@@ -3,7 +3,7 @@
 from pydantic import ValidationError
 
 from cli.output import fail
-from ledger.settings import PREFIX, Settings, load_settings
+from runtime.settings import PREFIX, Settings, load_settings
 
 
 def settings_or_fail() -> Settings:

@@ -70,7 +70,7 @@ def in_words(error: Exception) -> str | None:
     import psycopg
     from confluent_kafka import KafkaException
 
-    from ledger.journal import Retryable
+    from ledger.journal.writer import Retryable
     from patience import TransientError, Trouble
     from patience.postgresql import UnknownOutcomeError
     from schemas.errors import ERRORS

@@ -22,10 +22,10 @@ from cli.cashier import (
 )
 from cli.database import on_ledger
 from cli.output import FINDING, Json, fail, show, table
-from ledger import currencies
-from ledger.callback import Outcome
-from ledger.cashier import Cashier
+from ledger.admin.cashier import Cashier
+from ledger.core import currencies
 from ledger.core.money import format_minor
+from ledger.outcome import Outcome
 
 app = typer.Typer(help="Wallets: open, look, pay in, pay out, correct.", no_args_is_help=True)
 
@@ -191,7 +191,7 @@ def events(
     as_json: Json = False,
 ) -> None:
     """Print the latest events of a player's stream, with their postings in whole minor units (cents)."""
-    from ledger.history import latest
+    from ledger.store.history import latest
 
     found = on_ledger(lambda connection: latest(connection, brand, player_id, limit))
     if not found:

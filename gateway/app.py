@@ -18,26 +18,30 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from gateway import dialects, openapi, reference_page
-from gateway.authentication import Authenticator
-from gateway.callers import Callers
-from gateway.canonical import OPERATIONS
-from gateway.dialect import Dialect
-from gateway.endpoints import ReadWallet, Services, Write, refuse
+from gateway.api import openapi, reference_page
+from gateway.api.canonical import OPERATIONS
+from gateway.api.endpoints import ReadWallet, Write
+from gateway.auth.authentication import Authenticator
+from gateway.auth.callers import Callers
+from gateway.auth.keys import KeyRing
+from gateway.auth.rate_limit import RateLimit
+from gateway.dialect.dialect import Dialect
+from gateway.dialect.incoming import Receive, Scope, Send, head_of
+from gateway.host import dialects
+from gateway.host.provider_calls import ProviderCalls
 from gateway.http_protocol import BoundedHeadProtocol
-from gateway.incoming import Receive, Scope, Send, head_of
-from gateway.keys import KeyRing
 from gateway.listener import connections_within, listen
-from gateway.lookups import Lookups, Unmigrated
-from gateway.provider_calls import ProviderCalls
-from gateway.rate_limit import RateLimit
-from ledger import __version__, writing_session
-from ledger.journal import Journal, Retryable
-from ledger.secrets import Vault
-from ledger.settings import Settings
+from gateway.read_connection import Lookups, Unmigrated
+from gateway.services import Services
+from gateway.serving import refuse
+from ledger import __version__
+from ledger.admin.secrets import Vault
+from ledger.journal import writing_session
+from ledger.journal.writer import Journal, Retryable
 from ledger.store import migrate
-from ledger.telemetry import announce, configure_logging, serve_metrics
 from patience.session import READ_ONLY
+from runtime.settings import Settings
+from runtime.telemetry import announce, configure_logging, serve_metrics
 
 log = structlog.get_logger("gateway")
 

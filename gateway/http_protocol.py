@@ -18,7 +18,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from gateway.errors import error_body
+from gateway.dialect.errors import error_body
 from gateway.metrics import CONNECTIONS_REFUSED
 
 MAX_HEAD_BYTES = 32 * 1024

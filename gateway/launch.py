@@ -1,110 +1,136 @@
-"""Launch: the signed address that takes a player's browser into a provider's game.
+"""Where a session is opened for: the caller's own games, or a launch into another integration's, and what it allows."""
 
-    <launch_url>?<canonical query>&signature=<hex>
-
-The canonical query has every parameter once, sorted by name, percent-encoded as RFC 3986 has it (unreserved characters
-stay, all others become %XX of their UTF-8 bytes; a blank is %20). The signature is HMAC-SHA256 over exactly that text.
-
-Its key is not the key of callbacks but derived from the same secret: HKDF-SHA256 (RFC 5869) without salt, info
-"launch", 32 bytes. So nothing else has to be exchanged, keys rotate together, `kid` names which one it was,
-and what leaks from a browser's history was made with a key that signs no money.
-"""
-
-import hmac
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, quote, urlsplit
+from dataclasses import dataclass, field
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
-MIN_TTL_S, MAX_TTL_S, DEFAULT_TTL_S = 300, 900, 600
-SKEW_S = 30
-"""How far the provider's clock may be from ours."""
-
-PARAMETERS = frozenset(
-    ("game", "player", "currency", "locale", "mode", "token", "jurisdiction", "return_url", "expires", "kid")
-)
-SIGNATURE = "signature"
-
-_INFO = b"launch"
-_MAX_PARAMETERS = 64
+from gateway.auth.keys import KeyRing
+from gateway.dialect.errors import Rejected
+from gateway.dialect.integration import Integration
+from gateway.dialect.launch_url import DEFAULT_TTL_S, sign_launch
 
 
-class LaunchError(ValueError):
-    """An address that lets nobody in; the message says why."""
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A way into a game, judged before its session is there."""
+
+    integration: Integration
+    base_url: str
+    """Empty where the operator makes the address himself, from the token."""
+    parameters: Mapping[str, str]
+    secret: bytes = field(repr=False)
+    expires_at_s: int = 0
+
+    def url(self, token: str | None) -> str | None:
+        """The signed address; without a token for demo play, which calls no wallet."""
+        if not self.base_url:
+            return None
+        return sign_launch(self.base_url, {**self.parameters, **({"token": token} if token else {})}, self.secret)
 
 
-# The address ----------------------------------------------------------------------------------------------------------
-
-
-def launch_key(secret: bytes) -> bytes:
-    """The signing key that belongs to an integration's secret."""
-    return HKDF(SHA256(), length=32, salt=None, info=_INFO).derive(secret)
-
-
-def canonical_query(parameters: Mapping[str, str]) -> str:
-    return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in sorted(parameters.items()))
-
-
-def sign_launch(base_url: str, parameters: Mapping[str, str], secret: bytes) -> str:
-    """The address. What `base_url` has for a query is signed with the rest."""
-    parts = urlsplit(base_url)
-    query = canonical_query({**dict(parse_qsl(parts.query, keep_blank_values=True)), **parameters})
-    signature = hmac.digest(launch_key(secret), query.encode(), "sha256").hex()
-    return parts._replace(query=f"{query}&{SIGNATURE}={signature}").geturl()
-
-
-def verify_launch(url: str, secret: bytes, now: float, *, skew_s: int = SKEW_S) -> dict[str, str]:
-    """The provider's side: the parameters of an address that was signed with the key of `secret` and is valid `now`
-    (unix seconds). The order of the query does not matter. Raises LaunchError.
+def launch(
+    target: Integration,
+    now: float,
+    *,
+    game_id: str,
+    player_id: str,
+    currency: str,
+    mode: str,
+    jurisdiction: str | None,
+    locale: str | None = None,
+    return_url: str | None = None,
+) -> Launch:
+    """A launch into `target` at `now` (unix seconds). Raises Rejected where its game, jurisdiction or currency is not
+    allowed there.
     """
-    parameters = read_launch(url)
-    signature = parameters.pop(SIGNATURE, "")
-    expected = hmac.digest(launch_key(secret), canonical_query(parameters).encode(), "sha256").hex()
-    if not hmac.compare_digest(signature.encode(), expected.encode()):
-        raise LaunchError("the signature is not by this key over these parameters")
-    expires = parameters.get("expires", "")
-    if not (expires.isascii() and expires.isdigit() and len(expires) <= 12):
-        raise LaunchError("expires must be unix seconds")
-    if now > int(expires) + skew_s:
-        raise LaunchError(f"the address expired {now - int(expires):.0f} s ago: launch again, synchronize the clock")
-    if int(expires) > now + MAX_TTL_S + skew_s:
-        raise LaunchError(f"the address is valid for more than {MAX_TTL_S} s: synchronize the clock")
-    return parameters
+    if not target.enabled:
+        raise Rejected("INTEGRATION_DISABLED")
+    game = allowed_game(target, game_id, jurisdiction)
+    provider_currency = _provider_currency(target, currency)
+    base_url = target.option("launch_url")
+    if not base_url:
+        return Launch(target, "", {}, b"")
+    kid, secret = _newest_secret(target, now)
+    expires_at_s = int(now) + int(target.option("launch_ttl_s") or DEFAULT_TTL_S)
+    parameters = {
+        "game": game, "player": player_id, "currency": provider_currency, "locale": locale, "mode": mode,
+        "jurisdiction": jurisdiction, "return_url": return_url, "expires": str(expires_at_s), "kid": kid,
+    }  # fmt: skip
+    given = {name: value for name, value in parameters.items() if value is not None}
+    return Launch(target, base_url, given, secret, expires_at_s)
 
 
-def read_launch(url: str) -> dict[str, str]:
-    """The parameters, nothing verified: `kid` says with which key to verify. Raises LaunchError."""
-    try:
-        pairs = parse_qsl(
-            urlsplit(url).query, keep_blank_values=True, strict_parsing=True, errors="strict",
-            max_num_fields=_MAX_PARAMETERS,
-        )  # fmt: skip
-    except ValueError as error:
-        raise LaunchError(f"the query cannot be read: {error}") from error
-    parameters = dict(pairs)
-    if len(parameters) != len(pairs):
-        raise LaunchError("a parameter is given twice")
-    return parameters
+async def target_of(keys: KeyRing, caller: Integration, game_id: str, integration_id: str | None) -> Integration:
+    """Whose session it shall be: of the integration that is named, else of the one whose catalogue has the game, else
+    the caller's own. Raises Rejected.
+    """
+    if integration_id == caller.integration_id:
+        return caller
+    may_launch = caller.option("may_launch") == "true"
+    if integration_id is not None:
+        if not may_launch:
+            raise Rejected("LAUNCH_NOT_ALLOWED")
+        named = await keys.find_by_id_or_read(integration_id)
+        if named is None or (named.tenant_id, named.region) != (caller.tenant_id, caller.region):
+            raise Rejected("FIELD_INVALID", field="integration_id", reason="is none of this brand and region")
+        return named
+    if not may_launch:
+        return caller
+    having = [one for one in keys.of_region(caller.tenant_id, caller.region) if game_id in one.games]
+    having = [one for one in having if one.enabled and one.games[game_id].enabled] or having[:1]
+    if len(having) > 1:
+        names = ", ".join(one.integration_id for one in having)
+        raise Rejected("FIELD_INVALID", field="integration_id", reason=f"must say which: {names} have the game")
+    return having[0] if having else caller
 
 
-def base_url_fault(url: str) -> str | None:
-    """Why `url` cannot be an integration's `launch_url`, or None when it can."""
-    try:
-        parts = urlsplit(url)
-        names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))]
-    except ValueError as error:
-        return f"is no URL: {error}"
-    if parts.scheme not in ("https", "http") or not parts.hostname or parts.username is not None or parts.fragment:
-        return "must be https://host/path, without user and fragment"
-    if len(set(names)) != len(names):
-        return "has a parameter twice"
-    own = sorted({*names} & {*PARAMETERS, SIGNATURE})
-    return f"must not have parameters that we add: {', '.join(own)}" if own else None
+def allowed_game(target: Integration, game_id: str, jurisdiction: str | None) -> str:
+    """The provider's code of a game that may be played there, whoever opens the session. Raises Rejected."""
+    code = _provider_game(target, game_id)
+    _check_jurisdiction(target, jurisdiction)
+    return code
 
 
-def ttl_fault(text: str) -> str | None:
-    """Why `text` cannot be an integration's `launch_ttl_s`, or None when it can."""
-    if text.isascii() and text.isdigit() and MIN_TTL_S <= int(text[:9]) <= MAX_TTL_S:
-        return None
-    return f"must be {MIN_TTL_S} to {MAX_TTL_S} seconds"
+def playable_game(target: Integration, game_id: str) -> None:
+    """New bets may be placed in it. With `unlisted_games=accept` the catalogue need not have it: a live lobby has more
+    tables than anybody lists. Raises Rejected.
+    """
+    if game_id in target.games or target.option("unlisted_games") != "accept":
+        _provider_game(target, game_id)
+
+
+def _provider_game(target: Integration, game_id: str) -> str:
+    """The provider's code. A catalogue that has games has all of them; without one codes are the same on both sides."""
+    if not target.games:
+        return game_id
+    game = target.games.get(game_id)
+    if game is None:
+        raise Rejected("GAME_NOT_FOUND", game_id=game_id)
+    if not game.enabled:
+        raise Rejected("GAME_DISABLED", game_id=game_id)
+    return game.provider_game_id
+
+
+def _provider_currency(target: Integration, currency: str) -> str:
+    code = target.provider_currency(currency)
+    if target.currency(code) != currency:
+        raise Rejected("CURRENCY_NOT_SUPPORTED", currency=currency)
+    return code
+
+
+def _check_jurisdiction(target: Integration, jurisdiction: str | None) -> None:
+    allowed = [word for word in target.option("jurisdictions").replace(" ", "").split(",") if word]
+    if not allowed:
+        return
+    if jurisdiction is None:
+        raise Rejected("FIELD_INVALID", field="jurisdiction", reason="is required, because the provider has a list")
+    if jurisdiction not in allowed:
+        raise Rejected("JURISDICTION_NOT_ALLOWED", jurisdiction=jurisdiction)
+
+
+def _newest_secret(target: Integration, now: float) -> tuple[str, bytes]:
+    valid = [key for key in target.keys if key.secret and key.valid_at(now)]
+    if not valid:
+        raise Rejected("LAUNCH_NOT_POSSIBLE", integration_id=target.integration_id)
+    newest = max(valid, key=lambda key: key.not_before)
+    assert newest.secret, "chosen for it"
+    return newest.kid, newest.secret

@@ -5,7 +5,7 @@ import socket
 
 import structlog
 
-from ledger.settings import Settings
+from runtime.settings import Settings
 
 log = structlog.get_logger("gateway")
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 
 from confluent_kafka import Message
 
-from ledger.recording import StreamKey
+from ledger.streams import StreamKey
 
 
 class PositionError(ValueError):

@@ -13,7 +13,7 @@ import psycopg
 from psycopg.types.numeric import Int8BinaryLoader
 
 from ledger.core.chain import hash_of
-from ledger.recording import StreamKey
+from ledger.streams import StreamKey
 from outbox_relay import refusals
 from outbox_relay.position import Cursor, Epoch
 from outbox_relay.refusals import Refusal

@@ -15,8 +15,8 @@ from ledger.relay_position import (
     topic_ids_in,
     values_in,
 )
-from ledger.topics_reader import COMMITTED, Span, TopicsReader
 from patience import IMPATIENT, Patience
+from runtime.topics_reader import COMMITTED, Span, TopicsReader
 
 __all__ = [
     "START",

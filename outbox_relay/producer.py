@@ -8,14 +8,14 @@ from typing import Any, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from ledger.recording import record_key
 from ledger.relay_position import TOPICS_KEY, TopicIds
+from ledger.streams import record_key
 from outbox_relay import metrics
 from outbox_relay.log import Row
 from outbox_relay.position import Position
 from outbox_relay.refusals import Refusal
+from schemas.dual_write import notices
 from schemas.events import EVENTS, FORMS
-from schemas.forms import notices
 from schemas.refusal import REFUSAL
 from schemas.registry import WireIds
 from schemas.topics import Topics

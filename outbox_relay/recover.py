@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 import structlog
 
 from ledger.core.chain import GENESIS, hash_of
-from ledger.recording import StreamKey
-from ledger.settings import Settings
-from ledger.topics_reader import TopicsReader
+from ledger.streams import StreamKey
 from outbox_relay.known_topics import KnownTopics
 from outbox_relay.log import EventLog, Row
 from outbox_relay.position import START, Cursor, Position, read_to_end, read_values
 from outbox_relay.producer import Publisher, transactional_id
 from outbox_relay.relay import WaitingError, batches, prove_xids
+from runtime.settings import Settings
+from runtime.topics_reader import TopicsReader
 from schemas import registry
 from schemas.events import BY_FINGERPRINT
 from schemas.registry import Reader, RefusalReader, UndecodableRecord, WireIds, WireRecord

@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from ledger.recording import record_key, to_us
-from ledger.refusals import refused
+from ledger.journal.refusals import refused
+from ledger.streams import record_key
 from outbox_relay.position import Cursor
+from runtime.clock import to_us
 from schemas.refusal import REFUSAL
 
 # Behind the same horizon as events. The integration says whose provider it was.

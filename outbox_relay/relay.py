@@ -12,9 +12,6 @@ from dataclasses import replace
 
 import structlog
 
-from ledger.settings import Settings
-from ledger.telemetry import serve_metrics
-from ledger.topics_reader import TopicsReader
 from outbox_relay import metrics
 from outbox_relay.known_topics import KnownTopics
 from outbox_relay.log import EventLog, HorizonHeldError, Row
@@ -22,6 +19,9 @@ from outbox_relay.position import Epoch, Position, PositionError, offsets, read_
 from outbox_relay.producer import FencedError, Publisher, transactional_id
 from outbox_relay.refusals import Refusal
 from patience import WAITED_FOR, Backoff, TransientError
+from runtime.settings import Settings
+from runtime.telemetry import serve_metrics
+from runtime.topics_reader import TopicsReader
 from schemas import registry
 from schemas.registry import RegistryUnavailableError, SchemaMismatchError, WireIds
 from schemas.topics import Topics

@@ -8,16 +8,16 @@ from typing import Any
 
 from confluent_kafka.schema_registry import SchemaRegistryClient
 
+from evidence.archive.segment import ArchiveError
 from ledger.core.chain import hash_of
-from ledger.evidence.archive.segment import ArchiveError
-from ledger.evidence.entry import EVENT, REFUSAL, Entry
-from ledger.recording import StreamKey, record_key
-from ledger.refusals import refused
-from ledger.residency import ForeignRegionError, Residency
+from ledger.entry import EVENT, REFUSAL, Entry
+from ledger.journal.refusals import refused
+from ledger.streams import StreamKey, record_key
 from projector import database
 from projector.folding import Folder, fold
 from projector.gate import Arrival
 from projector.records import Item, Refused
+from runtime.residency import ForeignRegionError, Residency
 from schemas.events import BY_FINGERPRINT
 from schemas.registry import SchemaMismatchError, WireIds
 
@@ -79,7 +79,7 @@ def _item(entry: Entry, wire_ids: WireIds, partitions: int) -> Item | None:
 
 
 def refusal_of(entry: dict[str, Any]) -> dict[str, Any]:
-    """A refusal as its topic has it, from the entry of the log (see `ledger.evidence.log`)."""
+    """A refusal as its topic has it, from the entry of the log (see `evidence.log`)."""
     who = refused(entry["scope"], entry["stream_type"], entry["stream_id"])
     same = ("command_id", "refused_at", "tenant_id", "region", "code", "details", "operation", "idempotency_key")
     return {name: entry[name] for name in (*same, "asked", "kid", "trace_id")} | {

@@ -16,8 +16,6 @@ import structlog
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.schema_registry import SchemaRegistryClient
 
-from ledger.settings import Settings
-from ledger.telemetry import serve_metrics
 from patience import WAITED_FOR, Backoff, TransientError
 from patience.kafka import QUIET, Brokers, topic_ids
 from projector import database, metrics, models
@@ -31,6 +29,8 @@ from projector.models import OutdatedModelsError
 from projector.page import server as page_server
 from projector.projections import PROJECTIONS
 from projector.records import Records, place
+from runtime.settings import Settings
+from runtime.telemetry import serve_metrics
 from schemas import registry
 from schemas.registry import Reader, RefusalReader, RegistryUnavailableError
 from schemas.topics import Topics

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import structlog
 
 from ledger.core.chain import GENESIS
-from ledger.recording import PLAYER, StreamKey
+from ledger.streams import PLAYER, StreamKey
 from projector.checkpoint import CheckpointMovedError
 from projector.projection import Admitted, Rows, incoming, write
 

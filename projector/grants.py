@@ -7,9 +7,9 @@ from typing import NamedTuple
 from psycopg import Connection, sql
 from psycopg.rows import class_row
 
-from ledger.acts import By
-from ledger.identifiers import name_fault
+from ledger.admin.actions import By
 from projector.access import ANALYSTS, IS_FOUNDED, READERS
+from runtime.identifiers import name_fault
 
 ALL = "*"
 

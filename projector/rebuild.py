@@ -15,8 +15,7 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from psycopg import IsolationLevel, sql
 from uuid_utils import uuid7
 
-from ledger.evidence.archive.reader import Archive
-from ledger.settings import Settings
+from evidence.archive.reader import Archive
 from patience import TransientError
 from patience.kafka import QUIET, timed_out
 from projector import database, models
@@ -29,6 +28,7 @@ from projector.folding import Folder
 from projector.projection import Projection
 from projector.projections import PROJECTIONS
 from projector.records import Records, place
+from runtime.settings import Settings
 from schemas import registry
 from schemas.registry import Reader, RefusalReader
 from schemas.topics import Topics

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 from confluent_kafka import Message
 
 from ledger.core.chain import hash_of
-from ledger.recording import StreamKey
-from ledger.residency import ForeignRegionError, Residency
+from ledger.streams import StreamKey
 from projector.checkpoint import Source
 from projector.gate import Arrival, Unreadable
+from runtime.residency import ForeignRegionError, Residency
 from schemas.registry import Reader, RefusalReader, UndecodableRecord
 from schemas.topics import Topics
 

@@ -4,17 +4,18 @@ import contextlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from confluent_kafka import KafkaException
 from psycopg import Connection
 
-from ledger.audit.checkable import checkable
-from ledger.settings import Settings
-from ledger.topics_reader import reader_of
+from patience import Trouble
 from projector import database, models
 from projector.deadletters import DeadLetter, once
 from projector.folding import UNFOLDABLE, fold
 from projector.gate import Arrival
 from projector.projection import Projection, Rows
 from projector.records import Item, Records, Refused
+from runtime.settings import Settings
+from runtime.topics_reader import TopicError, reader_of
 from schemas import registry
 from schemas.registry import Reader, RefusalReader, UndecodableRecord
 from schemas.topics import Topics
@@ -41,7 +42,7 @@ class Fate(NamedTuple):
 def listed(settings: Settings) -> list[Fate]:
     """Every dead letter, and where it stands now. Changes nothing.
 
-    Raises CannotCheckError where the topic cannot be read; RegistryUnavailableError,
+    Raises Trouble where the topic cannot be read; RegistryUnavailableError,
     psycopg.OperationalError (retryable).
     """
     with _opened(settings) as (connection, records):
@@ -70,8 +71,12 @@ def _opened(settings: Settings) -> Iterator[tuple[Connection, Records]]:
 
 def _letters(settings: Settings) -> list[DeadLetter]:
     reader = reader_of(settings)
-    with checkable():
+    try:
         return once(reader.read(reader.ends([Topics(settings.topic_prefix).dead_letters])))
+    except KafkaException as error:
+        # Without a cause, and so not transient: the reader has tried it again for as long as the settings say.
+        text = str(error) if isinstance(error, TopicError) else error.args[0].str()
+        raise Trouble(f"the dead letters cannot be read: {text}") from None
 
 
 def _look(letter: DeadLetter, connection: Connection, records: Records) -> Fate:

@@ -8,12 +8,12 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from ledger.audit.verify import verify
+from audit.verify import verify
 from ledger.core.money import format_minor
-from ledger.recording import to_datetime
 from projector.models import folded
-from sandbox.kafka_reader import read_all
+from runtime.clock import to_datetime
 from sandbox.provider import Answer, Provider
+from sandbox.servers.kafka_reader import read_all
 from sandbox.system import PLAYERS, System
 from schemas import registry
 from schemas.topics import Topics

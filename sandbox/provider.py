@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway import signing
-from gateway.launch import LaunchError, read_launch, verify_launch
+from gateway.dialect import signing
+from gateway.dialect.launch_url import LaunchError, read_launch, verify_launch
 
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 

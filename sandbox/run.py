@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sandbox.process import StartError, process_identity
-from sandbox.stack import Stack
+from sandbox.servers.process import StartError, process_identity
+from sandbox.servers.stack import Stack
 
 STOP_TIMEOUT_S = 120.0
 

@@ -17,18 +17,18 @@ from confluent_kafka import KafkaException
 from psycopg import sql
 from pydantic import SecretStr
 
-from ledger import brands, integrations
-from ledger.acts import By
-from ledger.cashier import Cashier
+from evidence.keys import new_key, signing_key, to_text
+from ledger.admin import brands, integrations
+from ledger.admin.actions import By
+from ledger.admin.cashier import Cashier
+from ledger.admin.secrets import Vault, new_secrets_key
 from ledger.core.money import parse_amount
-from ledger.evidence.keys import new_key, signing_key, to_text
-from ledger.journal import Retryable
-from ledger.secrets import Vault, new_secrets_key
-from ledger.settings import PREFIX, Settings
+from ledger.journal.writer import Retryable
 from ledger.store.migrate import upgrade
-from sandbox.process import Process, Report, StartError, silent
-from sandbox.service import GatewayService, ProjectorService, Service
-from sandbox.stack import Stack
+from runtime.settings import PREFIX, Settings
+from sandbox.servers.process import Process, Report, StartError, silent
+from sandbox.servers.service import GatewayService, ProjectorService, Service
+from sandbox.servers.stack import Stack
 from schemas import registry, topics
 from schemas.topics import Topics
 

@@ -179,7 +179,7 @@ EVENTS: dict[str, EventSchema] = {name: schema for name, schema in _ALL.items() 
 """Today's schema of each event type."""
 
 FORMS: dict[str, EventSchema] = {name: schema for name, schema in _ALL.items() if schema.form_of}
-"""Today's schema of each other form of a type (see `schemas.forms`)."""
+"""Today's schema of each other form of a type (see `schemas.dual_write`)."""
 
 BY_FINGERPRINT: dict[bytes, EventSchema] = _by_fingerprint(EVENTS)
 """Every schema that an event log may name: of each type every version."""

@@ -11,8 +11,8 @@ from functools import cache
 from hashlib import sha256
 from typing import Any
 
+from schemas.dual_write import chosen
 from schemas.events import EVENTS, FORMS, EventSchema
-from schemas.forms import chosen
 from schemas.refusal import REFUSAL
 
 TENANT, REGION, PLAYER, PROVIDER = "brand-7", "EU", "p_demo_1", "studio"

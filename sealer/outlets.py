@@ -9,10 +9,10 @@ from typing import Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from ledger.evidence.heads import HeadError, SignedHead
-from ledger.settings import Settings
-from ledger.topics_reader import TopicsReader
+from evidence.heads import HeadError, SignedHead
 from patience.kafka import QUIET, timed_out
+from runtime.settings import Settings
+from runtime.topics_reader import TopicsReader
 from schemas.topics import Topics
 
 TIMEOUT_S = 10.0

@@ -10,13 +10,13 @@ import psycopg
 import structlog
 from psycopg import Connection, IsolationLevel
 
-from ledger.evidence import anchors
-from ledger.evidence.anchors import AnchorsError, Tree
-from ledger.evidence.heads import SignedHead
-from ledger.evidence.keys import key_id, signing_key, trusted_keys
-from ledger.settings import Settings
-from ledger.telemetry import serve_metrics
+from evidence import anchors
+from evidence.anchors import AnchorsError, Tree
+from evidence.heads import SignedHead
+from evidence.keys import key_id, signing_key, trusted_keys
 from patience import WAITED_FOR, Backoff, session
+from runtime.settings import Settings
+from runtime.telemetry import serve_metrics
 from schemas.topics import Topics
 from sealer import metrics
 from sealer.outlets import Outlet, OutletError, outlets

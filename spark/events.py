@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
 from pyspark.sql.avro.functions import from_avro
 
-from ledger.settings import Settings
+from runtime.settings import Settings
 from schemas.events import BY_FINGERPRINT, EventSchema
 from schemas.registry import WireIds, connect
 from schemas.topics import Topics

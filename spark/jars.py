@@ -9,8 +9,8 @@ from pathlib import Path
 
 from jgo.maven import MavenContext, PythonResolver
 
-from sandbox import artifacts
-from sandbox.process import Report, silent
+from sandbox.servers import artifacts
+from sandbox.servers.process import Report, silent
 
 LOCK_PATH = Path(__file__).with_name("jars.lock")
 LOCK_HEADER = "# Made by `python -m spark.jars`: job, group, artifact, version, classifier, packaging, bytes, sha256.\n"
@@ -28,7 +28,7 @@ COORDINATES = (
 
 
 def fetch(*, report: Report = silent) -> list[Path]:
-    """The jars, in the cache. Raises sandbox.artifacts.DownloadError."""
+    """The jars, in the cache. Raises sandbox.servers.artifacts.DownloadError."""
     jars = artifacts.read_lock(LOCK_PATH)
     artifacts.fetch(jars, report=report)
     return [jar.path for jar in jars]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from pyspark.sql import SparkSession
 
-from ledger.settings import Settings, load_settings
-from sandbox.artifacts import DownloadError
+from runtime.settings import Settings, load_settings
+from sandbox.servers.artifacts import DownloadError
 from schemas.registry import RegistryUnavailableError, SchemaMismatchError
 from spark.java import NoJavaError
 from spark.session import session

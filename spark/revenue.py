@@ -12,7 +12,7 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
 
-from ledger.settings import Settings
+from runtime.settings import Settings
 from spark import events
 from spark.job import run
 

@@ -13,7 +13,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as f
 
-from ledger.settings import Settings
+from runtime.settings import Settings
 from schemas.topics import Topics
 from spark import events
 from spark.job import run

@@ -8,9 +8,9 @@ import hypothesis
 import pytest
 from xdist import is_xdist_controller
 
-from sandbox import artifacts
 from sandbox.progress import Progress
-from sandbox.stack import reach_loopback_directly
+from sandbox.servers import artifacts
+from sandbox.servers.stack import reach_loopback_directly
 from tests.servers import (
     Servers,
     fresh_database,

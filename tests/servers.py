@@ -22,9 +22,9 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import make_url
 
 from ledger.store import migrate
-from sandbox.artifacts import DownloadError
-from sandbox.process import Report, StartError, silent
-from sandbox.stack import Stack
+from sandbox.servers.artifacts import DownloadError
+from sandbox.servers.process import Report, StartError, silent
+from sandbox.servers.stack import Stack
 from tests.support.traces import keep_logs
 
 VARIABLES = (

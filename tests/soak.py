@@ -24,8 +24,8 @@ from hashlib import sha256
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from sandbox.artifacts import cache_folder
-from sandbox.process import spawn
+from sandbox.servers.artifacts import cache_folder
+from sandbox.servers.process import spawn
 from tests.support import seeds, traces
 
 ROOT = Path(__file__).parents[1]

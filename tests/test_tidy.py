@@ -18,12 +18,12 @@ BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "mana
 CATCH_ALL = {
     "cli/doctor.py": "one look that fails is said, and does not keep from the others; what is no trouble goes on",
     "cli/trouble.py": "a command ends in our words; what is no trouble with a server goes on as it was",
-    "gateway/endpoints.py": "the last resort: the caller gets the one error shape, the log gets everything",
-    "gateway/provider_calls.py": "a code that a dialect's author forgot must not end the connection",
-    "gateway/keys.py": "a refresher that died in silence would keep revoked keys alive",
-    "ledger/journal.py": "whatever fails a transaction, its callbacks are tried one by one and each of them hears something",
+    "gateway/serving.py": "the last resort: the caller gets the one error shape, the log gets everything",
+    "gateway/host/provider_calls.py": "a code that a dialect's author forgot must not end the connection",
+    "gateway/auth/keys.py": "a refresher that died in silence would keep revoked keys alive",
+    "ledger/journal/writer.py": "whatever fails a transaction, its callbacks are tried one by one and each of them hears something",
     "projector/page/watch.py": "a watch that died in silence would show old figures as today's; it is logged, counted and told",
-    "ledger/transaction.py": "a bug in one callback must not cost its neighbours their answers; it is logged and raised to its caller",
+    "ledger/journal/transaction.py": "a bug in one callback must not cost its neighbours their answers; it is logged and raised to its caller",
 }
 """Files that may say `except Exception`, and why."""
 
@@ -35,7 +35,7 @@ BANNED_WORDS = {
     r"/work/(?:main|shared)|/tmp/(?:brief|dev)": "paths of one machine",
 }
 WORDS_ALLOWED = {
-    ("sandbox/artifacts.py", "repo"): "the jars of the embedded servers come from Maven Central, by name",
+    ("sandbox/servers/artifacts.py", "repo"): "the jars of the embedded servers come from Maven Central, by name",
 }
 OURS = {".py", ".sql", ".md", ".toml", ".avsc", ".yml", ".yaml", ".sh", ""}
 NOT_OURS = ("LICENSE", "requirements/runtime.txt", "requirements/dev.txt", "tests/data/", "tests/test_tidy.py")

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 
 from ledger.store import migrate
-from sandbox.postgres import Postgres, binary
+from sandbox.servers.postgres import Postgres, binary
 
 _DATABASE = "yardstick"
 _SAMPLED = 0.1

@@ -7,7 +7,7 @@ from pathlib import Path
 TEMPLATES = Path(__file__).parent / "templates"
 FILES = {
     "dialect.py": "gateway/providers/{name}/__init__.py",
-    "driver.py": "sandbox/dialects/{name}.py",
+    "driver.py": "sandbox/drivers/{name}.py",
     "exchanges.json": "tests/dialects/{name}/exchanges.json",
     "test.py": "tests/dialects/{name}/test_{name}.py",
     "page.md": "docs/providers/{name}.md",

@@ -5,9 +5,9 @@ from operator import attrgetter
 from typing import Any
 
 from ledger.core.state import Bet, Key
-from ledger.store.arrays import Bool, Column, Int8, Text, columns
 from ledger.store.conversions import from_text, to_text
 from ledger.store.statement import Statement, by_key
+from runtime.arrays import Bool, Column, Int8, Text, columns
 
 COLUMNS = """
     b.integration_id, b.bet_id, b.tenant_id, b.player_id, b.status, b.round_id, b.session_id, b.game_id,

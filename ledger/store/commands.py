@@ -5,14 +5,14 @@ from dataclasses import fields
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from ledger.callback import Outcome
 from ledger.core.commands import Command, RollbackBet
 from ledger.core.money import Amount
 from ledger.core.value import value
-from ledger.evidence.entry import canonical
-from ledger.recording import StreamKey
-from ledger.store.arrays import Bytea, Column, Int8, Text, Timestamptz, columns
+from ledger.entry import canonical
+from ledger.outcome import Outcome
 from ledger.store.statement import Statement, by_key
+from ledger.streams import StreamKey
+from runtime.arrays import Bytea, Column, Int8, Text, Timestamptz, columns
 
 LOAD = f"""
 select c.scope, c.operation, c.idempotency_key, c.kind, c.fingerprint, c.outcome::text, c.answer

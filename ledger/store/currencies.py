@@ -5,8 +5,8 @@ from operator import attrgetter
 from typing import Any
 
 from ledger.core.state import Currency, Key
-from ledger.store.arrays import Int8, Text, columns
 from ledger.store.statement import Statement, by_key
+from runtime.arrays import Int8, Text, columns
 
 LOAD = f"""
 select c.tenant_id, c.currency, c.exponent

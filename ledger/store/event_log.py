@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from ledger.recording import Recorded
-from ledger.store.arrays import Bytea, Int8, Text, Timestamptz, columns
 from ledger.store.statement import Statement
+from ledger.streams import Recorded
+from runtime.arrays import Bytea, Int8, Text, Timestamptz, columns
 
 APPEND = """
 insert into wagerledger.event_log

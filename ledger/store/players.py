@@ -5,8 +5,8 @@ from operator import attrgetter
 from typing import Any
 
 from ledger.core.state import Player
-from ledger.store.arrays import Text, columns
 from ledger.store.statement import Statement, by_key
+from runtime.arrays import Text, columns
 
 LOAD = f"""
 select p.tenant_id, p.player_id, p.region, p.restriction

@@ -4,9 +4,9 @@ ever happens to them.
 
 from collections.abc import Collection, Sequence
 
-from ledger.callback import Proof
-from ledger.store.arrays import Bytea, Text, columns
+from ledger.outcome import Proof
 from ledger.store.statement import Statement, by_key
+from runtime.arrays import Bytea, Text, columns
 
 LOAD = f"""
 select p.proof, p.scope, p.operation

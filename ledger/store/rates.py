@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ledger.core.state import Key, Rate
-from ledger.store.arrays import Text, columns
 from ledger.store.statement import Statement, by_key
+from runtime.arrays import Text, columns
 
 LOAD = """
 select r.tenant_id, r.base, r.quote, r.numerator, r.denominator, r.base_exponent::bigint, r.source, r.as_of

@@ -5,8 +5,8 @@ from operator import attrgetter
 from typing import Any
 
 from ledger.core.state import Key, Round
-from ledger.store.arrays import Text, columns
 from ledger.store.statement import Statement, by_key
+from runtime.arrays import Text, columns
 
 LOAD = f"""
 select r.integration_id, r.player_id, r.round_id, r.tenant_id

@@ -5,8 +5,8 @@ from operator import attrgetter
 from typing import Any
 
 from ledger.core.state import Key, Session
-from ledger.store.arrays import Bool, Int8, Text, columns
 from ledger.store.statement import Statement
+from runtime.arrays import Bool, Int8, Text, columns
 
 LOAD = """
 select session_id, integration_id, tenant_id, player_id, currency, mode, game_id, expires_at, ended,

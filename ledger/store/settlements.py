@@ -5,9 +5,9 @@ from operator import attrgetter
 from typing import Any
 
 from ledger.core.state import Key, Settlement
-from ledger.store.arrays import Column, Int8, Text, columns
 from ledger.store.conversions import from_text, to_text
 from ledger.store.statement import Statement, by_key
+from runtime.arrays import Column, Int8, Text, columns
 
 COLUMNS = """
     s.integration_id, s.win_id, s.settlement_id, s.tenant_id, s.player_id, s.currency, s.bet_id, s.round_id,

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ledger.recording import Head, StreamKey, to_us
-from ledger.store.arrays import Bytea, Int8, Text, Timestamptz, columns
 from ledger.store.statement import Statement, by_key
+from ledger.streams import StreamHead, StreamKey
+from runtime.arrays import Bytea, Int8, Text, Timestamptz, columns
+from runtime.clock import to_us
 
 LOAD = f"""
 select s.tenant_id, s.stream_type, s.stream_id, s.version, s.head_hash, s.recorded_at
@@ -34,11 +35,11 @@ def load(keys: Iterable[StreamKey]) -> Statement:
     return Statement(LOAD, columns((Text, Text, Text), keys))
 
 
-def head(row: Sequence[Any]) -> tuple[StreamKey, Head]:
-    return StreamKey(*row[:3]), Head(row[3], row[4], to_us(row[5]))
+def head(row: Sequence[Any]) -> tuple[StreamKey, StreamHead]:
+    return StreamKey(*row[:3]), StreamHead(row[3], row[4], to_us(row[5]))
 
 
-def save(loaded: Mapping[StreamKey, Head], heads: Mapping[StreamKey, Head]) -> Iterable[Statement]:
+def save(loaded: Mapping[StreamKey, StreamHead], heads: Mapping[StreamKey, StreamHead]) -> Iterable[Statement]:
     """Move the streams from where they were `loaded` to their new `heads`."""
     rows = [(*key, head.version, head.hash, head.recorded_at) for key, head in heads.items() if key not in loaded]
     if rows:

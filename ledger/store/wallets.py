@@ -5,8 +5,8 @@ from operator import attrgetter
 from typing import Any
 
 from ledger.core.state import Wallet
-from ledger.store.arrays import Int8, Text, columns
 from ledger.store.statement import Statement, by_key
+from runtime.arrays import Int8, Text, columns
 
 LOAD = f"""
 select w.tenant_id, w.player_id, w.currency, w.exponent, w.cash_minor, w.bonus_minor, w.held_minor, w.receivable_minor

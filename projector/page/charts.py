@@ -5,8 +5,8 @@ from datetime import date
 from decimal import Decimal
 from html import escape
 
-from ledger.audit.html import Markup
-from projector.page.words import compact, decimal
+from projector.page.labels import compact, decimal
+from runtime.html import Markup
 
 WIDTH, HEIGHT = 480, 176
 LEFT, RIGHT, TOP, BOTTOM = 52, 4, 10, 24

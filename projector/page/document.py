@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
 
-from ledger.audit.html import Markup, table
+from runtime.html import Markup, table
 
 STYLE = files(__package__).joinpath("style.css").read_text("utf-8")
 TITLE = "Wagerledger read models"

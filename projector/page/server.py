@@ -20,11 +20,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from ledger.settings import Settings
 from projector.page import document, figures, view
 from projector.page.figures import Choice, Figures, NothingProjectedError
 from projector.page.http_protocol import TimedHeadProtocol
 from projector.page.watch import Watch
+from runtime.settings import Settings
 
 KEPT_S = 1.0
 MOST_KEPT = 64

@@ -7,11 +7,11 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
-from ledger.audit.html import Markup
 from projector.page import charts, document
 from projector.page.figures import Choice, Figures, Rows
+from projector.page.labels import NONE, count, counted, lasting, moment, money, percent
 from projector.page.watch import Seen
-from projector.page.words import NONE, count, counted, lasting, moment, money, percent
+from runtime.html import Markup
 
 PERIODS = (7, 14, 31, 92)
 SILENT_AFTER = timedelta(seconds=30)

@@ -14,12 +14,12 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from psycopg import Connection
 from pydantic import SecretStr
 
-from ledger.evidence.heads import HeadError, SignedHead
-from ledger.evidence.keys import AnchorKeyError, trusted_keys
-from ledger.settings import Settings
+from evidence.heads import HeadError, SignedHead
+from evidence.keys import AnchorKeyError, trusted_keys
 from patience.kafka import QUIET, timed_out
 from projector.metrics import PAGE_WATCH_FAILURES
 from projector.page import figures
+from runtime.settings import Settings
 from schemas.topics import Topics
 
 EVERY_S = 5.0

@@ -10,9 +10,9 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from cli.main import app
-from ledger import brands, integrations
-from ledger.secrets import Vault, new_secrets_key
-from ledger.settings import Settings
+from ledger.admin import brands, integrations
+from ledger.admin.secrets import Vault, new_secrets_key
+from runtime.settings import Settings
 from tests.support.asks import BY
 
 OK, FINDING, COULD_NOT = 0, 1, 2

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from ledger.evidence.keys import to_text
+from evidence.keys import to_text
 from tests.cli.commands import COULD_NOT, FINDING, OK
 from tests.evidence.sealed import KEY, deposit, seal
 from tests.servers import Servers, fresh_database

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ledger.journal import Journal
+from ledger.journal.writer import Journal
 from tests.cli.commands import COULD_NOT, Commands
 from tests.support.asks import Asks
 from tests.support.journals import accepted

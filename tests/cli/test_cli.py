@@ -21,8 +21,8 @@ from sqlalchemy import make_url
 
 from cli.output import logging_to_stderr
 from cli.reference import commands
-from ledger.secrets import new_secrets_key
-from sandbox.ports import LOOPBACK
+from ledger.admin.secrets import new_secrets_key
+from sandbox.servers.ports import LOOPBACK
 from tests.cli.commands import register_brand, with_act
 from tests.servers import Servers, fresh_topic_prefix
 from tests.support.pooler import pooled

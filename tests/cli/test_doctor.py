@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from cli import doctor
-from ledger.settings import Settings
+from runtime.settings import Settings
 from schemas import topics
 from schemas.topics import Topics
 from tests.cli.commands import WALLET, Commands

@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from cli.output import COULD_NOT, FINDING, OK
-from gateway import dialects
-from ledger.secrets import Vault, new_secrets_key
-from ledger.settings import Settings
+from gateway.host import dialects
+from ledger.admin.secrets import Vault, new_secrets_key
+from runtime.settings import Settings
 from tests.cli.commands import register_brand, with_act
 from tests.gateway.toy_dialect import TOY, WEAK
 

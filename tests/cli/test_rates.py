@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.rates import MAX_TERM, RateError, decimal, parse_rate
+from ledger.admin.rates import MAX_TERM, RateError, decimal, parse_rate
 from tests.cli.commands import COULD_NOT, FINDING, WALLET, Commands
 
 BRAND = "--brand", "brand-1"

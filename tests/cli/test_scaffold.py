@@ -15,23 +15,23 @@ from pydantic import SecretStr
 
 from cli import scaffold
 from cli.scaffold import ScaffoldError
-from gateway import dialects
-from gateway.dialect import Books, Dialect
-from gateway.errors import Rejected
-from ledger.callback import Outcome
+from gateway.dialect.dialect import Books, Dialect
+from gateway.dialect.errors import Rejected
+from gateway.host import dialects
+from ledger.admin.secrets import new_secrets_key
 from ledger.core.commands import Command
-from ledger.secrets import new_secrets_key
-from ledger.settings import Settings
-from sandbox.dialects.driver import Answer, Driver, Seat
+from ledger.outcome import Outcome
+from runtime.settings import Settings
+from sandbox.drivers.driver import Answer, Driver, Seat
 from tests.dialects.worked_example import signed_call
 from tests.gateway.caller import RunningGateway
 
 NAME = "lucky_star"
 ROOT = Path(__file__).parents[2]
 BEFORE = (
-    "pyproject.toml", "ledger/__init__.py", "ledger/callback.py", "ledger/core/__init__.py", "ledger/core/commands.py",
-    "gateway/__init__.py", "gateway/providers/__init__.py", "sandbox/__init__.py", "sandbox/dialects/__init__.py",
-    "sandbox/dialects/driver.py", "tests/dialects/worked_example.py",
+    "pyproject.toml", "ledger/__init__.py", "ledger/outcome.py", "ledger/core/__init__.py", "ledger/core/commands.py",
+    "gateway/__init__.py", "gateway/providers/__init__.py", "sandbox/__init__.py", "sandbox/drivers/__init__.py",
+    "sandbox/drivers/driver.py", "tests/dialects/worked_example.py",
 )  # fmt: skip
 """What a checkout has and the new files import."""
 
@@ -62,7 +62,7 @@ def dialect(checkout: Path) -> Dialect:
 
 @pytest.fixture
 def driver(checkout: Path) -> Driver:
-    return loaded(checkout / "sandbox" / "dialects" / f"{NAME}.py").DRIVER("studio")
+    return loaded(checkout / "sandbox" / "drivers" / f"{NAME}.py").DRIVER("studio")
 
 
 def test_it_touches_one_folder_with_its_driver_tests_and_page(checkout: Path) -> None:

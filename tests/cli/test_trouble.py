@@ -6,9 +6,9 @@ from confluent_kafka import KafkaError, KafkaException
 from typer import Typer
 from typer.testing import CliRunner
 
+from audit.findings import CannotCheckError
 from cli.trouble import PatientGroup
-from ledger.audit.findings import CannotCheckError
-from ledger.journal import DeadlineExceeded, Overloaded, Unavailable
+from ledger.journal.writer import DeadlineExceeded, Overloaded, Unavailable
 from outbox_relay.relay import WaitingError
 from patience import TransientError
 from patience.postgresql import UnknownOutcomeError

@@ -5,11 +5,11 @@ from unittest import mock
 
 import pytest
 
-from ledger import batch, recording
 from ledger.core import decide, decision, events, evolve, postings
 from ledger.core.exchange import Conversion
 from ledger.core.rules import bets, regions, wins
 from ledger.core.state import TOMBSTONED, Bet, BetsOfRound, State, Wallet
+from ledger.journal import batch, recording
 from ledger.store import commands
 from tests.core.test_state_machine import Histories, run_histories
 

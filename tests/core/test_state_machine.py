@@ -16,8 +16,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from uuid_utils import uuid7
 
-from ledger.batch import MISMATCH, PARTLY_KNOWN, Batch
-from ledger.callback import Callback, Outcome
 from ledger.core import evolve as folds
 from ledger.core.commands import DEMO, IGNORED, REAL, AuthorizeBet, Command, Policy
 from ledger.core.events import PAYLOADS, Event
@@ -39,9 +37,11 @@ from ledger.core.state import (
     Wallet,
     WinsBesideBet,
 )
-from ledger.directory import owner_of, stream_of
-from ledger.recording import Head, StreamKey
+from ledger.journal.batch import MISMATCH, PARTLY_KNOWN, Batch
+from ledger.journal.directory import owner_of, stream_of
+from ledger.outcome import Callback, Outcome
 from ledger.store.commands import CommandKey, key_of
+from ledger.streams import StreamHead, StreamKey
 from schemas.events import BY_FINGERPRINT
 from tests.support.asks import HOUR, NOW, Asks
 from tests.support.seeds import seeded_random
@@ -118,7 +118,7 @@ class Histories(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.state = State()
-        self.heads: dict[StreamKey, Head] = {}
+        self.heads: dict[StreamKey, StreamHead] = {}
         self.remembered: dict[CommandKey, object] = {}
         self.log: list[tuple[bytes, bytes] | Wallet] = []
         """(schema fingerprint, body) of each event; or a wallet as it was given bonus money, which no command does yet."""
@@ -635,11 +635,11 @@ class Histories(RuleBasedStateMachine):
                 continue
             record = BY_FINGERPRINT[entry[0]].decode(entry[1])
             stream = StreamKey(record["tenant_id"], record["stream_type"], record["stream_id"])
-            head = heads.get(stream, Head())
+            head = heads.get(stream, StreamHead())
             link = record["stream_version"], record["previous_hash"]
             assert link == (head.version + 1, head.hash), f"I7: {stream} breaks at {link}"
             assert record["occurred_at"] >= head.recorded_at, f"I7: {stream} runs backwards at {link}"
-            heads[stream] = Head(head.version + 1, sha256(entry[1]).digest(), record["occurred_at"])
+            heads[stream] = StreamHead(head.version + 1, sha256(entry[1]).digest(), record["occurred_at"])
             event = Event.from_record(record)
             for account, amount_minor, currency in event.postings:
                 sums[event.player_id if account in WALLET_ACCOUNTS else None, currency, account] += amount_minor

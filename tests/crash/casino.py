@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sandbox.service import GatewayService
+from sandbox.servers.service import GatewayService
 from sandbox.system import Player, System
 from tests.support.checker import check, tell
 from tests.support.load import Call, Load, Wallet

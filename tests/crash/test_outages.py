@@ -8,8 +8,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from sandbox.process import Process
-from sandbox.stack import at_once
+from sandbox.servers.process import Process
+from sandbox.servers.stack import at_once
 from tests.crash.casino import PATIENT_S, Casino, option
 from tests.support.faults import down_for, standing_still
 from tests.support.load import Call, Load

@@ -17,7 +17,7 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from sandbox.kafka_reader import read_all
+from sandbox.servers.kafka_reader import read_all
 from schemas.topics import Topics
 from tests.crash.casino import remove_data
 from tests.support.load import Call, Load, Wallet

@@ -5,8 +5,7 @@ from functools import wraps
 from inspect import unwrap
 from typing import Any
 
-from gateway.dialect import Books, Call, Dialect, Endpoint, Handle, Reply
-from ledger.callback import Outcome
+from gateway.dialect.dialect import Books, Call, Dialect, Endpoint, Handle, Reply
 from ledger.core.commands import (
     Adjust,
     AuthorizeBet,
@@ -18,6 +17,7 @@ from ledger.core.commands import (
     RollbackBet,
     SettleBet,
 )
+from ledger.outcome import Outcome
 
 GIVES = SettleBet, Award, Adjust, RollbackBet, ReinstateBet, FinalizeBet, FinishRound
 """What gives a player money, takes back what was given, or ends what holds it."""

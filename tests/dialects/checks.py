@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import ROUND_DOWN, Decimal
 
-from gateway.dialect import Call, Dialect
-from gateway.errors import Rejected
-from gateway.incoming import Trace
-from gateway.integration import Integration
-from sandbox.dialects import driver_of
-from sandbox.dialects.driver import Answer, Request, Says, Traits
+from gateway.dialect.dialect import Call, Dialect
+from gateway.dialect.errors import Rejected
+from gateway.dialect.incoming import Trace
+from gateway.dialect.integration import Integration
+from sandbox.drivers import driver_of
+from sandbox.drivers.driver import Answer, Request, Says, Traits
 from schemas.errors import ERRORS
 from tests.dialects.calls import Calls
 from tests.dialects.house import LONG_AGO_US, Heard, Play, Table

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from gateway.dialect import Dialect
-from ledger.secrets import new_secrets_key
-from ledger.settings import Settings
-from sandbox.dialects import driver_of
+from gateway.dialect.dialect import Dialect
+from ledger.admin.secrets import new_secrets_key
+from runtime.settings import Settings
+from sandbox.drivers import driver_of
 from tests.dialects.calls import Calls
 from tests.dialects.checks import Tables
 from tests.dialects.house import FINE, House, Table
@@ -88,9 +88,7 @@ def tables(request: pytest.FixtureRequest, house_of_all: tuple[dict[str, Tables]
     """
     name = getattr(request, "param", None) or request.path.parent.name
     found, broken = house_of_all
-    assert name not in broken, (
-        f"gateway/providers/{name} with sandbox/dialects/{name}.py cannot be used: {broken[name]}"
-    )
+    assert name not in broken, f"gateway/providers/{name} with sandbox/drivers/{name}.py cannot be used: {broken[name]}"
     house = found[name].home.house
     start = house.log.tell()
     with house.recorded():

@@ -1,8 +1,8 @@
-"""Recorded exchanges: `tests/dialects/<name>/exchanges.json`, spoken by the dialect's driver in `sandbox/dialects/<name>.py`.
+"""Recorded exchanges: `tests/dialects/<name>/exchanges.json`, spoken by the dialect's driver in `sandbox/drivers/<name>.py`.
 
 A dialect brings three files of its own for tests:
 
-- `sandbox/dialects/<name>.py`: its driver (see `sandbox/dialects/driver.py`); the suite, the bench and the demo use it.
+- `sandbox/drivers/<name>.py`: its driver (see `sandbox/drivers/driver.py`); the suite, the bench and the demo use it.
 - `tests/dialects/<name>/exchanges.json`: `{"options": {…}, "players": […], "exchanges": […]}`, whole conversations:
   a player is `{"player_id": "p_1", "currency": "EUR", "exponent": 2, "cash": "100.00"}` (a session is opened for each,
   in game `game_1`); an exchange is
@@ -19,7 +19,7 @@ id of ours, the same for the same NAME in all later requests and answers; `<<tim
 import re
 from dataclasses import dataclass, field
 
-from sandbox.dialects.driver import Request
+from sandbox.drivers.driver import Request
 
 _PLACEHOLDER = re.compile(r"<<(session|our|time):([A-Za-z0-9_.\-]+)>>")
 _FORMS = {"our": r"[A-Za-z0-9_:\-]{1,100}", "time": r"[0-9TZ:.+\- ]{1,40}"}

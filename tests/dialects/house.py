@@ -15,9 +15,8 @@ from unittest import mock
 
 import structlog
 
-from gateway.dialect import Dialect
-from gateway.integration import Integration
-from ledger.callback import Callback, Outcome
+from gateway.dialect.dialect import Dialect
+from gateway.dialect.integration import Integration
 from ledger.core.commands import (
     Command,
     Deposit,
@@ -27,10 +26,11 @@ from ledger.core.commands import (
     StartSession,
 )
 from ledger.core.money import parse_amount
-from ledger.journal import Journal
-from ledger.settings import Settings
-from ledger.telemetry import _to_json_line, _tracebacks
-from sandbox.dialects.driver import Answer, Driver, Request, Says, Seat, Told
+from ledger.journal.writer import Journal
+from ledger.outcome import Callback, Outcome
+from runtime.settings import Settings
+from runtime.telemetry import _to_json_line, _tracebacks
+from sandbox.drivers.driver import Answer, Driver, Request, Says, Seat, Told
 from tests.gateway.caller import RunningGateway
 from tests.support.process_state import logging_put_back
 
@@ -154,7 +154,7 @@ class House(RunningGateway):
     def at(self, time_us: int) -> Iterator[None]:
         """Callbacks are signed and received at this time meanwhile, microseconds since the epoch."""
         self.clock_s = time_us / 1_000_000
-        with mock.patch("gateway.dialect.time", SimpleNamespace(time_ns=lambda: time_us * 1000)):
+        with mock.patch("gateway.dialect.dialect.time", SimpleNamespace(time_ns=lambda: time_us * 1000)):
             try:
                 yield
             finally:

@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sandbox.dialects import driver_of
-from sandbox.dialects.driver import Request
+from sandbox.drivers import driver_of
+from sandbox.drivers.driver import Request
 from tests.dialects.driver import Names, recorded_request
 from tests.dialects.house import House, Table
 

@@ -11,12 +11,12 @@ from itertools import islice
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from gateway.dialect import Call, Endpoint, Handle
-from gateway.errors import Rejected
-from gateway.strict_json import Number, dump, parse_object
+from gateway.dialect.dialect import Call, Endpoint, Handle
+from gateway.dialect.errors import Rejected
+from gateway.dialect.strict_json import Number, dump, parse_object
 from ledger.core.commands import Command
 from ledger.core.money import parse_number
-from sandbox.dialects.driver import Answer, Credit, Request, Says
+from sandbox.drivers.driver import Answer, Credit, Request, Says
 from tests.dialects.checks import START, Tables, call_of, check, expect, has, yes
 from tests.dialects.house import Heard, Play
 

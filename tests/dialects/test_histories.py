@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from ledger.audit.verify import verify
-from sandbox.dialects.driver import Request
+from audit.verify import verify
+from sandbox.drivers.driver import Request
 from tests.dialects.checks import START, Tables
 from tests.dialects.conftest import FOLDERS
 from tests.dialects.house import Heard, Play

@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
-from ledger import integrations
-from sandbox.dialects.driver import Request
+from ledger.admin import integrations
+from sandbox.drivers.driver import Request
 from tests.dialects.checks import Tables
 from tests.dialects.house import Heard, Play
 from tests.support.asks import BY

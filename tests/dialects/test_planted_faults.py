@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import structlog
 
-from gateway.dialect import Books, Call, Dialect, Endpoint, Reply
-from gateway.errors import Rejected
+from gateway.dialect.dialect import Books, Call, Dialect, Endpoint, Reply
+from gateway.dialect.errors import Rejected
 from gateway.providers import pm8, softswiss
-from ledger.callback import Balances, Outcome
 from ledger.core.commands import RollbackBet
 from ledger.core.money import Amount
+from ledger.outcome import Balances, Outcome
 from tests.dialects import checks, spellings
 from tests.dialects.calls import Calls
 from tests.dialects.checks import Check, Tables

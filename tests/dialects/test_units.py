@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from sandbox.dialects import driver_of
+from sandbox.drivers import driver_of
 from tests.dialects.checks import Tables
 from tests.dialects.house import Heard, Play, Table
 

@@ -3,9 +3,9 @@
 import subprocess
 import sys
 
-from gateway.dialect import Call, Dialect
-from gateway.incoming import Trace
-from gateway.integration import Integration, SigningKey
+from gateway.dialect.dialect import Call, Dialect
+from gateway.dialect.incoming import Trace
+from gateway.dialect.integration import Integration, SigningKey
 from tests.docs.pages import ROOT, blocks, code_spans
 
 

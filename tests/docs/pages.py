@@ -1,22 +1,15 @@
 """The documentation as the tests read it."""
 
 import re
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
-PACKAGES = (
-    "bench",
-    "cli",
-    "gateway",
-    "ledger",
-    "outbox_relay",
-    "patience",
-    "projector",
-    "sandbox",
-    "schemas",
-    "sealer",
-)
+PACKAGES: list[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"][
+    "wheel"
+]["packages"]
+"""The rooms that are installed."""
 
 
 def name_of(page: Path) -> str:

@@ -4,7 +4,7 @@ import re
 
 import yaml
 
-from ledger.settings import PREFIX, Settings
+from runtime.settings import PREFIX, Settings
 from tests.docs.pages import PACKAGES, ROOT
 from tests.docs.test_pages import COMMANDS
 

@@ -9,23 +9,23 @@ from prometheus_client import REGISTRY
 from starlette.routing import Route
 
 import gateway.metrics
-import ledger.journal
+import ledger.journal.writer
 import outbox_relay.metrics
 import projector.metrics
 import sealer.metrics
 from cli import reference as cli_reference
 from gateway.app import build_app
-from gateway.signing import Place, sign
-from ledger import settings
-from ledger.secrets import new_secrets_key
+from gateway.dialect.signing import Place, sign
+from ledger.admin.secrets import new_secrets_key
 from projector import reference as projector_reference
+from runtime import settings
 from schemas import errors
 from schemas.events import EVENTS, FORMS
 from schemas.topics import Topics
 from tests.core.test_planted_faults import FAULTS
 from tests.docs.pages import PACKAGES, PAGES, ROOT, blocks, code_spans, name_of, source_files
 
-MEASURED = gateway.metrics, ledger.journal, outbox_relay.metrics, projector.metrics, sealer.metrics
+MEASURED = gateway.metrics, ledger.journal.writer, outbox_relay.metrics, projector.metrics, sealer.metrics
 EXTERNAL = "http://", "https://"
 TEST_VARIABLES = {f"WAGERLEDGER_TEST_{name}" for name in ("SERVERS", "SEED", "KILLS", "LOGS")}
 

@@ -12,18 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from gateway.dialect import Call, Dialect
-from gateway.dialects import OPTIONS, load
-from gateway.dialects_page import page as list_of_all
-from gateway.errors import Rejected
-from gateway.incoming import Trace
-from gateway.integration import Integration, SigningKey
-from ledger import policies
+from gateway.dialect.dialect import Call, Dialect
+from gateway.dialect.errors import Rejected
+from gateway.dialect.incoming import Trace
+from gateway.dialect.integration import Integration, SigningKey
+from gateway.host.dialects import OPTIONS, load
+from gateway.host.dialects_page import page as list_of_all
+from ledger.admin import policies
+from ledger.admin.integrations import CANONICAL, POLICY_PREFIX
 from ledger.core.commands import Policy
 from ledger.core.money import MAX_AMOUNT_MINOR
-from ledger.integrations import CANONICAL, POLICY_PREFIX
-from sandbox.dialects import driver_of
-from sandbox.dialects.driver import Answer, Seat
+from sandbox.drivers import driver_of
+from sandbox.drivers.driver import Answer, Seat
 from schemas.errors import ERRORS
 from tests.docs.pages import ROOT, blocks
 
@@ -40,7 +40,7 @@ def page_of(name: str) -> Path:
 def test_the_list_is_that_of_the_code() -> None:
     """README.md lists every dialect, option and policy."""
     assert (FOLDER / "README.md").read_text() == list_of_all(), (
-        "run python -m gateway.dialects_page > docs/providers/README.md"
+        "run python -m gateway.host.dialects_page > docs/providers/README.md"
     )
 
 

@@ -13,12 +13,12 @@ import psycopg
 import pytest
 from psycopg import IsolationLevel
 
-from ledger.evidence import anchors, keys
-from ledger.evidence.archive.export import Options, export
-from ledger.evidence.archive.manifest import Manifest
-from ledger.evidence.archive.reader import Archive, open_archive
-from ledger.evidence.heads import SignedHead
-from ledger.journal import Journal
+from evidence import anchors, keys
+from evidence.archive.export import Options, export
+from evidence.archive.manifest import Manifest
+from evidence.archive.reader import Archive, open_archive
+from evidence.heads import SignedHead
+from ledger.journal.writer import Journal
 from tests.support.asks import Asks
 from tests.support.journals import accepted, ask_one, settings_of
 
@@ -49,7 +49,7 @@ def past_month(url: str) -> Iterator[date]:
         connection.execute("select wagerledger.add_event_log_partition(%s)", [month])
     clock = count(1_768_000_000_000_000_000, 1_000_000)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ledger.transaction.time", SimpleNamespace(time_ns=lambda: next(clock)))
+        patch.setattr("ledger.journal.transaction.time", SimpleNamespace(time_ns=lambda: next(clock)))
         yield month
 
 

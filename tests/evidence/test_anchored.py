@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg import Connection, IsolationLevel
 
-from ledger.audit.anchored import verify_anchors
-from ledger.audit.differences import ADDED, CHANGED, MISSING, MOVED, differences
-from ledger.audit.findings import CannotCheckError, Report
+from audit.anchored import verify_anchors
+from audit.differences import ADDED, CHANGED, MISSING, MOVED, differences
+from audit.findings import CannotCheckError, Report
+from evidence import anchors, heads, keys, merkle
+from evidence.heads import SignedHead
 from ledger.core.chain import hash_of
-from ledger.evidence import anchors, heads, keys, merkle
-from ledger.evidence.heads import SignedHead
-from ledger.journal import Journal
-from ledger.settings import Settings
+from ledger.journal.writer import Journal
+from runtime.settings import Settings
 from schemas.events import BY_FINGERPRINT
 from tests.ledger.played import play
 from tests.servers import fresh_database

@@ -7,15 +7,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ledger.audit.replay import replay
-from ledger.evidence import log
-from ledger.evidence.archive import export as exporting
-from ledger.evidence.archive import segment
-from ledger.evidence.archive.reader import open_archive
-from ledger.evidence.archive.segment import ArchiveError
-from ledger.evidence.entry import ACT, COMMAND, EVENT, REFUSAL
-from ledger.evidence.keys import key_id, new_key
-from ledger.settings import Settings
+from audit.replay import replay
+from evidence import log
+from evidence.archive import export as exporting
+from evidence.archive import segment
+from evidence.archive.reader import open_archive
+from evidence.archive.segment import ArchiveError
+from evidence.keys import key_id, new_key
+from ledger.entry import ACT, COMMAND, EVENT, REFUSAL
+from runtime.settings import Settings
 from tests.docs.pages import ROOT, blocks
 from tests.evidence.sealed import TRUSTED, archive, deposit, opened, seal
 from tests.ledger.played import play

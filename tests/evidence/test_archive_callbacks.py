@@ -5,10 +5,10 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from ledger import integrations
-from ledger.evidence.archive.restore import restore
-from ledger.secrets import Vault
-from sandbox.dialects import driver_of
+from evidence.archive.restore import restore
+from ledger.admin import integrations
+from ledger.admin.secrets import Vault
+from sandbox.drivers import driver_of
 from tests.dialects.conftest import settings_of
 from tests.dialects.house import House, Table
 from tests.evidence.sealed import archive, opened, seal

@@ -3,13 +3,13 @@
 import psycopg
 import pytest
 
-from ledger import games, integrations
-from ledger.acts import By
-from ledger.audit.verify import verify
-from ledger.evidence import log
-from ledger.evidence.archive.restore import restore
-from ledger.games import Game
-from ledger.secrets import Vault, new_secrets_key
+from audit.verify import verify
+from evidence import log
+from evidence.archive.restore import restore
+from ledger.admin import games, integrations
+from ledger.admin.actions import By
+from ledger.admin.games import Game
+from ledger.admin.secrets import Vault, new_secrets_key
 from tests.evidence.sealed import KEY, archive, deposit, opened, seal
 from tests.ledger.played import play
 from tests.support import history

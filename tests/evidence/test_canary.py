@@ -14,11 +14,11 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 from pydantic import SecretStr
 
-from gateway import dialects
-from ledger.integrations import CANONICAL
-from ledger.settings import Settings
-from sandbox.dialects import driver_of
-from sandbox.dialects.driver import Request
+from gateway.host import dialects
+from ledger.admin.integrations import CANONICAL
+from runtime.settings import Settings
+from sandbox.drivers import driver_of
+from sandbox.drivers.driver import Request
 from schemas import registry, topics
 from schemas.topics import Topics
 from tests.dialects.conftest import dialects_that_load, settings_of

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from ledger.audit.findings import CannotCheckError
-from ledger.audit.reconcile import mapping
-from ledger.evidence.archive import manifest
-from ledger.evidence.archive.segment import ArchiveError
-from ledger.evidence.heads import HeadError, SignedHead
+from audit.findings import CannotCheckError
+from audit.reconcile import mapping
+from evidence.archive import manifest
+from evidence.archive.segment import ArchiveError
+from evidence.heads import HeadError, SignedHead
 
 DEEP = '{"a":' * 50_000
 

@@ -5,19 +5,19 @@ from datetime import date
 import psycopg
 import pytest
 
-from ledger.acts import By
-from ledger.audit.anchored import verify_anchors
-from ledger.audit.findings import CannotCheckError, Report
-from ledger.audit.reconcile import funds
-from ledger.audit.reconcile.stores import LIABILITY, reconcile
-from ledger.audit.verify import verify
-from ledger.evidence import proof
-from ledger.evidence.archive.detached import MONTHS, Proven, prove
-from ledger.evidence.archive.detached import detach as take_out
-from ledger.evidence.archive.reader import Archive
-from ledger.evidence.archive.segment import ArchiveError
-from ledger.evidence.entry import COMMAND
-from ledger.evidence.keys import to_text
+from audit.anchored import verify_anchors
+from audit.findings import CannotCheckError, Report
+from audit.reconcile import funds
+from audit.reconcile.stores import LIABILITY, reconcile
+from audit.verify import verify
+from evidence import proof
+from evidence.archive.detached import MONTHS, Proven, prove
+from evidence.archive.detached import detach as take_out
+from evidence.archive.reader import Archive
+from evidence.archive.segment import ArchiveError
+from evidence.keys import to_text
+from ledger.admin.actions import By
+from ledger.entry import COMMAND
 from tests.evidence.sealed import KEY, TRUSTED, archive, deposit, opened, past_month, seal
 from tests.ledger.played import play
 from tests.servers import fresh_database

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.evidence import merkle
-from ledger.evidence.merkle import Range, leaf_hash
+from evidence import merkle
+from evidence.merkle import Range, leaf_hash
 
 # The reference tree of Certificate Transparency (RFC 6962 implementations share it).
 LEAVES = [

@@ -14,10 +14,10 @@ from psycopg import Connection, IsolationLevel
 from typer.testing import CliRunner
 
 from cli.main import app
-from ledger.evidence import anchors, keys, log, merkle, proof
-from ledger.evidence.entry import ACT, COMMAND, EVENT, REFUSAL, Entry
-from ledger.evidence.proof import ProofError
-from ledger.settings import Settings
+from evidence import anchors, keys, log, merkle, proof
+from evidence.proof import ProofError
+from ledger.entry import ACT, COMMAND, EVENT, REFUSAL, Entry
+from runtime.settings import Settings
 from tests.evidence.test_anchored import KEY, deposit, seal
 from tests.ledger.played import play
 from tests.support.seeds import seeded_random

@@ -18,15 +18,15 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from psycopg import IsolationLevel
 from typer.testing import CliRunner
 
+from audit.anchored import verify_anchors
+from audit.findings import Report
 from cli.main import app
-from ledger.audit.anchored import verify_anchors
-from ledger.audit.findings import Report
-from ledger.evidence import anchors, heads, keys, log, merkle
-from ledger.evidence.heads import HeadError, SignedHead
-from ledger.evidence.keys import AnchorKeyError
-from ledger.journal import Journal
-from ledger.settings import Settings
-from sandbox.kafka_reader import read_all
+from evidence import anchors, heads, keys, log, merkle
+from evidence.heads import HeadError, SignedHead
+from evidence.keys import AnchorKeyError
+from ledger.journal.writer import Journal
+from runtime.settings import Settings
+from sandbox.servers.kafka_reader import read_all
 from schemas.topics import Topics
 from sealer.outlets import FileOutlet, TopicOutlet
 from sealer.sealer import BUSY, LOCK, REFUSED, STOPPED, Sealer

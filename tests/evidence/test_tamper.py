@@ -19,19 +19,19 @@ import pytest
 from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
+from audit.findings import Report
+from audit.verify import verify
 from bench.archive import write_entries
-from ledger.audit.findings import Report
-from ledger.audit.verify import verify
+from evidence import keys
+from evidence.archive import manifest, segment
+from evidence.archive.reader import open_archive
+from evidence.archive.segment import ArchiveError
+from evidence.heads import sign
+from evidence.merkle import EMPTY_ROOT
 from ledger.core.chain import GENESIS, hash_of
-from ledger.evidence import keys
-from ledger.evidence.archive import manifest, segment
-from ledger.evidence.archive.reader import open_archive
-from ledger.evidence.archive.segment import ArchiveError
-from ledger.evidence.entry import ACT, COMMAND, EVENT, REFUSAL, Entry, canonical
-from ledger.evidence.heads import sign
-from ledger.evidence.merkle import EMPTY_ROOT
-from ledger.settings import Settings
+from ledger.entry import ACT, COMMAND, EVENT, REFUSAL, Entry, canonical
 from outbox_relay.refusals import Refusal
+from runtime.settings import Settings
 from schemas.events import BY_FINGERPRINT
 from tests.evidence.sealed import KEY, TRUSTED, archive, deposit, opened, seal
 from tests.ledger.played import play

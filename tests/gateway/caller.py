@@ -12,17 +12,17 @@ from urllib.parse import unquote
 
 import psycopg
 
-from gateway import signing
 from gateway.app import build_app
-from gateway.dialect import Dialect
-from ledger import integrations
-from ledger.callback import Callback, Outcome
+from gateway.dialect import signing
+from gateway.dialect.dialect import Dialect
+from ledger.admin import integrations
+from ledger.admin.integrations import Issued
+from ledger.admin.secrets import Vault
 from ledger.core.commands import Command, Deposit, OpenWallet, Origin
 from ledger.core.money import parse_amount
-from ledger.integrations import Issued
-from ledger.journal import Journal
-from ledger.secrets import Vault
-from ledger.settings import Settings
+from ledger.journal.writer import Journal
+from ledger.outcome import Callback, Outcome
+from runtime.settings import Settings
 from tests.support.asks import BY
 from tests.support.wrong_hand import disarm
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 
-from ledger.secrets import new_secrets_key
-from ledger.settings import Settings
+from ledger.admin.secrets import new_secrets_key
+from runtime.settings import Settings
 from tests.gateway.caller import Caller, RunningGateway, on_board
 
 

@@ -14,12 +14,10 @@ from dataclasses import dataclass
 from typing import IO, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from ledger.settings import Settings
+from runtime.settings import Settings
 from tests.gateway.caller import Caller
 
-RUN = (
-    "import sys; from gateway.app import run; from ledger.settings import load_settings; sys.exit(run(load_settings()))"
-)
+RUN = "import sys; from gateway.app import run; from runtime.settings import load_settings; sys.exit(run(load_settings()))"
 
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -17,12 +17,13 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 from uuid_utils import uuid7
 
-from gateway import dialects, metrics
-from ledger import games, integrations, rates
-from ledger.callback import Callback
+from gateway import metrics
+from gateway.host import dialects
+from ledger.admin import games, integrations, rates
+from ledger.admin.secrets import new_secrets_key
 from ledger.core.commands import Origin, StartSession
-from ledger.secrets import new_secrets_key
-from ledger.settings import Settings
+from ledger.outcome import Callback
+from runtime.settings import Settings
 from tests.gateway.caller import Caller, Reply, RunningGateway, on_board, submit
 from tests.gateway.toy_dialect import TOY, WEAK, signature
 from tests.support.asks import BY

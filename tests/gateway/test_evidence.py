@@ -6,7 +6,7 @@ from typing import Any
 
 from psycopg.rows import dict_row
 
-from ledger import integrations
+from ledger.admin import integrations
 from tests.gateway.caller import Caller, RunningGateway, on_board
 from tests.support.asks import BY
 

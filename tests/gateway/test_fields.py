@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from gateway import metrics
-from gateway.errors import Unreadable
-from gateway.fields import Body, Flag, Moment, Natural, Noted, ProviderId, form_fields, validated
-from gateway.incoming import head_of
-from gateway.strict_json import Number
+from gateway.dialect.errors import Unreadable
+from gateway.dialect.fields import Body, Flag, Moment, Natural, Noted, ProviderId, form_fields, validated
+from gateway.dialect.incoming import head_of
+from gateway.dialect.strict_json import Number
 
 AT_US = 1_758_326_400_000_000
 

@@ -23,11 +23,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from gateway import http_protocol
-from gateway.endpoints import Answer as AppAnswer
-from gateway.endpoints import respond
+from gateway.dialect.incoming import head_of, read_body
 from gateway.http_protocol import MAX_HEAD_BYTES, BoundedHeadProtocol
-from gateway.incoming import head_of, read_body
-from ledger.settings import Settings
+from gateway.serving import Answer as AppAnswer
+from gateway.serving import respond
+from runtime.settings import Settings
 from tests.gateway.caller import Caller, RunningGateway, on_board
 from tests.gateway.process import GatewayProcess, answers, head, logged, raw, start
 

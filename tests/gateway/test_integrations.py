@@ -10,11 +10,11 @@ from psycopg import sql
 from pydantic import SecretStr
 from sqlalchemy import make_url
 
-from ledger import integrations
-from ledger.identifiers import player_id_fault
-from ledger.integrations import IntegrationError
-from ledger.secrets import SecretsKeyError, Vault, new_secrets_key
-from ledger.settings import Settings
+from ledger.admin import integrations
+from ledger.admin.integrations import IntegrationError
+from ledger.admin.secrets import SecretsKeyError, Vault, new_secrets_key
+from runtime.identifiers import player_id_fault
+from runtime.settings import Settings
 from tests.gateway.caller import RunningGateway, on_board
 from tests.support.asks import BY
 

@@ -12,9 +12,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import dialects
-from gateway.fields import rfc3339
-from gateway.launch import (
+from gateway.dialect.fields import rfc3339
+from gateway.dialect.launch_url import (
     MAX_TTL_S,
     SKEW_S,
     LaunchError,
@@ -25,8 +24,9 @@ from gateway.launch import (
     ttl_fault,
     verify_launch,
 )
-from ledger import games, integrations
-from ledger.games import Game
+from gateway.host import dialects
+from ledger.admin import games, integrations
+from ledger.admin.games import Game
 from sandbox.provider import Provider
 from schemas.events import BY_FINGERPRINT
 from tests.gateway.caller import Caller, Reply, RunningGateway, on_board

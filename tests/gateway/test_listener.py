@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from gateway.listener import OTHER_FILES, UNREAD_ANSWER_MS, connections_within, listen
-from ledger.settings import Settings
+from runtime.settings import Settings
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system has no such time")

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from starlette.routing import Route
 
-from gateway import dialects, openapi
+from gateway.api import openapi
+from gateway.host import dialects
 from tests.gateway.caller import RunningGateway
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ledger.settings import Settings
+from runtime.settings import Settings
 from tests.gateway.caller import Caller, RunningGateway
 from tests.gateway.process import GatewayProcess, logged, raw, start
 from tests.support.waiting import until, until_locked_out

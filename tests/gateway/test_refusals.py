@@ -13,9 +13,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import SecretStr
 
-from gateway import signing
-from ledger import integrations
-from ledger.settings import Settings
+from gateway.dialect import signing
+from ledger.admin import integrations
+from runtime.settings import Settings
 from schemas.errors import ERRORS
 from tests.gateway.caller import Caller, Reply, RunningGateway, on_board
 from tests.support.asks import BY
@@ -443,7 +443,7 @@ def test_a_crash_of_ours_is_a_500_in_our_shape(caller: Caller, session: str, mon
     def crash(*_: object) -> None:
         raise RuntimeError("s3cret detail")
 
-    monkeypatch.setattr("gateway.endpoints.uuid_utils.uuid7", crash)
+    monkeypatch.setattr("gateway.api.endpoints.uuid_utils.uuid7", crash)
     reply = caller.authorize(session, "b_crash")
     is_error(reply, "INTERNAL")
     assert b"s3cret" not in reply.body

@@ -13,9 +13,9 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import from_schema
 from schemathesis.engine.events import FatalError, NonFatalError, ScenarioFinished
 
-from gateway import signing
-from ledger.identifiers import ID
-from ledger.settings import Settings
+from gateway.dialect import signing
+from runtime.identifiers import ID
+from runtime.settings import Settings
 from tests.gateway.caller import Caller
 from tests.gateway.test_process import GatewayProcess, start
 from tests.support.seeds import seeded_random

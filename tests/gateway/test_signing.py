@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from gateway import signing
+from gateway.dialect import signing
 
 VECTORS = Path(__file__).parents[1] / "data" / "wycheproof"
 TAG = "ab" * 32

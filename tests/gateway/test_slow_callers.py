@@ -6,11 +6,12 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from gateway import http_protocol, incoming
-from gateway.endpoints import refuse, respond
-from gateway.errors import Rejected
+from gateway import http_protocol
+from gateway.dialect import incoming
+from gateway.dialect.errors import Rejected
+from gateway.dialect.incoming import head_of, read_body
 from gateway.http_protocol import BoundedHeadProtocol
-from gateway.incoming import head_of, read_body
+from gateway.serving import refuse, respond
 
 
 async def _application(scope, receive, send):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.strict_json import MAX_DEPTH, MalformedJsonError, Number, dump, parse_object
+from gateway.dialect.strict_json import MAX_DEPTH, MalformedJsonError, Number, dump, parse_object
 
 ACCEPTED = [
     b"{}",

@@ -3,10 +3,10 @@
 import hmac
 from typing import Any
 
-from gateway.dialect import ECDSA, RSA, SECRET, Books, Call, Dialect, Endpoint, Option, Reply
-from gateway.errors import Rejected
-from gateway.fields import Body, CurrencyCode, DecimalString, PlayerId, ProviderId, read_json
-from gateway.strict_json import dump
+from gateway.dialect.dialect import ECDSA, RSA, SECRET, Books, Call, Dialect, Endpoint, Option, Reply
+from gateway.dialect.errors import Rejected
+from gateway.dialect.fields import Body, CurrencyCode, DecimalString, PlayerId, ProviderId, read_json
+from gateway.dialect.strict_json import dump
 from ledger.core.commands import AT_AUTHORIZATION, AuthorizeBet, Policy, SettleBet
 
 

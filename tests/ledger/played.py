@@ -8,12 +8,12 @@ from typing import Any
 
 import psycopg
 
-from ledger import rates
-from ledger.callback import Callback, Outcome
+from ledger.admin import rates
 from ledger.core.commands import AT_AUTHORIZATION, AT_SETTLEMENT, DEMO, KNOWN, REAL, REFUSE, REVERSE, Command, Policy
 from ledger.core.state import LOCKED, Rate
-from ledger.journal import Journal
-from ledger.settings import Settings
+from ledger.journal.writer import Journal
+from ledger.outcome import Callback, Outcome
+from runtime.settings import Settings
 from tests.support.asks import BY, NOW, Asks
 
 CURRENCIES = {"EUR": 2, "JPY": 0}

@@ -8,13 +8,13 @@ import psycopg
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
-from ledger.audit.findings import Report
-from ledger.audit.verify import verify
+from audit.findings import Report
+from audit.verify import verify
 from ledger.core.chain import hash_of
-from ledger.recording import StreamKey
 from ledger.relay_position import START, Cursor, Epoch, Position
-from ledger.settings import Settings
+from ledger.streams import StreamKey
 from outbox_relay.refusals import READ, Refusal
+from runtime.settings import Settings
 from schemas import registry, topics
 from schemas.registry import WireIds
 from schemas.topics import Topics

@@ -5,10 +5,10 @@ import itertools
 import signal
 import sys
 
-from ledger.callback import Callback
 from ledger.core.commands import AT_SETTLEMENT, KNOWN, Policy
-from ledger.journal import Journal, Retryable
-from ledger.settings import Settings
+from ledger.journal.writer import Journal, Retryable
+from ledger.outcome import Callback
+from runtime.settings import Settings
 from tests.support.asks import Asks
 
 PLAYERS = 40

@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from ledger import abandoned, integrations
-from ledger.abandoned import Closing
+from ledger.admin import integrations
+from ledger.admin.secrets import Vault, new_secrets_key
 from ledger.core.state import Wallet
-from ledger.journal import Journal
-from ledger.secrets import Vault, new_secrets_key
+from ledger.jobs import abandoned_bets
+from ledger.jobs.abandoned_bets import Closing
+from ledger.journal.writer import Journal
 from tests.support import history
 from tests.support.asks import BY, Asks
 from tests.support.journals import accepted, ask_one, players, run, settings_of
@@ -53,14 +54,14 @@ def played(database: str) -> Callable:
     return play
 
 
-def found(database: str, hours: float) -> list[abandoned.Abandoned]:
+def found(database: str, hours: float) -> list[abandoned_bets.Abandoned]:
     """What is too old after so many hours."""
     with psycopg.connect(database) as connection:
-        return abandoned.find(connection, {}, datetime.now(UTC) + timedelta(hours=hours))
+        return abandoned_bets.find(connection, {}, datetime.now(UTC) + timedelta(hours=hours))
 
 
 async def close(journal: Journal, database: str, hours: float) -> dict[str, str]:
-    closings = await abandoned.close(journal, found(database, hours))
+    closings = await abandoned_bets.close(journal, found(database, hours))
     return {closing.hold.bet_id: closing.status for closing in closings}
 
 
@@ -106,7 +107,7 @@ def test_two_jobs_at_once_close_a_bet_once(database, played):
         holds = found(database, 2)
         assert len(holds) == 20
         async with Journal(settings_of(database)) as other:
-            twice = await asyncio.gather(abandoned.close(journal, holds), abandoned.close(other, holds))
+            twice = await asyncio.gather(abandoned_bets.close(journal, holds), abandoned_bets.close(other, holds))
         statuses = sorted(closing.status for closings in twice for closing in closings)
         assert statuses == ["closed before"] * 20 + ["refunded"] * 20
 
@@ -130,7 +131,7 @@ def test_a_settlement_and_the_job_race(database, played, first, integration):
             return (await ask_one(journal, settle, **policy)).refusal_code
 
         async def closed() -> Closing:
-            (closing,) = await abandoned.close(journal, holds)
+            (closing,) = await abandoned_bets.close(journal, holds)
             return closing
 
         if first == "settlement":
@@ -175,7 +176,7 @@ def test_the_end_of_a_round_stays(database, played, integration):
         await bet(journal, integration, "b1")
         holds = found(database, 3)
         await accepted(journal, at(integration).finish("r-b1"))
-        (closing,) = await abandoned.close(journal, holds)
+        (closing,) = await abandoned_bets.close(journal, holds)
         assert (closing.status, closing.closed) == ("BET_ALREADY_SETTLED", False)
 
     assert played(play).state.wallet("acme", "ann", "EUR") == Wallet("acme", "ann", "EUR", 2, 9800)
@@ -202,7 +203,7 @@ def test_a_no_is_none_for_ever(database, played):
         await bet(journal, "spin", "b1")
         holds = found(database, 2)
         await accepted(journal, at("spin").settle("5", "b1", "r-b1", win_id="w1"))
-        (closing,) = await abandoned.close(journal, holds)
+        (closing,) = await abandoned_bets.close(journal, holds)
         assert closing.status == "BET_ALREADY_SETTLED"
         await accepted(journal, at("spin").undo_win("w1"), rollback_of_win="reverse")
         assert await close(journal, database, 2) == {"b1": "refunded"}
@@ -221,10 +222,10 @@ def test_holds_are_listed_oldest_first(database, played):
     played(play)
     now = datetime.now(UTC)
     with psycopg.connect(database) as connection:
-        holds = list(abandoned.open_holds(connection, now))
+        holds = list(abandoned_bets.open_holds(connection, now))
         assert [hold.bet_id for hold in holds] == ["b0", "b1", "b2"]
         assert all(0 <= hold.age_s(now) < 60 and hold.held_minor == 150 for hold in holds)
-        reel = abandoned.open_holds(connection, now, integration_id="acme/eu/reel")
+        reel = abandoned_bets.open_holds(connection, now, integration_id="acme/eu/reel")
         assert [hold.bet_id for hold in reel] == ["b1"]
-        assert list(abandoned.open_holds(connection, holds[0].since - timedelta(milliseconds=1))) == []
-        assert [h.bet_id for h in abandoned.open_holds(connection, holds[0].since)][:1] == ["b0"]
+        assert list(abandoned_bets.open_holds(connection, holds[0].since - timedelta(milliseconds=1))) == []
+        assert [h.bet_id for h in abandoned_bets.open_holds(connection, holds[0].since)][:1] == ["b0"]

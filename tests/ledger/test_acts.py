@@ -10,16 +10,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from psycopg.errors import CheckViolation, InsufficientPrivilege
 
-from ledger import acts, games, integrations, rates
-from ledger.acts import Act, ActError, By
-from ledger.audit.verify import verify
-from ledger.evidence.entry import ACT
-from ledger.evidence.log import entries, horizon
-from ledger.games import Game
-from ledger.generation import raise_generation
-from ledger.integrations import IntegrationError
-from ledger.secrets import Vault, new_secrets_key
-from ledger.settings import Settings
+from audit.verify import verify
+from evidence.log import entries, horizon
+from ledger.admin import actions, games, integrations, rates
+from ledger.admin.actions import Act, ActError, By
+from ledger.admin.games import Game
+from ledger.admin.generation import raise_generation
+from ledger.admin.integrations import IntegrationError
+from ledger.admin.secrets import Vault, new_secrets_key
+from ledger.entry import ACT
+from runtime.settings import Settings
 from tests.servers import fresh_database
 from tests.support.asks import BY
 from tests.support.journals import settings_of
@@ -85,9 +85,9 @@ def acts_in(url):
 def test_each_change_is_written_down(administered):
     """Who, why, what, on which integration; the newest first."""
     with psycopg.connect(administered[0]) as connection:
-        found = acts.find(connection)
-        of_signer = acts.find(connection, subject=SIGNER, limit=2)
-        nobody = acts.find(connection, tenant_id="other")
+        found = actions.find(connection)
+        of_signer = actions.find(connection, subject=SIGNER, limit=2)
+        nobody = actions.find(connection, tenant_id="other")
     assert [act["action"] for act in reversed(found)] == [
         "integration.added", "integration.added", "integration.keys_rotated", "integration.configured",
         "integration.disabled", "integration.enabled", "integration.disabled",
@@ -121,7 +121,7 @@ def test_done_again_they_give_the_same_settings(administered, ledger_database, v
     with psycopg.connect(ledger_database, autocommit=True) as connection:
         for body in told:
             with connection.transaction():
-                acts.redo(connection, json.loads(body))
+                actions.redo(connection, json.loads(body))
         with psycopg.connect(url) as original:
             assert settings_in(connection) == settings_in(original)
         lacking = {key.kid for one in integrations.load(connection) for key in one.keys if key.lacks_secret}
@@ -185,7 +185,7 @@ def test_a_change_without_its_act_is_refused(administered, change):
         for before in (None, elsewhere):
             connection.execute(change)
             if before:
-                acts.record(connection, before)
+                actions.record(connection, before)
             with pytest.raises(InsufficientPrivilege, match="no act in this transaction says who did it and why"):
                 connection.commit()
 

@@ -6,16 +6,16 @@ from dataclasses import replace
 import psycopg
 import pytest
 
+from audit.archive import verify_archive
+from audit.findings import Report, silent
+from audit.folding import verify_folds
+from audit.segments import Head
 from bench.archive import told, write_entries
-from ledger.audit.archive import verify_archive
-from ledger.audit.findings import Report, silent
-from ledger.audit.folding import verify_folds
-from ledger.audit.segments import Head
+from evidence.archive.reader import open_archive
+from evidence.archive.segment import read
+from evidence.heads import SignedHead
 from ledger.core.chain import GENESIS, hash_of
-from ledger.evidence.archive.reader import open_archive
-from ledger.evidence.archive.segment import read
-from ledger.evidence.entry import COMMAND, EVENT, Entry, canonical
-from ledger.evidence.heads import SignedHead
+from ledger.entry import COMMAND, EVENT, Entry, canonical
 from schemas.events import BY_FINGERPRINT
 from tests.evidence.sealed import archive, deposit, opened, seal
 from tests.ledger.played import play
@@ -82,7 +82,7 @@ def test_what_is_right_is_clean_however_many_read_it(folder, entries, monkeypatc
     apart; also where processes read them.
     """
     if apart:
-        monkeypatch.setattr("ledger.audit.archive.LEAST_LEAVES", 0)
+        monkeypatch.setattr("audit.archive.LEAST_LEAVES", 0)
     report = check(folder, entries, shares=shares)
     assert report.ok, report.text()
     assert report.checked == {

@@ -12,14 +12,14 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from ledger.audit.findings import Report, silent
-from ledger.audit.reconcile.stores import reconcile
-from ledger.audit.refusals import RefusalsAudit
-from ledger.audit.relay_positions import borne_out, read_positions
-from ledger.audit.snapshot import snapshot
-from ledger.audit.topics import TopicsAudit
-from ledger.audit.verify import verify
-from ledger.settings import Settings
+from audit.findings import Report, silent
+from audit.reconcile.stores import reconcile
+from audit.refusals import RefusalsAudit
+from audit.relay_positions import borne_out, read_positions
+from audit.snapshot import snapshot
+from audit.topics import TopicsAudit
+from audit.verify import verify
+from runtime.settings import Settings
 from tests.ledger.published import kafka_of
 from tests.outbox_relay.conftest import process
 from tests.servers import Servers, fresh_database

@@ -7,11 +7,11 @@ from unittest import mock
 import psycopg
 import pytest
 
-from ledger.audit.findings import CODES, CannotCheckError, Report
-from ledger.audit.verify import verify
+from audit.findings import CODES, CannotCheckError, Report
+from audit.verify import verify
 from ledger.core.rules import regions
-from ledger.journal import Journal
-from ledger.settings import Settings
+from ledger.journal.writer import Journal
+from runtime.settings import Settings
 from tests.ledger.played import play
 from tests.servers import fresh_database
 from tests.support.asks import Asks

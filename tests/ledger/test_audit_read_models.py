@@ -5,10 +5,10 @@ import threading
 import psycopg
 import pytest
 
-from ledger.audit.findings import CannotCheckError
-from ledger.audit.verify import verify
-from ledger.settings import Settings
+from audit.findings import CannotCheckError
+from audit.verify import verify
 from projector.consumer import project
+from runtime.settings import Settings
 from tests.ledger.played import play
 from tests.ledger.published import kafka_of, logged
 from tests.support.seeds import seeded_random

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from ledger.audit.findings import CannotCheckError
-from ledger.audit.replay import replay
-from ledger.callback import Balances
-from ledger.settings import Settings
+from audit.findings import CannotCheckError
+from audit.replay import replay
+from ledger.outcome import Balances
+from runtime.settings import Settings
 from tests.ledger.played import play
 from tests.support.seeds import seeded_random
 from tests.support.wrong_hand import disarm

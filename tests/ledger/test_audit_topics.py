@@ -8,16 +8,16 @@ from dataclasses import replace
 import pytest
 from confluent_kafka import Producer
 
-from ledger.audit.findings import CannotCheckError, Report
-from ledger.audit.reconcile.stores import reconcile
-from ledger.audit.replay import replay
-from ledger.audit.verify import verify
+from audit.findings import CannotCheckError, Report
+from audit.reconcile.stores import reconcile
+from audit.replay import replay
+from audit.verify import verify
 from ledger.core.chain import hash_of
 from ledger.relay_position import shard_of
-from ledger.settings import Settings
-from ledger.topics_reader import LATEST, Ends, TopicsReader
 from outbox_relay.relay import Relay
 from patience import is_transient
+from runtime.settings import Settings
+from runtime.topics_reader import LATEST, Ends, TopicsReader
 from schemas.events import BY_FINGERPRINT, EVENTS
 from tests.ledger.played import play
 from tests.ledger.published import Kafka, Logged, kafka_of, logged, refused
@@ -174,7 +174,7 @@ def test_a_chain_with_recomputed_hashes_is_found(kafka, log, monkeypatch):
         forged.append(row)
     kafka.publish(forged)
     for least in (10**6, 0):
-        monkeypatch.setattr("ledger.audit.topics.LEAST_RECORDS", least)
+        monkeypatch.setattr("audit.topics.LEAST_RECORDS", least)
         report = kafka.check(database=False)
         assert "/player/p0 version 4: its postings sum to" in texts(report, "postings_unbalanced")
         assert "topic_chain_broken" not in report.counts
@@ -286,7 +286,7 @@ def test_marks_that_are_on_their_way_are_waited_for(half_marked, kafka, monkeypa
     """An event that cannot be seen yet while later ones in other partitions can is no finding: audit and reconciliation
     wait for it, and then find all there.
     """
-    monkeypatch.setattr("ledger.topics_reader.SAID_AFTER_S", 0)
+    monkeypatch.setattr("runtime.topics_reader.SAID_AFTER_S", 0)
     with ThreadPoolExecutor() as pool:
         checking = pool.submit(kafka.check, strict=True)
         reconciling = pool.submit(reconcile, kafka.settings, read_models=False)
@@ -314,7 +314,7 @@ def test_a_hanging_transaction_is_no_verdict(half_marked, kafka, monkeypatch):
     """Where the end of a topic stays held up the audit says so, and where, instead of naming events; once the transaction
     is aborted, what it held is missing.
     """
-    monkeypatch.setattr("ledger.topics_reader.HELD_UP_S", 0.2)
+    monkeypatch.setattr("runtime.topics_reader.HELD_UP_S", 0.2)
     for check in (kafka.check, lambda: reconcile(kafka.settings, read_models=False)):
         with pytest.raises(CannotCheckError, match=r"partition \d+, is held up.*: .*open at offset \d+") as raised:
             check()

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from ledger import rates
-from ledger.journal import Journal
+from ledger.admin import rates
+from ledger.journal.writer import Journal
 from tests.support import history
 from tests.support.asks import BY, Asks
 from tests.support.journals import accepted, ask_one, run, settings_of

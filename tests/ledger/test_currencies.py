@@ -2,8 +2,8 @@
 
 import pytest
 
-from ledger.currencies import COINS, ISO_4217, VARYING, decimals, is_real
-from ledger.identifiers import is_currency
+from ledger.core.currencies import COINS, ISO_4217, VARYING, decimals, is_real
+from runtime.identifiers import is_currency
 
 
 @pytest.mark.parametrize(

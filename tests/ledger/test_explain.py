@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
+from audit.bet_page import as_html, lines
+from audit.explain import ROUND, explain
 from cli.main import app
-from ledger.audit.bet_page import as_html, lines
-from ledger.audit.explain import ROUND, explain
-from ledger.callback import Callback
 from ledger.core.chain import hash_of
 from ledger.core.commands import KNOWN, Command, Policy
-from ledger.journal import Journal
-from ledger.settings import Settings
+from ledger.journal.writer import Journal
+from ledger.outcome import Callback
+from runtime.settings import Settings
 from tests.support.asks import Asks
 
 EVIL = "<script>alert(1)</script>"

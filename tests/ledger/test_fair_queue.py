@@ -1,6 +1,6 @@
 """The queue before a writer, alone: each owner's line moves as fast as any other's."""
 
-from ledger.fair_queue import FairQueue
+from ledger.journal.fair_queue import FairQueue
 
 
 def taken(queue: FairQueue[str]) -> str:

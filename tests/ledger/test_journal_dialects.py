@@ -7,10 +7,10 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from ledger import rates
+from ledger.admin import rates
 from ledger.core.commands import ACCEPT, ACKNOWLEDGE, AT_AUTHORIZATION, CURRENT, IGNORED, REFUND, REFUSE, REVERSE
 from ledger.core.state import Rate
-from ledger.journal import Journal
+from ledger.journal.writer import Journal
 from tests.support import history
 from tests.support.asks import BY, Asks
 from tests.support.journals import accepted, ask_one, callback, players, run, settings_of

@@ -8,13 +8,13 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from ledger import locks
-from ledger.callback import Outcome
-from ledger.fair_queue import FairQueue
-from ledger.journal import SPLIT, DeadlineExceeded, Journal, Overloaded, Retryable, Unavailable
-from ledger.recording import player_stream
+from ledger.journal import locks
+from ledger.journal.fair_queue import FairQueue
+from ledger.journal.writer import SPLIT, DeadlineExceeded, Journal, Overloaded, Retryable, Unavailable
+from ledger.outcome import Outcome
 from ledger.store.migrate import upgrade
-from sandbox.postgres import Postgres
+from ledger.streams import player_stream
+from sandbox.servers.postgres import Postgres
 from tests.support import history
 from tests.support.asks import Asks
 from tests.support.journals import accepted, ask_one, callback, players, run, settings_of, until_answered

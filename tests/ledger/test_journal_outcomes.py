@@ -8,9 +8,9 @@ import psycopg
 import pytest
 from uuid_utils import uuid7
 
-from ledger.callback import Callback
 from ledger.core.commands import REVERSE, Policy
-from ledger.journal import Journal
+from ledger.journal.writer import Journal
+from ledger.outcome import Callback
 from schemas.errors import ERRORS
 from tests.support import history
 from tests.support.asks import Asks

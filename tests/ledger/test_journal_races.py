@@ -6,11 +6,11 @@ from contextlib import AsyncExitStack
 import psycopg
 import pytest
 
-from ledger import locks
-from ledger.callback import Callback, Proof
 from ledger.core.commands import REVERSE, Policy
 from ledger.core.state import Wallet
-from ledger.journal import Journal
+from ledger.journal import locks
+from ledger.journal.writer import Journal
+from ledger.outcome import Callback, Proof
 from tests.support import history
 from tests.support.asks import Asks
 from tests.support.journals import accepted, ask_one, callback, players, run, settings_of

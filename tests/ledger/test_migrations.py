@@ -7,13 +7,13 @@ from alembic import command
 from pydantic import SecretStr
 from sqlalchemy import create_engine, make_url
 
-from ledger import acts
-from ledger.audit.findings import Report
-from ledger.audit.settings import verify_settings
-from ledger.audit.snapshot import snapshot
-from ledger.evidence.log import entries, horizon
-from ledger.settings import Settings
+from audit.findings import Report
+from audit.settings import verify_settings
+from audit.snapshot import snapshot
+from evidence.log import entries, horizon
+from ledger.admin import actions
 from ledger.store import migrate, settlements
+from runtime.settings import Settings
 from tests.ledger.played import play
 from tests.support.seeds import seeded_random
 
@@ -74,7 +74,7 @@ def test_settings_of_before_have_acts_too(empty_database, ledger_database):
         assert [entry.kind for entry in found] == ["command", *["act"] * 5]
         for entry in found[1:]:
             assert b"a sealed secret".hex().encode() not in entry.body
-            acts.redo(new, json.loads(entry.body))
+            actions.redo(new, json.loads(entry.body))
         for table in tables:
             query = f"select t::text from wagerledger.{table} t order by 1"
             expected = old.execute(query).fetchall()

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 
 from ledger import store
-from ledger.writing_session import PLANS
+from ledger.journal.writing_session import PLANS
 
 PLAIN_JOIN = """
 select b.bet_id from unnest(%b::text[], %b::text[]) k(integration_id, bet_id)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from ledger.callback import Callback, Proof
 from ledger.core.commands import Policy
-from ledger.journal import Journal
+from ledger.journal.writer import Journal
+from ledger.outcome import Callback, Proof
 from tests.support import history
 from tests.support.asks import Asks
 from tests.support.journals import players, run, settings_of

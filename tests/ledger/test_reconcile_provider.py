@@ -12,18 +12,18 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
+from audit.findings import CannotCheckError
+from audit.reconcile import mapping as forms
+from audit.reconcile.comparison import HERE, KEPT, THERE, Comparison, Item, Reconciliation
+from audit.reconcile.page import as_html
+from audit.reconcile.provider import reconcile
+from audit.reconcile.report import Line, ReportFile
 from cli.main import app
-from ledger.audit.findings import CannotCheckError
-from ledger.audit.reconcile import mapping as forms
-from ledger.audit.reconcile.comparison import HERE, KEPT, THERE, Comparison, Item, Reconciliation
-from ledger.audit.reconcile.page import as_html
-from ledger.audit.reconcile.provider import reconcile
-from ledger.audit.reconcile.report import Line, ReportFile
-from ledger.callback import Callback
 from ledger.core.commands import KNOWN, REVERSE, Policy
 from ledger.core.money import Amount
-from ledger.journal import Journal
-from ledger.settings import Settings
+from ledger.journal.writer import Journal
+from ledger.outcome import Callback
+from runtime.settings import Settings
 from tests.support.asks import Asks
 from tests.support.seeds import seeded_random
 from tests.support.wrong_hand import disarm

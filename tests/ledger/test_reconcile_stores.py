@@ -10,10 +10,10 @@ import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
+from audit.explain import explain
+from audit.reconcile import funds
+from audit.reconcile.stores import LIABILITY, MODELS, reconcile
 from cli.main import app
-from ledger.audit.explain import explain
-from ledger.audit.reconcile import funds
-from ledger.audit.reconcile.stores import LIABILITY, MODELS, reconcile
 from projector.consumer import project
 from schemas.events import BY_FINGERPRINT
 from tests.ledger.played import play

@@ -7,14 +7,14 @@ import psycopg
 import pytest
 from pydantic import ValidationError
 
-from ledger import integrations
-from ledger.cashier import Cashier
-from ledger.evidence.archive.restore import restore
-from ledger.evidence.archive.segment import ArchiveError
-from ledger.integrations import IntegrationError
-from ledger.residency import ForeignRegionError, Residency
-from ledger.secrets import Vault, new_secrets_key
-from ledger.settings import Settings
+from evidence.archive.restore import restore
+from evidence.archive.segment import ArchiveError
+from ledger.admin import integrations
+from ledger.admin.cashier import Cashier
+from ledger.admin.integrations import IntegrationError
+from ledger.admin.secrets import Vault, new_secrets_key
+from runtime.residency import ForeignRegionError, Residency
+from runtime.settings import Settings
 from tests.evidence.sealed import archive, opened, seal
 from tests.servers import Servers, fresh_database
 from tests.support.asks import BY

@@ -2,8 +2,8 @@
 
 import psycopg
 
-from ledger.audit.verify import verify
-from ledger.restore import restore
+from audit.verify import verify
+from ledger.jobs.restore_events import restore
 from schemas.events import BY_FINGERPRINT
 from schemas.registry import WireRecord
 from tests.ledger.played import play

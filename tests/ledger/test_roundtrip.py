@@ -7,9 +7,9 @@ import psycopg
 import pytest
 from psycopg.pq import TransactionStatus
 
-from ledger.roundtrip import Connection
-from ledger.store.arrays import Int8, Text
+from ledger.journal.pipeline import Connection
 from ledger.store.statement import Statement
+from runtime.arrays import Int8, Text
 from tests.support.journals import run
 
 NUMBERS = Statement("select unnest(%b::bigint[])", [Int8([1, 2, 3])])

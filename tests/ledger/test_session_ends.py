@@ -7,13 +7,13 @@ import psycopg
 import pytest
 from uuid_utils import uuid7
 
-from ledger.batch import Batch
 from ledger.core.commands import Policy
 from ledger.core.state import Player, State
-from ledger.journal import Journal
-from ledger.recording import player_stream
+from ledger.journal.batch import Batch
+from ledger.journal.transaction import writes
+from ledger.journal.writer import Journal
 from ledger.store import sessions
-from ledger.transaction import writes
+from ledger.streams import player_stream
 from tests.core.scene import session, wallet
 from tests.support import history
 from tests.support.asks import HOUR, NOW, Asks

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ledger.settings import load_settings
+from runtime.settings import load_settings
 
 
 @pytest.mark.parametrize("password", ["s3cr%zzet", "s3cr/et", "s3c@ret", "s3c ret"])

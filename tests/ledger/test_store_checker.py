@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from ledger.journal import Journal
+from ledger.journal.writer import Journal
 from tests.support import history
 from tests.support.asks import Asks
 from tests.support.journals import accepted, players, run, settings_of

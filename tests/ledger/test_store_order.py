@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack
 import psycopg
 import pytest
 
-from ledger import locks
-from ledger.journal import Journal
+from ledger.journal import locks
+from ledger.journal.writer import Journal
 from tests.support import history
 from tests.support.asks import Asks
 from tests.support.journals import accepted, callback, players, run, settings_of

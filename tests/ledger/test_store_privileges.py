@@ -11,10 +11,10 @@ from psycopg.errors import CheckViolation, InsufficientPrivilege, LockNotAvailab
 from sqlalchemy import make_url
 
 from cli.doctor import GUARDS_THAT_SLEEP
-from ledger.acts import By
-from ledger.callback import Callback, Proof
-from ledger.generation import raise_generation
-from ledger.journal import Journal
+from ledger.admin.actions import By
+from ledger.admin.generation import raise_generation
+from ledger.journal.writer import Journal
+from ledger.outcome import Callback, Proof
 from ledger.store import migrate
 from tests.support import history
 from tests.support.asks import Asks

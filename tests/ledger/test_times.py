@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import psycopg
 
-from ledger import history
-from ledger.audit.explain import explain
-from ledger.audit.replay import replay
-from ledger.journal import Journal
-from ledger.recording import to_datetime
+from audit.explain import explain
+from audit.replay import replay
+from ledger.journal.writer import Journal
+from ledger.store import history
+from runtime.clock import to_datetime
 from tests.support.asks import Asks
 from tests.support.journals import accepted, players, run, settings_of
 

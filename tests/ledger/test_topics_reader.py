@@ -9,9 +9,9 @@ import pytest
 from confluent_kafka import KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from ledger import topics_reader
-from ledger.topics_reader import HeldUpError, MissingTopicError, TopicsReader
 from patience import Patience, is_transient
+from runtime import topics_reader
+from runtime.topics_reader import HeldUpError, MissingTopicError, TopicsReader
 from tests.servers import Servers
 from tests.support.waiting import until
 

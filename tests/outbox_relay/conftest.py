@@ -13,11 +13,11 @@ import pytest
 from confluent_kafka import KafkaException, Message
 from confluent_kafka.admin import AdminClient
 
-from ledger.recording import StreamKey
-from ledger.settings import PREFIX, Settings
+from ledger.streams import StreamKey
 from outbox_relay.position import Position, offsets, read_positions, read_to_end
 from outbox_relay.producer import Publisher
 from outbox_relay.relay import Relay
+from runtime.settings import PREFIX, Settings
 from schemas import registry, topics
 from schemas.registry import Reader, WireIds, WireRecord
 from schemas.topics import Topics
@@ -27,7 +27,7 @@ from tests.support.waiting import until
 PARTITIONS = 3
 DEADLINE_S = 180.0
 """For a server that was killed to be back, and a relay to notice, on a busy machine."""
-PROGRAM = "from ledger.settings import load_settings; from outbox_relay.relay import run; raise SystemExit(run(load_settings()))"
+PROGRAM = "from runtime.settings import load_settings; from outbox_relay.relay import run; raise SystemExit(run(load_settings()))"
 
 
 @pytest.fixture

@@ -18,8 +18,10 @@ from ledger.core.events import (
     SessionStarted,
     WalletOpened,
 )
-from ledger.recording import Head, Recorded, StreamKey, player_stream, record
-from ledger.store import arrays, event_log
+from ledger.journal.recording import record
+from ledger.store import event_log
+from ledger.streams import Recorded, StreamHead, StreamKey, player_stream
+from runtime import arrays
 from tests.support.wrong_hand import disarm
 
 TENANT = "brand-1"
@@ -77,7 +79,7 @@ class LogWriter:
     """Remembers what it committed, in the order of each stream."""
 
     url: str
-    heads: dict[StreamKey, Head] = field(default_factory=dict)
+    heads: dict[StreamKey, StreamHead] = field(default_factory=dict)
     events: list[Recorded] = field(default_factory=list)
 
     def write(
@@ -100,7 +102,7 @@ class LogWriter:
 
     def make(self, player: str) -> Recorded:
         stream = player_stream(TENANT, player)
-        head = self.heads.get(stream, Head())
+        head = self.heads.get(stream, StreamHead())
         payload = PAYLOADS[head.version % len(PAYLOADS)]
         origin = Origin(
             TENANT, "eu", "integration-1", "provider-1", "bet", f"key-{len(self.events)}", "trace-1", TRACEPARENT

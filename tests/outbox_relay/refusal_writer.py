@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 import psycopg
 from uuid_utils import uuid7
 
-from ledger.callback import Outcome
-from ledger.recording import player_stream
-from ledger.store import arrays, commands
+from ledger.outcome import Outcome
+from ledger.store import commands
 from ledger.store.commands import CommandKey, Decided
+from ledger.streams import player_stream
+from runtime import arrays
 from tests.outbox_relay.log_writer import TENANT
 
 INTEGRATION = "integration-1"

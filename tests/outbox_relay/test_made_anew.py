@@ -5,9 +5,9 @@ from confluent_kafka import Producer
 
 from cli import doctor
 from ledger.relay_position import TOPICS_KEY, TopicIds
-from ledger.settings import Settings
 from outbox_relay import relay
 from outbox_relay.relay import REFUSED
+from runtime.settings import Settings
 from tests.outbox_relay.conftest import Kafka, publisher, run_to_end, running
 from tests.outbox_relay.log_writer import LogWriter
 

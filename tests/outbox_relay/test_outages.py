@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 from prometheus_client import REGISTRY
 
-from ledger.settings import Settings
-from sandbox.process import Process
-from sandbox.stack import Stack
+from runtime.settings import Settings
+from sandbox.servers.process import Process
+from sandbox.servers.stack import Stack
 from tests.outbox_relay.conftest import DEADLINE_S, Kafka, process, running
 from tests.outbox_relay.log_writer import LogWriter
 from tests.servers import Servers

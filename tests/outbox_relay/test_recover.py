@@ -7,14 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from ledger.recording import Recorded
-from ledger.settings import Settings
+from ledger.streams import Recorded
 from outbox_relay.log import EventLog, HorizonHeldError
 from outbox_relay.position import START
 from outbox_relay.producer import transactional_id
 from outbox_relay.recover import Recovery, Report, UnrecoverableError, recover
 from outbox_relay.relay import REFUSED, RefusedError, WaitingError
 from patience import Patience, is_transient
+from runtime.settings import Settings
 from schemas.registry import WireRecord
 from tests.outbox_relay.conftest import Kafka, publisher, run_to_end, running
 from tests.outbox_relay.log_writer import LogWriter

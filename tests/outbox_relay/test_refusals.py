@@ -7,13 +7,13 @@ import psycopg
 import pytest
 from confluent_kafka import Message
 
-from ledger.recording import player_stream
 from ledger.relay_position import shard_of
-from ledger.settings import Settings
+from ledger.streams import player_stream
 from outbox_relay.log import EventLog
 from outbox_relay.position import START, Cursor, Epoch, Position
 from outbox_relay.recover import recover
 from outbox_relay.relay import REFUSED
+from runtime.settings import Settings
 from schemas import registry
 from schemas.registry import RefusalReader
 from tests.outbox_relay.conftest import Kafka, process, publisher, run_to_end, running

@@ -9,13 +9,13 @@ import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
+from audit.verify import verify
 from cli.main import app
-from ledger.audit.verify import verify
-from ledger.evidence.archive.restore import restore
-from ledger.evidence.keys import to_text
-from ledger.settings import Settings
+from evidence.archive.restore import restore
+from evidence.keys import to_text
 from outbox_relay.recover import recover
 from outbox_relay.relay import REFUSED
+from runtime.settings import Settings
 from schemas import registry, topics
 from schemas.topics import Topics
 from tests.evidence.sealed import KEY, archive, deposit, opened, past_month, seal

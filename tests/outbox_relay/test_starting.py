@@ -18,10 +18,10 @@ from multiprocessing.process import BaseProcess
 import pytest
 
 from ledger.relay_position import Position, positions_in
-from ledger.settings import Settings
-from ledger.topics_reader import TopicsReader
 from outbox_relay import relay
 from outbox_relay.relay import Relay
+from runtime.settings import Settings
+from runtime.topics_reader import TopicsReader
 from schemas import registry, topics
 from schemas.topics import Topics
 from tests.outbox_relay.conftest import Kafka, delete, running

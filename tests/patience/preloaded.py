@@ -8,12 +8,12 @@ import confluent_kafka.schema_registry
 import psycopg
 import sqlalchemy
 
+import audit.explain
+import audit.reconcile.stores
+import audit.replay
+import audit.verify
 import cli.main
-import gateway.dialects
-import ledger.audit.explain
-import ledger.audit.reconcile.stores
-import ledger.audit.replay
-import ledger.audit.verify
+import gateway.host.dialects
 import ledger.store.migrate
 import outbox_relay.recover
 import projector.grants

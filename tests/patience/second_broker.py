@@ -3,9 +3,9 @@
 import shutil
 from pathlib import Path
 
-from sandbox.kafka import SETTINGS, Kafka
-from sandbox.ports import LOOPBACK
-from sandbox.process import run
+from sandbox.servers.kafka import SETTINGS, Kafka
+from sandbox.servers.ports import LOOPBACK
+from sandbox.servers.process import run
 
 
 class SecondBroker(Kafka):

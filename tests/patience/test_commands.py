@@ -18,18 +18,18 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from sqlalchemy import make_url
 
 from cli.reference import commands
-from ledger.evidence.keys import new_key, to_text
-from ledger.journal import Journal
-from ledger.secrets import new_secrets_key
-from ledger.settings import PREFIX, Settings
-from ledger.topics_reader import TopicsReader
+from evidence.keys import new_key, to_text
+from ledger.admin.secrets import new_secrets_key
+from ledger.journal.writer import Journal
 from outbox_relay.position import read_positions
 from outbox_relay.relay import Relay
 from patience import Patience
 from patience.kafka import QUIET
 from projector.consumer import project
-from sandbox.process import Process
-from sandbox.stack import Stack, at_once
+from runtime.settings import PREFIX, Settings
+from runtime.topics_reader import TopicsReader
+from sandbox.servers.process import Process
+from sandbox.servers.stack import Stack, at_once
 from schemas.topics import Topics
 from tests.patience import forked
 from tests.patience.forked import Command

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from ledger.settings import Settings
 from projector.consumer import project
+from runtime.settings import Settings
 from schemas import registry, topics
 from schemas.topics import Topics
 from tests.projector import reference

@@ -12,7 +12,8 @@ from uuid_utils import uuid7
 
 from ledger.core.commands import Command, FinalizeBet, Origin, ReinstateBet, RollbackBet
 from ledger.core.events import Event
-from ledger.recording import PLAYER, Recorded, StreamKey, record, stream_of
+from ledger.journal.recording import record
+from ledger.streams import PLAYER, Recorded, StreamKey, stream_of
 from schemas.events import EVENTS
 from schemas.examples import example
 from schemas.refusal import REFUSAL

@@ -40,7 +40,8 @@ from ledger.core.decision import Accepted
 from ledger.core.evolve import evolve
 from ledger.core.money import Amount
 from ledger.core.state import LOCKED, Rate, State, Wallet
-from ledger.recording import Head, Recorded, StreamKey, record
+from ledger.journal.recording import record
+from ledger.streams import Recorded, StreamHead, StreamKey
 from schemas.events import BY_FINGERPRINT
 
 START_US = 1_750_000_000_000_000
@@ -53,7 +54,7 @@ class Ledger:
     """A ledger in memory: decides, records, and keeps all that was recorded."""
 
     state: State = field(default_factory=State)
-    heads: dict[StreamKey, Head] = field(default_factory=dict)
+    heads: dict[StreamKey, StreamHead] = field(default_factory=dict)
     recorded: list[Recorded] = field(default_factory=list)
     now: int = START_US
     commands: int = 0
@@ -85,10 +86,10 @@ class Ledger:
             self.recorded.append(one)
         return decision.result
 
-    def _head(self, event: Any) -> Head:
-        from ledger.recording import stream_of
+    def _head(self, event: Any) -> StreamHead:
+        from ledger.streams import stream_of
 
-        return self.heads.get(stream_of(event), Head())
+        return self.heads.get(stream_of(event), StreamHead())
 
     def open_player(self, player: str, *, tenant_id: str = "brand-a", currency: str = "EUR", mode: str = "real") -> str:
         """A wallet with money and a session on it. Returns the session's id."""

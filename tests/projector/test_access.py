@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from ledger.acts import By
+from ledger.admin.actions import By
 from projector import access, grants, lookups, models
 from projector.projections import PROJECTIONS
 from tests.docs.pages import ROOT

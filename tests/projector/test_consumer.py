@@ -8,10 +8,10 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from prometheus_client import REGISTRY
 
-from ledger.settings import Settings
 from projector import database, models
 from projector.checkpoint import Checkpoint, CheckpointMovedError, CheckpointOutsideTopicError, Source, Step
 from projector.consumer import refold
+from runtime.settings import Settings
 from schemas import topics
 from schemas.topics import Topics
 from tests.projector.history import Ledger, random_ledger
@@ -21,7 +21,7 @@ from tests.support.waiting import until
 # Dies as by a power cut in the given batch: after its rows were written, before they were committed.
 DIES = """
 import os, signal, sys, threading
-from ledger.settings import Settings
+from runtime.settings import Settings
 from projector import consumer, models
 from projector.projection import Projection
 
@@ -196,7 +196,7 @@ def test_process_serves_metrics_and_stops_in_order(settings, publisher, read_mod
     ledger = Ledger()
     ledger.play("anna", bets=3)
     publisher.publish(ledger.recorded)
-    code = "from ledger.settings import Settings; from projector.consumer import run; run(Settings())"
+    code = "from runtime.settings import Settings; from projector.consumer import run; run(Settings())"
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         env=environment(settings.model_copy(update={"metrics_port": 0})),

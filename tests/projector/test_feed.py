@@ -18,8 +18,7 @@ from psycopg import Connection
 from pydantic import SecretStr
 
 from ledger.core.chain import hash_of
-from ledger.recording import StreamKey
-from ledger.settings import Settings
+from ledger.streams import StreamKey
 from projector import database, folding, models
 from projector.checkpoint import Source
 from projector.gate import Arrival, Gate, Head, StreamMovedError, Unreadable, Verdict
@@ -28,6 +27,7 @@ from projector.projections import PROJECTIONS
 from projector.rebuild import rebuild
 from projector.records import Item, Records
 from projector.replay import FOLDED, UNREADABLE, listed, replay
+from runtime.settings import Settings
 from schemas import registry
 from schemas.events import EVENTS
 from schemas.registry import Reader, RefusalReader, UndecodableRecord

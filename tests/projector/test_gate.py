@@ -8,7 +8,7 @@ from prometheus_client import REGISTRY
 from ledger.core.commands import Deposit, Origin, RollbackBet
 from ledger.core.events import BetSettled, Event
 from ledger.core.money import Amount
-from ledger.recording import record
+from ledger.journal.recording import record
 from schemas.topics import Topics
 from tests.projector.history import Ledger, key_of
 from tests.support.seeds import seeded_random

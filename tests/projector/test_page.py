@@ -23,16 +23,16 @@ from prometheus_client import REGISTRY
 from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 
-from ledger.evidence import keys
-from ledger.evidence.heads import sign
-from ledger.settings import Settings
+from evidence import keys
+from evidence.heads import sign
 from projector import grants
-from projector.page import figures, http_protocol, watch, words
+from projector.page import figures, http_protocol, labels, watch
 from projector.page.figures import Choice, Figures
 from projector.page.server import PageServer
 from projector.page.view import page as page_of
 from projector.page.view import state_of
 from projector.page.watch import Seen, Watch, rates
+from runtime.settings import Settings
 from schemas import topics
 from schemas.topics import Topics
 from tests.projector.folded import fold
@@ -132,18 +132,18 @@ def test_the_page_shows_what_the_views_say(served):
     )
     assert sums
     for currency, exponent, ggr_minor in sums:
-        assert f"GGR by day in {currency}: {words.money(ggr_minor, exponent)} {currency}" in shown
+        assert f"GGR by day in {currency}: {labels.money(ggr_minor, exponent)} {currency}" in shown
     for day, currency, exponent, ggr_minor in served.query(
         "select day, currency, max(exponent), sum(ggr_minor)::bigint from bi.revenue_by_day group by day, currency"
     ):
-        assert f"{day:%a %d %b %Y}: {words.money(ggr_minor, exponent)} {currency}" in shown
+        assert f"{day:%a %d %b %Y}: {labels.money(ggr_minor, exponent)} {currency}" in shown
     for provider, held in served.query("select provider_id, null from bi.revenue_by_day union select age, held_minor::text from bi.open_holds"):  # fmt: skip
         assert provider is None or provider in shown, held
     for exponent, funds_minor in served.query(
         "select exponent, sum(funds_minor)::bigint from (select distinct on (tenant_id, region, currency) * "
         "from bi.liability order by tenant_id, region, currency, day desc) l group by currency, exponent"
     ):
-        assert words.money(funds_minor, exponent) in shown
+        assert labels.money(funds_minor, exponent) in shown
 
 
 def test_the_page_tells_how_fresh_it_is(served):
@@ -165,7 +165,7 @@ def test_the_page_filters_by_tenant(served):
         "select tenant_id, currency, max(exponent), sum(ggr_minor)::bigint from bi.revenue_by_day group by 1, 2"
     ):
         shown = unescape(served.get(f"?last={served.last}&days=31&tenant={tenant}&currency={currency}")[1])
-        assert f"GGR by day in {currency}: {words.money(ggr_minor, exponent)} {currency}" in shown
+        assert f"GGR by day in {currency}: {labels.money(ggr_minor, exponent)} {currency}" in shown
         assert shown.count("GGR by day in ") == 2  # heading and label of one chart
     shown = served.get(f"?last={served.last}&tenant=%3Cscript%3Ealert(1)%3C/script%3E'+or+true")[1]
     assert "No bets of real money" in shown
@@ -187,7 +187,7 @@ def test_a_role_of_its_own_limits_the_page(served):
     for currency, exponent, ggr_minor in served.query(
         "select currency, max(exponent), sum(ggr_minor)::bigint from bi.revenue_by_day where tenant_id = 'brand-a' group by 1"
     ):
-        assert f"GGR by day in {currency}: {words.money(ggr_minor, exponent)} {currency}" in shown
+        assert f"GGR by day in {currency}: {labels.money(ggr_minor, exponent)} {currency}" in shown
     assert "brand-b" not in shown
     assert "ledger.events" in shown
     assert "No bets of real money" in hidden

@@ -15,13 +15,13 @@ from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from sqlalchemy import make_url
 
-from ledger.recording import StreamKey
-from ledger.settings import Settings
+from ledger.streams import StreamKey
 from projector import rebuild as rebuilding
 from projector.archived import partition_of
 from projector.database import LOCK
 from projector.models import OutdatedModelsError
 from projector.rebuild import RebuildError, rebuild
+from runtime.settings import Settings
 from schemas import registry
 from schemas.refusal import REFUSAL
 from schemas.topics import Topics

@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from sandbox import artifacts
-from sandbox.artifacts import Artifact, DownloadError, fetch, read_lock, unpacked
+from sandbox.servers import artifacts
+from sandbox.servers.artifacts import Artifact, DownloadError, fetch, read_lock, unpacked
 
 CONTENT = b"a jar, more or less"
 

@@ -7,8 +7,8 @@ import psycopg
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from sandbox.process import StartError, silent
-from sandbox.stack import Stack
+from sandbox.servers.process import StartError, silent
+from sandbox.servers.stack import Stack
 from tests import servers
 from tests.servers import ServersError, running_servers
 

@@ -6,8 +6,8 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
-from sandbox.kafka import Kafka
-from sandbox.kafka_reader import read_all
+from sandbox.servers.kafka import Kafka
+from sandbox.servers.kafka_reader import read_all
 from tests.support.strangers import Robbed, started
 
 WRITERS = 16

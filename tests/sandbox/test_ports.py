@@ -8,15 +8,15 @@ from contextlib import ExitStack
 
 import pytest
 
-from sandbox import ports
-from sandbox.ports import LOOPBACK, KeptPort, PortTakenError, keep_ports, port_free
-from sandbox.process import Process
+from sandbox.servers import ports
+from sandbox.servers.ports import LOOPBACK, KeptPort, PortTakenError, keep_ports, port_free
+from sandbox.servers.process import Process
 from tests.support.seeds import seeded_random
 
 FEW = 24
 CHOOSE = f"""
 import sys
-from sandbox import ports
+from sandbox.servers import ports
 ports.PORTS = range(int(sys.argv[1]), int(sys.argv[1]) + {FEW})
 sys.stdin.readline()
 kept = ports.keep_ports(8)

@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from sandbox.postgres import BI, Postgres, binary, processes_in
+from sandbox.servers.postgres import BI, Postgres, binary, processes_in
 from tests.support.strangers import Robbed, started
 
 

@@ -10,9 +10,9 @@ import sys
 import pytest
 
 from patience import IMPATIENT
-from sandbox.ports import LOOPBACK, port_open
-from sandbox.process import Process, StartError, process_identity
-from sandbox.stack import Stack
+from sandbox.servers.ports import LOOPBACK, port_open
+from sandbox.servers.process import Process, StartError, process_identity
+from sandbox.servers.stack import Stack
 from tests.support.strangers import Robbed, agreeable, started
 from tests.support.waiting import until
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sandbox.registry import Registry
+from sandbox.servers.registry import Registry
 from tests.support.strangers import Robbed, started
 
 

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from sandbox.process import StartError
 from sandbox.run import require_own, running, stop
+from sandbox.servers.process import StartError
 
 
 def test_a_folder_of_one_s_own_is_taken(tmp_path):

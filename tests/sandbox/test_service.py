@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from ledger.evidence.keys import new_key, to_text
-from ledger.secrets import new_secrets_key
-from ledger.settings import PREFIX
-from sandbox.process import Process
-from sandbox.service import GatewayService, ProjectorService, Service
+from evidence.keys import new_key, to_text
+from ledger.admin.secrets import new_secrets_key
+from runtime.settings import PREFIX
+from sandbox.servers.process import Process
+from sandbox.servers.service import GatewayService, ProjectorService, Service
 from sandbox.system import System
 from tests.support.strangers import Robbed, agreeable, started
 

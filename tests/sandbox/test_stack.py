@@ -7,9 +7,9 @@ import psycopg
 import pytest
 
 from patience import IMPATIENT
-from sandbox.postgres import processes_in
-from sandbox.process import Process, StartError, process_identity
-from sandbox.stack import Stack
+from sandbox.servers.postgres import processes_in
+from sandbox.servers.process import Process, StartError, process_identity
+from sandbox.servers.stack import Stack
 from sandbox.system import System
 from tests.support.strangers import agreeable
 from tests.support.waiting import until
@@ -17,7 +17,7 @@ from tests.support.waiting import until
 OWNER = """
 import sys, time
 from pathlib import Path
-from sandbox.stack import Stack
+from sandbox.servers.stack import Stack
 with Stack(Path(sys.argv[1])) as stack:
     with __import__("psycopg").connect(stack.ledger_database.url) as connection:
         connection.execute("CREATE TABLE written (number int)")

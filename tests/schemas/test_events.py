@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from ledger.core.chain import GENESIS, hash_of
 from ledger.core.events import PAYLOADS, Event
-from ledger.recording import Head, record
+from ledger.journal.recording import record
+from ledger.streams import StreamHead
 from schemas.events import BY_FINGERPRINT, EVENTS, FORMS, _without_logical_types
 from tests.support.given import replay
 from tests.support.golden import FOLDER, history
@@ -241,7 +242,7 @@ def test_golden_bytes_decode_forever():
 
 def test_golden_bytes_are_still_what_is_written():
     """The same event encodes to the same bytes today: the hash of history does not depend on the version of a library."""
-    previous, golden = Head(), set()
+    previous, golden = StreamHead(), set()
     for entry, (event, origin) in zip(
         json.loads((FOLDER / "history.json").read_text())["events"], history(), strict=True
     ):

@@ -4,12 +4,13 @@ import pytest
 from pydantic import ValidationError
 
 from ledger.core.chain import hash_of
-from ledger.recording import Head, record
-from ledger.settings import Settings
+from ledger.journal.recording import record
+from ledger.streams import StreamHead
 from outbox_relay.producer import NOTICES
+from runtime.settings import Settings
+from schemas.dual_write import chosen, notices
 from schemas.events import EVENTS, FORMS, EventSchema
 from schemas.examples import example
-from schemas.forms import chosen, notices
 from tests.support.golden import history
 
 FORM = "bet.settled.v2"
@@ -48,8 +49,8 @@ def test_a_form_keeps_the_amount_that_was_asked_for():
 def test_the_hash_does_not_know_the_form():
     """With or without it the event has the same bytes, but for its id, and the chain goes over those."""
     event, origin = SETTLED
-    alone = record(event, origin, Head(), 1)
-    both = record(event, origin, Head(), 1, forms=chosen(FORM))
+    alone = record(event, origin, StreamHead(), 1)
+    both = record(event, origin, StreamHead(), 1, forms=chosen(FORM))
     assert (alone.second_form, alone.second_fingerprint) == (None, None)
     assert both.second_fingerprint == FORMS[FORM].fingerprint
     assert both.head().hash == hash_of(both.body)

@@ -18,18 +18,18 @@ from confluent_kafka import Producer
 from confluent_kafka.schema_registry import Schema
 from fastavro.read import LOGICAL_READERS
 
-from ledger import recording
-from ledger.audit.replay import replay
-from ledger.audit.verify import verify
-from ledger.restore import restore
-from ledger.settings import Settings
+from audit.replay import replay
+from audit.verify import verify
+from ledger.jobs.restore_events import restore
+from ledger.journal import recording
 from outbox_relay.log import EventLog
 from outbox_relay.position import START, read_positions, read_to_end
 from projector.consumer import project
+from runtime.settings import Settings
 from schemas import registry, topics
+from schemas.dual_write import chosen
 from schemas.events import BY_FINGERPRINT, EVENTS, FORMS
 from schemas.examples import example, story
-from schemas.forms import chosen
 from schemas.registry import PREFIX, Reader, WireIds, WireRecord
 from schemas.releases import TYPES
 from schemas.topics import Topics

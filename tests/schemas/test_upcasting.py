@@ -6,7 +6,8 @@ import pytest
 
 from ledger.core.chain import GENESIS, hash_of
 from ledger.core.events import Event
-from ledger.recording import Head, record
+from ledger.journal.recording import record
+from ledger.streams import StreamHead
 from schemas.compatibility import incompatibilities
 from schemas.events import BY_FINGERPRINT, EVENTS, EventSchema
 from schemas.releases import release
@@ -75,7 +76,7 @@ def test_an_earlier_stream_folds_and_goes_on():
     assert {name: getattr(wallet, name) for name in TODAY["wallet"]} == TODAY["wallet"]
     *_, (last, _, decoded) = (one for one in read() if one[2]["stream_type"] == "player")
     event, origin = history()[1]
-    recorded = record(event, origin, Head(decoded["stream_version"], hash_of(last), decoded["occurred_at"]), 0)
+    recorded = record(event, origin, StreamHead(decoded["stream_version"], hash_of(last), decoded["occurred_at"]), 0)
     continued = BY_FINGERPRINT[recorded.schema_fingerprint].decode(recorded.body)
     assert continued["stream_version"] == decoded["stream_version"] + 1
     assert continued["previous_hash"] == hash_of(last)

@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 from fastavro import writer
 
+from audit.archive import verify_archive
+from audit.findings import Report, silent
+from audit.reconcile.revenue import Revenue
+from audit.verify import verify
 from bench.archive import write_entries
-from ledger.audit.archive import verify_archive
-from ledger.audit.findings import Report, silent
-from ledger.audit.reconcile.revenue import Revenue
-from ledger.audit.verify import verify
-from ledger.evidence.archive.reader import open_archive
-from ledger.evidence.archive.segment import SCHEMA, read
-from ledger.evidence.entry import EVENT, Entry
-from ledger.recording import Recorded
-from ledger.settings import Settings
+from evidence.archive.reader import open_archive
+from evidence.archive.segment import SCHEMA, read
+from ledger.entry import EVENT, Entry
+from ledger.streams import Recorded
+from runtime.settings import Settings
 from schemas.events import BY_FINGERPRINT
 from spark.java import NoJavaError, find_java
 from tests.evidence.sealed import archive, seal

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from uuid_utils import uuid7
 
-from ledger.acts import By
+from ledger.admin.actions import By
 from ledger.core.commands import (
     REAL,
     Adjust,

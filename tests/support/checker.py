@@ -14,8 +14,8 @@ from typing import Any
 
 import psycopg
 
-from ledger.audit.verify import verify
-from sandbox.kafka_reader import read_all
+from audit.verify import verify
+from sandbox.servers.kafka_reader import read_all
 from sandbox.system import Player, System
 from schemas import registry
 from schemas.events import BY_FINGERPRINT

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import psutil
 
-from sandbox.process import Process
+from sandbox.servers.process import Process
 from sandbox.system import System
 from tests.support.checker import metric
 from tests.support.waiting import until

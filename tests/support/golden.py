@@ -47,7 +47,8 @@ from ledger.core.postings import (
     win_reversal,
     withdrawal,
 )
-from ledger.recording import Head, record
+from ledger.journal.recording import record
+from ledger.streams import StreamHead
 from schemas.events import BY_FINGERPRINT, EVENTS, EventSchema
 from tests.support.given import replay
 
@@ -214,17 +215,17 @@ def history() -> list[tuple[Event, Origin]]:
 def write() -> None:
     """Write what the folder does not have yet of the history."""
     written = json.loads((FOLDER / "history.json").read_text())["events"]
-    head, entries, seen = Head(), [*written], {entry["event_type"] for entry in written}
+    head, entries, seen = StreamHead(), [*written], {entry["event_type"] for entry in written}
     for entry in written:
         body = (FOLDER / entry["file"]).read_bytes()
         record_then = BY_FINGERPRINT[bytes.fromhex(entry["schema_fingerprint"])].decode(body)
         if entry["stream"] == "player":
-            head = Head(record_then["stream_version"], hash_of(body), record_then["occurred_at"])
+            head = StreamHead(record_then["stream_version"], hash_of(body), record_then["occurred_at"])
     for number, (event, origin) in islice(enumerate(history()), len(written), None):
         event_type = event.payload.event_type
         of_player = event.player_id is not None
         recorded = record(
-            event, origin, head if of_player else Head(), 1_800_000_000_000_000 + number, bytes(range(32))
+            event, origin, head if of_player else StreamHead(), 1_800_000_000_000_000 + number, bytes(range(32))
         )
         head = recorded.head() if of_player else head
         path = FOLDER / (f"{event_type}.avro" if event_type not in seen else f"{event_type}.{number}.avro")

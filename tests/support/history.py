@@ -14,8 +14,8 @@ from ledger.core.events import Event
 from ledger.core.evolve import evolve
 from ledger.core.postings import totals_by_currency
 from ledger.core.state import OPEN, Bet, Currency, Player, Round, Session, Settlement, State, Wallet
-from ledger.recording import to_us
 from ledger.store.conversions import from_text
+from runtime.clock import to_us
 from schemas.events import BY_FINGERPRINT
 
 EVENTS = """

@@ -5,10 +5,10 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
-from ledger.callback import Callback, Outcome
 from ledger.core.commands import Command, Policy
-from ledger.journal import Journal, Retryable
-from ledger.settings import Settings
+from ledger.journal.writer import Journal, Retryable
+from ledger.outcome import Callback, Outcome
+from runtime.settings import Settings
 from tests.support.asks import Asks
 
 PATIENT_MS = 30_000

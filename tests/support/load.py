@@ -20,7 +20,7 @@ from typing import Any, Self
 
 import uvloop
 
-from gateway import signing
+from gateway.dialect import signing
 from schemas.errors import ERRORS
 from tests.support.waiting import until
 

@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from patience import Patience
-from sandbox.ports import LOOPBACK
-from sandbox.process import Process
+from sandbox.servers.ports import LOOPBACK
+from sandbox.servers.process import Process
 
 
 class Robbed(Process):

@@ -4,9 +4,9 @@ each id that we tell names the bet, or the step, that it is of, so that a later 
 
 from typing import TypeVar
 
-from gateway.dialect import ECDSA, RSA, Books, Call, Dialect, Endpoint, Handle, Option, Reply
-from gateway.errors import Rejected, Unreadable
-from gateway.fields import Body, decimal, read_form, scaled, validated
+from gateway.dialect.dialect import ECDSA, RSA, Books, Call, Dialect, Endpoint, Handle, Option, Reply
+from gateway.dialect.errors import Rejected, Unreadable
+from gateway.dialect.fields import Body, decimal, read_form, scaled, validated
 from gateway.providers.betby.answers import cents, refuse, told, yes
 from gateway.providers.betby.bodies import (
     CENTS,
@@ -21,7 +21,6 @@ from gateway.providers.betby.bodies import (
     Win,
 )
 from gateway.providers.betby.signature import claims_of, parties, verify
-from ledger.callback import Outcome
 from ledger.core.commands import (
     AT_SETTLEMENT,
     FREE,
@@ -36,6 +35,7 @@ from ledger.core.commands import (
     SettleBet,
 )
 from ledger.core.state import OPEN, ROLLED_BACK, TOMBSTONED, Bet
+from ledger.outcome import Outcome
 
 B = TypeVar("B", bound=Body)
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.dialect import Call, Reply
-from gateway.errors import Rejected
-from gateway.fields import rescaled
+from gateway.dialect.dialect import Call, Reply
+from gateway.dialect.errors import Rejected
+from gateway.dialect.fields import rescaled
+from gateway.dialect.strict_json import dump
 from gateway.providers.betby.bodies import CENTS, Transaction
-from gateway.strict_json import dump
-from ledger.callback import Balances, Outcome
+from ledger.outcome import Balances, Outcome
 
 
 def cents(balances: Balances | None) -> int:

@@ -2,14 +2,13 @@
 
 from hashlib import sha256
 
-from gateway.dialect import Books, Call, Dialect, Endpoint, Option, Reply
-from gateway.errors import Rejected, Unreadable
-from gateway.fields import MINOR_EXPONENTS, peek_object, read_json, scaled, validated
+from gateway.dialect.dialect import Books, Call, Dialect, Endpoint, Option, Reply
+from gateway.dialect.errors import Rejected, Unreadable
+from gateway.dialect.fields import MINOR_EXPONENTS, peek_object, read_json, scaled, validated
+from gateway.dialect.signing import verify_hmac_hex
+from gateway.dialect.strict_json import dump
 from gateway.providers.bgaming.answers import balance_after, exponent_of, refuse, subunits, tx_id
 from gateway.providers.bgaming.bodies import Action, FreeSpins, Play, Winner
-from gateway.signing import verify_hmac_hex
-from gateway.strict_json import dump
-from ledger.callback import Balances
 from ledger.core.commands import (
     ACCEPT,
     ACKNOWLEDGE,
@@ -27,6 +26,7 @@ from ledger.core.commands import (
     SettleBet,
 )
 from ledger.core.money import Amount
+from ledger.outcome import Balances
 
 ACTION, FINISH, FREE_SPINS = "action", "finish", "freespins"
 """Classes of operations: an action_id is unique over bets, wins and rollbacks."""

@@ -2,14 +2,14 @@
 launchGame and simulateRound for the operator. The provider's half is `sandbox/casino_provider.py`.
 """
 
-from gateway.dialect import Books, Call, Dialect, Endpoint, Handle, Option, Reply
-from gateway.errors import Rejected
-from gateway.fields import MINOR_EXPONENTS, read_json
+from gateway.dialect.dialect import Books, Call, Dialect, Endpoint, Handle, Option, Reply
+from gateway.dialect.errors import Rejected
+from gateway.dialect.fields import MINOR_EXPONENTS, read_json
+from gateway.dialect.signing import verify_hmac_hex
 from gateway.providers.casino import commands
 from gateway.providers.casino.answers import refuse, told
 from gateway.providers.casino.bodies import Credit, Debit, Launch, OfSession, Rollback
 from gateway.providers.casino.simulation import simulate_round
-from gateway.signing import verify_hmac_hex
 from ledger.core.commands import AT_AUTHORIZATION, Policy
 from ledger.core.state import TOMBSTONED
 

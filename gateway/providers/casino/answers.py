@@ -1,10 +1,10 @@
 """The answers: `success`, and with a no its text and code."""
 
-from gateway.dialect import Call, Reply
-from gateway.errors import Rejected
-from gateway.fields import minor_exponent, rescaled
-from gateway.strict_json import dump
-from ledger.callback import Balances
+from gateway.dialect.dialect import Call, Reply
+from gateway.dialect.errors import Rejected
+from gateway.dialect.fields import minor_exponent, rescaled
+from gateway.dialect.strict_json import dump
+from ledger.outcome import Balances
 
 REFUSALS = {
     "SIGNATURE_MISSING": (401, "SIGNATURE_INVALID", "Invalid signature"),

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gateway.fields import Body, Natural, PlayerId, ProviderCurrency, ProviderId, Units
+from gateway.dialect.fields import Body, Natural, PlayerId, ProviderCurrency, ProviderId, Units
 
 MAX_STEPS = 50
 

@@ -2,8 +2,8 @@
 
 from uuid import uuid4
 
-from gateway.dialect import Books, Call
-from gateway.fields import minor_exponent, scaled
+from gateway.dialect.dialect import Books, Call
+from gateway.dialect.fields import minor_exponent, scaled
 from gateway.providers.casino.bodies import Launch
 from ledger.core.commands import REAL, AuthorizeBet, RollbackBet, SettleBet, StartSession
 from ledger.core.money import Amount

@@ -2,13 +2,13 @@
 
 from uuid import uuid4
 
-from gateway.dialect import Books, Call, Reply
-from gateway.errors import Rejected
-from gateway.fields import read_json
+from gateway.dialect.dialect import Books, Call, Reply
+from gateway.dialect.errors import Rejected
+from gateway.dialect.fields import read_json
+from gateway.dialect.strict_json import dump
 from gateway.providers.casino import commands
 from gateway.providers.casino.answers import minor_units
 from gateway.providers.casino.bodies import Simulation
-from gateway.strict_json import dump
 from ledger.core.commands import Command
 from ledger.core.state import Session
 

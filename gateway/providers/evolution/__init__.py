@@ -8,9 +8,9 @@ import hmac
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
-from gateway.dialect import Books, Call, Dialect, Endpoint, Option, Reply
-from gateway.errors import Rejected, Unreadable
-from gateway.fields import read_json
+from gateway.dialect.dialect import Books, Call, Dialect, Endpoint, Option, Reply
+from gateway.dialect.errors import Rejected, Unreadable
+from gateway.dialect.fields import read_json
 from gateway.providers.evolution.answers import checked, refuse, told
 from gateway.providers.evolution.bodies import (
     BalanceRequest,
@@ -23,7 +23,6 @@ from gateway.providers.evolution.bodies import (
     SidRequest,
     TransactionRequest,
 )
-from ledger.callback import Balances, Outcome
 from ledger.core.commands import (
     ACCEPT,
     CURRENT,
@@ -37,6 +36,7 @@ from ledger.core.commands import (
 )
 from ledger.core.money import Amount
 from ledger.core.state import ROLLED_BACK, TOMBSTONED, Bet
+from ledger.outcome import Balances, Outcome
 
 DEBIT, CREDIT, CANCEL, PROMO, SID = "debit", "credit", "cancel", "promo", "sid"
 """Classes of operations: a cancel repeats the id of its debit."""

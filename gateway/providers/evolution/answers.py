@@ -2,11 +2,11 @@
 
 from uuid import uuid4
 
-from gateway.dialect import Call, Reply
-from gateway.errors import Rejected
-from gateway.fields import decimal, peek
-from gateway.strict_json import Number, dump
-from ledger.callback import Balances
+from gateway.dialect.dialect import Call, Reply
+from gateway.dialect.errors import Rejected
+from gateway.dialect.fields import decimal, peek
+from gateway.dialect.strict_json import Number, dump
+from ledger.outcome import Balances
 
 KEEP_ALIVE = ((b"connection", b"keep-alive"),)
 

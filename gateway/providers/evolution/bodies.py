@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from gateway.fields import CamelBody, Decimal, Noted, PlayerId, ProviderCurrency, ProviderId
+from gateway.dialect.fields import CamelBody, Decimal, Noted, PlayerId, ProviderCurrency, ProviderId
 
 
 class PlayerRequest(CamelBody):

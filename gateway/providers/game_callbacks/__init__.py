@@ -6,9 +6,21 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
-from gateway.dialect import ED25519, SECRET, Books, Call, Dialect, Endpoint, Handle, Option, Reply, verify_as_our_own
-from gateway.errors import Rejected, Unreadable
-from gateway.fields import peek, read_json, rfc3339, validated
+from gateway.dialect.dialect import (
+    ED25519,
+    SECRET,
+    Books,
+    Call,
+    Dialect,
+    Endpoint,
+    Handle,
+    Option,
+    Reply,
+    verify_as_our_own,
+)
+from gateway.dialect.errors import Rejected, Unreadable
+from gateway.dialect.fields import peek, read_json, rfc3339, validated
+from gateway.dialect.strict_json import Number
 from gateway.providers.game_callbacks.answers import TOKEN_LIFETIME_S, balance, number, refuse, token, yes
 from gateway.providers.game_callbacks.bodies import (
     BalanceUpdate,
@@ -21,8 +33,6 @@ from gateway.providers.game_callbacks.bodies import (
     SessionRecovery,
     SessionTransfer,
 )
-from gateway.strict_json import Number
-from ledger.callback import Balances, Outcome
 from ledger.core.commands import (
     AT_AUTHORIZATION,
     REVERSE,
@@ -35,6 +45,7 @@ from ledger.core.commands import (
     SettleBet,
 )
 from ledger.core.money import Amount
+from ledger.outcome import Balances, Outcome
 
 # The callbacks ------------------------------------------------------------------------------------------------------
 

@@ -4,11 +4,11 @@ import hmac
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.dialect import Call, Reply
-from gateway.errors import Rejected
-from gateway.fields import decimal, rfc3339
-from gateway.strict_json import Number, dump
-from ledger.callback import Balances
+from gateway.dialect.dialect import Call, Reply
+from gateway.dialect.errors import Rejected
+from gateway.dialect.fields import decimal, rfc3339
+from gateway.dialect.strict_json import Number, dump
+from ledger.outcome import Balances
 
 TOKEN_LIFETIME_S = 900
 

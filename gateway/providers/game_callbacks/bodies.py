@@ -5,7 +5,17 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, PlainValidator
 from pydantic.alias_generators import to_camel
 
-from gateway.fields import Body, Decimal, Moment, Natural, Noted, PlayerId, ProviderCurrency, ProviderId, signed_amount
+from gateway.dialect.fields import (
+    Body,
+    Decimal,
+    Moment,
+    Natural,
+    Noted,
+    PlayerId,
+    ProviderCurrency,
+    ProviderId,
+    signed_amount,
+)
 from ledger.core.money import Amount
 
 SessionId = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]

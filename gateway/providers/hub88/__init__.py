@@ -9,9 +9,11 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from gateway.dialect import RSA, Books, Call, Dialect, Endpoint, Option, Reply
-from gateway.errors import Rejected, Unreadable
-from gateway.fields import read_json, scaled
+from gateway.dialect.dialect import RSA, Books, Call, Dialect, Endpoint, Option, Reply
+from gateway.dialect.errors import Rejected, Unreadable
+from gateway.dialect.fields import read_json, scaled
+from gateway.dialect.signing import decode_base64
+from gateway.dialect.strict_json import dump
 from gateway.providers.hub88.answers import AMOUNT_DECIMALS, MISSING, answered, refuse, told
 from gateway.providers.hub88.bodies import (
     BalanceRequest,
@@ -21,9 +23,6 @@ from gateway.providers.hub88.bodies import (
     UserRequest,
     WinRequest,
 )
-from gateway.signing import decode_base64
-from gateway.strict_json import dump
-from ledger.callback import Outcome
 from ledger.core.commands import (
     ACCEPT,
     AT_AUTHORIZATION,
@@ -37,6 +36,7 @@ from ledger.core.commands import (
     RollbackBet,
     SettleBet,
 )
+from ledger.outcome import Outcome
 
 TRANSACTION, FINISH = "transaction", "finish"
 """Classes of operations: a transaction_uuid is unique over bets, wins and rollbacks."""

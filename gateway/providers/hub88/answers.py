@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from gateway.dialect import Call, Reply
-from gateway.errors import Rejected
-from gateway.fields import peek, rescaled
+from gateway.dialect.dialect import Call, Reply
+from gateway.dialect.errors import Rejected
+from gateway.dialect.fields import peek, rescaled
+from gateway.dialect.strict_json import dump
 from gateway.providers.hub88.bodies import UserRequest
-from gateway.strict_json import dump
-from ledger.callback import Balances, Outcome
+from ledger.outcome import Balances, Outcome
 
 AMOUNT_DECIMALS = 5
 """3.56 is sent as 356000."""

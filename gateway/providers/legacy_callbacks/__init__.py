@@ -7,12 +7,32 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from gateway.dialect import ED25519, SECRET, Books, Call, Dialect, Endpoint, Handle, Option, Reply, verify_as_our_own
-from gateway.errors import Rejected, Unreadable
-from gateway.fields import Body, Decimal, Noted, PlayerId, ProviderCurrency, ProviderId, decimal, peek_object, validated
+from gateway.dialect.dialect import (
+    ED25519,
+    SECRET,
+    Books,
+    Call,
+    Dialect,
+    Endpoint,
+    Handle,
+    Option,
+    Reply,
+    verify_as_our_own,
+)
+from gateway.dialect.errors import Rejected, Unreadable
+from gateway.dialect.fields import (
+    Body,
+    Decimal,
+    Noted,
+    PlayerId,
+    ProviderCurrency,
+    ProviderId,
+    decimal,
+    peek_object,
+    validated,
+)
+from gateway.dialect.strict_json import Number, dump
 from gateway.providers.legacy_callbacks.spellings import SPELLINGS, read
-from gateway.strict_json import Number, dump
-from ledger.callback import Balances, Outcome
 from ledger.core.commands import (
     AT_AUTHORIZATION,
     REVERSE,
@@ -23,6 +43,7 @@ from ledger.core.commands import (
     RollbackBet,
     SettleBet,
 )
+from ledger.outcome import Balances, Outcome
 
 SessionId = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
 

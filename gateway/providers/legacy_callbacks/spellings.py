@@ -5,9 +5,9 @@ mean nothing.
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.errors import Unreadable
-from gateway.fields import digits
-from gateway.strict_json import MalformedJsonError, Number, parse_object
+from gateway.dialect.errors import Unreadable
+from gateway.dialect.fields import digits
+from gateway.dialect.strict_json import MalformedJsonError, Number, parse_object
 from ledger.core.money import parse_number
 
 SPELLINGS: Mapping[str, tuple[str, ...]] = {

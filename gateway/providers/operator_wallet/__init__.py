@@ -5,9 +5,9 @@ by its transaction id, a win only by its round.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.dialect import Books, Call, Dialect, Endpoint, Handle, Option, Reply
-from gateway.errors import Rejected, Unreadable
-from gateway.fields import B, peek_object, validated
+from gateway.dialect.dialect import Books, Call, Dialect, Endpoint, Handle, Option, Reply
+from gateway.dialect.errors import Rejected, Unreadable
+from gateway.dialect.fields import B, peek_object, validated
 from gateway.providers.operator_wallet.answers import amount, refuse, yes
 from gateway.providers.operator_wallet.bodies import (
     Authenticate,

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.dialect import Call, Reply
-from gateway.errors import Rejected
-from gateway.fields import decimal
+from gateway.dialect.dialect import Call, Reply
+from gateway.dialect.errors import Rejected
+from gateway.dialect.fields import decimal
+from gateway.dialect.strict_json import Number, dump
 from gateway.providers.operator_wallet.signature import HASH, digest, envelope_of, proven_secret
-from gateway.strict_json import Number, dump
-from ledger.callback import Balances
+from ledger.outcome import Balances
 
 
 def yes(call: Call, data: Mapping[str, Any]) -> Reply:

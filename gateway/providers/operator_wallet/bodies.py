@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from gateway.fields import Body, Decimal, Flag, Moment, Noted, PlayerId, ProviderCurrency, ProviderId, digits
+from gateway.dialect.fields import Body, Decimal, Flag, Moment, Noted, PlayerId, ProviderCurrency, ProviderId, digits
 
 Id = ProviderId
 UserId = Annotated[PlayerId, BeforeValidator(digits)]

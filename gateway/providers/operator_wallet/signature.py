@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from hashlib import sha1
 from typing import Any
 
-from gateway.dialect import Call
-from gateway.errors import Rejected, Unreadable
-from gateway.strict_json import MalformedJsonError, parse_object
+from gateway.dialect.dialect import Call
+from gateway.dialect.errors import Rejected, Unreadable
+from gateway.dialect.strict_json import MalformedJsonError, parse_object
 
 WINDOW_S = 60
 

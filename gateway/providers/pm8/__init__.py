@@ -5,14 +5,13 @@ How callers prove themselves is a setting: an HMAC of the content, or HTTP Basic
 
 import hmac
 
-from gateway.dialect import Books, Call, Dialect, Endpoint, Option, Reply
-from gateway.errors import Rejected
-from gateway.fields import MINOR_EXPONENTS, minor_exponent, read_json, scaled
+from gateway.dialect.dialect import Books, Call, Dialect, Endpoint, Option, Reply
+from gateway.dialect.errors import Rejected
+from gateway.dialect.fields import MINOR_EXPONENTS, minor_exponent, read_json, scaled
+from gateway.dialect.signing import decode_base64, verify_hmac_hex
+from gateway.dialect.strict_json import dump
 from gateway.providers.pm8.answers import balance_of, refuse, told
 from gateway.providers.pm8.bodies import PromoRequest, RefundRequest, RoundTransaction, Transaction, player_in_path
-from gateway.signing import decode_base64, verify_hmac_hex
-from gateway.strict_json import dump
-from ledger.callback import Balances
 from ledger.core.commands import (
     ACCEPT,
     AT_AUTHORIZATION,
@@ -26,6 +25,7 @@ from ledger.core.commands import (
     SettleBet,
 )
 from ledger.core.money import Amount
+from ledger.outcome import Balances
 
 TRANSACTION, REFUND_OF = "transaction", "refund"
 """Classes of operations: a txId is unique over all that pays; a refund repeats its bet's."""

@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime
 
-from gateway.dialect import Call, Reply
-from gateway.errors import Rejected
-from gateway.fields import minor_exponent, rescaled
-from gateway.strict_json import dump
-from ledger.callback import Balances, Outcome
+from gateway.dialect.dialect import Call, Reply
+from gateway.dialect.errors import Rejected
+from gateway.dialect.fields import minor_exponent, rescaled
+from gateway.dialect.strict_json import dump
+from ledger.outcome import Balances, Outcome
 
 REFUSALS = {
     "SIGNATURE_MISSING": (401, "unauthorized", "the credentials are missing"),

@@ -4,8 +4,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from gateway.errors import Rejected
-from gateway.fields import CamelBody, Noted, PlayerId, ProviderCurrency, ProviderId, Units
+from gateway.dialect.errors import Rejected
+from gateway.dialect.fields import CamelBody, Noted, PlayerId, ProviderCurrency, ProviderId, Units
 
 
 class Transaction(CamelBody):

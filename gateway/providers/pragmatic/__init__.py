@@ -8,9 +8,10 @@ import hashlib
 import hmac
 import re
 
-from gateway.dialect import Books, Call, Dialect, Endpoint, Option, Reply
-from gateway.errors import Rejected, Unreadable
-from gateway.fields import decimal, form_fields, read_form
+from gateway.dialect.dialect import Books, Call, Dialect, Endpoint, Option, Reply
+from gateway.dialect.errors import Rejected, Unreadable
+from gateway.dialect.fields import decimal, form_fields, read_form
+from gateway.dialect.strict_json import Number
 from gateway.providers.pragmatic.answers import money, moved, our_id, refuse, told
 from gateway.providers.pragmatic.bodies import (
     AdjustmentRequest,
@@ -26,8 +27,6 @@ from gateway.providers.pragmatic.bodies import (
     SessionRequest,
     Transaction,
 )
-from gateway.strict_json import Number
-from ledger.callback import Balances
 from ledger.core.commands import (
     ACCEPT,
     AT_AUTHORIZATION,
@@ -46,6 +45,7 @@ from ledger.core.commands import (
     SettleBet,
 )
 from ledger.core.state import ROLLED_BACK
+from ledger.outcome import Balances
 
 INFORMATION, PAYMENT = "information", "payment"
 """What bonusWin may be."""

@@ -1,10 +1,10 @@
 """The answers: always HTTP 200, with `error` and `description`; 0 is the yes."""
 
-from gateway.dialect import Call, Reply
-from gateway.errors import Rejected
-from gateway.fields import decimal
-from gateway.strict_json import Number, dump
-from ledger.callback import Balances, Outcome
+from gateway.dialect.dialect import Call, Reply
+from gateway.dialect.errors import Rejected
+from gateway.dialect.fields import decimal
+from gateway.dialect.strict_json import Number, dump
+from ledger.outcome import Balances, Outcome
 
 DESCRIPTIONS = {
     0: "Success",

@@ -5,13 +5,12 @@ and after a session a settlement that repeats its transactions, in any order and
 from collections.abc import Callable
 from typing import Any
 
-from gateway.dialect import Books, Call, Dialect, Endpoint, Handle, Reply
-from gateway.errors import Rejected, Unreadable, may_be_cured
-from gateway.fields import decimal, peek, read_json, validated
+from gateway.dialect.dialect import Books, Call, Dialect, Endpoint, Handle, Reply
+from gateway.dialect.errors import Rejected, Unreadable, may_be_cured
+from gateway.dialect.fields import decimal, peek, read_json, validated
+from gateway.dialect.signing import verify_hmac_hex
+from gateway.dialect.strict_json import dump
 from gateway.providers.rgs.bodies import Action, ActionIfAny, Asked, Balance, Bet, Item, Refund, Settlement, Win
-from gateway.signing import verify_hmac_hex
-from gateway.strict_json import dump
-from ledger.callback import Balances
 from ledger.core.commands import (
     AT_AUTHORIZATION,
     REFUND,
@@ -22,6 +21,7 @@ from ledger.core.commands import (
     RollbackBet,
     SettleBet,
 )
+from ledger.outcome import Balances
 
 # The calls ----------------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.fields import Body, Decimal, Noted, PlayerId, ProviderCurrency, ProviderId
+from gateway.dialect.fields import Body, Decimal, Noted, PlayerId, ProviderCurrency, ProviderId
 
 SessionId = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
 Mode = Literal["real", "demo"]

@@ -3,9 +3,10 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from gateway.dialect import Books, Call, Dialect, Endpoint, Option, Reply
-from gateway.errors import Rejected, Unreadable
-from gateway.fields import decimal, form_fields, validated
+from gateway.dialect.dialect import Books, Call, Dialect, Endpoint, Option, Reply
+from gateway.dialect.errors import Rejected, Unreadable
+from gateway.dialect.fields import decimal, form_fields, validated
+from gateway.dialect.strict_json import Number, dump
 from gateway.providers.slotegrator.bodies import (
     Bet,
     Refund,
@@ -18,8 +19,6 @@ from gateway.providers.slotegrator.bodies import (
 )
 from gateway.providers.slotegrator.refusals import refuse
 from gateway.providers.slotegrator.signature import verify
-from gateway.strict_json import Number, dump
-from ledger.callback import Balances, Outcome
 from ledger.core.commands import (
     ACCEPT,
     ACKNOWLEDGE,
@@ -37,6 +36,7 @@ from ledger.core.commands import (
     RollbackBet,
     SettleBet,
 )
+from ledger.outcome import Balances, Outcome
 
 TRANSACTION, ROLLBACK, SETTLE, FINISH = "transaction", "rollback", "settle", "finish"
 """Classes of operations: a transaction_id is unique over bets, wins and refunds; of a rollback, what it lists."""

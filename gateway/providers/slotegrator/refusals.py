@@ -2,9 +2,9 @@
 takes for a call that was lost.
 """
 
-from gateway.dialect import Call, Reply
-from gateway.errors import Rejected
-from gateway.strict_json import dump
+from gateway.dialect.dialect import Call, Reply
+from gateway.dialect.errors import Rejected
+from gateway.dialect.strict_json import dump
 
 TEMPORARY = ("OVERLOADED", "UNAVAILABLE", "DEADLINE_EXCEEDED", "RATE_LIMITED", "BODY_TIMEOUT")
 

@@ -4,9 +4,10 @@ A transaction's `id_provider` is looked up first (a repeat hears the stored id a
 then the whole request is applied in order, all or none.
 """
 
-from gateway.dialect import Books, Call, Dialect, Endpoint, Reply
-from gateway.errors import Rejected
-from gateway.fields import peek_object, read_json
+from gateway.dialect.dialect import Books, Call, Dialect, Endpoint, Reply
+from gateway.dialect.errors import Rejected
+from gateway.dialect.fields import peek_object, read_json
+from gateway.dialect.signing import verify_hmac_hex
 from gateway.providers.softswiss.answers import answered, balance_after, balance_of, moved, refuse, reversed_
 from gateway.providers.softswiss.bodies import (
     BalanceRequest,
@@ -16,8 +17,6 @@ from gateway.providers.softswiss.bodies import (
     RollbackRequest,
     Transaction,
 )
-from gateway.signing import verify_hmac_hex
-from ledger.callback import Balances, Outcome
 from ledger.core.commands import (
     ACCEPT,
     AT_AUTHORIZATION,
@@ -31,6 +30,7 @@ from ledger.core.commands import (
     RollbackBet,
     SettleBet,
 )
+from ledger.outcome import Balances, Outcome
 
 TRANSACTION, FINISH = "transaction", "finish"
 """Classes of operations: an id_provider is unique over bets, wins and rollbacks."""

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from gateway.dialect import Call, Reply
-from gateway.errors import Rejected
-from gateway.fields import decimal
-from gateway.strict_json import dump
-from ledger.callback import Balances, Outcome
+from gateway.dialect.dialect import Call, Reply
+from gateway.dialect.errors import Rejected
+from gateway.dialect.fields import decimal
+from gateway.dialect.strict_json import dump
 from ledger.core.state import TOMBSTONED
+from ledger.outcome import Balances, Outcome
 
 TEMPORARY = {
     "OVERLOADED": ("503", "service unavailable"),

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.fields import Body, DecimalString, Flag, Noted, PlayerId, ProviderCurrency, ProviderId
+from gateway.dialect.fields import Body, DecimalString, Flag, Noted, PlayerId, ProviderCurrency, ProviderId
 
 MAX_TRANSACTIONS = 100
 

@@ -10,9 +10,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from gateway.dialect import ECDSA, Books, Call, Dialect, Endpoint, Option, Reply
-from gateway.errors import Rejected
-from gateway.fields import read_json
+from gateway.dialect.dialect import ECDSA, Books, Call, Dialect, Endpoint, Option, Reply
+from gateway.dialect.errors import Rejected
+from gateway.dialect.fields import read_json
+from gateway.dialect.signing import decode_base64
+from gateway.dialect.strict_json import dump
 from gateway.providers.st8.answers import refuse, told
 from gateway.providers.st8.bodies import (
     BalanceRequest,
@@ -23,9 +25,6 @@ from gateway.providers.st8.bodies import (
     PayoutRequest,
     ProfileRequest,
 )
-from gateway.signing import decode_base64
-from gateway.strict_json import dump
-from ledger.callback import Outcome
 from ledger.core.commands import (
     ACCEPT,
     AT_AUTHORIZATION,
@@ -41,6 +40,7 @@ from ledger.core.commands import (
     SettleBet,
 )
 from ledger.core.state import TOMBSTONED
+from ledger.outcome import Outcome
 
 R = TypeVar("R", bound=ProfileRequest)
 

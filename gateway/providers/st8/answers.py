@@ -2,11 +2,11 @@
 ours is HTTP 5xx: the contract has no word for "repeat".
 """
 
-from gateway.dialect import Call, Reply
-from gateway.errors import Rejected
-from gateway.fields import decimal
-from gateway.strict_json import dump
-from ledger.callback import Balances
+from gateway.dialect.dialect import Call, Reply
+from gateway.dialect.errors import Rejected
+from gateway.dialect.fields import decimal
+from gateway.dialect.strict_json import dump
+from ledger.outcome import Balances
 
 STATUSES = {
     "SIGNATURE_MISSING": "auth_failed",

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from gateway.fields import Body, DecimalString, Flag, Noted, PlayerId, ProviderCurrency, ProviderId
+from gateway.dialect.fields import Body, DecimalString, Flag, Noted, PlayerId, ProviderCurrency, ProviderId
 
 DebitKind = Literal["debit", "free_debit", "bonus_buy_debit", "correction_debit"]
 CreditKind = Literal[

@@ -12,16 +12,16 @@ from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from gateway.dialect import Call
-from gateway.errors import Rejected
-from gateway.incoming import Trace
-from gateway.integration import Integration, SigningKey
+from gateway.dialect.dialect import Call
+from gateway.dialect.errors import Rejected
+from gateway.dialect.incoming import Trace
+from gateway.dialect.integration import Integration, SigningKey
 from gateway.providers.betby import DIALECT
 from gateway.providers.betby.signature import parties
-from ledger import rates
+from ledger.admin import rates
 from ledger.core.state import Rate
-from sandbox.dialects.betby import BetbyDriver
-from sandbox.dialects.driver import Request, Says
+from sandbox.drivers.betby import BetbyDriver
+from sandbox.drivers.driver import Request, Says
 from tests.dialects.checks import Tables
 from tests.dialects.house import Play
 from tests.dialects.worked_example import signature_on_page

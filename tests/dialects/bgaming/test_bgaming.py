@@ -5,12 +5,12 @@ from decimal import Decimal
 
 import pytest
 
-from gateway.dialects import check_options
+from gateway.host.dialects import check_options
 from gateway.providers.bgaming import DIALECT
 from gateway.providers.bgaming.answers import subunits
-from ledger.callback import Balances
-from ledger.integrations import IntegrationError
-from sandbox.dialects.driver import Request, Says
+from ledger.admin.integrations import IntegrationError
+from ledger.outcome import Balances
+from sandbox.drivers.driver import Request, Says
 from tests.dialects.checks import Tables
 from tests.dialects.house import Play
 from tests.dialects.worked_example import signature_on_page, signed_call

@@ -12,8 +12,8 @@ from starlette.testclient import TestClient
 
 from gateway.providers.casino import DIALECT
 from sandbox.casino_provider import Casino, build_app
-from sandbox.dialects import driver_of
-from sandbox.dialects.driver import Request, Says
+from sandbox.drivers import driver_of
+from sandbox.drivers.driver import Request, Says
 from tests.dialects.checks import Tables
 from tests.dialects.house import Play
 from tests.dialects.worked_example import signature_on_page, signed_call

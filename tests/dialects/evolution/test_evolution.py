@@ -5,11 +5,11 @@ import uuid
 
 import pytest
 
-from gateway.errors import Rejected
+from gateway.dialect.errors import Rejected
 from gateway.providers.evolution import DIALECT
 from gateway.providers.evolution.answers import told
-from ledger.callback import Balances
-from sandbox.dialects.driver import Request
+from ledger.outcome import Balances
+from sandbox.drivers.driver import Request
 from tests.dialects.checks import Tables, yes
 from tests.dialects.house import Heard, Play
 from tests.dialects.worked_example import signed_call

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.errors import Rejected
-from gateway.integration import SigningKey
+from gateway.dialect.errors import Rejected
+from gateway.dialect.integration import SigningKey
+from gateway.dialect.signing import sign
 from gateway.providers.game_callbacks import DIALECT
-from gateway.signing import sign
-from sandbox.dialects.driver import Request, Says
+from sandbox.drivers.driver import Request, Says
 from tests.dialects.checks import Tables
 from tests.dialects.house import LONG_AGO_US, Play
 from tests.dialects.worked_example import signature_on_page, signed_call
@@ -80,7 +80,7 @@ def test_the_signed_idempotency_key_is_an_id_too() -> None:
 
 
 def _identified(body: str, fields: str, key: str = "") -> str:
-    from gateway.fields import read_json
+    from gateway.dialect.fields import read_json
     from gateway.providers.game_callbacks import _identity
     from gateway.providers.game_callbacks.bodies import GameResult
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.dialect import Call
-from gateway.errors import Rejected
-from gateway.incoming import Trace
-from gateway.integration import Integration, SigningKey
+from gateway.dialect.dialect import Call
+from gateway.dialect.errors import Rejected
+from gateway.dialect.incoming import Trace
+from gateway.dialect.integration import Integration, SigningKey
 from gateway.providers.hub88 import DIALECT
-from ledger.public_keys import load, read
-from sandbox.dialects.driver import Request
+from ledger.admin.public_keys import load, read
+from sandbox.drivers.driver import Request
 from tests.dialects.checks import Tables, yes
 from tests.dialects.house import LONG_AGO_US, Heard, Play
 from tests.dialects.worked_example import signature_on_page

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from gateway.errors import Rejected
+from gateway.dialect.errors import Rejected
 from gateway.providers.legacy_callbacks import DIALECT
 from gateway.providers.legacy_callbacks.spellings import SPELLINGS, read
 from tests.dialects.worked_example import signature_on_page, signed_call

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from gateway.dialect import Call
-from gateway.errors import Rejected
+from gateway.dialect.dialect import Call
+from gateway.dialect.errors import Rejected
 from gateway.providers.operator_wallet import DIALECT
 from gateway.providers.operator_wallet.signature import unix_seconds
-from ledger.integrations import IntegrationError
-from sandbox.dialects.driver import Request, Says
+from ledger.admin.integrations import IntegrationError
+from sandbox.drivers.driver import Request, Says
 from tests.dialects.checks import Tables
 from tests.dialects.worked_example import signature_on_page, signed_call
 
@@ -113,7 +113,7 @@ def test_a_hash_with_another_content_moves_no_more_money(tables: Tables) -> None
 
 def test_it_needs_a_known_place(tables: Tables) -> None:
     """No integration without `ip_allow` or `client_certificate`."""
-    from gateway.dialects import check_options  # reads every folder
+    from gateway.host.dialects import check_options
 
     with pytest.raises(IntegrationError, match="known place"):
         check_options(DIALECT, {"operator_id": "op-1"})

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.dialect import Call
-from gateway.errors import Rejected
+from gateway.dialect.dialect import Call
+from gateway.dialect.errors import Rejected
 from gateway.providers.pm8 import DIALECT
-from sandbox.dialects.driver import Request
+from sandbox.drivers.driver import Request
 from tests.dialects.checks import Tables, yes
 from tests.dialects.house import LONG_AGO_US
 from tests.dialects.worked_example import signature_on_page, signed_call

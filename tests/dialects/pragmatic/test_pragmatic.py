@@ -5,10 +5,10 @@ from uuid import uuid4
 
 import pytest
 
-from gateway.errors import Rejected
+from gateway.dialect.errors import Rejected
 from gateway.providers.pragmatic import DIALECT
-from sandbox.dialects import driver_of
-from sandbox.dialects.driver import Request
+from sandbox.drivers import driver_of
+from sandbox.drivers.driver import Request
 from tests.dialects.checks import Tables, yes
 from tests.dialects.house import Heard, Play, Table
 from tests.dialects.worked_example import signature_on_page, signed_call

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from gateway.providers.rgs import DIALECT
-from sandbox.dialects.driver import Request
+from sandbox.drivers.driver import Request
 from tests.dialects.checks import Tables
 from tests.dialects.house import Play
 from tests.dialects.worked_example import signature_on_page, signed_call

@@ -6,11 +6,11 @@ from decimal import Decimal
 
 import pytest
 
-from gateway.errors import Rejected
+from gateway.dialect.errors import Rejected
 from gateway.providers.slotegrator import DIALECT
 from gateway.providers.slotegrator.signature import signed_text
-from sandbox.dialects.driver import Request, Says
-from sandbox.dialects.slotegrator import SlotegratorDriver
+from sandbox.drivers.driver import Request, Says
+from sandbox.drivers.slotegrator import SlotegratorDriver
 from tests.dialects.checks import Tables
 from tests.dialects.house import Play
 from tests.dialects.worked_example import signature_on_page, signed_call

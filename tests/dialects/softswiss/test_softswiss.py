@@ -7,11 +7,11 @@ from decimal import Decimal
 
 import pytest
 
-from gateway.errors import Rejected
+from gateway.dialect.errors import Rejected
 from gateway.providers.softswiss import DIALECT
-from ledger.callback import Balances
-from sandbox.dialects import driver_of
-from sandbox.dialects.driver import Request, Says
+from ledger.outcome import Balances
+from sandbox.drivers import driver_of
+from sandbox.drivers.driver import Request, Says
 from tests.dialects.checks import Tables
 from tests.dialects.house import Play
 from tests.dialects.worked_example import signature_on_page, signed_call

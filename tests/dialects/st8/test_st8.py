@@ -8,12 +8,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from gateway.dialect import Call
-from gateway.errors import Rejected
-from gateway.incoming import Trace
-from gateway.integration import Integration, SigningKey
+from gateway.dialect.dialect import Call
+from gateway.dialect.errors import Rejected
+from gateway.dialect.incoming import Trace
+from gateway.dialect.integration import Integration, SigningKey
 from gateway.providers.st8 import DIALECT
-from sandbox.dialects.driver import Request, Says
+from sandbox.drivers.driver import Request, Says
 from tests.dialects.checks import Tables, expect, yes
 from tests.dialects.house import Heard, Play
 from tests.dialects.worked_example import signature_on_page

@@ -1,0 +1,194 @@
+"""The ledger's database against itself: every stream is folded again and compared with all that was stored from it."""
+
+from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
+
+from audit import stored
+from audit.findings import Progress, Report
+from audit.read_models import ReadBalances
+from audit.snapshot import Merged, Row, Snapshot
+from audit.stream import StreamAudit, command_name
+from ledger.core.state import Currency, Entity
+from ledger.streams import StreamKey
+from runtime.arrays import POSTGRES_EPOCH_US
+
+_stream = itemgetter(0, 1, 2)
+
+
+def verify_database(
+    snapshot: Snapshot,
+    read_balances: ReadBalances,
+    report: Report,
+    progress: Progress,
+    events: Iterator[Row] | None = None,
+) -> None:
+    """Check everything that one snapshot holds. The memory needed is that of the largest stream's state.
+
+    `events` are the rows of the event log where they are not all in the snapshot: as `stored.EVENTS` gives them.
+    """
+    audit = _DatabaseAudit(snapshot, read_balances, report, progress)
+    for key, rows in groupby(snapshot.rows(stored.EVENTS) if events is None else events, _stream):
+        audit.take(StreamKey(*key), rows)
+    audit.finish()
+
+
+class _DatabaseAudit:
+    """All tables side by side, each advancing stream by stream."""
+
+    def __init__(self, snapshot: Snapshot, read_balances: ReadBalances, report: Report, progress: Progress) -> None:
+        self._snapshot = snapshot
+        self._read_balances = read_balances
+        self._report = report
+        self._progress = progress
+        self._total = snapshot.one(stored.EVENT_COUNT)
+        self._heads = Merged(snapshot.rows(stored.STREAMS))
+        self._commands = Merged(snapshot.rows(stored.COMMANDS))
+        self._tables = [(table, Merged(snapshot.rows(table.query))) for table in stored.TABLES]
+        self._currencies: dict[tuple[str, str], int] = {}
+        self._events = self._streams = self._shown = 0
+
+    def take(self, stream: StreamKey, rows: Iterator[Row]) -> None:
+        """Audit the stream that comes next in all tables."""
+        self._report_unexplained(stream)
+        audit = StreamAudit(stream, self._commands, self._report)
+        wallets = self._read_balances.of(stream)
+        events = 0
+        for row in rows:
+            touched = audit.take(row)
+            events += 1
+            if wallets:
+                wallets.take(audit.version, touched)
+        audit.finish()
+        self._check_head(audit)
+        if audit.stopped_at is None:
+            self._check_state(audit)
+            if wallets:
+                wallets.finish()
+        else:
+            self._skip(stream)
+        self._count(events)
+
+    def finish(self) -> None:
+        """After the last stream: what is left over, and what belongs to no stream."""
+        self._report_unexplained(None)
+        self._check_currencies()
+        self._check_books()
+        self._check_event_ids()
+        self._report.checked |= {"database.streams": self._streams, "database.events": self._events}
+        self._progress("database", self._events, self._events)
+
+    def _count(self, events: int) -> None:
+        self._streams += 1
+        self._events += events
+        if self._events - self._shown >= 10_000:
+            self._shown = self._events
+            self._progress("database", self._events, max(self._total, self._events))
+
+    def _report_unexplained(self, stream: StreamKey | None) -> None:
+        """Rows of streams before `stream` that have no event at all."""
+        for row in self._heads.before(stream):
+            text = f"table streams says version {row[3]}, and the log has no event of this stream"
+            self._report.find("head_differs", StreamKey(*row[:3]), row[3], text)
+        for row in self._commands.before(stream):
+            text = f"{command_name(row)} names versions {row[3]} to {row[4]} of a stream without events"
+            self._report.find("command_unexplained", StreamKey(*row[:3]), row[3], text)
+        for table, rows in self._tables:
+            for row in rows.before(stream):
+                text = f"table {table.name} has {table.entity(row)}, and the log has no event of this stream"
+                self._report.find("state_unexplained", StreamKey(*row[:3]) if row[0] else None, None, text)
+        self._read_balances.report_before(stream)
+
+    def _check_head(self, audit: StreamAudit) -> None:
+        stream = audit.stream
+        row = next(self._heads.of(stream), None)
+        if row is None:
+            self._report.find("state_missing", stream, audit.version, "table streams has no row of this stream")
+            return
+        stored_head = row[3], row[4].hex(), row[5] + POSTGRES_EPOCH_US
+        head = audit.version, audit.hash.hex(), audit.recorded_at
+        for name, said, wanted in zip(("version", "head_hash", "recorded_at"), stored_head, head, strict=True):
+            if said != wanted:
+                text = f"table streams says {name} {said}, but the last event has {wanted}"
+                self._report.find("head_differs", stream, audit.version, text)
+
+    def _check_state(self, audit: StreamAudit) -> None:
+        """The rows of this stream's wallets, sessions, bets and settlements are the fold's entities, both ways."""
+        stream, folded = audit.stream, audit.state.entities
+        for table, rows in self._tables:
+            for row in rows.of(stream):
+                expected = folded.pop(table.key(row), None)
+                if expected is None:
+                    text = f"table {table.name} has {table.entity(row)}, which no event of the stream explains"
+                    self._report.find("state_unexplained", stream, None, text)
+                elif not table.holds(row, expected):
+                    text = _difference(table.name, table.entity(row), expected)
+                    self._report.find("state_differs", stream, audit.version, text)
+        for entity in folded.values():
+            if isinstance(entity, Currency):
+                self._fix_currency(stream, entity)
+            else:
+                text = f"the events lead to {entity}, which is not stored"
+                self._report.find("state_missing", stream, audit.version, text)
+
+    def _skip(self, stream: StreamKey) -> None:
+        """A stream that cannot be folded has a finding already; its rows can be compared with nothing."""
+        for _, rows in self._tables:
+            rows.of(stream)
+        self._report.checked["database.streams_not_folded"] = (
+            self._report.checked.get("database.streams_not_folded", 0) + 1
+        )
+
+    def _fix_currency(self, stream: StreamKey, currency: Currency) -> None:
+        known = self._currencies.setdefault((currency.tenant_id, currency.currency), currency.exponent)
+        if known != currency.exponent:
+            text = f"a wallet in {currency.currency} opened with {currency.exponent} decimals, another with {known}"
+            self._report.find("fold_refused", stream, None, text)
+
+    def _check_currencies(self) -> None:
+        stored_rows = {
+            (tenant_id, currency): exponent for tenant_id, currency, exponent in self._snapshot.all(stored.CURRENCIES)
+        }
+        for key in sorted(stored_rows.keys() | self._currencies.keys()):
+            said, wanted = stored_rows.get(key), self._currencies.get(key)
+            if said == wanted:
+                continue
+            where = f"currency {key[1]} of tenant {key[0]}"
+            if wanted is None:
+                self._report.find(
+                    "state_unexplained", None, None, f"{where} is stored, and no wallet in it was ever opened"
+                )
+            elif said is None:
+                self._report.find(
+                    "state_missing", None, None, f"{where} has {wanted} decimals by the events and is not stored"
+                )
+            else:
+                text = f"{where} is stored with {said} decimals; its first wallet opened with {wanted}"
+                self._report.find("state_differs", None, None, text)
+
+    def _check_books(self) -> None:
+        """I2, from two sides: the wallets as they are stored, the tenants' accounts as sums of postings."""
+        totals: dict[tuple[str, str], int] = {}
+        for tenant_id, currency, total in self._snapshot.all(stored.WALLET_TOTALS):
+            totals[tenant_id, currency] = int(total)
+        for (tenant_id, currency, _), balance_minor in self._report.accounts.items():
+            totals[tenant_id, currency] = totals.get((tenant_id, currency), 0) + balance_minor
+        for (tenant_id, currency), total in sorted(totals.items()):
+            if total:
+                text = f"all accounts of tenant {tenant_id} in {currency} sum to {total} minor units instead of 0"
+                self._report.find("books_unbalanced", None, None, text)
+
+    def _check_event_ids(self) -> None:
+        for *stream, version, event_id in self._snapshot.all(stored.REPEATED_EVENT_IDS):
+            self._report.find(
+                "event_id_repeated", StreamKey(*stream), version, f"event id {event_id} is in the log more than once"
+            )
+
+
+def _difference(table: str, entity: Entity, expected: Entity) -> str:
+    """The fields in which two entities of one key differ."""
+    names = [name for name in type(entity).__dataclass_fields__ if getattr(entity, name) != getattr(expected, name)]
+    differing = ", ".join(
+        f"{name} is {getattr(entity, name)!r} and should be {getattr(expected, name)!r}" for name in names
+    )
+    return f"table {table}, {'/'.join(map(str, entity.key[1:]))}: {differing}"

@@ -1,0 +1,452 @@
+"""Everything that is known of a bet or a round, in the order in which it happened: who asked for what, what was
+answered, what it moved, and what stands in the tables since.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import Any
+
+import psycopg
+from pydantic import SecretStr
+
+from audit.findings import CannotCheckError
+from audit.snapshot import Snapshot, snapshot
+from ledger.core.chain import hash_of
+from ledger.core.money import format_minor
+from ledger.core.postings import Posting
+from ledger.streams import INTEGRATION, PLAYER, StreamKey
+from patience import session
+from runtime.arrays import POSTGRES_EPOCH_US
+from runtime.clock import to_datetime
+from runtime.settings import Settings
+from schemas.events import BY_FINGERPRINT
+
+BET, ROUND = "bet", "round"
+
+# A win that names no bet, and a command that was only refused, leave no row in `bets`.
+INTEGRATIONS = {
+    BET: """
+select integration_id from wagerledger.bets where bet_id = %(id)s
+union select integration_id from wagerledger.settlements where win_id = %(id)s
+union select scope from wagerledger.refusals where asked ->> 'bet_id' = %(id)s
+""",
+    ROUND: """
+select integration_id from wagerledger.bets where round_id = %(id)s
+union select integration_id from wagerledger.settlements where round_id = %(id)s
+union select scope from wagerledger.refusals where asked ->> 'round_id' = %(id)s
+""",
+}
+
+BETS = """
+select integration_id, bet_id, tenant_id, player_id, status, final, round_id, session_id, game_id, currency, mode,
+    hold_id, stake_kind, stake_minor, stake_cash_minor, stake_bonus_minor, held_minor, win_minor, settlement_id,
+    rollback_id
+from wagerledger.bets where integration_id = %s and
+"""
+SETTLEMENTS = """
+select integration_id, win_id, settlement_id, tenant_id, player_id, bet_id, round_id, kind, currency, win_minor,
+    account, mode, undone_by
+from wagerledger.settlements where integration_id = %s and
+"""
+THE_BET, THE_ROUND, THE_WIN = "bet_id = %s", "round_id = %s", "win_id = %s"
+
+# The bytes hold the ids: only these rows of a stream need to be sent and decoded.
+EVENTS = """
+select stream_version, xid, position, schema_fingerprint, traceparent, body
+from wagerledger.event_log
+where tenant_id = %s and stream_type = %s and stream_id = %s
+    and (position(%s::bytea in body) > 0 or position(%s::bytea in body) > 0)
+order by stream_version
+"""
+
+COMMAND_COLUMNS = """
+    xid, scope, operation, idempotency_key, command_id::text, kind, fingerprint, kid, trace_id, stream_type, stream_id,
+    first_version, last_version, outcome::text, asked::text, answer, decided_at
+"""
+COMMANDS = f"""
+select {COMMAND_COLUMNS} from wagerledger.commands
+where (scope, operation, idempotency_key) in (select * from unnest(%s::text[], %s::text[], %s::text[]))
+"""  # noqa: S608  # our own constants
+# Those that made no event say themselves what was asked.
+EVENTLESS = f"""
+select {COMMAND_COLUMNS} from wagerledger.commands
+where scope = %s and asked is not null and (asked ->> 'bet_id' = %s or asked ->> 'round_id' = %s)
+"""  # noqa: S608  # our own constants
+REFUSALS = """
+select xid, scope, operation, idempotency_key, command_id::text, kind, fingerprint, kid, trace_id, stream_type,
+    stream_id, null::bigint, null::bigint, details::text, asked::text,
+    answer, refused_at
+from wagerledger.refusals
+where scope = %s and (asked ->> 'bet_id' = %s or asked ->> 'round_id' = %s)
+order by refusal_id
+"""
+
+ORIGIN = "xid", "scope", "operation", "idempotency_key", "command_id", "kind", "fingerprint", "kid", "trace_id"
+"""The first columns of both, as `Command` calls them."""
+
+# Each with the columns by which the page's bets, rounds, sessions and events are found in it.
+READ_MODELS = {
+    "bi.bets": ("integration_id", "bet_id"),
+    "bi.rounds": ("integration_id", "round_id"),
+    "bi.sessions": ("session_id",),
+    "bi.player_statements": ("event_id",),
+    "bi.revenue_corrections": ("event_id",),
+    "bi.refusals": ("command_id",),
+    "bi.parked_streams": ("tenant_id", "stream_type", "stream_id"),
+}
+
+
+@dataclass(frozen=True)
+class Event:
+    """One row of the event log."""
+
+    stream: StreamKey
+    version: int
+    xid: int
+    position: int
+    body: bytes = field(repr=False)
+    record: Mapping[str, Any] = field(repr=False)
+    traceparent: str | None
+
+    @property
+    def postings(self) -> list[Posting]:
+        return [Posting(one["account"], one["amount_minor"], one["currency"]) for one in self.record["postings"]]
+
+    def to_dict(self) -> dict[str, Any]:
+        record = self.record
+        names = "event_type", "schema_version", "event_id", "trace_id", "wallet_id", "provider_transaction_id"
+        return {
+            **{name: record[name] for name in names},
+            "recorded_at": to_datetime(record["occurred_at"]).isoformat(),
+            "stream": "/".join(self.stream),
+            "version": self.version,
+            "hash": hash_of(self.body).hex(),
+            "previous_hash": record["previous_hash"].hex(),
+            "position": self.position,
+            "traceparent": self.traceparent,
+            "payload": record["payload"],
+            "postings": [posting._asdict() for posting in self.postings],
+        }
+
+
+@dataclass(frozen=True)
+class Command:
+    """What was asked under a key, and what it came to."""
+
+    xid: int
+    scope: str
+    operation: str
+    idempotency_key: str
+    command_id: str
+    kind: str
+    fingerprint: bytes | None
+    kid: str | None
+    trace_id: str
+    stream: str
+    versions: tuple[int, int] | None
+    outcome: Mapping[str, Any]
+    asked: Mapping[str, Any] | None
+    answer: bytes | None
+    decided_at_us: int
+    remembered: bool
+    """Its key stands for this outcome; a refusal may leave it free."""
+
+    @property
+    def refusal(self) -> str | None:
+        code = self.outcome.get("refusal")
+        return None if code is None else str(code)
+
+    @property
+    def told(self) -> str:
+        """The outcome in a few words."""
+        if self.refusal:
+            details = ", ".join(f"{name} {value}" for name, value in (self.outcome.get("details") or {}).items())
+            return f"refused: {self.refusal}" + (f" ({details})" if details else "")
+        status = self.outcome.get("result", {}).get("status", "accepted")
+        return f"{status}, nothing changed" if self.outcome.get("unchanged") else str(status)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "scope": self.scope,
+            "operation": self.operation,
+            "idempotency_key": self.idempotency_key,
+            "command_id": self.command_id,
+            "kind": self.kind,
+            "kid": self.kid,
+            "fingerprint": self.fingerprint.hex() if self.fingerprint else None,
+            "stream": self.stream,
+            "versions": self.versions,
+            "outcome": self.outcome,
+            "asked": self.asked,
+            "answer": _answer(self.answer),
+            "key_remembered": self.remembered,
+            "trace_id": self.trace_id,
+            "decided_at": to_datetime(self.decided_at_us).isoformat(),
+        }
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command with the events that it made. Commands of one callback share their database transaction and trace."""
+
+    command: Command | None
+    """None: the log has an event that no command explains."""
+    events: tuple[Event, ...]
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        first = self.events[0] if self.events else None
+        at_us = first.record["occurred_at"] if first else self.command.decided_at_us if self.command else 0
+        xid = first.xid if first else self.command.xid if self.command else 0
+        return at_us, xid, first.position if first else 0
+
+    @property
+    def at(self) -> str:
+        return to_datetime(self.order[0]).isoformat(timespec="microseconds")
+
+    @property
+    def trace_id(self) -> str:
+        return self.command.trace_id if self.command else str(self.events[0].record["trace_id"])
+
+
+@dataclass
+class Explanation:
+    """A bet or a round on one page."""
+
+    what: str
+    """bet or round."""
+    id: str
+    integration_id: str
+    steps: list[Step] = field(default_factory=list)
+    """In the order of time."""
+    stored: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Rows of the ledger's tables."""
+    read_models: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    exponents: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        return f"{self.what.capitalize()} {self.id} of {self.integration_id}"
+
+    def amount(self, minor: int, currency: str) -> str:
+        exponent = self.exponents.get(currency)
+        return f"{minor} minor {currency}" if exponent is None else f"{format_minor(minor, exponent)} {currency}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; amounts in minor units."""
+        return {
+            "what": self.what,
+            "id": self.id,
+            "integration_id": self.integration_id,
+            "steps": [
+                {
+                    "at": step.at,
+                    "trace_id": step.trace_id,
+                    "command": step.command and step.command.to_dict(),
+                    "events": [event.to_dict() for event in step.events],
+                }
+                for step in self.steps
+            ],
+            "stored": self.stored,
+            "read_models": self.read_models,
+            "notes": self.notes,
+        }
+
+
+def explain(settings: Settings, subject: str, *, what: str = BET, integration_id: str | None = None) -> Explanation:
+    """Everything about the bet (or win, or round) that a provider calls `subject`.
+
+    Raises LookupError where nobody knows it, or where several integrations do and none is named; CannotCheckError where
+    the ledger's database cannot be read. The read models may be away.
+    """
+    with snapshot(settings.database_url, "WAGERLEDGER_DATABASE_URL") as ledger:
+        found = _Search(ledger, what, subject, integration_id or _integration(ledger, what, subject))
+        explanation = found.explanation()
+    _add_read_models(explanation, found, settings.bi_database_url)
+    return explanation
+
+
+def _integration(ledger: Snapshot, what: str, subject: str) -> str:
+    query = INTEGRATIONS[what].replace("%(id)s", "%s")
+    known = sorted(row[0] for row in ledger.all(query, [subject] * 3))
+    if not known:
+        raise LookupError(f"no integration has ever named a {what} {subject!r}")
+    if len(known) > 1:
+        raise LookupError(f"{', '.join(known)} each have a {what} {subject!r}: say --integration")
+    return str(known[0])
+
+
+class _Search:
+    """Finds the rows that belong together."""
+
+    def __init__(self, ledger: Snapshot, what: str, subject: str, integration_id: str) -> None:
+        self._ledger = ledger
+        self._what, self._subject, self.integration_id = what, subject, integration_id
+        self.bets = self._named(BETS, THE_ROUND if what == ROUND else THE_BET, subject)
+        self.wins = self._named(SETTLEMENTS, THE_ROUND if what == ROUND else THE_BET, subject)
+        if what == BET:
+            self.wins += [one for one in self._named(SETTLEMENTS, THE_WIN, subject) if one not in self.wins]
+        rounds = {subject} if what == ROUND else {row["round_id"] for row in (*self.bets, *self.wins)} - {None}
+        self.round_id: str | None = next(iter(rounds), None)
+        if what == BET and self.round_id:
+            # A win of the round as such belongs to each of its bets.
+            of_round = self._named(SETTLEMENTS, THE_ROUND, self.round_id)
+            self.wins += [one for one in of_round if one["bet_id"] is None and one not in self.wins]
+        self.events: list[Event] = []
+        self.commands: list[Command] = []
+
+    def explanation(self) -> Explanation:
+        explanation = Explanation(self._what, self._subject, self.integration_id)
+        for stream in self._streams():
+            self.events += self._events_of(stream)
+        self.commands = self._commands()
+        for event in self.events:
+            payload = event.record["payload"]
+            for part in (payload, payload.get("conversion") or {}):
+                if part.get("currency") and "exponent" in part:
+                    explanation.exponents[part["currency"]] = part["exponent"]
+        explanation.steps = sorted(self._steps(), key=lambda step: step.order)
+        explanation.stored = {"bets": self.bets, "settlements": self.wins}
+        if not (explanation.steps or self.bets or self.wins):
+            raise LookupError(f"{self.integration_id} has never named a {self._what} {self._subject!r}")
+        return explanation
+
+    def _named(self, query: str, condition: str, value: str) -> list[dict[str, Any]]:
+        names = [name.strip() for name in query.partition("select")[2].partition("from")[0].split(",")]
+        return [
+            dict(zip(names, row, strict=True))
+            for row in self._ledger.all(query + condition, [self.integration_id, value])
+        ]
+
+    def _streams(self) -> list[StreamKey]:
+        """Of the players who have a part in it, and the integration's, where tombstones of nobody are."""
+        tenants = {row["tenant_id"] for row in (*self.bets, *self.wins)}
+        players = {(row["tenant_id"], row["player_id"]) for row in (*self.bets, *self.wins) if row["player_id"]}
+        integrations = [StreamKey(tenant_id, INTEGRATION, self.integration_id) for tenant_id in sorted(tenants)]
+        return [StreamKey(tenant_id, PLAYER, player_id) for tenant_id, player_id in sorted(players)] + integrations
+
+    def _events_of(self, stream: StreamKey) -> Iterator[Event]:
+        texts = self._subject.encode(), (self.round_id or self._subject).encode()
+        for version, xid, position, fingerprint, traceparent, body in self._ledger.rows(EVENTS, (*stream, *texts)):
+            schema = BY_FINGERPRINT.get(fingerprint)
+            if schema is None:
+                name = f"{'/'.join(stream)} version {version}"
+                raise CannotCheckError(f"{name} has schema {fingerprint.hex()}, which this version does not have")
+            record = schema.decode(body)
+            if record["integration_id"] == self.integration_id and self._concerns(record["payload"]):
+                yield Event(stream, version, xid, position, body, record, traceparent)
+
+    def _concerns(self, payload: Mapping[str, Any]) -> bool:
+        if self._what == ROUND:
+            return bool(payload.get("round_id") == self._subject)
+        if self._subject in (payload.get("bet_id"), payload.get("win_id")):
+            return True
+        # What the round does as such, wins and its end, belongs to each of its bets.
+        return bool(self.round_id) and payload.get("round_id") == self.round_id and payload.get("bet_id") is None
+
+    def _commands(self) -> list[Command]:
+        keys = {
+            (one.record["integration_id"], one.record["operation"], one.record["idempotency_key"])
+            for one in self.events
+        }
+        columns = [list(column) for column in zip(*sorted(keys), strict=True)] or [[], [], []]
+        bet_id = self._subject if self._what == BET else None
+        round_id = self._subject if self._what == ROUND else None
+        asked = self.integration_id, bet_id, round_id
+        found = [_command(row, remembered=True) for row in self._ledger.all(COMMANDS, columns)]
+        found += [_command(row, remembered=True) for row in self._ledger.all(EVENTLESS, asked)]
+        known = {command.command_id for command in found}
+        refused = [_command(row, remembered=False) for row in self._ledger.all(REFUSALS, asked)]
+        return found + [command for command in refused if command.command_id not in known]
+
+    def _steps(self) -> Iterator[Step]:
+        unexplained = {(event.stream, event.version): event for event in self.events}
+        for command in self.commands:
+            first, last = command.versions or (1, 0)
+            made = [
+                (stream, version)
+                for stream, version in unexplained
+                if "/".join(stream[1:]) == command.stream and first <= version <= last
+            ]
+            yield Step(command, tuple(unexplained.pop(place) for place in sorted(made, key=itemgetter(1))))
+        for event in unexplained.values():
+            yield Step(None, (event,))
+
+
+def _command(row: Sequence[Any], *, remembered: bool) -> Command:
+    *origin, stream_type, stream_id, first, last, outcome, asked, answer, decided_at = row
+    return Command(
+        **dict(zip(ORIGIN, origin, strict=True)),
+        stream=f"{stream_type}/{stream_id}",
+        versions=(first, last) if first is not None else None,
+        outcome=json.loads(outcome),
+        asked=json.loads(asked) if asked else None,
+        answer=answer,
+        decided_at_us=decided_at + POSTGRES_EPOCH_US,
+        remembered=remembered,
+    )
+
+
+def _answer(answer: bytes | None) -> Any:
+    """The bytes that were sent, as text."""
+    return None if answer is None else answer.decode("utf-8", "backslashreplace")
+
+
+# Read models
+
+
+def _add_read_models(explanation: Explanation, found: _Search, url: SecretStr) -> None:
+    """Their rows as they stand; what is missing is said."""
+    try:
+        wanted = {"timezone": "UTC"}
+        with session.connect(url.get_secret_value(), wanted, application_name="wagerledger explain") as connection:
+            connection.autocommit = False
+            connection.read_only = True
+            for view, columns in READ_MODELS.items():
+                if connection.execute("select to_regclass(%s)", [view]).fetchone() == (None,):
+                    explanation.notes.append(f"The read models have no {view}.")
+                    continue
+                explanation.read_models[view] = list(_read(connection, view, columns, found))
+    except psycopg.Error as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        explanation.notes.append(f"The read models cannot be read (WAGERLEDGER_BI_DATABASE_URL): {reason}")
+
+
+def _read(
+    connection: psycopg.Connection, view: str, columns: Sequence[str], found: _Search
+) -> Iterator[dict[str, Any]]:
+    keys = _keys(columns, found)
+    if not keys:
+        return
+    arrays = ", ".join("%s::text[]" for _ in columns)
+    names = ", ".join(f"{name}::text" for name in columns)
+    query = f"select * from {view} where ({names}) in (select * from unnest({arrays}))"  # noqa: S608  # our own constants
+    cursor = connection.execute(query, [list(column) for column in zip(*sorted(keys), strict=True)])
+    headings = [column.name for column in cursor.description or ()]
+    for row in cursor:
+        yield {name: _plain(value) for name, value in zip(headings, row, strict=True)}
+
+
+def _keys(columns: Sequence[str], found: _Search) -> set[tuple[str, ...]]:
+    """What a view is asked for."""
+    match columns:
+        case ("session_id",):
+            sessions = {row["session_id"] for row in found.bets} - {None}
+            return {(session_id,) for session_id in sessions}
+        case ("event_id",):
+            return {(event.record["event_id"],) for event in found.events}
+        case ("command_id",):
+            return {(command.command_id,) for command in found.commands if command.refusal}
+        case (_, "bet_id"):
+            return {(row["integration_id"], row["bet_id"]) for row in found.bets}
+        case (_, "round_id"):
+            return {(found.integration_id, found.round_id)} if found.round_id else set()
+        case _:
+            return {tuple(event.stream) for event in found.events}
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, str | int | bool) else str(value)

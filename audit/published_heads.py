@@ -1,0 +1,79 @@
+"""The tree heads that were told to the outside, from the topic or from files: only what a trusted key signed."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from audit.checkable import checkable
+from audit.findings import CannotCheckError, Report
+from evidence.heads import HeadError, SignedHead
+from evidence.keys import Keys
+from runtime.settings import Settings
+from runtime.topics_reader import reader_of
+from schemas.topics import Topics
+
+
+class Told(NamedTuple):
+    """A head with a valid signature, and where it was told."""
+
+    tree_size: int
+    root: bytes
+    generation: int
+    where: str
+
+
+def read_heads(settings: Settings, files: Sequence[Path], trusted: Keys, report: Report) -> list[Told]:
+    """The heads of this log, the smallest first: those of the files, or without any those of the topic.
+
+    What is no head, or not signed, is a finding. Raises CannotCheckError, also where there is none at all.
+    """
+    lines = _of_files(files) if files else _of_topic(settings)
+    told, hashes, previous = [], set[str](), dict[str, str]()
+    for where, line in lines:
+        try:
+            signed = SignedHead.parse(line)
+        except HeadError as error:
+            if files and not line.endswith(b"\n"):
+                report.notes.append(f"{where} is not whole: it is just being written, or a crash cut it off")
+                continue
+            report.find("anchor_unreadable", None, None, f"{where}: {error}")
+            continue
+        if signed.head.log != settings.anchor_log:
+            continue
+        if not signed.valid(trusted):
+            text = f"{where}: the head of {signed.tree_size} entries has no valid signature of a trusted key"
+            report.find("anchor_forged", None, None, text)
+            continue
+        told.append(Told(signed.tree_size, bytes.fromhex(signed.head.root), signed.head.generation, where))
+        hashes.add(signed.hash)
+        if signed.head.previous:
+            previous[where] = signed.head.previous
+    if not files:  # files may have been shipped one by one; the topic is whole
+        for where, hash_ in previous.items():
+            if hash_ not in hashes:
+                report.find("anchor_missing", None, None, f"{where}: the head before it, {hash_}, is not in the topic")
+    if not told:
+        source = ", ".join(map(str, files)) or f"topic {Topics(settings.topic_prefix).anchors}"
+        raise CannotCheckError(
+            f"{source} has no valid head of log {settings.anchor_log}: is `wagerledger seal` running, and does "
+            "WAGERLEDGER_ANCHOR_PUBLIC_KEYS hold its key?"
+        )
+    report.checked["anchors.heads"] = len(told)
+    return sorted(told)
+
+
+def _of_files(files: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
+    for path in files:
+        try:
+            with path.open("rb") as file:
+                yield from ((f"{path} line {number}", line) for number, line in enumerate(file, 1) if line.strip())
+        except OSError as error:
+            raise CannotCheckError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _of_topic(settings: Settings) -> Iterator[tuple[str, bytes]]:
+    topic = Topics(settings.topic_prefix).anchors
+    reader = reader_of(settings)
+    with checkable():
+        for message in reader.read(reader.ends([topic])):
+            yield f"topic {topic} offset {message.offset()}", message.value() or b""

@@ -1,0 +1,132 @@
+"""The whole audit: what `wagerledger audit verify` runs."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from audit import stored
+from audit.anchored import verify_anchors
+from audit.archive import verify_archive
+from audit.database import verify_database
+from audit.detached import detached_events
+from audit.findings import CannotCheckError, Progress, Report, silent
+from audit.folding import verify_folds
+from audit.published_heads import read_heads
+from audit.read_models import ReadBalances
+from audit.refusals import RefusalsAudit
+from audit.relay_positions import borne_out, read_positions
+from audit.segments import Head
+from audit.settings import verify_settings
+from audit.snapshot import Snapshot, snapshot
+from audit.topics import TopicsAudit
+from evidence.archive.reader import Archive
+from evidence.heads import HeadError, SignedHead
+from evidence.keys import AnchorKeyError, trusted_keys
+from ledger.relay_position import Position, PositionError
+from runtime.settings import Settings
+
+
+def verify(
+    settings: Settings,
+    *,
+    database: bool = True,
+    topics: bool = True,
+    bi: bool = False,
+    anchors: bool = False,
+    heads: Sequence[Path] = (),
+    archive: Archive | None = None,
+    fold: bool = False,
+    strict: bool = False,
+    progress: Progress = silent,
+) -> Report:
+    """Check what was asked for, and report everything that is wrong.
+
+    Without `database` the topics are checked by themselves; `bi` compares the read model of balances with it;
+    `anchors` compares the log with the tree heads of the files `heads`, or without any of the topic; `archive` is
+    checked by itself (and with the files; `fold` also folds it by the rules), and has the events of detached months.
+    `strict` takes what is not published yet for lost: for a system at rest; and, of an archive by itself, the entries
+    that only heads know. Raises CannotCheckError where something
+    could not be read to its end; ArchiveError.
+    """
+    report = Report()
+    started = time.monotonic()
+    if archive:
+        alone = Report()
+        signed = _signed(archive, settings, heads, alone)
+        verify_archive(archive, alone, progress, signed, strict=strict and not database)
+        if fold:
+            verify_folds(archive, alone, progress)
+        if database:
+            alone.accounts.clear()  # the log's own are told, which the archive's are a part of
+        report.add(alone)
+    published = TopicsAudit(settings, report, progress) if topics else None
+    refused = RefusalsAudit(settings, report, progress) if topics else None
+    positions: dict[int, Position] = {}
+    if published and refused:
+        positions = _positions(settings, report) if database else {}  # before what they speak of
+        published.read()
+        refused.read()
+    if database:
+        # The ledger's snapshot comes last: then it knows all that topics and read model know.
+        with (
+            _read_model(settings, wanted=bi) as read_model,
+            snapshot(settings.database_url, "WAGERLEDGER_DATABASE_URL") as ledger,
+            detached_events(ledger, archive) as detached,
+        ):
+            events = detached.merged(ledger.rows(stored.EVENTS)) if detached else None
+            verify_database(ledger, ReadBalances(read_model, report), report, progress, events)
+            verify_settings(ledger, report)
+            if published and refused:
+                passed = borne_out(positions, ledger)
+                published.compare(ledger, passed, strict=strict, detached=detached)
+                refused.compare(ledger, passed, strict=strict)
+    if anchors:
+        verify_anchors(settings, report, progress, files=heads, archive=archive)
+    report.elapsed_s = time.monotonic() - started
+    return report
+
+
+def _positions(settings: Settings, report: Report) -> dict[int, Position]:
+    try:
+        return read_positions(settings)
+    except PositionError as error:
+        report.find("topic_undecodable", None, None, str(error))
+        return {}
+
+
+@contextmanager
+def _read_model(settings: Settings, *, wanted: bool) -> Iterator[Snapshot | None]:
+    if not wanted:
+        yield None
+        return
+    with snapshot(settings.bi_database_url, "WAGERLEDGER_BI_DATABASE_URL") as opened:
+        yield opened
+
+
+def _signed(archive: Archive, settings: Settings, files: Sequence[Path], report: Report) -> list[Head]:
+    """The tree heads that the archive holds, and those of outside files."""
+    trusted = None  # an archive that nobody vouches for is still compared with what it says
+    try:
+        trusted = trusted_keys(settings)
+        told = read_heads(settings, files, trusted, report) if files else []
+    except AnchorKeyError as error:
+        if files:
+            raise CannotCheckError(str(error)) from error
+        told = []
+    signed = [Head(head.tree_size, head.root, head.where) for head in told]
+    for line in archive.anchors():
+        try:
+            own = SignedHead.parse(line)
+        except HeadError as error:
+            report.find("anchor_unreadable", None, None, f"{archive.folder}: {error}")
+            continue
+        where = f"{archive.folder}: the head of {own.tree_size} entries"
+        if trusted is not None and not own.valid(trusted):
+            report.find("anchor_forged", None, None, f"{where} has no valid signature of a trusted key")
+        elif files and own.head.log != settings.anchor_log:
+            text = f"{where} is of log {own.head.log}; WAGERLEDGER_ANCHOR_LOG is {settings.anchor_log}"
+            report.find("archive_not_anchored", None, None, text)
+        else:
+            signed.append(Head(own.tree_size, bytes.fromhex(own.head.root), str(archive.folder)))
+    return signed

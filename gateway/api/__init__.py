@@ -1,0 +1,1 @@
+"""The canonical API: its endpoints, its description, its reference page."""

@@ -1,0 +1,163 @@
+"""The canonical API's endpoints: plain ASGI applications, one per operation, because this is the money path."""
+
+import json
+import time
+from dataclasses import replace
+from typing import Any
+
+import uuid_utils
+from pydantic_core import to_json
+
+from gateway.api import canonical
+from gateway.api.canonical import Asked, Operation
+from gateway.dialect.errors import Rejected
+from gateway.dialect.fields import Body, read_json
+from gateway.dialect.incoming import Head, Receive, Scope, Send, read_body
+from gateway.dialect.integration import NOBODY, Integration
+from gateway.host.ledger_view import in_wallet
+from gateway.launch import Launch
+from gateway.services import Services
+from gateway.serving import Answer, serve
+from ledger.core.commands import Origin
+from ledger.outcome import Balances, Callback, Outcome
+from ledger.store import commands, wallets
+from runtime.identifiers import FORM, is_currency, is_id, player_id_fault
+from schemas.errors import ERRORS
+
+
+class Write:
+    """The endpoint of one write of the canonical API."""
+
+    def __init__(self, services: Services, operation: Operation) -> None:
+        self._services = services
+        self._operation = operation
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def answer(head: Head, facts: dict[str, Any]) -> Answer:
+            return await self._answer(scope, receive, head, facts)
+
+        await serve(self._operation.name, scope, send, answer)
+
+    async def _answer(self, scope: Scope, receive: Receive, head: Head, facts: dict[str, Any]) -> Answer:
+        services, operation = self._services, self._operation
+        raw = await read_body(head, receive, services.settings.body_limit_bytes)
+        integration, kid = await services.authenticator.signer_of(head, raw)
+        services.callers.admit(scope, head.headers, integration)
+        facts["provider_id"] = integration.provider_id
+        if scope["query_string"]:
+            raise Rejected("MALFORMED_REQUEST", reason="a write takes no query")
+        facts["idempotency_key"] = key = _idempotency_key(head)
+        session_id = _path_id(scope, "session_id") if operation.names_session else None
+        body = self._body(head, raw)
+        if bet_id := getattr(body, "bet_id", None):
+            facts["bet_id"] = bet_id
+        asked = self._asked(head, integration, kid, key, session_id)
+        if operation.prepare:
+            try:
+                launch = await operation.prepare(services.keys, integration, asked.received_at / 1_000_000, body)
+            except Rejected:
+                # What was answered once stays answered, whatever the catalogue says today.
+                if known := await self._answered_before(asked, body):
+                    return known
+                raise
+            asked = asked._replace(launch=launch)
+            if ttl_s := launch.integration.option("session_ttl_s"):
+                expires_at = (asked.received_at // 1_000_000 + int(ttl_s)) * 1_000_000
+                asked = asked._replace(session_expires_at=expires_at)
+        command = operation.command(asked, body)
+        if wallet_currency := integration.option("wallet_currency"):
+            command = in_wallet(command, wallet_currency)
+
+        def render(outcome: Outcome) -> bytes:
+            return operation.tell(asked, body, outcome)
+
+        # Nothing cancels this: a caller that leaves now finds the outcome under its key.
+        (outcome,) = await services.journal.submit(Callback((command,), integration.policy, render))
+        assert outcome.answer is not None, "the journal keeps what `render` gave"
+        if code := outcome.refusal_code:
+            return Answer(ERRORS[code].status, outcome.answer, code, [])
+        return Answer(operation.status, outcome.answer, "repeated" if outcome.replayed else "accepted", [])
+
+    async def _answered_before(self, asked: Asked, body: Body) -> Answer | None:
+        """The stored answer of a success under this key, where it is the answer to this body."""
+        origin = asked.origin
+        found = await self._services.lookups.fetch(
+            commands.ANSWER, (origin.scope, origin.operation, origin.idempotency_key)
+        )
+        if not found:
+            return None
+        stored, fingerprint = map(bytes, found[0])
+        target = replace(NOBODY, integration_id=json.loads(stored).get("integration_id"))
+        command = self._operation.command(asked._replace(launch=Launch(target, "", {}, b"")), body)
+        if commands.fingerprint(command) != fingerprint:
+            raise Rejected("IDEMPOTENCY_MISMATCH", idempotency_key=origin.idempotency_key)
+        return Answer(self._operation.status, stored, "repeated", [])
+
+    def _body(self, head: Head, raw: bytes) -> Body:
+        operation = self._operation
+        if not raw and not operation.body_required:
+            return operation.body()
+        if head.headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
+            raise Rejected("UNSUPPORTED_MEDIA_TYPE")
+        return read_json(operation.body, raw)
+
+    def _asked(self, head: Head, integration: Integration, kid: str | None, key: str, session_id: str | None) -> Asked:
+        now = time.time_ns() // 1000
+        origin = Origin(
+            integration.tenant_id, integration.region, integration.integration_id, integration.provider_id,
+            canonical.OPERATION_CLASS, key, head.trace.trace_id, head.trace.traceparent, kid=kid,
+        )  # fmt: skip
+        expires_at = (now // 1_000_000 + self._services.settings.session_ttl_s) * 1_000_000
+        by_operator = integration.option("may_launch") == "true"
+        return Asked(origin, str(uuid_utils.uuid7()), now, expires_at, session_id, by_operator)
+
+
+class ReadWallet:
+    """The endpoint of a wallet's balances, GET /v1/players/{player_id}/wallets/{currency}."""
+
+    name = "read_wallet"
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def answer(head: Head, facts: dict[str, Any]) -> Answer:
+            return await self._answer(scope, head, facts)
+
+        await serve(self.name, scope, send, answer)
+
+    async def _answer(self, scope: Scope, head: Head, facts: dict[str, Any]) -> Answer:
+        integration, _ = await self._services.authenticator.signer_of(head, b"")
+        self._services.callers.admit(scope, head.headers, integration)
+        facts["provider_id"] = integration.provider_id
+        player_id, currency = scope["path_params"]["player_id"], scope["path_params"]["currency"]
+        if fault := player_id_fault(player_id):
+            raise Rejected("FIELD_INVALID", field="player_id", reason=fault)
+        if not is_currency(currency):
+            raise Rejected(
+                "FIELD_INVALID", field="currency", reason="must be 3 to 16 capital letters, digits or _, a letter first"
+            )
+        query = wallets.load_with_region([(integration.tenant_id, player_id)])
+        rows = await self._services.lookups.fetch(query.sql, query.params)
+        of_player = [wallets.entity(row[:-1]) for row in rows if row[-1] == integration.region]
+        wallet = next((wallet for wallet in of_player if wallet.currency == currency), None)
+        if wallet is None:
+            raise Rejected("WALLET_NOT_FOUND", player_id=player_id, currency=currency)
+        balances = canonical.tell_balances(Balances.of(wallet))
+        return Answer(200, to_json({"player_id": player_id, "balances": balances}), "accepted", [])
+
+
+def _idempotency_key(head: Head) -> str:
+    key = head.headers.get(b"x-idempotency-key", b"").decode("latin-1")
+    if not key:
+        raise Rejected("IDEMPOTENCY_KEY_MISSING")
+    if not is_id(key):
+        raise Rejected("IDEMPOTENCY_KEY_INVALID")
+    return key
+
+
+def _path_id(scope: Scope, name: str) -> str:
+    value: str = scope["path_params"][name]
+    if not is_id(value):
+        raise Rejected("FIELD_INVALID", field=name, reason=FORM)
+    return value

@@ -1,0 +1,95 @@
+"""Where a call comes from, and whether its integration takes calls from there."""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from hmac import compare_digest
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import NamedTuple
+
+import structlog
+
+from gateway.dialect.errors import Rejected
+from gateway.dialect.incoming import Scope
+from gateway.dialect.integration import Integration, Network, networks
+
+log = structlog.get_logger("gateway")
+
+Address = IPv4Address | IPv6Address
+
+_SHOWN = 64
+"""Characters of an address that is none, in the log."""
+
+# A port belongs to the hop, not to the address. An IPv6 address has its port behind brackets, or none.
+_with_port = re.compile(r"([0-9.]+|\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\])(?::[0-9]{1,5})?")
+
+
+class Caller(NamedTuple):
+    address: str
+    """As far as the trusted proxies tell it; where that is no address, what they said."""
+    by_proxy: bool
+    """The peer is a trusted proxy: what it says about the caller's certificate counts."""
+
+
+class Callers:
+    """`trusted_proxies`: comma-separated networks whose X-Forwarded-For is believed."""
+
+    def __init__(self, trusted_proxies: str) -> None:
+        self._proxies = networks(trusted_proxies)
+
+    def of(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Caller:
+        peer = scope["client"][0] if scope.get("client") else ""
+        if not self._proxies or not within(peer, self._proxies):
+            return Caller(peer, by_proxy=False)
+        # Each proxy appends whom it heard; what a stranger wrote before that is worth nothing.
+        for hop in reversed(headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")):
+            address = address_of(hop.strip())
+            if not within(address, self._proxies):
+                return Caller(address, by_proxy=True)
+        return Caller(peer, by_proxy=True)
+
+    def admit(
+        self, scope: Scope, headers: Mapping[bytes, bytes], integration: Integration, *, weak: bool = False
+    ) -> None:
+        """Whether `integration` takes calls from there; a `weak` protocol's only does where it says from where. Raises
+        Rejected CALLER_NOT_ALLOWED.
+        """
+        allowed, certificate = integration.allowed_networks, integration.client_certificate
+        if not allowed and not certificate:
+            if weak:
+                raise Rejected("CALLER_NOT_ALLOWED")
+            return
+        caller = self.of(scope, headers)
+        if allowed and not within(caller.address, allowed):
+            if caller.by_proxy and _parsed(caller.address) is None:
+                log.warning(
+                    "proxy named no address", x_forwarded_for=caller.address[:_SHOWN], proxy=scope["client"][0],
+                    integration=integration.integration_id,
+                )  # fmt: skip
+            raise Rejected("CALLER_NOT_ALLOWED")
+        if certificate:
+            shown = headers.get(b"x-client-certificate-sha256", b"").replace(b":", b"").lower()
+            if not caller.by_proxy or not compare_digest(shown, certificate.encode()):
+                raise Rejected("CALLER_NOT_ALLOWED")
+
+
+def address_of(hop: str) -> str:
+    """The address in one hop of X-Forwarded-For, which some proxies write with its port: 203.0.113.7:51234,
+    [2001:db8::7]:51234. What is neither stays as it is, and is within no network.
+    """
+    found = _with_port.fullmatch(hop)
+    return found[1].strip("[]") if found else hop
+
+
+def within(address: str, allowed: tuple[Network, ...]) -> bool:
+    parsed = _parsed(address)
+    return parsed is not None and any(parsed in network for network in allowed)
+
+
+@lru_cache(4096)
+def _parsed(address: str) -> Address | None:
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return None
+    return parsed.ipv4_mapped or parsed if isinstance(parsed, IPv6Address) else parsed

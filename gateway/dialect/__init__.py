@@ -1,0 +1,1 @@
+"""All that the author of a provider's protocol sees."""

@@ -1,0 +1,157 @@
+"""The ledger as an endpoint of a dialect sees it: only its integration's tenant, only its integration's bets."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+from gateway.auth.authentication import count_unsigned
+from gateway.dialect.dialect import Call, Endpoint
+from gateway.dialect.errors import Rejected
+from gateway.host.entity_reads import Reads
+from gateway.launch import allowed_game, playable_game
+from ledger.core.commands import DEMO, Adjust, AuthorizeBet, Award, Command, SettleBet, StartSession
+from ledger.core.state import Bet, Session, Settlement, Wallet
+from ledger.journal.batch import PROVEN_OTHERWISE
+from ledger.journal.writer import Journal
+from ledger.outcome import Balances, Callback, Outcome, Proof
+
+
+class LedgerBooks:
+    """Books for one call. It remembers what was decided, for the log line. `proof`: to be remembered with it."""
+
+    def __init__(
+        self, journal: Journal, reads: Reads, call: Call, facts: dict[str, Any], proof: Proof | None = None
+    ) -> None:
+        self._journal = journal
+        self._reads = reads
+        self._call = call
+        self._facts = facts
+        self._proof = proof
+        self._proof_kept = proof is None
+        self._decided = self._news = False
+
+    async def decide(self, *commands: Command) -> tuple[Outcome, ...]:
+        integration = self._call.integration
+        self._facts["provider_transaction_id"] = commands[0].origin.idempotency_key
+        for command in commands:
+            if isinstance(command, StartSession):
+                allowed_game(integration, command.game_id, command.jurisdiction)
+            elif isinstance(command, AuthorizeBet) and command.game_id:
+                await self._check_game(command, command.game_id)
+        if integration.powers:
+            commands = tuple([in_our_unit(command, integration.powers) for command in commands])
+        if wallet_currency := integration.option("wallet_currency"):
+            commands = tuple([in_wallet(command, wallet_currency) for command in commands])
+        # Nothing cancels this: a caller that leaves now finds the outcome under its key.
+        outcomes = await self._journal.submit(Callback(commands, integration.policy, proof=self._proof))
+        self._proof_kept = True
+        if integration.powers:
+            outcomes = tuple([replace(one, balances=one.balances and self._told(one.balances)) for one in outcomes])
+        for outcome in outcomes:
+            if outcome.refusal_code == PROVEN_OTHERWISE:
+                count_unsigned("reused", integration=integration.integration_id)
+            if outcome.refusal_code:
+                raise Rejected(outcome.refusal_code, balances=outcome.balances, **outcome.details)
+        self._decided = True
+        self._news |= any(not outcome.replayed for outcome in outcomes)
+        return outcomes
+
+    async def keep_proof(self, endpoint: Endpoint) -> None:
+        """Of a call that came to no decision: refused before there was one, or with nothing to decide. The same bytes
+        must not come to one as another call.
+        """
+        if not self._proof_kept and not endpoint.only_tells:
+            await self._journal.submit(Callback((), proof=self._proof))
+            self._proof_kept = True
+
+    async def _check_game(self, command: AuthorizeBet, game_id: str) -> None:
+        """A game that is disabled or not in the catalogue takes no new bets; one taken before is told as it was."""
+        try:
+            playable_game(self._call.integration, game_id)
+        except Rejected:
+            if await self.bet(command.bet_id) is None:
+                raise
+
+    @property
+    def repeated(self) -> bool:
+        """All that was decided had been decided before."""
+        return self._decided and not self._news
+
+    async def wallet(self, player_id: str, currency: str) -> Balances:
+        for wallet in await self._wallets(player_id):
+            if wallet.currency == currency:
+                return self._told(Balances.of(wallet))
+        raise Rejected("WALLET_NOT_FOUND", player_id=player_id, currency=currency)
+
+    async def wallets(self, player_id: str) -> list[Balances]:
+        return [self._told(Balances.of(wallet)) for wallet in await self._wallets(player_id)]
+
+    async def currency_of(self, player_id: str) -> str:
+        found = await self._wallets(player_id)
+        option = self._call.option("currency")
+        if not found:
+            raise Rejected("WALLET_NOT_FOUND", player_id=player_id, currency=option or "any currency")
+        if len(found) == 1:
+            return found[0].currency
+        if not option:
+            several = ", ".join(wallet.currency for wallet in found)
+            raise Rejected("CURRENCY_MISMATCH", currency="none", expected=f"one of {several}")
+        return option
+
+    async def session(self, session_id: str, *, live: bool = True) -> Session:
+        found = await self._reads.find((Session, session_id))
+        call = self._call
+        # A demo session has no token: who names it all the same must not be paid as in real play.
+        if found is None or found.integration_id != call.integration.integration_id or found.mode == DEMO:
+            raise Rejected("SESSION_NOT_FOUND", session_id=session_id)
+        if not live:
+            return cast(Session, found)
+        if found.ended:
+            raise Rejected("SESSION_ENDED", session_id=session_id)
+        if call.received_at >= found.expires_at:
+            raise Rejected("SESSION_EXPIRED", session_id=session_id)
+        return cast(Session, found)
+
+    async def bet(self, bet_id: str) -> Bet | None:
+        bet = cast(Bet | None, await self._reads.find((Bet, self._call.integration.integration_id, bet_id)))
+        if bet and bet.conversion and (power := self._call.integration.powers.get(bet.conversion.currency)):
+            return replace(bet, conversion=bet.conversion.times_ten_to(power))
+        return bet
+
+    async def win(self, win_id: str) -> Settlement | None:
+        key = Settlement, self._call.integration.integration_id, win_id
+        return cast(Settlement | None, await self._reads.find(key))
+
+    def _told(self, balances: Balances) -> Balances:
+        """In the provider's unit of the currency."""
+        power = self._call.integration.powers.get(balances.currency, 0)
+        return balances.times_ten_to(power) if power else balances
+
+    async def _wallets(self, player_id: str) -> list[Wallet]:
+        integration = self._call.integration
+        return await self._reads.wallets(integration.tenant_id, player_id, integration.region)
+
+
+class ClosedBooks:
+    """For endpoints that answer without a signature: they learn nothing and do nothing."""
+
+    repeated = False
+
+    def __getattr__(self, name: str) -> Any:
+        raise Rejected("SIGNATURE_MISSING")
+
+
+def in_our_unit(command: Command, powers: Mapping[str, int]) -> Command:
+    """As the ledger counts: the amount of a command whose currency the provider counts in another unit."""
+    power = powers.get(getattr(command, "currency", None) or "", 0)
+    if power and isinstance(command, SettleBet):
+        return replace(command, win=command.win.times_ten_to(power))
+    if power and isinstance(command, AuthorizeBet | Award | Adjust):
+        return replace(command, amount=command.amount.times_ten_to(power))
+    return command
+
+
+def in_wallet(command: Command, wallet_currency: str) -> Command:
+    if isinstance(command, AuthorizeBet | SettleBet) and command.currency != wallet_currency:
+        return replace(command, wallet_currency=wallet_currency)
+    return command

@@ -1,0 +1,309 @@
+"""The endpoints of the dialects: each integration's own base URL, and the absolute paths that contracts fix.
+
+Whatever happens to a call of a known integration, its answer is in the provider's own words; the order is: where from,
+who, how often, then what.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, cast
+from urllib.parse import unquote, unquote_to_bytes
+
+import structlog
+
+from gateway import metrics
+from gateway.auth.authentication import count_unsigned
+from gateway.dialect.dialect import Books, Call, Dialect, Endpoint, Reply
+from gateway.dialect.errors import Rejected, error_headers, may_be_cured
+from gateway.dialect.incoming import Head, Receive, Scope, Send, read_body
+from gateway.dialect.integration import NOBODY, Integration
+from gateway.dialect.proof import proof_of
+from gateway.host.entity_reads import Reads
+from gateway.host.ledger_view import ClosedBooks, LedgerBooks
+from gateway.services import Services
+from gateway.serving import Answer, refusal, serve
+from ledger.journal.batch import PROVEN_OTHERWISE
+from ledger.journal.writer import Unavailable
+from schemas.errors import ERRORS
+
+log = structlog.get_logger("gateway")
+
+MOUNT = "/integrations/"
+
+_REASONS = {"SIGNATURE_MISSING": "missing", "SIGNATURE_INVALID": "wrong", "SIGNATURE_EXPIRED": "expired"}
+
+
+class Target(NamedTuple):
+    """What a path leads to."""
+
+    dialect: Dialect
+    endpoint: Endpoint
+    operation: str
+    """For logs and metrics."""
+    params: Mapping[str, str] = {}
+
+
+class Routed(NamedTuple):
+    """`targets` are several where contracts fix the same absolute path. Without any, `methods` are what it takes."""
+
+    targets: list[Target]
+    methods: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Paths:
+    """Targets by method and path. Paths without parts are found at once."""
+
+    plain: dict[tuple[str, str], list[Target]] = field(default_factory=dict)
+    with_parts: list[tuple[str, list[str], Target]] = field(default_factory=list)
+    _all_methods: set[str] = field(default_factory=set)
+
+    def add(self, path: str, target: Target) -> None:
+        self._all_methods.add(target.endpoint.method)
+        if "{" in path:
+            self.with_parts.append((target.endpoint.method, path.split("/"), target))
+        else:
+            self.plain.setdefault((target.endpoint.method, path), []).append(target)
+
+    def targets(self, method: str, path: str) -> Routed:
+        """`path` as it was sent: a part may hold an encoded slash."""
+        found = self._find(method, path)
+        return Routed(found, () if found else self._methods(path))
+
+    def have(self, path: str) -> bool:
+        return bool(self._methods(path))
+
+    def _find(self, method: str, path: str) -> list[Target]:
+        return self.plain.get((method, path)) or list(self._matching(method, path.split("/")))
+
+    def _methods(self, path: str) -> tuple[str, ...]:
+        return tuple(sorted(method for method in self._all_methods if self._find(method, path)))
+
+    def _matching(self, method: str, parts: list[str]) -> Iterable[Target]:
+        for known, template, target in self.with_parts:
+            if known == method and len(template) == len(parts):
+                params = _params(template, parts)
+                if params is not None:
+                    yield target._replace(params=params)
+
+
+def _params(template: list[str], parts: list[str]) -> dict[str, str] | None:
+    params: dict[str, str] = {}
+    for wanted, part in zip(template, parts, strict=True):
+        if wanted.startswith("{"):
+            try:
+                params[wanted[1:-1]] = unquote_to_bytes(part).decode()
+            except UnicodeDecodeError:
+                return None
+            if not part:
+                return None
+        elif wanted != part:
+            return None
+    return params
+
+
+class ProviderCalls:
+    """An ASGI application for all of them; `takes` tells which requests are its own."""
+
+    def __init__(self, services: Services, dialects: Mapping[str, Dialect]) -> None:
+        self.services = services
+        self.reads = Reads(services.lookups)
+        self._below: dict[str, Paths] = {}
+        self._absolute = Paths()
+        for dialect in dialects.values():
+            paths = self._below[dialect.name] = Paths()
+            for endpoint in dialect.endpoints:
+                target = Target(dialect, endpoint, f"{dialect.name} {endpoint.path or '/'}")
+                paths.add(endpoint.path, target)
+                for path in endpoint.as_written:
+                    self._absolute.add(path, target)
+
+    def takes(self, scope: Scope) -> bool:
+        path = scope["path"]
+        return path.startswith(MOUNT) or self._absolute.have(path)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method, path = scope["method"], scope["raw_path"].decode("latin-1")
+        if not path.startswith(MOUNT):
+            exchange = _Exchange(self, scope, receive, self._absolute.targets(method, path))
+        else:
+            keys, (integration_id, below) = self.services.keys, _split(path)
+            found = keys.find_by_id(integration_id) or await keys.find_by_id_or_read(integration_id)
+            paths = self._below[found.dialect] if found else Paths()
+            exchange = _Exchange(self, scope, receive, paths.targets(method, below), found)
+        await serve(exchange.operation, scope, send, exchange.answer, exchange.refuse)
+
+
+def _split(path: str) -> tuple[str, str]:
+    """The integration's id, and the path below its base URL. A base URL with a slash at its end is the same one."""
+    parts = path.removeprefix(MOUNT).split("/", 3)
+    below = parts[3] if len(parts) == 4 else ""
+    return unquote("/".join(parts[:3])), "/" + below.removeprefix("/") if below.strip("/") else ""
+
+
+class _Exchange:
+    """One call and its answer. As soon as there is a `call`, refusals are in its dialect's words."""
+
+    def __init__(
+        self,
+        calls: ProviderCalls,
+        scope: Scope,
+        receive: Receive,
+        routed: Routed,
+        integration: Integration | None = None,
+    ) -> None:
+        self._calls = calls
+        self._scope = scope
+        self._receive = receive
+        self._routed = routed
+        self._integration = integration
+        self._call: Call | None = None
+        self._target = routed.targets[0] if routed.targets else None
+
+    @property
+    def operation(self) -> str:
+        return self._target.operation if self._target else "unknown path"
+
+    async def answer(self, head: Head, facts: dict[str, Any]) -> Answer:
+        raw = await self._body(head)
+        target, integration = self._found(head, raw)
+        facts["provider_id"] = integration.provider_id
+        self._call = self._made(head, raw, target, integration)
+        reply, repeated = await self._reply(self._call, target, facts)
+        outcome = "repeated" if repeated and reply.outcome == "accepted" else reply.outcome
+        return Answer(reply.status, reply.body, outcome, list(reply.headers), reply.content_type)
+
+    def refuse(self, head: Head, rejected: Rejected) -> Answer:
+        if self._call is None or self._target is None:
+            return refusal(head, rejected)
+        # Signed for another call, so not for this one: every protocol has a word for that.
+        told = Rejected("SIGNATURE_INVALID") if rejected.code == PROVEN_OTHERWISE else rejected
+        try:
+            told = self._repeatable(self._call, self._target, told)
+            reply = self._target.dialect.refuse(self._call, told)
+        except Exception:  # a word that its author forgot must not end the connection
+            log.exception("refusal crashed", operation=self.operation, code=rejected.code)
+            return refusal(head, Rejected("INTERNAL"))
+        headers = [*reply.headers, *transport_headers(told.code, reply.status)]
+        return Answer(reply.status, reply.body, rejected.code, headers, reply.content_type)
+
+    def _repeatable(self, call: Call, target: Target, rejected: Rejected) -> Rejected:
+        """What the provider is told: of a credit that nobody could read, that it may fare better in a while."""
+        if not may_be_cured(rejected) or not target.endpoint.is_credit(call):
+            return rejected
+        field = str(rejected.details.get("field") or "body")
+        log.error(
+            "credit unreadable", operation=self.operation, integration_id=call.integration.integration_id,
+            code=rejected.code, field=field, reason=str(rejected.details.get("reason", "")),
+            trace_id=call.trace.trace_id,
+        )  # fmt: skip
+        metrics.CREDITS_UNREADABLE.labels(self.operation, re.sub(r"\d+", "*", field)).inc()
+        return Rejected("UNAVAILABLE", balances=rejected.balances)
+
+    async def _body(self, head: Head) -> bytes:
+        limit_bytes = max((target.dialect.body_limit_bytes for target in self._routed.targets), default=0)
+        try:
+            return await read_body(head, self._receive, limit_bytes or self._calls.services.settings.body_limit_bytes)
+        except Rejected:
+            if self._target and self._integration:
+                self._call = self._made(head, b"", self._target, self._integration)
+            raise
+
+    def _found(self, head: Head, raw: bytes) -> tuple[Target, Integration]:
+        """Raises Rejected, or Unavailable while no keys have been loaded."""
+        if not self._calls.services.keys.loaded:
+            raise Unavailable
+        absolute = not self._scope["path"].startswith(MOUNT)
+        if self._routed.methods and (absolute or self._integration):
+            raise Rejected("METHOD_NOT_ALLOWED", method=head.method, allow=", ".join(self._routed.methods))
+        if absolute:
+            self._target, self._integration = self._claimed(head, raw)
+            if self._target and self._target.endpoint.open:  # whoever asks whether anybody is there may be nobody
+                self._integration = self._integration or NOBODY
+        if self._target is None or self._integration is None:
+            raise Rejected("NOT_FOUND")
+        return self._target, self._integration
+
+    def _claimed(self, head: Head, raw: bytes) -> tuple[Target | None, Integration | None]:
+        """What an absolute path leads to: the one integration that the credentials name, whoever wrote them."""
+        found = []
+        for target in self._routed.targets:
+            try:
+                call = self._made(head, raw, target, NOBODY)
+                claims = target.dialect.claims(call) if target.dialect.claims else {}
+            except Rejected:  # whatever it claims, it can be no integration
+                continue
+            if integration := self._calls.services.keys.find_claimed(target.dialect.name, claims):
+                found.append((target, integration))
+        return found[0] if len(found) == 1 else (self._target, None)
+
+    def _made(self, head: Head, raw: bytes, target: Target, integration: Integration) -> Call:
+        return Call(
+            head.method, target.endpoint.path, target.params, head.target, self._scope["query_string"], head.headers,
+            raw, self._calls.services.callers.of(self._scope, head.headers).address, head.trace, integration,
+        )  # fmt: skip
+
+    async def _reply(self, call: Call, target: Target, facts: dict[str, Any]) -> tuple[Reply, bool]:
+        """The answer, and whether all of it had been answered before."""
+        services, dialect, endpoint = self._calls.services, target.dialect, target.endpoint
+        if endpoint.open:
+            return await endpoint.handle(call, cast(Books, ClosedBooks())), False
+        weak = dialect.weak or call.integration.reuses_proofs
+        services.callers.admit(self._scope, call.headers, call.integration, weak=weak)
+        signed = _verify(dialect, call)
+        call = replace(call, kid=_signer(dialect, call))
+        proof = proof_of(dialect, call, self._path(call), signed)
+        books = LedgerBooks(services.journal, self._calls.reads, call, facts, proof)
+        if not call.integration.enabled:  # it may be switched on again
+            await books.keep_proof(endpoint)
+        services.authenticator.admit(call.integration)
+        return await _handled(endpoint, call, books), books.repeated
+
+    def _path(self, call: Call) -> str:
+        """As it was sent, without what only says whose it is: another spelling is another call."""
+        path: str = self._scope["raw_path"].decode("latin-1")
+        return path.removeprefix(f"{MOUNT}{call.integration.integration_id}")
+
+
+async def _handled(endpoint: Endpoint, call: Call, books: LedgerBooks) -> Reply:
+    try:
+        reply = await endpoint.handle(call, books)
+    except Rejected:
+        await books.keep_proof(endpoint)
+        raise
+    await books.keep_proof(endpoint)
+    return reply
+
+
+def _verify(dialect: Dialect, call: Call) -> bytes:
+    try:
+        _check_query(dialect, call)
+        return dialect.verify(call)
+    except Rejected as rejected:
+        reason = _REASONS.get(rejected.code, "caller")
+        count_unsigned(reason, integration=call.integration.integration_id)
+        raise
+
+
+def _check_query(dialect: Dialect, call: Call) -> None:
+    """What no signature covers, or one that joins its parts so that a query could pass for another."""
+    if call.query and call.method != "GET" and not dialect.query_has_credentials:
+        raise Rejected("SIGNATURE_INVALID")
+
+
+def _signer(dialect: Dialect, call: Call) -> str | None:
+    def proves(one: Integration) -> bool:
+        try:
+            dialect.verify(replace(call, integration=one))
+        except Rejected:
+            return False
+        return True
+
+    return call.integration.signer(call.received_at / 1_000_000, proves)
+
+
+def transport_headers(code: str, status: int) -> list[tuple[bytes, bytes]]:
+    """What HTTP wants to hear besides the provider's own words: the connection ends where the body stays unread."""
+    ours = ERRORS[code].status
+    return [header for header in error_headers(code, {}) if ours in (408, 413) or status in (429, 503)]

@@ -1,0 +1,31 @@
+"""The log's generation: raised when the log was moved or restored on purpose. It is part of the relay's epoch, so that
+no relay goes on by transaction ids that mean something else now.
+"""
+
+from typing import Any
+
+import psycopg
+
+from ledger.admin import actions
+from ledger.admin.actions import Act, By
+
+# Whoever may migrate may become the owner; the services' roles may not.
+BECOME_OWNER = "set local role wagerledger_owner"
+
+RAISE = """
+insert into wagerledger.log_generation (generation, reason)
+select max(generation) + 1, %s from wagerledger.log_generation
+returning generation, row_to_json(log_generation)
+"""
+
+
+def raise_generation(connection: psycopg.Connection[Any], by: By) -> int:
+    """Begin a new generation and give its number. Raises ActError."""
+    with connection.transaction():
+        connection.execute(BECOME_OWNER)
+        row = connection.execute(RAISE, [by.reason]).fetchone()
+        assert row, "an insert that returns has a row"
+        generation, content = row
+        actions.record(connection, Act(by, "log.generation_raised", str(generation), {"log_generation": [content]}))
+        connection.execute("reset role")
+    return int(generation)

@@ -1,0 +1,1 @@
+"""What runs by the clock or by hand, through a journal of its own."""

@@ -1,0 +1,1 @@
+"""The one way in which money moves: callbacks are gathered, locked, decided, recorded and committed."""

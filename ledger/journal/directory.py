@@ -1,0 +1,80 @@
+"""Whose command is it? Many name a bet or a session, and the player must be known before the locks are taken."""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from ledger.core.commands import Command, EndSession
+from ledger.core.state import Bet, Entity, Key, Session, Settlement
+from ledger.streams import INTEGRATION, StreamKey, player_stream
+
+_CAPACITY = 200_000
+_OWNED = (Bet, Session, Settlement)
+
+
+class Owner(NamedTuple):
+    """Of a bet, a win or a session: the integration that may name it, and its player's stream."""
+
+    integration_id: str
+    stream: StreamKey
+
+
+def owner_of(entity: Entity | None) -> Owner | None:
+    """None where the entity has no player, as the tombstone of an unknown one's bet."""
+    if isinstance(entity, _OWNED) and entity.player_id is not None:
+        return Owner(entity.integration_id, player_stream(entity.tenant_id, entity.player_id))
+    return None
+
+
+def stream_of(command: Command, owner: Callable[[Key], Owner | None]) -> StreamKey:
+    """The stream that `command` goes to, as far as `owner` knows: its player's, or its integration's where nothing
+    names a player.
+    """
+    origin = command.origin
+    if command.player_id is not None:
+        return player_stream(origin.tenant_id, command.player_id)
+    for key in command.needs:
+        found = owner(key)
+        if found and (found.integration_id == origin.integration_id or _by_operator(command, found)):
+            return found.stream
+    assert origin.integration_id, f"{command.kind} names no player"
+    return StreamKey(origin.tenant_id, INTEGRATION, origin.integration_id)
+
+
+def _by_operator(command: Command, owner: Owner) -> bool:
+    return (
+        isinstance(command, EndSession) and command.by_operator and owner.stream.tenant_id == command.origin.tenant_id
+    )
+
+
+class Directory:
+    """Remembers the players of bets, wins and sessions, which never change. It only guesses what to lock; under the
+    locks the state says who it is.
+    """
+
+    def __init__(self) -> None:
+        self._owners: dict[Key, Owner] = {}
+
+    def stream_of(self, command: Command) -> StreamKey:
+        return stream_of(command, self._owners.get)
+
+    def unknown(self, command: Command) -> tuple[Key, ...]:
+        """Keys to look up before `stream_of` can be trusted."""
+        if command.player_id is not None or any(key in self._owners for key in command.needs):
+            return ()
+        return tuple(key for key in command.needs if key[0] in _OWNED)
+
+    def learn(self, entities: Iterable[Entity]) -> None:
+        for entity in entities:
+            if not isinstance(entity, _OWNED) or entity.key in self._owners:
+                continue
+            if isinstance(entity, Settlement) and entity.win_id == entity.settlement_id:
+                continue  # no provider can name it
+            if owner := owner_of(entity):
+                self._owners[entity.key] = owner
+        while len(self._owners) > _CAPACITY:
+            del self._owners[next(iter(self._owners))]
+
+    def forget(self, keys: Iterable[Key]) -> None:
+        """Drop what turned out to be gone, as after a failover that lost commits."""
+        for key in keys:
+            self._owners.pop(key, None)

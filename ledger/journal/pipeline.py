@@ -1,0 +1,118 @@
+"""Many statements in one exchange with PostgreSQL: all are sent at once, and waited for once.
+
+psycopg's own pipeline turns to the event loop at every statement, which costs a lone bet more than all that is decided
+about it. So its connection is driven one level deeper here; connecting, cancelling, COMMIT and ROLLBACK stay its own.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import count
+from typing import Any
+
+from psycopg import AsyncConnection, OperationalError, errors
+from psycopg.abc import Buffer, PQGen
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
+from psycopg.pq.abc import PGconn, PGresult
+from psycopg.waiting import Ready, Wait
+
+from ledger.store.statement import Statement
+from runtime import arrays
+
+Row = tuple[Any, ...]
+
+
+class Connection(AsyncConnection[Any]):
+    """A connection of the journal's. Statements are prepared the first time that they run, and stay so."""
+
+    def __init__(self, pgconn: PGconn, *args: Any, **kwargs: Any) -> None:
+        super().__init__(pgconn, *args, **kwargs)
+        arrays.register(self)
+        self.prepare_threshold = None  # psycopg's ROLLBACK would drop our statements with its own
+        self._names: dict[str, bytes] = {}
+        self._numbers = count(1)
+        self._transformer = Transformer(self)
+
+    async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        """Run statements in order, after a BEGIN where no transaction is open; the rows of each.
+
+        Raises what the database raises about the first that failed, and AssertionError where one touched another number
+        of rows than it must.
+        """
+        if unknown := {statement.sql for statement in statements} - self._names.keys():
+            await self.wait(self._prepare(unknown))
+        results = await self.wait(self._execute(statements))
+        for statement, result in zip(statements, results, strict=True):
+            assert statement.rows in (None, result.command_tuples), (
+                f"{result.command_tuples} rows instead of {statement.rows}: {statement.sql}"
+            )
+        return [self._rows(result) for result in results]
+
+    async def cancel_safe(self, *, timeout: float = 0) -> None:  # noqa: ASYNC109  # the base class's signature
+        """Given up by closing it, never by a cancel request: a cancelled COMMIT may be half a yes (see
+        LET_COMMIT_WAIT).
+        """
+        self.pgconn.finish()
+
+    def _prepare(self, unknown: Iterable[str]) -> PQGen[None]:
+        # Types are left to the server: each parameter has a cast, or a place that takes one type.
+        names = {sql: b"journal_%d" % next(self._numbers) for sql in unknown}
+        self.pgconn.enter_pipeline_mode()
+        for sql, name in names.items():
+            self.pgconn.send_prepare(name, _numbered(sql))
+        yield from _answers(self.pgconn)
+        self._names |= names
+
+    def _execute(self, statements: Sequence[Statement]) -> PQGen[list[PGresult]]:
+        pgconn = self.pgconn
+        # Before anything is sent: a value that cannot be, fails its transaction and not the connection.
+        ready = [(self._names[sql], self._dump(params)) for sql, params, _ in statements]
+        begins = pgconn.transaction_status == TransactionStatus.IDLE
+        pgconn.enter_pipeline_mode()
+        if begins:
+            pgconn.send_query_params(b"BEGIN", None)
+        for name, values in ready:
+            pgconn.send_query_prepared(name, values, [Format.BINARY] * len(values), result_format=Format.BINARY)
+        results = yield from _answers(pgconn)
+        return results[1:] if begins else results
+
+    def _dump(self, params: Sequence[Any]) -> Sequence[Buffer | None]:
+        return self._transformer.dump_sequence(params, [PyFormat.BINARY] * len(params))
+
+    def _rows(self, result: PGresult) -> list[Row]:
+        if not result.ntuples:
+            return []
+        self._transformer.set_pgresult(result)
+        return self._transformer.load_rows(0, result.ntuples, tuple)
+
+
+def _numbered(sql: str) -> bytes:
+    """With PostgreSQL's own placeholders instead of psycopg's."""
+    numbers = count(1)
+    return re.sub("%b", lambda _: f"${next(numbers)}", sql).encode()
+
+
+def _answers(pgconn: PGconn) -> PQGen[list[PGresult]]:
+    """End the pipeline: what came of each thing that was sent. Raises the first error among them."""
+    pgconn.pipeline_sync()
+    while pgconn.flush():  # more than the socket takes at once
+        if (yield Wait.RW) & Ready.R:
+            pgconn.consume_input()
+    results: list[PGresult] = []
+    while True:
+        while pgconn.is_busy():
+            yield Wait.R
+            pgconn.consume_input()
+        result = pgconn.get_result()
+        if result is None:  # follows each result, and is all that comes from a lost connection
+            if pgconn.status != ConnStatus.OK:
+                raise OperationalError("the connection was lost")
+        elif result.status == ExecStatus.PIPELINE_SYNC:
+            break
+        else:
+            results.append(result)
+    pgconn.exit_pipeline_mode()
+    for result in results:
+        if result.status == ExecStatus.FATAL_ERROR:
+            raise errors.error_from_result(result)
+    return results

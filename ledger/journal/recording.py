@@ -1,0 +1,67 @@
+"""From a decided event to the bytes of the event log: envelope, version, hash chain."""
+
+from collections.abc import Mapping
+
+from uuid_utils import uuid7
+
+from ledger.core.commands import Origin
+from ledger.core.events import Event
+from ledger.core.state import wallet_id
+from ledger.streams import Recorded, StreamHead, stream_of
+from schemas.dual_write import Form
+from schemas.events import EVENTS
+
+NO_FORMS: Mapping[str, Form] = {}
+
+
+def record(
+    event: Event,
+    origin: Origin,
+    head: StreamHead,
+    now: int,
+    asked: bytes | None = None,
+    forms: Mapping[str, Form] = NO_FORMS,
+) -> Recorded:
+    """Give `event` the next place after `head` and encode it. `now` is microseconds since the epoch; time in a stream
+    never runs backwards.
+
+    `asked` is the fingerprint of the command. With it the event carries all that a repeat of the command needs, should
+    the commands ever be lost. `forms` are the other forms that are written beside the log's, by event type.
+    """
+    payload, stream = event.payload, stream_of(event)
+    schema = EVENTS[payload.event_type]
+    recorded_at = max(now, head.recorded_at)
+    event_id = str(uuid7())
+    currency = getattr(payload, "currency", None)
+    envelope = {
+        "event_type": payload.event_type,
+        "schema_version": schema.schema_version,
+        "event_id": event_id,
+        "occurred_at": recorded_at,
+        "tenant_id": event.tenant_id,
+        "region": origin.region,
+        "player_id": event.player_id,
+        "trace_id": origin.trace_id,
+        "payload": vars(payload),
+        "idempotency_key": origin.idempotency_key,
+        "stream_type": stream.stream_type,
+        "stream_id": stream.stream_id,
+        "stream_version": head.version + 1,
+        "previous_hash": head.hash,
+        "wallet_id": wallet_id(event.tenant_id, event.player_id, currency) if event.player_id and currency else None,
+        "provider_id": origin.provider_id,
+        "postings": [
+            {"account": p.account, "amount_minor": p.amount_minor, "currency": p.currency} for p in event.postings
+        ],
+        "integration_id": event.integration_id,
+        "provider_occurred_at": origin.provider_occurred_at,
+        "provider_transaction_id": origin.provider_transaction_id,
+        "operation": origin.operation,
+        "command_fingerprint": asked,
+    }
+    form = forms.get(payload.event_type)
+    return Recorded(
+        stream, head.version + 1, recorded_at, payload.event_type, event_id, schema.fingerprint,
+        origin.trace_id, origin.traceparent, schema.encode(envelope),
+        form.encode(envelope) if form else None, form.schema.fingerprint if form else None,
+    )  # fmt: skip

@@ -1,0 +1,71 @@
+"""Logs and metrics of every process: JSON lines on standard output, Prometheus on an internal port."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from prometheus_client import start_http_server
+from pydantic_core import to_json
+from structlog.types import EventDict, Processor
+
+from runtime.settings import Settings
+
+# Without the local variables: among them are connection strings and secrets.
+_tracebacks = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+
+
+def configure_logging(settings: Settings, process: str) -> None:
+    """Send our log lines and those of the libraries to standard output, each with time, level and the process's
+    name.
+    """
+
+    def stamp(_: Any, method: str, event: EventDict) -> EventDict:
+        # One function instead of three processors of the library: this runs for every callback.
+        event["level"] = "error" if method == "exception" else method
+        event["process"] = process
+        event["ts"] = datetime.now(UTC).isoformat()
+        return event
+
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    shared: list[Processor] = [stamp]
+    tail: list[Processor] = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+    if settings.log_format == "json":
+        tail = [
+            _tracebacks,
+            _to_json_line,
+        ]
+    structlog.configure(
+        processors=[*shared, *tail],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *tail]
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+
+
+def _to_json_line(_: Any, __: str, event: EventDict) -> str:
+    return to_json(event, fallback=str).decode()
+
+
+def announce(event: str, **fields: object) -> None:
+    """One JSON line on standard output whatever the log settings are: a supervisor waits for it."""
+    print(json.dumps({"event": event, **fields}), flush=True)
+
+
+def serve_metrics(settings: Settings) -> str | None:
+    """Serve /metrics from a thread; gives its URL, or None where no port is set. Raises OSError when the port is
+    taken.
+    """
+    if settings.metrics_port is None:
+        return None
+    server, _ = start_http_server(settings.metrics_port, settings.metrics_host)
+    return f"http://{settings.metrics_host}:{server.server_port}/metrics"

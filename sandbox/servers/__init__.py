@@ -1,0 +1,1 @@
+"""The embedded servers: PostgreSQL, Kafka and the schema registry, fetched, started, watched and stopped."""

@@ -1,0 +1,63 @@
+"""The import contracts themselves: what they allow is a list, so that whatever comes to be is closed until it is named."""
+
+import tomllib
+from typing import Any
+
+import pytest
+from grimp import ImportGraph
+
+from tests.docs.pages import ROOT
+from tests.support.allowed_imports import contract
+
+CONTRACTS: list[dict[str, Any]] = [
+    one
+    for one in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    if one["type"] == "allowed"
+]
+PROVIDERS, CORE = "gateway.providers", "ledger.core"
+
+
+def broken(importer: str, imported: str) -> list[tuple[str, str]]:
+    """What the contract of `importer`'s room says, were this the only import."""
+    (options,) = [one for one in CONTRACTS if any(importer.startswith(source) for source in one["source_modules"])]
+    graph = ImportGraph()
+    for module in {*options["source_modules"], importer, imported}:
+        graph.add_module(module)
+    graph.add_import(importer=importer, imported=imported)
+    check = contract(options["name"], {name: value for name, value in options.items() if name not in ("name", "type")})
+    return check.check(graph, verbose=False).metadata["found"]
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported"),
+    [
+        (f"{PROVIDERS}.new", "ledger.newly_made"),
+        (f"{PROVIDERS}.new", "ledger.journal"),
+        (f"{PROVIDERS}.new.bodies", "gateway.newly_made"),
+        (f"{PROVIDERS}.new", "gateway.dialects_of_old"),
+        (f"{PROVIDERS}.new", "newly_installed"),
+        (f"{CORE}.new", "ledger.newly_made"),
+        (f"{CORE}.new", "newly_installed"),
+        (f"{CORE}.new", "schemas"),
+    ],
+)
+def test_what_nobody_named_is_closed(importer: str, imported: str) -> None:
+    """A module that is made tomorrow, ours or another's, is closed to the providers and the core without anybody remembering it."""
+    assert broken(importer, imported) == [(importer, imported)]
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported"),
+    [
+        (f"{PROVIDERS}.new", "gateway.dialect.fields"),
+        (f"{PROVIDERS}.new", "ledger.core.money"),
+        (f"{PROVIDERS}.new", "ledger.outcome"),
+        (f"{PROVIDERS}.new", "pydantic"),
+        (f"{PROVIDERS}.new", "hashlib"),
+        (f"{CORE}.new", f"{CORE}.money"),
+        (f"{CORE}.new", "dataclasses"),
+    ],
+)
+def test_what_is_named_is_open(importer: str, imported: str) -> None:
+    """The dialect interface, the ledger's words, the standard library and the third parties in the list can be used."""
+    assert broken(importer, imported) == []

@@ -20,7 +20,7 @@ from audit.workers import Tick, cores, work
 from evidence.archive.reader import Archive
 from evidence.archive.segment import ArchiveError, Segment
 from ledger.core.events import Event
-from ledger.core.evolve import evolve
+from ledger.core.evolve import event_of, evolve
 from ledger.core.state import State, Wallet
 from ledger.entry import COMMAND, EVENT
 from schemas.events import BY_FINGERPRINT
@@ -125,7 +125,7 @@ class _Fold:
         folded.version = version
         if folded.stopped:
             return
-        event = Event.from_record(record)
+        event = event_of(record)
         try:
             folded.state.put(*evolve(folded.state, event))
         except (AssertionError, LookupError) as error:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from audit.findings import Report
 from audit.snapshot import Merged, Row, Snapshot
-from ledger.core.evolve import Touched
+from ledger.core.folds import Touched
 from ledger.core.state import Wallet
 from ledger.streams import StreamKey
 

@@ -14,8 +14,7 @@ from audit.snapshot import snapshot
 from evidence.archive import segment
 from evidence.archive.reader import Archive
 from ledger.core.chain import GENESIS, hash_of
-from ledger.core.events import Event
-from ledger.core.evolve import evolve
+from ledger.core.evolve import event_of, evolve
 from ledger.core.money import format_minor
 from ledger.core.postings import Posting
 from ledger.core.state import OPEN, Bet, State, Wallet
@@ -162,7 +161,7 @@ class _Fold:
                 f"version {version} does not follow version {self._version}: the chain is broken; "
                 "run `wagerledger audit verify`"
             )
-        event = Event.from_record(dict(record))
+        event = event_of(dict(record))
         try:
             self._state.put(*evolve(self._state, event))
         except (AssertionError, LookupError) as error:

@@ -21,7 +21,7 @@ from audit.stretch import PLACE, Place, Stretch, Stretches, check_place, check_p
 from audit.workers import Tick
 from evidence.archive.segment import SCHEMA, ArchiveError, Segment, check_file
 from evidence.merkle import Range, leaf_hash
-from ledger.core.events import PAYLOADS
+from ledger.core.evolve import PAYLOADS
 from ledger.entry import COMMAND, EVENT, Entry
 from ledger.streams import PLAYER
 from schemas.decoder import block_decoder

@@ -11,7 +11,8 @@ from audit.snapshot import Merged, Row
 from ledger.core.chain import GENESIS, hash_of
 from ledger.core.commands import TENANT_SCOPE
 from ledger.core.events import Event
-from ledger.core.evolve import Touched, evolve
+from ledger.core.evolve import event_of, evolve
+from ledger.core.folds import Touched
 from ledger.core.postings import WALLET_ACCOUNTS, totals_by_currency
 from ledger.core.state import Bet, State, Wallet, wallet_id
 from ledger.outcome import Balances, Outcome
@@ -85,7 +86,7 @@ class StreamAudit:
         )
         if _repeated(record) != expected:
             self._differs(version, record, expected)
-        event = Event.from_record(record)
+        event = event_of(record)
         self._check_postings(version, record, event)
         touched = self._fold(version, event)
         self._check_region(version, event)

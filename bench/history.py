@@ -5,18 +5,14 @@ from collections.abc import Iterator
 
 from uuid_utils import uuid7
 
-from ledger.core.commands import (
-    AuthorizeBet,
-    Command,
-    Deposit,
-    OpenWallet,
-    Origin,
-    RollbackBet,
-    SettleBet,
-    StartSession,
-)
+from ledger.core.bets import AuthorizeBet
+from ledger.core.commands import Command, Origin
 from ledger.core.money import Amount
+from ledger.core.players import StartSession
+from ledger.core.rollbacks import RollbackBet
 from ledger.core.state import Currency, Entity, State
+from ledger.core.wallets import Deposit, OpenWallet
+from ledger.core.wins import SettleBet
 from ledger.journal.batch import Batch
 from ledger.outcome import Callback
 from ledger.streams import player_stream

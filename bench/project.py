@@ -24,22 +24,18 @@ from rich.table import Table
 from uuid_utils import uuid7
 
 from bench.cpu import postgres_cpu_s
-from ledger.core.commands import (
-    AuthorizeBet,
-    Command,
-    Deposit,
-    OpenWallet,
-    Origin,
-    Policy,
-    RollbackBet,
-    SettleBet,
-    StartSession,
-)
+from ledger.core.bets import AuthorizeBet
+from ledger.core.commands import Command, Origin
 from ledger.core.decide import decide
 from ledger.core.decision import Accepted
 from ledger.core.evolve import evolve
 from ledger.core.money import Amount
+from ledger.core.players import StartSession
+from ledger.core.policy import Policy
+from ledger.core.rollbacks import RollbackBet
 from ledger.core.state import State
+from ledger.core.wallets import Deposit, OpenWallet
+from ledger.core.wins import SettleBet
 from ledger.journal.recording import record
 from ledger.streams import Recorded, StreamHead, StreamKey, stream_of
 from projector.consumer import Session, refold, spare_the_collector

@@ -18,8 +18,10 @@ from bench.cpu import process_cpu_s
 from ledger.admin import integrations
 from ledger.admin.actions import By
 from ledger.admin.secrets import Vault, new_secrets_key
-from ledger.core.commands import Deposit, OpenWallet, Origin, StartSession
+from ledger.core.commands import Origin
 from ledger.core.money import Amount
+from ledger.core.players import StartSession
+from ledger.core.wallets import Deposit, OpenWallet
 from ledger.journal.writer import Journal
 from ledger.outcome import Callback
 from ledger.store import migrate

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from pydantic_core import to_json
 
-from ledger.core.commands import Command, Policy
+from ledger.core.commands import Command
 from ledger.core.decision import Accepted, Refusal
+from ledger.core.policy import Policy
 from ledger.core.state import Wallet
 from ledger.core.value import value
 

@@ -13,8 +13,8 @@ from audit.reconcile.mapping import AWARD, BET, REINSTATED, ROLLBACK, WIN, WIN_R
 from audit.reconcile.report import Line, ReportFile
 from audit.snapshot import Snapshot, snapshot
 from ledger.core import currencies
-from ledger.core.commands import DEMO
 from ledger.core.money import Amount
+from ledger.core.state import DEMO
 from runtime.clock import to_datetime, to_us
 from runtime.settings import Settings
 from schemas.events import BY_FINGERPRINT

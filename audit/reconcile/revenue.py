@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from audit.reconcile.comparison import Item
 from audit.snapshot import Snapshot
-from ledger.core.commands import DEMO, FREE
 from ledger.core.postings import ADJUSTMENT, BONUS_COST, HOUSE
+from ledger.core.state import DEMO, FREE
 from runtime.clock import to_datetime
 
 STAKE, FREE_STAKE, ROLLED_BACK_STAKE, WIN, REVERSED_WIN, PAYOUT, GGR, BONUS, JACKPOT, ADJUSTED = KINDS = (

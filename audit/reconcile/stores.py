@@ -18,8 +18,7 @@ from audit.reconcile.comparison import HERE, THERE, Comparison, Item, Reconcilia
 from audit.relay_positions import Passed, borne_out, read_positions
 from audit.snapshot import Merged, Snapshot, snapshot
 from ledger.core.chain import hash_of
-from ledger.core.events import Event
-from ledger.core.evolve import evolve
+from ledger.core.evolve import event_of, evolve
 from ledger.core.state import Bet, State, Wallet
 from ledger.relay_position import Cursor, Position, PositionError
 from ledger.streams import StreamKey
@@ -161,7 +160,7 @@ class _ReadModels:
         self._funds.take(record)
         self._revenue.take(record)
         try:
-            self._state.put(*evolve(self._state, Event.from_record(record)))
+            self._state.put(*evolve(self._state, event_of(record)))
         except (AssertionError, LookupError) as error:
             text = f"event {record['event_id']} cannot follow those before it: {error}; run `wagerledger audit verify`"
             raise CannotCheckError(text) from error

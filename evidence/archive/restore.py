@@ -26,7 +26,7 @@ from evidence.merkle import Range, leaf_hash
 from ledger.admin import actions
 from ledger.admin.generation import raise_generation
 from ledger.core.events import Event
-from ledger.core.evolve import evolve, needs
+from ledger.core.evolve import event_of, evolve
 from ledger.core.state import State
 from ledger.entry import ACT, COMMAND, EVENT, REFUSAL, Entry
 from ledger.store import entities, event_log, players, streams, wallets
@@ -207,7 +207,7 @@ class _Restore:
                 entry.fingerprint, record["trace_id"], entry.traceparent, entry.body,
             )  # fmt: skip
             rows.append(row)
-            portion.append(Event.from_record(record))
+            portion.append(event_of(record))
             heads[stream] = row.head()
         self._run(event_log.append(rows))
 
@@ -279,7 +279,7 @@ class _Restore:
         self, events: Iterable[Event], heads: dict[StreamKey, StreamHead]
     ) -> tuple[State, dict[StreamKey, StreamHead]]:
         known = [(tenant_id, stream_id) for tenant_id, stream_type, stream_id in heads if stream_type == PLAYER]
-        tables = entities.load({key for event in events for key in needs(event)})
+        tables = entities.load({key for event in events for key in event.needs})
         if known:
             tables += (wallets, wallets.load(known)), (players, players.load(known))
         state = State()

@@ -13,18 +13,13 @@ from gateway.dialect.errors import error_body
 from gateway.dialect.fields import Body, Count, CurrencyCode, Decimal, Id, PlayerId, Reason, rfc3339
 from gateway.dialect.integration import Integration
 from gateway.launch import Launch, launch, target_of
-from ledger.core.commands import (
-    DEMO,
-    REAL,
-    AuthorizeBet,
-    Command,
-    EndSession,
-    Origin,
-    RollbackBet,
-    SettleBet,
-    StartSession,
-)
+from ledger.core.bets import AuthorizeBet
+from ledger.core.commands import Command, Origin
 from ledger.core.money import format_minor
+from ledger.core.players import EndSession, StartSession
+from ledger.core.rollbacks import RollbackBet
+from ledger.core.state import DEMO, REAL
+from ledger.core.wins import SettleBet
 from ledger.outcome import Balances, Outcome
 
 OPERATION_CLASS = "api"

@@ -22,7 +22,8 @@ from gateway.dialect.fields import YEAR_2000_US, YEAR_2200_US
 from gateway.dialect.incoming import Trace
 from gateway.dialect.integration import Integration
 from ledger.admin.public_keys import PublicKey
-from ledger.core.commands import Command, Origin, Policy
+from ledger.core.commands import Command, Origin
+from ledger.core.policy import Policy
 from ledger.core.state import Bet, Session, Settlement
 from ledger.outcome import Balances, Outcome
 from runtime.identifiers import is_id

@@ -20,8 +20,8 @@ from gateway.dialect.signing import Place
 from ledger.admin.games import Game
 from ledger.admin.integrations import CANONICAL, SECRET
 from ledger.admin.public_keys import ECDSA, ED25519, PublicKey
-from ledger.core.commands import Policy
 from ledger.core.currencies import is_real
+from ledger.core.policy import Policy
 from runtime.identifiers import is_currency
 
 Network = IPv4Network | IPv6Network

@@ -14,7 +14,7 @@ from gateway.dialect.launch_url import base_url_fault, ttl_fault
 from ledger.admin.integrations import CANONICAL, POLICY_PREFIX, SECRET, IntegrationError, split
 from ledger.admin.policies import PolicyError, in_force
 from ledger.admin.public_keys import ED25519, PUBLIC
-from ledger.core.commands import Policy
+from ledger.core.policy import Policy
 from schemas.errors import ERRORS
 
 OPTIONS: Mapping[str, Option] = {

@@ -7,7 +7,7 @@ from gateway.dialect.dialect import Dialect, Option
 from gateway.host.dialects import OPTIONS, load
 from ledger.admin import policies
 from ledger.admin.integrations import CANONICAL
-from ledger.core.commands import Policy
+from ledger.core.policy import Policy
 
 HEAD = """# Providers
 

@@ -9,8 +9,12 @@ from gateway.dialect.dialect import Call, Endpoint
 from gateway.dialect.errors import Rejected
 from gateway.host.entity_reads import Reads
 from gateway.launch import allowed_game, playable_game
-from ledger.core.commands import DEMO, Adjust, AuthorizeBet, Award, Command, SettleBet, StartSession
-from ledger.core.state import Bet, Session, Settlement, Wallet
+from ledger.core.bets import AuthorizeBet
+from ledger.core.commands import Command
+from ledger.core.players import StartSession
+from ledger.core.state import DEMO, Bet, Session, Settlement, Wallet
+from ledger.core.wallets import Adjust
+from ledger.core.wins import Award, SettleBet
 from ledger.journal.batch import PROVEN_OTHERWISE
 from ledger.journal.writer import Journal
 from ledger.outcome import Balances, Callback, Outcome, Proof

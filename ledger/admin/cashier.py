@@ -8,8 +8,10 @@ from typing import Self
 
 from uuid_utils import uuid7
 
-from ledger.core.commands import Adjust, Command, Deposit, OpenWallet, Origin, RestrictPlayer, Withdraw
+from ledger.core.commands import Command, Origin
 from ledger.core.money import Amount
+from ledger.core.players import RestrictPlayer
+from ledger.core.wallets import Adjust, Deposit, OpenWallet, Withdraw
 from ledger.journal.writer import Journal
 from ledger.outcome import Callback, Outcome
 from runtime.settings import Settings

@@ -16,7 +16,7 @@ from ledger.admin.actions import By
 from ledger.admin.policies import PolicyError, Value
 from ledger.admin.public_keys import PublicKeyError
 from ledger.admin.secrets import SecretsKeyError, Vault
-from ledger.core.commands import Policy
+from ledger.core.policy import Policy
 from ledger.store import integrations as store
 from runtime.identifiers import name_fault
 from runtime.residency import ANYWHERE, ForeignRegionError, Residency

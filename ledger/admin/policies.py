@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from functools import cache
 from typing import Any, get_type_hints
 
-from ledger.core.commands import (
+from ledger.core.policy import (
     ACCEPT,
     ACKNOWLEDGE,
     APPLY,

@@ -2,26 +2,10 @@
 
 from collections.abc import Callable
 
-from ledger.core.commands import (
-    Adjust,
-    AuthorizeBet,
-    Award,
-    Command,
-    Deposit,
-    EndSession,
-    FinalizeBet,
-    FinishRound,
-    OpenWallet,
-    Policy,
-    ReinstateBet,
-    RestrictPlayer,
-    RollbackBet,
-    SettleBet,
-    StartSession,
-    Withdraw,
-)
+from ledger.core import bets, players, regions, rollbacks, rounds, wallets, wins
+from ledger.core.commands import Command
 from ledger.core.decision import Decision
-from ledger.core.rules import bets, players, regions, rollbacks, rounds, wallets, wins
+from ledger.core.policy import Policy
 from ledger.core.state import State
 
 
@@ -31,18 +15,19 @@ def decide(state: State, command: Command, policy: Policy) -> Decision:
 
 
 RULES: dict[type[Command], Callable[..., Decision]] = {
-    OpenWallet: wallets.open_wallet,
-    Deposit: wallets.deposit,
-    Withdraw: wallets.withdraw,
-    Adjust: wallets.adjust,
-    RestrictPlayer: players.restrict,
-    StartSession: players.start_session,
-    EndSession: players.end_session,
-    AuthorizeBet: bets.authorize,
-    FinalizeBet: bets.finalize,
-    SettleBet: wins.settle,
-    Award: wins.award,
-    RollbackBet: rollbacks.rollback,
-    ReinstateBet: rollbacks.reinstate,
-    FinishRound: rounds.finish,
+    wallets.OpenWallet: wallets.open_wallet,
+    wallets.Deposit: wallets.deposit,
+    wallets.Withdraw: wallets.withdraw,
+    wallets.Adjust: wallets.adjust,
+    players.RestrictPlayer: players.restrict,
+    players.StartSession: players.start_session,
+    players.EndSession: players.end_session,
+    bets.AuthorizeBet: bets.authorize,
+    bets.FinalizeBet: bets.finalize,
+    wins.SettleBet: wins.settle,
+    wins.Award: wins.award,
+    rollbacks.RollbackBet: rollbacks.rollback,
+    rollbacks.ReinstateBet: rollbacks.reinstate,
+    rounds.FinishRound: rounds.finish,
 }
+"""The rule of each kind of command."""

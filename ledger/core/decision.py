@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import field
 
-from ledger.core.commands import ACKNOWLEDGE, REFUSE, Command, Policy
+from ledger.core.commands import Command
 from ledger.core.events import Event, Payload
 from ledger.core.money import MAX_AMOUNT_MINOR, MAX_BALANCE_MINOR, Amount, format_minor
+from ledger.core.policy import ACKNOWLEDGE, REFUSE, Policy
 from ledger.core.postings import Posting
 from ledger.core.state import State, Wallet
 from ledger.core.value import value

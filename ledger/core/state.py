@@ -12,6 +12,9 @@ from ledger.core.value import value
 Key = tuple[object, ...]
 """(entity class, identifying values ...)"""
 
+REAL, DEMO = "real", "demo"
+FREE = "free"
+"""Kind of a stake that moves no money."""
 LOCKED, SELF_EXCLUDED = "locked", "self_excluded"
 OPEN, SETTLED, ROLLED_BACK, TOMBSTONED = "open", "settled", "rolled_back", "tombstoned"
 

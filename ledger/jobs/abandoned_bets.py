@@ -18,8 +18,11 @@ from uuid_utils import uuid7
 from ledger.admin import integrations
 from ledger.admin.integrations import Integration
 from ledger.admin.policies import PolicyError
-from ledger.core.commands import LOSE, REFUSE, Command, Origin, Policy, RollbackBet, SettleBet
+from ledger.core.commands import Command, Origin
 from ledger.core.money import Amount
+from ledger.core.policy import LOSE, REFUSE, Policy
+from ledger.core.rollbacks import RollbackBet
+from ledger.core.wins import SettleBet
 from ledger.journal.writer import Journal, Retryable
 from ledger.outcome import Callback, Outcome
 from patience.session import connect_as_is

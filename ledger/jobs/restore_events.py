@@ -18,7 +18,7 @@ from ledger.admin.actions import Act, By
 from ledger.core.chain import hash_of
 from ledger.core.commands import TENANT_SCOPE
 from ledger.core.events import Event, Payload
-from ledger.core.evolve import evolve, needs
+from ledger.core.evolve import event_of, evolve
 from ledger.core.state import State
 from ledger.journal.batch import Batch
 from ledger.journal.locks import stream_lock
@@ -80,7 +80,7 @@ class _Lost:
     def __init__(self, wire: WireRecord) -> None:
         record = wire.record
         self.record = record
-        self.event = Event.from_record(record)
+        self.event = event_of(record)
         self.stream = stream_of(self.event)
         self.row = Recorded(
             self.stream, record["stream_version"], record["occurred_at"], record["event_type"], record["event_id"],
@@ -128,7 +128,7 @@ def _load(connection: psycopg.Connection[Any], lost: Sequence[_Lost]) -> Batch:
     connection.execute(TAKE, [arrays.Int8(sorted(stream_lock(stream) for stream in stream_keys))])
     state = State()
     known = [(tenant_id, stream_id) for tenant_id, stream_type, stream_id in stream_keys if stream_type == PLAYER]
-    tables = entities.load({key for one in lost for key in needs(one.event)})
+    tables = entities.load({key for one in lost for key in one.event.needs})
     if known:
         tables += (wallets, wallets.load(known)), (players, players.load(known))
     for table, statement in tables:

@@ -5,11 +5,13 @@ clock is `now`.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ledger.core.commands import CURRENT, REFUSE, Command, Policy, RollbackBet
+from ledger.core.commands import Command
 from ledger.core.decide import decide
 from ledger.core.decision import Accepted, Decision, Refusal
 from ledger.core.events import Event
 from ledger.core.evolve import evolve
+from ledger.core.policy import CURRENT, REFUSE, Policy
+from ledger.core.rollbacks import RollbackBet
 from ledger.core.state import Bet, Key, Session, Settlement, State
 from ledger.journal.directory import Owner, owner_of, stream_of
 from ledger.journal.recording import record

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from ledger.core.commands import Command, EndSession
+from ledger.core.commands import Command
+from ledger.core.players import EndSession
 from ledger.core.state import Bet, Entity, Key, Session, Settlement
 from ledger.streams import INTEGRATION, StreamKey, player_stream
 

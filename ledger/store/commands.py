@@ -5,8 +5,9 @@ from dataclasses import fields
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from ledger.core.commands import Command, RollbackBet
+from ledger.core.commands import Command
 from ledger.core.money import Amount
+from ledger.core.rollbacks import RollbackBet
 from ledger.core.value import value
 from ledger.entry import canonical
 from ledger.outcome import Outcome

@@ -6,7 +6,7 @@ Active is who placed a bet in real mode that was not free, also one that was rol
 from collections.abc import Sequence
 from typing import Any
 
-from ledger.core.commands import DEMO, FREE
+from ledger.core.state import DEMO, FREE
 from projector.projection import Admitted, Projection, Rows, incoming, write
 from projector.projections.periods import day_of
 from projector.projections.views import REGION, TENANT, Column, fenced, view

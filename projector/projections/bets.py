@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ledger.core.commands import AT_SETTLEMENT
+from ledger.core.policy import AT_SETTLEMENT
 from ledger.core.state import OPEN, ROLLED_BACK, SETTLED, TOMBSTONED
 from projector import lookups
 from projector.projection import Admitted, Projection, Rows, incoming, write

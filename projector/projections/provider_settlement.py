@@ -8,7 +8,7 @@ amounts are those that the provider asked for, before the exchange.
 from collections.abc import Sequence
 from typing import Any
 
-from ledger.core.commands import DEMO, FREE
+from ledger.core.state import DEMO, FREE
 from projector.projection import Admitted, Projection, Rows, incoming, write
 from projector.projections.origins import CORRECTIONS, NEEDS, Origins
 from projector.projections.periods import day_of

@@ -21,8 +21,8 @@ over all time, `ggr_minor` of a tenant and currency is the balance of `house` an
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ledger.core.commands import DEMO, FREE
 from ledger.core.postings import ADJUSTMENT, BONUS_COST, HOUSE
+from ledger.core.state import DEMO, FREE
 from projector import lookups
 from projector.projection import Admitted, Projection, Rows, incoming, write
 from projector.projections.origins import CORRECTIONS, NEEDS, Origins

@@ -6,7 +6,7 @@ and ends once more counts again. Rollbacks are not settlements.
 
 from collections.abc import Sequence
 
-from ledger.core.commands import DEMO
+from ledger.core.state import DEMO
 from projector.projection import Admitted, Projection, Rows, incoming, write
 from projector.projections.periods import day_of
 from projector.projections.views import INTEGRATION, PROVIDER, REGION, SUMMED, TENANT, Column, fenced, view

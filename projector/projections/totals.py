@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from ledger.core.commands import DEMO
 from ledger.core.postings import HOUSE
+from ledger.core.state import DEMO
 from projector.projections.views import Column, amount
 
 

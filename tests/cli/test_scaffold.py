@@ -29,7 +29,8 @@ from tests.gateway.caller import RunningGateway
 NAME = "lucky_star"
 ROOT = Path(__file__).parents[2]
 BEFORE = (
-    "pyproject.toml", "ledger/__init__.py", "ledger/outcome.py", "ledger/core/__init__.py", "ledger/core/commands.py",
+    "pyproject.toml", "ledger/__init__.py", "ledger/outcome.py", "ledger/core/__init__.py", "ledger/core/bets.py",
+    "ledger/core/policy.py", "ledger/core/rollbacks.py", "ledger/core/wins.py",
     "gateway/__init__.py", "gateway/providers/__init__.py", "sandbox/__init__.py", "sandbox/drivers/__init__.py",
     "sandbox/drivers/driver.py", "tests/dialects/worked_example.py",
 )  # fmt: skip

@@ -1,6 +1,6 @@
 """Who and what the stories begin with."""
 
-from ledger.core.commands import IGNORED, Policy
+from ledger.core.policy import IGNORED, Policy
 from ledger.core.state import Session, Wallet
 from tests.support.asks import HOUR, NOW, Asks
 

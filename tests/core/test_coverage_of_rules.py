@@ -7,9 +7,10 @@ from ledger.core import decision
 from schemas.errors import ERRORS
 
 CORE = Path(decision.__file__).parent
-BOOK = [CORE / "decision.py", *(CORE / "rules").glob("*.py")]
 CODES = {
-    code for path in BOOK for code in re.findall(r'Refusal\(\s*"([A-Z_]+)"|"([A-Z]+(?:_[A-Z]+)+)"', path.read_text())
+    code
+    for path in CORE.glob("*.py")
+    for code in re.findall(r'Refusal\(\s*"([A-Z_]+)"|"([A-Z]+(?:_[A-Z]+)+)"', path.read_text())
 }
 CODES = {code for found in CODES for code in found if code}
 

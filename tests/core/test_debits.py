@@ -2,9 +2,12 @@
 
 import pytest
 
-from ledger.core.commands import ACCEPT, ACKNOWLEDGE, AT_AUTHORIZATION, IGNORED, KNOWN, REQUIRED
-from ledger.core.events import BetAuthorized, BetRolledBack, BetSettled, PlayerFreed, PlayerRestricted
+from ledger.core.bets import BetAuthorized
+from ledger.core.players import PlayerFreed, PlayerRestricted
+from ledger.core.policy import ACCEPT, ACKNOWLEDGE, AT_AUTHORIZATION, IGNORED, KNOWN, REQUIRED
+from ledger.core.rollbacks import BetRolledBack
 from ledger.core.state import LOCKED, SELF_EXCLUDED, Player
+from ledger.core.wins import BetSettled
 from tests.core.scene import SESSIONLESS, ask, operator, session, wallet
 from tests.support.asks import NOW
 from tests.support.given import given

@@ -8,11 +8,14 @@ import pytest
 from hypothesis import given as over
 from hypothesis import strategies as st
 
-from ledger.core.commands import AT_AUTHORIZATION, REFUND, REVERSE
-from ledger.core.events import BetAuthorized, BetReinstated, BetRolledBack, BetSettled, RoundFinished, WinReversed
+from ledger.core.bets import BetAuthorized
 from ledger.core.exchange import Conversion
 from ledger.core.money import MAX_AMOUNT_MINOR, MAX_BALANCE_MINOR
+from ledger.core.policy import AT_AUTHORIZATION, REFUND, REVERSE
+from ledger.core.rollbacks import BetReinstated, BetRolledBack, WinReversed
+from ledger.core.rounds import RoundFinished
 from ledger.core.state import Rate
+from ledger.core.wins import BetSettled
 from tests.core.scene import SESSIONLESS, ask, session, wallet
 from tests.support.asks import NOW
 from tests.support.given import given

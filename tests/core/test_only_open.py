@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
-from ledger.core.commands import REVERSE
-from ledger.core.events import BetRolledBack, BetSettled, SessionEnded
+from ledger.core.players import SessionEnded
+from ledger.core.policy import REVERSE
+from ledger.core.rollbacks import BetRolledBack
+from ledger.core.wins import BetSettled
 from tests.core.scene import ask, other, session, wallet
 from tests.support.given import given
 

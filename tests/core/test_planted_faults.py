@@ -5,9 +5,8 @@ from unittest import mock
 
 import pytest
 
-from ledger.core import decide, decision, events, evolve, postings
+from ledger.core import bets, decide, decision, evolve, players, postings, regions, rollbacks, wins
 from ledger.core.exchange import Conversion
-from ledger.core.rules import bets, regions, wins
 from ledger.core.state import TOMBSTONED, Bet, BetsOfRound, State, Wallet
 from ledger.journal import batch, recording
 from ledger.store import commands
@@ -100,7 +99,7 @@ def runs_backwards(original, event, origin, head, now, *asked):
 
 
 def writes_another_time(original, event, *args):
-    if isinstance(event.payload, events.SessionStarted):
+    if isinstance(event.payload, players.SessionStarted):
         event = replace(event, payload=replace(event.payload, expires_at=event.payload.expires_at + 1))
     return original(event, *args)
 
@@ -181,8 +180,8 @@ FAULTS = {
         Patch(State, "settlement", forgets_what_was_undone),
         "I4|.* was locked for",
     ),
-    "I4 a win is undone twice": (Patch(evolve, "replace", does_not_mark_what_is_undone), "I4"),
-    "I4 nothing is final": (mock.patch.dict(evolve._FOLDS, {events.BetFinalized: lambda *_: ()}), "I4"),
+    "I4 a win is undone twice": (Patch(rollbacks, "replace", does_not_mark_what_is_undone), "I4"),
+    "I4 nothing is final": (mock.patch.dict(evolve.FOLDS, {bets.BetFinalized: lambda *_: ()}), "I4"),
     "I10 a stake is rounded for the player": (
         mock.patch.object(Conversion, "stake_minor", Conversion.win_minor),
         "I10",
@@ -191,7 +190,7 @@ FAULTS = {
     "a restricted player stakes": (Patch(State, "player", forgets_restrictions), "restricted"),
     "a session that is over is brought back": (Patch(bets, "_moved_end", brings_back), "session|bet .* alive"),
     "a session has no last end": (Patch(bets, "_moved_end", forgets_the_last_end), "session"),
-    "a session stays as long as it was": (Patch(evolve, "_extended", forgets_to_move_the_end), "session"),
+    "a session stays as long as it was": (Patch(bets, "_extended", forgets_to_move_the_end), "session"),
     "another region's command is taken": (mock.patch.object(regions, "foreign", return_value=None), "region"),
     "I1 a posting loses a cent": (Patch(postings, "entry", unchecked_entry), "I1|I3"),
     "I3 the funds check is skipped": (
@@ -200,16 +199,14 @@ FAULTS = {
     ),
     "I3 a stake takes bonus money from nowhere": (Patch(postings, "stake", stake_from_cash_alone), "I3"),
     "I3 an open bet forgets what it holds": (
-        mock.patch.dict(
-            evolve._FOLDS, {events.BetAuthorized: lambda *args: forgets_held(evolve._bet_authorized, *args)}
-        ),
+        mock.patch.dict(evolve.FOLDS, {bets.BetAuthorized: lambda *args: forgets_held(bets.bet_authorized, *args)}),
         "I3",
     ),
     "I3 a closed bet still holds its stake": (Patch(Bet, "ended", keeps_held), "I3"),
     "I4 a closed bet stays open": (Patch(Bet, "ended", forgets_the_end), "I4|.* would become"),
     "I4 a bet begins after its tombstone": (Patch(State, "bet", forgets_tombstones), "I4|.* was locked for"),
     "demo pays": (
-        mock.patch.dict(decide.RULES, {decide.SettleBet: lambda *args: moves_demo_money(wins.settle, *args)}),
+        mock.patch.dict(decide.RULES, {wins.SettleBet: lambda *args: moves_demo_money(wins.settle, *args)}),
         "demo",
     ),
     "I5 other content is not noticed": (

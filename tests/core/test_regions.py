@@ -2,19 +2,13 @@
 
 import pytest
 
-from ledger.core.commands import FREE, Policy
-from ledger.core.events import (
-    BetAuthorized,
-    BetFinalized,
-    BetRolledBack,
-    BetSettled,
-    BetTombstoned,
-    Deposited,
-    RoundFinished,
-    WalletOpened,
-    WinReversed,
-)
-from ledger.core.state import Player
+from ledger.core.bets import BetAuthorized, BetFinalized
+from ledger.core.policy import Policy
+from ledger.core.rollbacks import BetRolledBack, BetTombstoned, WinReversed
+from ledger.core.rounds import RoundFinished
+from ledger.core.state import FREE, Player
+from ledger.core.wallets import Deposited, WalletOpened
+from ledger.core.wins import BetSettled
 from tests.core.scene import SESSIONLESS, ask, operator, session, wallet
 from tests.support.asks import Asks
 from tests.support.given import given

@@ -4,19 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.core.commands import ACKNOWLEDGE, AT_AUTHORIZATION, REFUND, REFUSE, REVERSE, Policy
-from ledger.core.events import (
-    AdjustedDown,
-    AdjustedUp,
-    Awarded,
-    BetFinalized,
-    BetReinstated,
-    BetRolledBack,
-    BetSettled,
-    BetTombstoned,
-    WinReversed,
-)
+from ledger.core.bets import BetFinalized
+from ledger.core.policy import ACKNOWLEDGE, AT_AUTHORIZATION, REFUND, REFUSE, REVERSE, Policy
+from ledger.core.rollbacks import BetReinstated, BetRolledBack, BetTombstoned, WinReversed
 from ledger.core.state import LOCKED, OPEN, ROLLED_BACK
+from ledger.core.wallets import AdjustedDown, AdjustedUp
+from ledger.core.wins import Awarded, BetSettled
 from tests.core.scene import SESSIONLESS, ask, operator, session, wallet
 from tests.support.given import given
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from ledger.core.commands import ACCEPT, AT_AUTHORIZATION
-from ledger.core.events import BetAuthorized, RoundFinished
+from ledger.core.bets import BetAuthorized
+from ledger.core.policy import ACCEPT, AT_AUTHORIZATION
+from ledger.core.rounds import RoundFinished
 from ledger.core.state import OPEN, SETTLED
 from tests.core.scene import SESSIONLESS, ask, other, session, wallet
 from tests.support.given import given

@@ -2,20 +2,14 @@
 
 import pytest
 
-from ledger.core.commands import AT_AUTHORIZATION, DEMO, REVERSE, Policy
-from ledger.core.events import (
-    BetAuthorized,
-    BetRolledBack,
-    BetSettled,
-    BetTombstoned,
-    Deposited,
-    SessionEnded,
-    SessionStarted,
-    WalletOpened,
-    Withdrawn,
-)
+from ledger.core.bets import BetAuthorized
 from ledger.core.money import MAX_AMOUNT_MINOR, MAX_BALANCE_MINOR, MAX_EXPONENT
-from ledger.core.state import TOMBSTONED, Bet, Currency, Session, Wallet
+from ledger.core.players import SessionEnded, SessionStarted
+from ledger.core.policy import AT_AUTHORIZATION, REVERSE, Policy
+from ledger.core.rollbacks import BetRolledBack, BetTombstoned
+from ledger.core.state import DEMO, TOMBSTONED, Bet, Currency, Session, Wallet
+from ledger.core.wallets import Deposited, WalletOpened, Withdrawn
+from ledger.core.wins import BetSettled
 from tests.support.asks import HOUR, NOW, Asks
 from tests.support.given import given
 

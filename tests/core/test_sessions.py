@@ -2,8 +2,11 @@
 
 import pytest
 
-from ledger.core.commands import IGNORED, KNOWN, REQUIRED
-from ledger.core.events import BetAuthorized, BetRolledBack, BetSettled, SessionEnded
+from ledger.core.bets import BetAuthorized
+from ledger.core.players import SessionEnded
+from ledger.core.policy import IGNORED, KNOWN, REQUIRED
+from ledger.core.rollbacks import BetRolledBack
+from ledger.core.wins import BetSettled
 from tests.core.scene import ask, session, wallet
 from tests.support.asks import HOUR, NOW
 from tests.support.given import given

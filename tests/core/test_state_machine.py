@@ -17,12 +17,17 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from uuid_utils import uuid7
 
 from ledger.core import evolve as folds
-from ledger.core.commands import DEMO, IGNORED, REAL, AuthorizeBet, Command, Policy
-from ledger.core.events import PAYLOADS, Event
+from ledger.core.bets import AuthorizeBet
+from ledger.core.commands import Command
+from ledger.core.events import Event
+from ledger.core.evolve import PAYLOADS, event_of
+from ledger.core.policy import IGNORED, Policy
 from ledger.core.postings import WALLET_ACCOUNTS, totals_by_currency
 from ledger.core.state import (
+    DEMO,
     LOCKED,
     OPEN,
+    REAL,
     ROLLED_BACK,
     SETTLED,
     TOMBSTONED,
@@ -148,7 +153,7 @@ class Histories(RuleBasedStateMachine):
         batch = Batch(AllStreams(), self.loaded(commands), self.heads, self.remembered, self.now)  # type: ignore[arg-type]
         policy = self.policies.get(commands[0].origin.integration_id or "", Policy())
         outcomes = batch.decide(Callback(commands, policy, render=lambda outcome: outcome.to_json().encode()))
-        self.new = [Event.from_record(BY_FINGERPRINT[one.schema_fingerprint].decode(one.body)) for one in batch.events]
+        self.new = [event_of(BY_FINGERPRINT[one.schema_fingerprint].decode(one.body)) for one in batch.events]
         refused = outcomes[0].refusal_code is not None
         SEEN.update(outcome.refusal_code or ("REPEATED" if outcome.replayed else outcome.kind) for outcome in outcomes)
         SEEN.update(event.payload.event_type for event in self.new)
@@ -640,7 +645,7 @@ class Histories(RuleBasedStateMachine):
             assert link == (head.version + 1, head.hash), f"I7: {stream} breaks at {link}"
             assert record["occurred_at"] >= head.recorded_at, f"I7: {stream} runs backwards at {link}"
             heads[stream] = StreamHead(head.version + 1, sha256(entry[1]).digest(), record["occurred_at"])
-            event = Event.from_record(record)
+            event = event_of(record)
             for account, amount_minor, currency in event.postings:
                 sums[event.player_id if account in WALLET_ACCOUNTS else None, currency, account] += amount_minor
             state.put(*folds.evolve(state, event))

@@ -2,10 +2,11 @@
 
 import pytest
 
-from ledger.core.commands import ACCEPT, ACKNOWLEDGE, AT_AUTHORIZATION
-from ledger.core.events import Awarded, BetSettled, RoundFinished
 from ledger.core.money import MAX_BALANCE_MINOR
+from ledger.core.policy import ACCEPT, ACKNOWLEDGE, AT_AUTHORIZATION
+from ledger.core.rounds import RoundFinished
 from ledger.core.state import OPEN, SETTLED
+from ledger.core.wins import Awarded, BetSettled
 from tests.core.scene import SESSIONLESS, ask, other, session, wallet
 from tests.support.given import given
 

@@ -6,17 +6,12 @@ from inspect import unwrap
 from typing import Any
 
 from gateway.dialect.dialect import Books, Call, Dialect, Endpoint, Handle, Reply
-from ledger.core.commands import (
-    Adjust,
-    AuthorizeBet,
-    Award,
-    Command,
-    FinalizeBet,
-    FinishRound,
-    ReinstateBet,
-    RollbackBet,
-    SettleBet,
-)
+from ledger.core.bets import AuthorizeBet, FinalizeBet
+from ledger.core.commands import Command
+from ledger.core.rollbacks import ReinstateBet, RollbackBet
+from ledger.core.rounds import FinishRound
+from ledger.core.wallets import Adjust
+from ledger.core.wins import Award, SettleBet
 from ledger.outcome import Outcome
 
 GIVES = SettleBet, Award, Adjust, RollbackBet, ReinstateBet, FinalizeBet, FinishRound

@@ -17,15 +17,10 @@ import structlog
 
 from gateway.dialect.dialect import Dialect
 from gateway.dialect.integration import Integration
-from ledger.core.commands import (
-    Command,
-    Deposit,
-    OpenWallet,
-    Origin,
-    RestrictPlayer,
-    StartSession,
-)
+from ledger.core.commands import Command, Origin
 from ledger.core.money import parse_amount
+from ledger.core.players import RestrictPlayer, StartSession
+from ledger.core.wallets import Deposit, OpenWallet
 from ledger.journal.writer import Journal
 from ledger.outcome import Callback, Outcome
 from runtime.settings import Settings

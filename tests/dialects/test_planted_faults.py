@@ -12,8 +12,8 @@ import structlog
 from gateway.dialect.dialect import Books, Call, Dialect, Endpoint, Reply
 from gateway.dialect.errors import Rejected
 from gateway.providers import pm8, softswiss
-from ledger.core.commands import RollbackBet
 from ledger.core.money import Amount
+from ledger.core.rollbacks import RollbackBet
 from ledger.outcome import Balances, Outcome
 from tests.dialects import checks, spellings
 from tests.dialects.calls import Calls

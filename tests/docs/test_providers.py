@@ -20,8 +20,8 @@ from gateway.host.dialects import OPTIONS, load
 from gateway.host.dialects_page import page as list_of_all
 from ledger.admin import policies
 from ledger.admin.integrations import CANONICAL, POLICY_PREFIX
-from ledger.core.commands import Policy
 from ledger.core.money import MAX_AMOUNT_MINOR
+from ledger.core.policy import Policy
 from sandbox.drivers import driver_of
 from sandbox.drivers.driver import Answer, Seat
 from schemas.errors import ERRORS

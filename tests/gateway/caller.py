@@ -18,8 +18,9 @@ from gateway.dialect.dialect import Dialect
 from ledger.admin import integrations
 from ledger.admin.integrations import Issued
 from ledger.admin.secrets import Vault
-from ledger.core.commands import Command, Deposit, OpenWallet, Origin
+from ledger.core.commands import Command, Origin
 from ledger.core.money import parse_amount
+from ledger.core.wallets import Deposit, OpenWallet
 from ledger.journal.writer import Journal
 from ledger.outcome import Callback, Outcome
 from runtime.settings import Settings

@@ -21,7 +21,8 @@ from gateway import metrics
 from gateway.host import dialects
 from ledger.admin import games, integrations, rates
 from ledger.admin.secrets import new_secrets_key
-from ledger.core.commands import Origin, StartSession
+from ledger.core.commands import Origin
+from ledger.core.players import StartSession
 from ledger.outcome import Callback
 from runtime.settings import Settings
 from tests.gateway.caller import Caller, Reply, RunningGateway, on_board, submit

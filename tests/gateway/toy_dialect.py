@@ -7,7 +7,9 @@ from gateway.dialect.dialect import ECDSA, RSA, SECRET, Books, Call, Dialect, En
 from gateway.dialect.errors import Rejected
 from gateway.dialect.fields import Body, CurrencyCode, DecimalString, PlayerId, ProviderId, read_json
 from gateway.dialect.strict_json import dump
-from ledger.core.commands import AT_AUTHORIZATION, AuthorizeBet, Policy, SettleBet
+from ledger.core.bets import AuthorizeBet
+from ledger.core.policy import AT_AUTHORIZATION, Policy
+from ledger.core.wins import SettleBet
 
 
 class Bet(Body):

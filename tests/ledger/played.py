@@ -9,8 +9,9 @@ from typing import Any
 import psycopg
 
 from ledger.admin import rates
-from ledger.core.commands import AT_AUTHORIZATION, AT_SETTLEMENT, DEMO, KNOWN, REAL, REFUSE, REVERSE, Command, Policy
-from ledger.core.state import LOCKED, Rate
+from ledger.core.commands import Command
+from ledger.core.policy import AT_AUTHORIZATION, AT_SETTLEMENT, KNOWN, REFUSE, REVERSE, Policy
+from ledger.core.state import DEMO, LOCKED, REAL, Rate
 from ledger.journal.writer import Journal
 from ledger.outcome import Callback, Outcome
 from runtime.settings import Settings

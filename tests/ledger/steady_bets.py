@@ -5,7 +5,7 @@ import itertools
 import signal
 import sys
 
-from ledger.core.commands import AT_SETTLEMENT, KNOWN, Policy
+from ledger.core.policy import AT_SETTLEMENT, KNOWN, Policy
 from ledger.journal.writer import Journal, Retryable
 from ledger.outcome import Callback
 from runtime.settings import Settings

@@ -11,7 +11,8 @@ from audit.bet_page import as_html, lines
 from audit.explain import ROUND, explain
 from cli.main import app
 from ledger.core.chain import hash_of
-from ledger.core.commands import KNOWN, Command, Policy
+from ledger.core.commands import Command
+from ledger.core.policy import KNOWN, Policy
 from ledger.journal.writer import Journal
 from ledger.outcome import Callback
 from runtime.settings import Settings

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from ledger.admin import rates
-from ledger.core.commands import ACCEPT, ACKNOWLEDGE, AT_AUTHORIZATION, CURRENT, IGNORED, REFUND, REFUSE, REVERSE
+from ledger.core.policy import ACCEPT, ACKNOWLEDGE, AT_AUTHORIZATION, CURRENT, IGNORED, REFUND, REFUSE, REVERSE
 from ledger.core.state import Rate
 from ledger.journal.writer import Journal
 from tests.support import history

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from uuid_utils import uuid7
 
-from ledger.core.commands import REVERSE, Policy
+from ledger.core.policy import REVERSE, Policy
 from ledger.journal.writer import Journal
 from ledger.outcome import Callback
 from schemas.errors import ERRORS

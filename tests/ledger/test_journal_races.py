@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 import psycopg
 import pytest
 
-from ledger.core.commands import REVERSE, Policy
+from ledger.core.policy import REVERSE, Policy
 from ledger.core.state import Wallet
 from ledger.journal import locks
 from ledger.journal.writer import Journal

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ledger.core.commands import Policy
+from ledger.core.policy import Policy
 from ledger.journal.writer import Journal
 from ledger.outcome import Callback, Proof
 from tests.support import history

@@ -19,8 +19,8 @@ from audit.reconcile.page import as_html
 from audit.reconcile.provider import reconcile
 from audit.reconcile.report import Line, ReportFile
 from cli.main import app
-from ledger.core.commands import KNOWN, REVERSE, Policy
 from ledger.core.money import Amount
+from ledger.core.policy import KNOWN, REVERSE, Policy
 from ledger.journal.writer import Journal
 from ledger.outcome import Callback
 from runtime.settings import Settings

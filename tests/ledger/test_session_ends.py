@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from uuid_utils import uuid7
 
-from ledger.core.commands import Policy
+from ledger.core.policy import Policy
 from ledger.core.state import Player, State
 from ledger.journal.batch import Batch
 from ledger.journal.transaction import writes

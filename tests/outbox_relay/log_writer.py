@@ -7,17 +7,13 @@ from dataclasses import dataclass, field
 
 import psycopg
 
+from ledger.core.bets import BetAuthorized
 from ledger.core.commands import Origin
-from ledger.core.events import (
-    BetAuthorized,
-    BetRolledBack,
-    BetSettled,
-    Deposited,
-    Event,
-    Payload,
-    SessionStarted,
-    WalletOpened,
-)
+from ledger.core.events import Event, Payload
+from ledger.core.players import SessionStarted
+from ledger.core.rollbacks import BetRolledBack
+from ledger.core.wallets import Deposited, WalletOpened
+from ledger.core.wins import BetSettled
 from ledger.journal.recording import record
 from ledger.store import event_log
 from ledger.streams import Recorded, StreamHead, StreamKey, player_stream

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 
 from uuid_utils import uuid7
 
-from ledger.core.commands import Command, FinalizeBet, Origin, ReinstateBet, RollbackBet
-from ledger.core.events import Event
+from ledger.core.bets import FinalizeBet
+from ledger.core.commands import Command, Origin
+from ledger.core.evolve import event_of
+from ledger.core.rollbacks import ReinstateBet, RollbackBet
 from ledger.journal.recording import record
 from ledger.streams import PLAYER, Recorded, StreamKey, stream_of
 from schemas.events import EVENTS
@@ -121,7 +123,7 @@ def _announced(ledger: Ledger, player: str) -> None:
     origin = Origin("brand-a", "eu", None, None, "test", "key", "trace")
     for name in (name for name, schema in EVENTS.items() if schema.announced):
         place = {"tenant_id": "brand-a", "player_id": player, "integration_id": None, "postings": []}
-        event = Event.from_record(example(name) | place)
+        event = event_of(example(name) | place)
         one = record(event, origin, ledger.heads[stream_of(event)], ledger.now)
         ledger.heads[one.stream] = one.head()
         ledger.recorded.append(one)

@@ -8,7 +8,14 @@ from typing import Any
 
 from confluent_kafka import Producer
 
-from ledger.core.commands import (
+from ledger.core.bets import AuthorizeBet, FinalizeBet
+from ledger.core.commands import Command, Origin
+from ledger.core.decide import decide
+from ledger.core.decision import Accepted
+from ledger.core.evolve import evolve
+from ledger.core.money import Amount
+from ledger.core.players import EndSession, RestrictPlayer, StartSession
+from ledger.core.policy import (
     ACCEPT,
     ACKNOWLEDGE,
     AT_AUTHORIZATION,
@@ -17,29 +24,13 @@ from ledger.core.commands import (
     REFUND,
     REFUSE,
     REVERSE,
-    Adjust,
-    AuthorizeBet,
-    Award,
-    Command,
-    Deposit,
-    EndSession,
-    FinalizeBet,
-    FinishRound,
-    OpenWallet,
-    Origin,
     Policy,
-    ReinstateBet,
-    RestrictPlayer,
-    RollbackBet,
-    SettleBet,
-    StartSession,
-    Withdraw,
 )
-from ledger.core.decide import decide
-from ledger.core.decision import Accepted
-from ledger.core.evolve import evolve
-from ledger.core.money import Amount
+from ledger.core.rollbacks import ReinstateBet, RollbackBet
+from ledger.core.rounds import FinishRound
 from ledger.core.state import LOCKED, Rate, State, Wallet
+from ledger.core.wallets import Adjust, Deposit, OpenWallet, Withdraw
+from ledger.core.wins import Award, SettleBet
 from ledger.journal.recording import record
 from ledger.streams import Recorded, StreamHead, StreamKey
 from schemas.events import BY_FINGERPRINT

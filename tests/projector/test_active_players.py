@@ -2,7 +2,7 @@ import random
 from collections import defaultdict
 from typing import Any
 
-from ledger.core.commands import RollbackBet
+from ledger.core.rollbacks import RollbackBet
 from tests.projector.folded import Folded, day, fold
 from tests.projector.history import Ledger, decoded
 

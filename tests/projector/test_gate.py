@@ -5,9 +5,12 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from prometheus_client import REGISTRY
 
-from ledger.core.commands import Deposit, Origin, RollbackBet
-from ledger.core.events import BetSettled, Event
+from ledger.core.commands import Origin
+from ledger.core.events import Event
 from ledger.core.money import Amount
+from ledger.core.rollbacks import RollbackBet
+from ledger.core.wallets import Deposit
+from ledger.core.wins import BetSettled
 from ledger.journal.recording import record
 from schemas.topics import Topics
 from tests.projector.history import Ledger, key_of

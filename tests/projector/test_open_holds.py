@@ -1,6 +1,7 @@
 import random
 
-from ledger.core.commands import REVERSE, Policy, ReinstateBet, RollbackBet
+from ledger.core.policy import REVERSE, Policy
+from ledger.core.rollbacks import ReinstateBet, RollbackBet
 from tests.projector.folded import Folded, fold
 from tests.projector.history import Ledger, decoded
 

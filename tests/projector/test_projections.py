@@ -5,7 +5,7 @@ from collections import defaultdict
 import pytest
 from uuid_utils import uuid7
 
-from ledger.core.commands import OpenWallet
+from ledger.core.wallets import OpenWallet
 from projector.consumer import refold
 from projector.projections import PROJECTIONS
 from projector.reference import reference_page

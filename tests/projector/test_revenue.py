@@ -2,7 +2,8 @@ import random
 from collections import Counter, defaultdict
 from typing import Any
 
-from ledger.core.commands import REVERSE, Policy, ReinstateBet, RollbackBet
+from ledger.core.policy import REVERSE, Policy
+from ledger.core.rollbacks import ReinstateBet, RollbackBet
 from tests.projector.folded import Folded, Record, day, fold, hour, of_real_money
 from tests.projector.history import Ledger, decoded
 

@@ -2,7 +2,8 @@ import random
 from collections import defaultdict
 from datetime import timedelta
 
-from ledger.core.commands import FinishRound, RollbackBet
+from ledger.core.rollbacks import RollbackBet
+from ledger.core.rounds import FinishRound
 from tests.projector.folded import Folded, day, fold
 from tests.projector.history import Ledger, decoded
 from tests.projector.reference import moment

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.core.chain import GENESIS, hash_of
-from ledger.core.events import PAYLOADS, Event
+from ledger.core.evolve import PAYLOADS, event_of
 from ledger.journal.recording import record
 from ledger.streams import StreamHead
 from schemas.events import BY_FINGERPRINT, EVENTS, FORMS, _without_logical_types
@@ -234,7 +234,7 @@ def test_golden_bytes_decode_forever():
         if entry["stream"] == "player":
             assert decoded["previous_hash"] == previous
             previous = hash_of(body)
-        events.append(Event.from_record(decoded))
+        events.append(event_of(decoded))
     wallet = replay(events).wallet("acme", "ann", "EUR")
     assert {name: getattr(wallet, name) for name in written["wallet"]} == written["wallet"]
     assert {event.payload.event_type for event in events} >= set(WRITTEN), "an event type without golden bytes"

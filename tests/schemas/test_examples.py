@@ -5,8 +5,7 @@ import json
 import pytest
 
 from ledger.core.chain import GENESIS, hash_of
-from ledger.core.events import Event
-from ledger.core.evolve import evolve
+from ledger.core.evolve import event_of, evolve
 from ledger.core.postings import totals_by_currency
 from ledger.core.state import State
 from schemas.errors import ERRORS
@@ -34,7 +33,7 @@ def test_the_story_is_chained_and_folds():
     for version, record in enumerate(story(), 1):
         assert (record["stream_version"], record["previous_hash"]) == (version, previous)
         assert record["occurred_at"] > occurred_at
-        event = Event.from_record(record)
+        event = event_of(record)
         assert not any(totals_by_currency(event.postings).values()), record["event_type"]
         state.put(*evolve(state, event))
         previous, occurred_at = hash_of(EVENTS[record["event_type"]].encode(record)), record["occurred_at"]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ledger.core.chain import GENESIS, hash_of
-from ledger.core.events import Event
+from ledger.core.evolve import event_of
 from ledger.journal.recording import record
 from ledger.streams import StreamHead
 from schemas.compatibility import incompatibilities
@@ -71,7 +71,7 @@ def test_the_hash_covers_the_earlier_bytes():
 
 def test_an_earlier_stream_folds_and_goes_on():
     """Today's rules fold it to the balances of then, and today's next event continues its chain."""
-    events = [Event.from_record(decoded) for _, _, decoded in read()]
+    events = [event_of(decoded) for _, _, decoded in read()]
     wallet = replay(events).wallet("acme", "ann", "EUR")
     assert {name: getattr(wallet, name) for name in TODAY["wallet"]} == TODAY["wallet"]
     *_, (last, _, decoded) = (one for one in read() if one[2]["stream_type"] == "player")

@@ -6,26 +6,15 @@ from dataclasses import dataclass, replace
 from uuid_utils import uuid7
 
 from ledger.admin.actions import By
-from ledger.core.commands import (
-    REAL,
-    Adjust,
-    AuthorizeBet,
-    Award,
-    Deposit,
-    EndSession,
-    FinalizeBet,
-    FinishRound,
-    OpenWallet,
-    Origin,
-    ReinstateBet,
-    RestrictPlayer,
-    RollbackBet,
-    SettleBet,
-    StartSession,
-    Withdraw,
-)
+from ledger.core.bets import AuthorizeBet, FinalizeBet
+from ledger.core.commands import Origin
 from ledger.core.money import Amount, parse_amount
-from ledger.core.state import LOCKED
+from ledger.core.players import EndSession, RestrictPlayer, StartSession
+from ledger.core.rollbacks import ReinstateBet, RollbackBet
+from ledger.core.rounds import FinishRound
+from ledger.core.state import LOCKED, REAL
+from ledger.core.wallets import Adjust, Deposit, OpenWallet, Withdraw
+from ledger.core.wins import Award, SettleBet
 
 BY = By("tester", "a test")
 NOW = 1_700_000_000_000_000

@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Self
 
-from ledger.core.commands import Command, Policy
+from ledger.core.commands import Command
 from ledger.core.decide import decide
 from ledger.core.decision import Accepted, Decision, Refusal
 from ledger.core.events import Payload
 from ledger.core.evolve import evolve
+from ledger.core.policy import Policy
 from ledger.core.postings import totals_by_currency
 from ledger.core.state import Entity, Player, State, Wallet
 from schemas.errors import ERRORS

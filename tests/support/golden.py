@@ -12,29 +12,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ledger.core.bets import BetAuthorized, BetFinalized
 from ledger.core.chain import GENESIS, hash_of
 from ledger.core.commands import Origin
-from ledger.core.events import (
-    AdjustedDown,
-    AdjustedUp,
-    Awarded,
-    BetAuthorized,
-    BetFinalized,
-    BetReinstated,
-    BetRolledBack,
-    BetSettled,
-    BetTombstoned,
-    Deposited,
-    Event,
-    PlayerFreed,
-    PlayerRestricted,
-    RoundFinished,
-    SessionEnded,
-    SessionStarted,
-    WalletOpened,
-    WinReversed,
-    Withdrawn,
-)
+from ledger.core.events import Event
+from ledger.core.players import PlayerFreed, PlayerRestricted, SessionEnded, SessionStarted
 from ledger.core.postings import (
     capture,
     credit,
@@ -47,6 +29,10 @@ from ledger.core.postings import (
     win_reversal,
     withdrawal,
 )
+from ledger.core.rollbacks import BetReinstated, BetRolledBack, BetTombstoned, WinReversed
+from ledger.core.rounds import RoundFinished
+from ledger.core.wallets import AdjustedDown, AdjustedUp, Deposited, WalletOpened, Withdrawn
+from ledger.core.wins import Awarded, BetSettled
 from ledger.journal.recording import record
 from ledger.streams import StreamHead
 from schemas.events import BY_FINGERPRINT, EVENTS, EventSchema

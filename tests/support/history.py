@@ -10,8 +10,7 @@ from typing import Any
 import psycopg
 
 from ledger.core.chain import GENESIS, hash_of
-from ledger.core.events import Event
-from ledger.core.evolve import evolve
+from ledger.core.evolve import event_of, evolve
 from ledger.core.postings import totals_by_currency
 from ledger.core.state import OPEN, Bet, Currency, Player, Round, Session, Settlement, State, Wallet
 from ledger.store.conversions import from_text
@@ -97,7 +96,7 @@ def _follow(history: History, row: tuple) -> None:
     assert record["previous_hash"] == last_hash, f"I7: the chain of {row[:3]} is cut before {version}"
     assert to_us(recorded_at) >= last_time, f"I7: {row[:3]} runs backwards at {version}"
     history.heads[row[:3]] = version, hash_of(body), to_us(recorded_at)
-    event = Event.from_record(record)
+    event = event_of(record)
     assert not any(totals_by_currency(event.postings).values()), f"I1: {record}"
     history.state.put(*evolve(history.state, event))
     history.records.append(record)

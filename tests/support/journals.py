@@ -5,7 +5,8 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
-from ledger.core.commands import Command, Policy
+from ledger.core.commands import Command
+from ledger.core.policy import Policy
 from ledger.journal.writer import Journal, Retryable
 from ledger.outcome import Callback, Outcome
 from runtime.settings import Settings

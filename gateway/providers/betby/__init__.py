@@ -8,33 +8,14 @@ from gateway.dialect.dialect import ECDSA, RSA, Books, Call, Dialect, Endpoint, 
 from gateway.dialect.errors import Rejected, Unreadable
 from gateway.dialect.fields import Body, decimal, read_form, scaled, validated
 from gateway.providers.betby.answers import cents, refuse, told, yes
-from gateway.providers.betby.bodies import (
-    CENTS,
-    Commit,
-    Discard,
-    Identify,
-    Lost,
-    Make,
-    Refund,
-    Rollback,
-    Settled,
-    Win,
-)
+from gateway.providers.betby.bodies import CENTS, Commit, Discard, Identify, Lost, Make, Refund, Rollback, Settled, Win
 from gateway.providers.betby.signature import claims_of, parties, verify
-from ledger.core.commands import (
-    AT_SETTLEMENT,
-    FREE,
-    KNOWN,
-    REVERSE,
-    AuthorizeBet,
-    Command,
-    FinalizeBet,
-    Policy,
-    ReinstateBet,
-    RollbackBet,
-    SettleBet,
-)
-from ledger.core.state import OPEN, ROLLED_BACK, TOMBSTONED, Bet
+from ledger.core.bets import AuthorizeBet, FinalizeBet
+from ledger.core.commands import Command
+from ledger.core.policy import AT_SETTLEMENT, KNOWN, REVERSE, Policy
+from ledger.core.rollbacks import ReinstateBet, RollbackBet
+from ledger.core.state import FREE, OPEN, ROLLED_BACK, TOMBSTONED, Bet
+from ledger.core.wins import SettleBet
 from ledger.outcome import Outcome
 
 B = TypeVar("B", bound=Body)

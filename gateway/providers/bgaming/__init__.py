@@ -9,23 +9,13 @@ from gateway.dialect.signing import verify_hmac_hex
 from gateway.dialect.strict_json import dump
 from gateway.providers.bgaming.answers import balance_after, exponent_of, refuse, subunits, tx_id
 from gateway.providers.bgaming.bodies import Action, FreeSpins, Play, Winner
-from ledger.core.commands import (
-    ACCEPT,
-    ACKNOWLEDGE,
-    AT_AUTHORIZATION,
-    CURRENT,
-    KNOWN,
-    REFUND,
-    REVERSE,
-    AuthorizeBet,
-    Award,
-    Command,
-    FinishRound,
-    Policy,
-    RollbackBet,
-    SettleBet,
-)
+from ledger.core.bets import AuthorizeBet
+from ledger.core.commands import Command
 from ledger.core.money import Amount
+from ledger.core.policy import ACCEPT, ACKNOWLEDGE, AT_AUTHORIZATION, CURRENT, KNOWN, REFUND, REVERSE, Policy
+from ledger.core.rollbacks import RollbackBet
+from ledger.core.rounds import FinishRound
+from ledger.core.wins import Award, SettleBet
 from ledger.outcome import Balances
 
 ACTION, FINISH, FREE_SPINS = "action", "finish", "freespins"

@@ -10,7 +10,7 @@ from gateway.providers.casino import commands
 from gateway.providers.casino.answers import refuse, told
 from gateway.providers.casino.bodies import Credit, Debit, Launch, OfSession, Rollback
 from gateway.providers.casino.simulation import simulate_round
-from ledger.core.commands import AT_AUTHORIZATION, Policy
+from ledger.core.policy import AT_AUTHORIZATION, Policy
 from ledger.core.state import TOMBSTONED
 
 WITHOUT_EFFECT = {

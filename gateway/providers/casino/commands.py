@@ -5,9 +5,12 @@ from uuid import uuid4
 from gateway.dialect.dialect import Books, Call
 from gateway.dialect.fields import minor_exponent, scaled
 from gateway.providers.casino.bodies import Launch
-from ledger.core.commands import REAL, AuthorizeBet, RollbackBet, SettleBet, StartSession
+from ledger.core.bets import AuthorizeBet
 from ledger.core.money import Amount
-from ledger.core.state import Session
+from ledger.core.players import StartSession
+from ledger.core.rollbacks import RollbackBet
+from ledger.core.state import REAL, Session
+from ledger.core.wins import SettleBet
 
 TRANSACTION, LAUNCH = "transaction", "launch"
 """Classes of operations: a transactionId is unique over debits, credits and rollbacks."""

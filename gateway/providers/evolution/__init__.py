@@ -23,19 +23,13 @@ from gateway.providers.evolution.bodies import (
     SidRequest,
     TransactionRequest,
 )
-from ledger.core.commands import (
-    ACCEPT,
-    CURRENT,
-    REAL,
-    AuthorizeBet,
-    Award,
-    Policy,
-    RollbackBet,
-    SettleBet,
-    StartSession,
-)
+from ledger.core.bets import AuthorizeBet
 from ledger.core.money import Amount
-from ledger.core.state import ROLLED_BACK, TOMBSTONED, Bet
+from ledger.core.players import StartSession
+from ledger.core.policy import ACCEPT, CURRENT, Policy
+from ledger.core.rollbacks import RollbackBet
+from ledger.core.state import REAL, ROLLED_BACK, TOMBSTONED, Bet
+from ledger.core.wins import Award, SettleBet
 from ledger.outcome import Balances, Outcome
 
 DEBIT, CREDIT, CANCEL, PROMO, SID = "debit", "credit", "cancel", "promo", "sid"

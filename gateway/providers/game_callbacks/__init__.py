@@ -33,18 +33,13 @@ from gateway.providers.game_callbacks.bodies import (
     SessionRecovery,
     SessionTransfer,
 )
-from ledger.core.commands import (
-    AT_AUTHORIZATION,
-    REVERSE,
-    Adjust,
-    AuthorizeBet,
-    Award,
-    Command,
-    Policy,
-    RollbackBet,
-    SettleBet,
-)
+from ledger.core.bets import AuthorizeBet
+from ledger.core.commands import Command
 from ledger.core.money import Amount
+from ledger.core.policy import AT_AUTHORIZATION, REVERSE, Policy
+from ledger.core.rollbacks import RollbackBet
+from ledger.core.wallets import Adjust
+from ledger.core.wins import Award, SettleBet
 from ledger.outcome import Balances, Outcome
 
 # The callbacks ------------------------------------------------------------------------------------------------------

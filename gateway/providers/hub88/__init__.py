@@ -23,19 +23,12 @@ from gateway.providers.hub88.bodies import (
     UserRequest,
     WinRequest,
 )
-from ledger.core.commands import (
-    ACCEPT,
-    AT_AUTHORIZATION,
-    REFUND,
-    REVERSE,
-    AuthorizeBet,
-    Award,
-    Command,
-    FinishRound,
-    Policy,
-    RollbackBet,
-    SettleBet,
-)
+from ledger.core.bets import AuthorizeBet
+from ledger.core.commands import Command
+from ledger.core.policy import ACCEPT, AT_AUTHORIZATION, REFUND, REVERSE, Policy
+from ledger.core.rollbacks import RollbackBet
+from ledger.core.rounds import FinishRound
+from ledger.core.wins import Award, SettleBet
 from ledger.outcome import Outcome
 
 TRANSACTION, FINISH = "transaction", "finish"

@@ -33,16 +33,11 @@ from gateway.dialect.fields import (
 )
 from gateway.dialect.strict_json import Number, dump
 from gateway.providers.legacy_callbacks.spellings import SPELLINGS, read
-from ledger.core.commands import (
-    AT_AUTHORIZATION,
-    REVERSE,
-    AuthorizeBet,
-    Award,
-    Command,
-    Policy,
-    RollbackBet,
-    SettleBet,
-)
+from ledger.core.bets import AuthorizeBet
+from ledger.core.commands import Command
+from ledger.core.policy import AT_AUTHORIZATION, REVERSE, Policy
+from ledger.core.rollbacks import RollbackBet
+from ledger.core.wins import Award, SettleBet
 from ledger.outcome import Balances, Outcome
 
 SessionId = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]

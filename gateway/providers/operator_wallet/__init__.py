@@ -9,29 +9,15 @@ from gateway.dialect.dialect import Books, Call, Dialect, Endpoint, Handle, Opti
 from gateway.dialect.errors import Rejected, Unreadable
 from gateway.dialect.fields import B, peek_object, validated
 from gateway.providers.operator_wallet.answers import amount, refuse, yes
-from gateway.providers.operator_wallet.bodies import (
-    Authenticate,
-    Balance,
-    Cancel,
-    ChangeBalance,
-    FinishRound,
-    Status,
-)
+from gateway.providers.operator_wallet.bodies import Authenticate, Balance, Cancel, ChangeBalance, FinishRound, Status
 from gateway.providers.operator_wallet.signature import envelope_of, verify
-from ledger.core.commands import (
-    ACCEPT,
-    AT_AUTHORIZATION,
-    FREE,
-    REFUND,
-    REVERSE,
-    AuthorizeBet,
-    Command,
-    Policy,
-    RollbackBet,
-    SettleBet,
-)
-from ledger.core.commands import FinishRound as EndRound
-from ledger.core.state import ROLLED_BACK, TOMBSTONED
+from ledger.core.bets import AuthorizeBet
+from ledger.core.commands import Command
+from ledger.core.policy import ACCEPT, AT_AUTHORIZATION, REFUND, REVERSE, Policy
+from ledger.core.rollbacks import RollbackBet
+from ledger.core.rounds import FinishRound as EndRound
+from ledger.core.state import FREE, ROLLED_BACK, TOMBSTONED
+from ledger.core.wins import SettleBet
 
 # The commands -------------------------------------------------------------------------------------------------------
 

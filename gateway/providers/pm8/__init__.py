@@ -12,19 +12,12 @@ from gateway.dialect.signing import decode_base64, verify_hmac_hex
 from gateway.dialect.strict_json import dump
 from gateway.providers.pm8.answers import balance_of, refuse, told
 from gateway.providers.pm8.bodies import PromoRequest, RefundRequest, RoundTransaction, Transaction, player_in_path
-from ledger.core.commands import (
-    ACCEPT,
-    AT_AUTHORIZATION,
-    KNOWN,
-    REFUND,
-    AuthorizeBet,
-    Award,
-    Command,
-    Policy,
-    RollbackBet,
-    SettleBet,
-)
+from ledger.core.bets import AuthorizeBet
+from ledger.core.commands import Command
 from ledger.core.money import Amount
+from ledger.core.policy import ACCEPT, AT_AUTHORIZATION, KNOWN, REFUND, Policy
+from ledger.core.rollbacks import RollbackBet
+from ledger.core.wins import Award, SettleBet
 from ledger.outcome import Balances
 
 TRANSACTION, REFUND_OF = "transaction", "refund"

@@ -27,24 +27,15 @@ from gateway.providers.pragmatic.bodies import (
     SessionRequest,
     Transaction,
 )
-from ledger.core.commands import (
-    ACCEPT,
-    AT_AUTHORIZATION,
-    CURRENT,
-    KNOWN,
-    REFUND,
-    REFUSE,
-    Adjust,
-    AuthorizeBet,
-    Award,
-    Command,
-    EndSession,
-    FinishRound,
-    Policy,
-    RollbackBet,
-    SettleBet,
-)
+from ledger.core.bets import AuthorizeBet
+from ledger.core.commands import Command
+from ledger.core.players import EndSession
+from ledger.core.policy import ACCEPT, AT_AUTHORIZATION, CURRENT, KNOWN, REFUND, REFUSE, Policy
+from ledger.core.rollbacks import RollbackBet
+from ledger.core.rounds import FinishRound
 from ledger.core.state import ROLLED_BACK
+from ledger.core.wallets import Adjust
+from ledger.core.wins import Award, SettleBet
 from ledger.outcome import Balances
 
 INFORMATION, PAYMENT = "information", "payment"

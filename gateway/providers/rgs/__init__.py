@@ -11,16 +11,11 @@ from gateway.dialect.fields import decimal, peek, read_json, validated
 from gateway.dialect.signing import verify_hmac_hex
 from gateway.dialect.strict_json import dump
 from gateway.providers.rgs.bodies import Action, ActionIfAny, Asked, Balance, Bet, Item, Refund, Settlement, Win
-from ledger.core.commands import (
-    AT_AUTHORIZATION,
-    REFUND,
-    REVERSE,
-    AuthorizeBet,
-    Command,
-    Policy,
-    RollbackBet,
-    SettleBet,
-)
+from ledger.core.bets import AuthorizeBet
+from ledger.core.commands import Command
+from ledger.core.policy import AT_AUTHORIZATION, REFUND, REVERSE, Policy
+from ledger.core.rollbacks import RollbackBet
+from ledger.core.wins import SettleBet
 from ledger.outcome import Balances
 
 # The calls ----------------------------------------------------------------------------------------------------------

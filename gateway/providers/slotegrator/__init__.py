@@ -7,35 +7,15 @@ from gateway.dialect.dialect import Books, Call, Dialect, Endpoint, Option, Repl
 from gateway.dialect.errors import Rejected, Unreadable
 from gateway.dialect.fields import decimal, form_fields, validated
 from gateway.dialect.strict_json import Number, dump
-from gateway.providers.slotegrator.bodies import (
-    Bet,
-    Refund,
-    Request,
-    Rollback,
-    Settle,
-    Transaction,
-    Win,
-    read_fields,
-)
+from gateway.providers.slotegrator.bodies import Bet, Refund, Request, Rollback, Settle, Transaction, Win, read_fields
 from gateway.providers.slotegrator.refusals import refuse
 from gateway.providers.slotegrator.signature import verify
-from ledger.core.commands import (
-    ACCEPT,
-    ACKNOWLEDGE,
-    AT_AUTHORIZATION,
-    CURRENT,
-    KNOWN,
-    REFUND,
-    REVERSE,
-    AuthorizeBet,
-    Award,
-    Command,
-    FinalizeBet,
-    FinishRound,
-    Policy,
-    RollbackBet,
-    SettleBet,
-)
+from ledger.core.bets import AuthorizeBet, FinalizeBet
+from ledger.core.commands import Command
+from ledger.core.policy import ACCEPT, ACKNOWLEDGE, AT_AUTHORIZATION, CURRENT, KNOWN, REFUND, REVERSE, Policy
+from ledger.core.rollbacks import RollbackBet
+from ledger.core.rounds import FinishRound
+from ledger.core.wins import Award, SettleBet
 from ledger.outcome import Balances, Outcome
 
 TRANSACTION, ROLLBACK, SETTLE, FINISH = "transaction", "rollback", "settle", "finish"

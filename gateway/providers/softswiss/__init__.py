@@ -17,19 +17,12 @@ from gateway.providers.softswiss.bodies import (
     RollbackRequest,
     Transaction,
 )
-from ledger.core.commands import (
-    ACCEPT,
-    AT_AUTHORIZATION,
-    KNOWN,
-    REFUND,
-    REVERSE,
-    AuthorizeBet,
-    Command,
-    FinishRound,
-    Policy,
-    RollbackBet,
-    SettleBet,
-)
+from ledger.core.bets import AuthorizeBet
+from ledger.core.commands import Command
+from ledger.core.policy import ACCEPT, AT_AUTHORIZATION, KNOWN, REFUND, REVERSE, Policy
+from ledger.core.rollbacks import RollbackBet
+from ledger.core.rounds import FinishRound
+from ledger.core.wins import SettleBet
 from ledger.outcome import Balances, Outcome
 
 TRANSACTION, FINISH = "transaction", "finish"

@@ -25,21 +25,13 @@ from gateway.providers.st8.bodies import (
     PayoutRequest,
     ProfileRequest,
 )
-from ledger.core.commands import (
-    ACCEPT,
-    AT_AUTHORIZATION,
-    KNOWN,
-    REFUND,
-    REVERSE,
-    AuthorizeBet,
-    Award,
-    Command,
-    FinishRound,
-    Policy,
-    RollbackBet,
-    SettleBet,
-)
+from ledger.core.bets import AuthorizeBet
+from ledger.core.commands import Command
+from ledger.core.policy import ACCEPT, AT_AUTHORIZATION, KNOWN, REFUND, REVERSE, Policy
+from ledger.core.rollbacks import RollbackBet
+from ledger.core.rounds import FinishRound
 from ledger.core.state import TOMBSTONED
+from ledger.core.wins import Award, SettleBet
 from ledger.outcome import Outcome
 
 R = TypeVar("R", bound=ProfileRequest)

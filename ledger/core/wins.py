@@ -1,9 +1,11 @@
 """Wins and awards: money for the player. No session, restriction or end of a round ever stops it."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
 
-from ledger.core import postings
-from ledger.core.commands import ACCEPT, DEMO, REAL, Award, Policy, SettleBet
+from ledger.core import folds, postings
+from ledger.core.commands import Command, PlayerCommand
 from ledger.core.decision import (
     Decision,
     Refusal,
@@ -16,11 +18,27 @@ from ledger.core.decision import (
     too_rich,
     wallet_of,
 )
-from ledger.core.events import Awarded, BetSettled
+from ledger.core.events import Event, Payload
 from ledger.core.exchange import Conversion
-from ledger.core.money import MAX_BALANCE_MINOR
-from ledger.core.postings import BONUS_COST, Posting
-from ledger.core.state import OPEN, ROLLED_BACK, SETTLED, TOMBSTONED, Bet, State, Wallet
+from ledger.core.folds import Touched
+from ledger.core.money import MAX_BALANCE_MINOR, Amount
+from ledger.core.policy import ACCEPT, Policy
+from ledger.core.postings import BONUS_COST, HOUSE, Posting
+from ledger.core.state import (
+    DEMO,
+    OPEN,
+    REAL,
+    ROLLED_BACK,
+    SETTLED,
+    TOMBSTONED,
+    Bet,
+    BetsOfRound,
+    Key,
+    Settlement,
+    State,
+    Wallet,
+)
+from ledger.core.value import value
 
 ACCOUNTS = {
     "promo": BONUS_COST,
@@ -37,6 +55,125 @@ class Win(NamedTuple):
 
     amount_minor: int
     conversion: Conversion | None
+
+
+@value()
+class SettleBet(Command):
+    """A win, or nothing won: of a bet, or of a round where the provider names only that."""
+
+    kind = "SettleBet"
+    bet_id: str | None
+    round_id: str | None
+    """None: the bet's."""
+    win: Amount
+    currency: str
+    """Of `win`: the currency that the bet was staked in."""
+    in_bonus: bool = False
+    freespins_left: int | None = None
+    player: str | None = None
+    """None: the bet's. Needed where no bet is named."""
+    win_id: str | None = None
+    """The provider's id of the win, by which a rollback names it. None: our settlement id."""
+    game_id: str | None = None
+    """None: the bet's."""
+    win_kind: str = "win"
+    """win, jackpot, free, cash_out or correction."""
+    ends_bet: bool = True
+    """False: the bet stays open, for more wins or the end of the round."""
+    wallet_currency: str | None = None
+    """Where it is another than the win's and no bet is named."""
+    only_open: bool = False
+    """Whatever ended the bet stays, also the end of its round: for the job that closes abandoned bets."""
+
+    @property
+    def player_id(self) -> str | None:
+        return self.player
+
+    @property
+    def needs(self) -> tuple[Key, ...]:
+        integration_id = self.origin.integration_id
+        keys: list[Key] = []
+        if self.bet_id:
+            keys.append((Bet, integration_id, self.bet_id))
+        elif self.player and self.round_id:
+            keys.append((BetsOfRound, integration_id, self.player, self.round_id))
+        if self.win_id:
+            keys += (Bet, integration_id, self.win_id), (Settlement, integration_id, self.win_id)
+        return tuple(keys)
+
+
+@value()
+class Award(PlayerCommand):
+    """A credit outside bets and rounds: a promotion, a tournament, a jackpot, what a round of free spins made."""
+
+    kind = "Award"
+    amount: Amount
+    award_id: str
+    """The provider's id, by which a rollback names it."""
+    award_kind: str
+    """promo, tournament, jackpot, free_spins, payout or correction."""
+    campaign_id: str | None = None
+    round_id: str | None = None
+    game_id: str | None = None
+
+    @property
+    def needs(self) -> tuple[Key, ...]:
+        integration_id = self.origin.integration_id
+        return (Bet, integration_id, self.award_id), (Settlement, integration_id, self.award_id)
+
+
+@value(slots=False)
+class BetSettled(Payload):
+    event_type = "bet.settled"
+    command_kind = "SettleBet"
+    settlement_id: str
+    win_id: str | None
+    bet_id: str | None
+    round_id: str | None
+    session_id: str | None
+    game_id: str | None
+    kind: str
+    currency: str
+    exponent: int
+    stake_minor: int
+    win_minor: int
+    was_open: bool
+    """The bet was open until now."""
+    ends_bet: bool
+    in_bonus: bool
+    freespins_left: int | None
+    mode: str
+    conversion: Mapping[str, Any] | None
+
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "credited", "settlement_id": self.settlement_id}
+
+    def needs(self, event: Event) -> tuple[Key, ...]:
+        return (*super().needs(event), (Settlement, event.integration_id, self.win_id or self.settlement_id))
+
+
+@value(slots=False)
+class Awarded(Payload):
+    event_type = "wallet.credit.award"
+    command_kind = "Award"
+    settlement_id: str
+    win_id: str
+    kind: str
+    campaign_id: str | None
+    round_id: str | None
+    game_id: str | None
+    currency: str
+    exponent: int
+    amount_minor: int
+    account: str
+
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "credited", "settlement_id": self.settlement_id}
+
+    def needs(self, event: Event) -> tuple[Key, ...]:
+        return ((Settlement, event.integration_id, self.win_id),)
 
 
 def settle(state: State, command: SettleBet, policy: Policy) -> Decision:
@@ -197,3 +334,54 @@ def award(state: State, command: Award, policy: Policy) -> Decision:
     )  # fmt: skip
     moves = postings.credit(wallet.currency, account, amount_minor, wallet.receivable_minor)
     return accept(command, command.player, moves, payload)
+
+
+def bet_settled(state: State, event: Event, payload: BetSettled) -> Touched:
+    win = Settlement(
+        folds.integration_id(event), payload.win_id or payload.settlement_id, payload.settlement_id, event.tenant_id,
+        folds.player_id(event), payload.currency, payload.bet_id, payload.round_id, payload.session_id, payload.game_id,
+        payload.kind, payload.win_minor, HOUSE, payload.mode, None, Conversion.of(payload.conversion),
+    )  # fmt: skip
+    return *_with_win(state, event, payload, win), _new(state, win), folds.wallet_after(state, event, payload.currency)
+
+
+def _with_win(state: State, event: Event, payload: BetSettled, win: Settlement) -> Touched:
+    """The bet that the win names."""
+    if payload.bet_id is None:
+        return ()
+    win_minor = payload.win_minor
+    if payload.was_open:
+        bet = folds.known_bet(state, event, payload.bet_id, OPEN)
+        if payload.ends_bet:
+            return (bet.ended(SETTLED, win_minor=bet.win_minor + win_minor, settlement_id=win.settlement_id),)
+        return (replace(bet, win_minor=bet.win_minor + win_minor),)
+    bet = folds.known_bet(state, event, payload.bet_id, SETTLED, ROLLED_BACK)
+    if bet.status == ROLLED_BACK or not payload.ends_bet:
+        return (replace(bet, win_minor=bet.win_minor + win_minor),)
+    assert bet.settlement_id is None, f"settlement {win.settlement_id} ends bet {bet.bet_id} a second time"
+    return (replace(bet, win_minor=bet.win_minor + win_minor, settlement_id=win.settlement_id),)
+
+
+def awarded(state: State, event: Event, payload: Awarded) -> Touched:
+    award = Settlement(
+        integration_id=folds.integration_id(event),
+        win_id=payload.win_id,
+        settlement_id=payload.settlement_id,
+        tenant_id=event.tenant_id,
+        player_id=folds.player_id(event),
+        currency=payload.currency,
+        bet_id=None,
+        round_id=payload.round_id,
+        session_id=None,
+        game_id=payload.game_id,
+        kind=payload.kind,
+        win_minor=payload.amount_minor,
+        account=payload.account,
+        mode=REAL,
+    )
+    return _new(state, award), folds.wallet_after(state, event, payload.currency)
+
+
+def _new(state: State, win: Settlement) -> Settlement:
+    assert state.settlement(win.integration_id, win.win_id) is None, f"win {win.win_id} is paid twice"
+    return win

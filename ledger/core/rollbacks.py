@@ -1,17 +1,11 @@
 """Rollbacks of bets, wins and awards, and the rollback of a rollback."""
 
-from ledger.core import postings
-from ledger.core.commands import (
-    ACKNOWLEDGE,
-    AT_SETTLEMENT,
-    DEMO,
-    FREE,
-    REFUSE,
-    REVERSE,
-    Policy,
-    ReinstateBet,
-    RollbackBet,
-)
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ledger.core import folds, postings
+from ledger.core.commands import Command
 from ledger.core.decision import (
     Accepted,
     Decision,
@@ -23,12 +17,177 @@ from ledger.core.decision import (
     not_found,
     wallet_of,
 )
-from ledger.core.events import BetReinstated, BetRolledBack, BetTombstoned, WinReversed
+from ledger.core.events import Event, Payload
 from ledger.core.exchange import Conversion
+from ledger.core.folds import Touched
+from ledger.core.policy import ACKNOWLEDGE, AT_SETTLEMENT, REFUSE, REVERSE, Policy
 from ledger.core.postings import Posting
-from ledger.core.state import OPEN, ROLLED_BACK, SETTLED, TOMBSTONED, Bet, Settlement, State, Wallet
+from ledger.core.state import (
+    DEMO,
+    FREE,
+    OPEN,
+    ROLLED_BACK,
+    SETTLED,
+    TOMBSTONED,
+    Bet,
+    BetOfWin,
+    Key,
+    Session,
+    Settlement,
+    State,
+    Wallet,
+    WinsBesideBet,
+)
+from ledger.core.value import value
 
 BET, WIN = "bet", "win"
+
+
+@value()
+class RollbackBet(Command):
+    """Undo a bet, a win or an award; one that is not known yet can then never become true."""
+
+    kind = "RollbackBet"
+    bet_id: str
+    """What is undone, by the provider's id of it."""
+    round_id: str | None
+    reason: str
+    session_id: str | None = None
+    """Names the player of a bet that is not known yet."""
+    player: str | None = None
+    """Likewise."""
+    currency: str | None = None
+    """Of the player's wallet: whose balances are told where the bet is not known."""
+    target: str = "bet"
+    """What the id may name: a `bet`, a `win` (or award), or `any` of them."""
+    only_open: bool = False
+    """Whatever ended the bet stays, also the end of its round: for the job that closes abandoned bets."""
+
+    @property
+    def player_id(self) -> str | None:
+        return self.player
+
+    @property
+    def needs(self) -> tuple[Key, ...]:
+        integration_id = self.origin.integration_id
+        bet: list[Key] = [(Bet, integration_id, self.bet_id), (WinsBesideBet, integration_id, self.bet_id)]
+        win: list[Key] = [(Settlement, integration_id, self.bet_id), (BetOfWin, integration_id, self.bet_id)]
+        keys = {"bet": bet, "win": win + bet, "any": bet + win}[self.target]
+        return (*keys, (Session, self.session_id)) if self.session_id else tuple(keys)
+
+
+@value()
+class ReinstateBet(Command):
+    """Undo a rollback: the bet is open again and its stake is taken again (sports)."""
+
+    kind = "ReinstateBet"
+    bet_id: str
+    reason: str
+    rollback_id: str | None = None
+    """The rollback that it undoes; none but that. None: whichever is in force."""
+
+    @property
+    def needs(self) -> tuple[Key, ...]:
+        return ((Bet, self.origin.integration_id, self.bet_id),)
+
+
+@value(slots=False)
+class BetRolledBack(Payload):
+    event_type = "bet.rolled_back"
+    command_kind = "RollbackBet"
+    rollback_id: str
+    bet_id: str
+    round_id: str | None
+    session_id: str | None
+    game_id: str | None
+    currency: str
+    exponent: int
+    stake_minor: int
+    win_reversed_minor: int
+    undoes: Sequence[str]
+    """Win ids of the settlements that are undone with it."""
+    was_open: bool
+    """The bet was open until now."""
+    reason: str
+    mode: str
+    conversion: Mapping[str, Any] | None
+
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "rolled_back", "rollback_id": self.rollback_id}
+
+    def needs(self, event: Event) -> tuple[Key, ...]:
+        return (*super().needs(event), *((Settlement, event.integration_id, win_id) for win_id in self.undoes))
+
+
+@value(slots=False)
+class WinReversed(Payload):
+    event_type = "wallet.debit.reversal"
+    command_kind = "RollbackBet"
+    rollback_id: str
+    win_id: str
+    settlement_id: str
+    bet_id: str | None
+    round_id: str | None
+    session_id: str | None
+    game_id: str | None
+    kind: str
+    currency: str
+    exponent: int
+    amount_minor: int
+    account: str
+    reopens_bet: bool
+    held_minor: int
+    """What the bet, open again, holds again."""
+    reason: str
+    mode: str
+    conversion: Mapping[str, Any] | None
+
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "rolled_back", "rollback_id": self.rollback_id}
+
+    def needs(self, event: Event) -> tuple[Key, ...]:
+        return (*super().needs(event), (Settlement, event.integration_id, self.win_id))
+
+
+@value(slots=False)
+class BetTombstoned(Payload):
+    event_type = "bet.tombstoned"
+    command_kind = "RollbackBet"
+    rollback_id: str
+    bet_id: str
+    round_id: str | None
+    currency: str | None
+    """Of the session that the rollback names, or as it says itself."""
+    reason: str
+
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "tombstoned", "rollback_id": self.rollback_id}
+
+
+@value(slots=False)
+class BetReinstated(Payload):
+    event_type = "bet.reinstated"
+    command_kind = "ReinstateBet"
+    bet_id: str
+    undoes: str
+    """Our id of the rollback."""
+    round_id: str | None
+    session_id: str | None
+    game_id: str | None
+    currency: str
+    exponent: int
+    stake_minor: int
+    held_minor: int
+    reason: str
+    mode: str
+    conversion: Mapping[str, Any] | None
+
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "reinstated"}
 
 
 def rollback(state: State, command: RollbackBet, policy: Policy) -> Decision:
@@ -178,3 +337,62 @@ def reinstate(state: State, command: ReinstateBet, policy: Policy) -> Decision:
 def _staked_minor(bet: Bet) -> int:
     """What goes back and forth; in demo mode, what would."""
     return bet.stake_minor if bet.mode == DEMO and bet.stake_kind != FREE else bet.paid_minor
+
+
+def bet_rolled_back(state: State, event: Event, payload: BetRolledBack) -> Touched:
+    bet = folds.known_bet(state, event, payload.bet_id, OPEN if payload.was_open else SETTLED)
+    undone = [_undone(state, event, win_id, payload.rollback_id) for win_id in payload.undoes]
+    taken_minor = sum(win.win_minor for win in undone)
+    assert taken_minor == payload.win_reversed_minor, f"bet {bet.bet_id}: {undone} are not what is taken back"
+    assert all(win.bet_id == bet.bet_id for win in undone), f"bet {bet.bet_id} undoes what is not its own: {undone}"
+    settlement_id = None if bet.settlement_id in [win.settlement_id for win in undone] else bet.settlement_id
+    ended = bet.ended(
+        ROLLED_BACK,
+        win_minor=bet.win_minor - taken_minor,
+        settlement_id=settlement_id,
+        rollback_id=payload.rollback_id,
+    )
+    return ended, *undone, folds.wallet_after(state, event, payload.currency)
+
+
+def win_reversed(state: State, event: Event, payload: WinReversed) -> Touched:
+    win = _undone(state, event, payload.win_id, payload.rollback_id)
+    assert win.win_minor == payload.amount_minor, f"win {win.win_id} is {win.win_minor}, not {payload.amount_minor}"
+    wallet = folds.wallet_after(state, event, payload.currency)
+    if payload.bet_id is None:
+        return win, wallet
+    bet = folds.known_bet(state, event, payload.bet_id, OPEN, SETTLED, ROLLED_BACK)
+    bet = replace(bet, win_minor=bet.win_minor - win.win_minor)
+    if payload.reopens_bet:
+        assert (bet.status, bet.settlement_id) == (SETTLED, win.settlement_id), f"win {win.win_id} did not end {bet}"
+        bet = replace(bet, status=OPEN, settlement_id=None, held_minor=payload.held_minor)
+    return bet, win, wallet
+
+
+def bet_tombstoned(state: State, event: Event, payload: BetTombstoned) -> Touched:
+    integration_id = folds.integration_id(event)
+    assert state.bet(integration_id, payload.bet_id) is None, f"bet {payload.bet_id} is known and cannot be tombstoned"
+    bet = Bet(
+        integration_id,
+        payload.bet_id,
+        event.tenant_id,
+        event.player_id,
+        TOMBSTONED,
+        payload.round_id,
+        rollback_id=payload.rollback_id,
+    )
+    return (bet,)
+
+
+def bet_reinstated(state: State, event: Event, payload: BetReinstated) -> Touched:
+    bet = folds.known_bet(state, event, payload.bet_id, ROLLED_BACK)
+    assert bet.rollback_id == payload.undoes, f"bet {bet.bet_id} was undone by {bet.rollback_id}, not {payload.undoes}"
+    open_again = replace(bet, status=OPEN, held_minor=payload.held_minor, settlement_id=None, rollback_id=None)
+    return open_again, folds.wallet_after(state, event, payload.currency)
+
+
+def _undone(state: State, event: Event, win_id: str, rollback_id: str) -> Settlement:
+    win = state.settlement(folds.integration_id(event), win_id)
+    assert win, f"rollback {rollback_id} undoes win {win_id}, which is unknown"
+    assert win.undone_by is None, f"rollback {rollback_id} undoes win {win_id}, which {win.undone_by} has undone"
+    return replace(win, undone_by=rollback_id)

@@ -1,7 +1,7 @@
 """Wallets, and money that moves outside of play."""
 
-from ledger.core import postings
-from ledger.core.commands import Adjust, Deposit, OpenWallet, Policy, Withdraw
+from ledger.core import folds, postings
+from ledger.core.commands import PlayerCommand
 from ledger.core.decision import (
     Decision,
     Refusal,
@@ -14,9 +14,133 @@ from ledger.core.decision import (
     unexplained,
     wallet_of,
 )
-from ledger.core.events import AdjustedDown, AdjustedUp, Deposited, WalletOpened, Withdrawn
-from ledger.core.money import MAX_BALANCE_MINOR, MAX_EXPONENT
-from ledger.core.state import State
+from ledger.core.events import Event, Payload
+from ledger.core.folds import Touched
+from ledger.core.money import MAX_BALANCE_MINOR, MAX_EXPONENT, Amount
+from ledger.core.policy import Policy
+from ledger.core.state import Currency, Key, RatesFrom, State, Wallet
+from ledger.core.value import value
+
+
+@value()
+class OpenWallet(PlayerCommand):
+    kind = "OpenWallet"
+    exponent: int
+
+    @property
+    def needs(self) -> tuple[Key, ...]:
+        tenant_id = self.origin.tenant_id
+        return (Currency, tenant_id, self.currency), (RatesFrom, tenant_id, self.currency)
+
+
+@value()
+class Deposit(PlayerCommand):
+    kind = "Deposit"
+    amount: Amount
+    reference: str
+    actor: str
+
+
+@value()
+class Withdraw(PlayerCommand):
+    kind = "Withdraw"
+    amount: Amount
+    reference: str
+    actor: str
+
+
+@value()
+class Adjust(PlayerCommand):
+    """A correction up or down. There is no other way to change a balance."""
+
+    kind = "Adjust"
+    amount: Amount
+    negative: bool
+    reason: str
+    reference: str
+    """The provider's id of it, or the operator's."""
+    actor: str
+    """The provider, or the person who asked."""
+    approver: str | None = None
+    """A second person; a must where a person asks."""
+    round_id: str | None = None
+    game_id: str | None = None
+
+
+@value(slots=False)
+class WalletOpened(Payload):
+    event_type = "wallet.opened"
+    command_kind = "OpenWallet"
+    currency: str
+    exponent: int
+
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "opened"}
+
+    def needs(self, event: Event) -> tuple[Key, ...]:
+        return ((Currency, event.tenant_id, self.currency),)
+
+
+@value(slots=False)
+class Deposited(Payload):
+    event_type = "wallet.credit.deposit"
+    command_kind = "Deposit"
+    currency: str
+    exponent: int
+    amount_minor: int
+    reference: str
+    actor: str
+
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "deposited"}
+
+
+@value(slots=False)
+class Withdrawn(Payload):
+    event_type = "wallet.debit.withdrawal"
+    command_kind = "Withdraw"
+    currency: str
+    exponent: int
+    amount_minor: int
+    reference: str
+    actor: str
+
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "withdrawn"}
+
+
+@value(slots=False)
+class Adjusted(Payload):
+    """What both directions of an adjustment say."""
+
+    command_kind = "Adjust"
+    adjustment_id: str
+    currency: str
+    exponent: int
+    amount_minor: int
+    reason: str
+    reference: str
+    actor: str
+    approver: str | None
+    round_id: str | None
+    game_id: str | None
+
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "adjusted", "adjustment_id": self.adjustment_id}
+
+
+@value(slots=False)
+class AdjustedUp(Adjusted):
+    event_type = "wallet.credit.adjustment"
+
+
+@value(slots=False)
+class AdjustedDown(Adjusted):
+    event_type = "wallet.debit.adjustment"
 
 
 def open_wallet(state: State, command: OpenWallet, _: Policy) -> Decision:
@@ -91,3 +215,15 @@ def adjust(state: State, command: Adjust, policy: Policy) -> Decision:
 def _name(person: str | None) -> str:
     """However it is written, it is one person."""
     return (person or "").strip().casefold()
+
+
+def wallet_opened(state: State, event: Event, payload: WalletOpened) -> Touched:
+    return (
+        Currency(event.tenant_id, payload.currency, payload.exponent),
+        folds.player(state, event),
+        Wallet(event.tenant_id, folds.player_id(event), payload.currency, payload.exponent),
+    )
+
+
+def money_moved(state: State, event: Event, payload: Deposited | Withdrawn | AdjustedUp | AdjustedDown) -> Touched:
+    return (folds.wallet_after(state, event, payload.currency),)

@@ -1,12 +1,55 @@
 """The end of a round."""
 
-from ledger.core import postings
-from ledger.core.commands import FinishRound, Policy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ledger.core import folds, postings
+from ledger.core.commands import PlayerCommand
 from ledger.core.decision import Accepted, Decision, Refusal, accept, integration_of, wallet_of
-from ledger.core.events import RoundFinished
+from ledger.core.events import Event, Payload
 from ledger.core.exchange import Conversion
+from ledger.core.folds import Touched
+from ledger.core.policy import Policy
 from ledger.core.postings import Posting
-from ledger.core.state import OPEN, TOMBSTONED, Bet, State, Wallet
+from ledger.core.state import OPEN, SETTLED, TOMBSTONED, Bet, BetsOfRound, Key, Round, State, Wallet
+from ledger.core.value import value
+
+
+@value()
+class FinishRound(PlayerCommand):
+    """The end of a round: what its open bets still hold goes to the house."""
+
+    kind = "FinishRound"
+    round_id: str
+    game_id: str | None = None
+
+    @property
+    def needs(self) -> tuple[Key, ...]:
+        integration_id = self.origin.integration_id
+        return (
+            (Round, integration_id, self.player, self.round_id),
+            (BetsOfRound, integration_id, self.player, self.round_id),
+        )
+
+
+@value(slots=False)
+class RoundFinished(Payload):
+    event_type = "round.finished"
+    command_kind = "FinishRound"
+    round_id: str
+    game_id: str | None
+    currency: str
+    exponent: int
+    bets: Sequence[Mapping[str, Any]]
+    """Those that it ended."""
+
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "finished"}
+
+    def needs(self, event: Event) -> tuple[Key, ...]:
+        ended = ((Bet, event.integration_id, bet["bet_id"]) for bet in self.bets)
+        return (Round, event.integration_id, event.player_id, self.round_id), *ended
 
 
 def finish(state: State, command: FinishRound, _: Policy) -> Decision:
@@ -46,3 +89,10 @@ def _told(bet: Bet) -> dict[str, object]:
         "held_minor": bet.held_minor,
         "conversion": Conversion.told(bet.conversion),
     }
+
+
+def round_finished(state: State, event: Event, payload: RoundFinished) -> Touched:
+    bets = [folds.known_bet(state, event, ended["bet_id"], OPEN) for ended in payload.bets]
+    ended = [bet.ended(SETTLED, win_minor=bet.win_minor, settlement_id=None) for bet in bets]
+    over = Round(folds.integration_id(event), folds.player_id(event), payload.round_id, event.tenant_id)
+    return over, *ended, folds.wallet_after(state, event, payload.currency)

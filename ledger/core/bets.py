@@ -1,20 +1,11 @@
 """Bets: how they begin, and when nothing about them changes any more."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
 
-from ledger.core import postings
-from ledger.core.commands import (
-    AT_SETTLEMENT,
-    DEMO,
-    FREE,
-    IGNORED,
-    REAL,
-    REFUSE,
-    REQUIRED,
-    AuthorizeBet,
-    FinalizeBet,
-    Policy,
-)
+from ledger.core import folds, postings
+from ledger.core.commands import Command
 from ledger.core.decision import (
     Accepted,
     Decision,
@@ -29,11 +20,30 @@ from ledger.core.decision import (
     too_rich,
     wallet_of,
 )
-from ledger.core.events import BetAuthorized, BetFinalized
+from ledger.core.events import Event, Payload
 from ledger.core.exchange import Conversion
-from ledger.core.money import MAX_AMOUNT_MINOR, MAX_BALANCE_MINOR, format_minor
+from ledger.core.folds import Touched
+from ledger.core.money import MAX_AMOUNT_MINOR, MAX_BALANCE_MINOR, Amount, format_minor
+from ledger.core.policy import AT_SETTLEMENT, IGNORED, REFUSE, REQUIRED, Policy
 from ledger.core.postings import Posting
-from ledger.core.state import OPEN, TOMBSTONED, Session, State, Wallet
+from ledger.core.state import (
+    DEMO,
+    FREE,
+    OPEN,
+    REAL,
+    ROLLED_BACK,
+    SETTLED,
+    TOMBSTONED,
+    Bet,
+    BetsOfRound,
+    Key,
+    Rate,
+    Round,
+    Session,
+    State,
+    Wallet,
+)
+from ledger.core.value import value
 
 
 class Stake(NamedTuple):
@@ -43,6 +53,103 @@ class Stake(NamedTuple):
     conversion: Conversion | None
     cash_minor: int = 0
     bonus_minor: int = 0
+
+
+@value()
+class AuthorizeBet(Command):
+    """A debit: a stake, a tip, a buy-in. It begins a bet, which a rollback names by `bet_id`."""
+
+    kind = "AuthorizeBet"
+    session_id: str | None
+    bet_id: str
+    round_id: str | None
+    amount: Amount
+    currency: str
+    """Of `amount`."""
+    player: str | None = None
+    """None: the session's."""
+    game_id: str | None = None
+    """None: the session's."""
+    stake_kind: str = "bet"
+    """bet, tip, bonus_buy, buy_in or correction; `free` moves no money."""
+    wallet_currency: str | None = None
+    """Where it is another than the amount's: the rate between them is locked with the bet."""
+
+    @property
+    def player_id(self) -> str | None:
+        return self.player
+
+    @property
+    def needs(self) -> tuple[Key, ...]:
+        integration_id = self.origin.integration_id
+        keys: list[Key] = [(Bet, integration_id, self.bet_id)]
+        if self.session_id:
+            keys.insert(0, (Session, self.session_id))
+        if self.player and self.round_id:
+            keys.append((Round, integration_id, self.player, self.round_id))
+        if self.wallet_currency:
+            keys.append((Rate, self.origin.tenant_id, self.currency, self.wallet_currency))
+            if self.player and self.round_id:
+                keys.append((BetsOfRound, integration_id, self.player, self.round_id))
+        return tuple(keys)
+
+
+@value()
+class FinalizeBet(Command):
+    """Nothing about the bet changes any more (sports, some 30 days after its end)."""
+
+    kind = "FinalizeBet"
+    bet_id: str
+
+    @property
+    def needs(self) -> tuple[Key, ...]:
+        return ((Bet, self.origin.integration_id, self.bet_id),)
+
+
+@value(slots=False)
+class BetAuthorized(Payload):
+    event_type = "bet.authorized"
+    command_kind = "AuthorizeBet"
+    bet_id: str
+    hold_id: str
+    round_id: str | None
+    session_id: str | None
+    game_id: str | None
+    kind: str
+    currency: str
+    exponent: int
+    stake_minor: int
+    stake_cash_minor: int
+    stake_bonus_minor: int
+    capture: str
+    mode: str
+    conversion: Mapping[str, Any] | None
+    session_expires_at: int | None
+    """The new end of its session, microseconds since the epoch, where the bet moved it."""
+
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "authorized", "hold_id": self.hold_id}
+
+    def needs(self, event: Event) -> tuple[Key, ...]:
+        bet = super().needs(event)
+        return bet if self.session_expires_at is None else ((Session, self.session_id), *bet)
+
+
+@value(slots=False)
+class BetFinalized(Payload):
+    event_type = "bet.finalized"
+    command_kind = "FinalizeBet"
+    bet_id: str
+    round_id: str | None
+    session_id: str | None
+    game_id: str | None
+    currency: str
+    mode: str
+
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "finalized"}
 
 
 def authorize(state: State, command: AuthorizeBet, policy: Policy) -> Decision:
@@ -184,3 +291,32 @@ def finalize(state: State, command: FinalizeBet, _: Policy) -> Decision:
         return Refusal("BET_OPEN", {"bet_id": command.bet_id})
     payload = BetFinalized(bet.bet_id, bet.round_id, bet.session_id, bet.game_id, str(bet.currency), str(bet.mode))
     return accept(command, bet.player_id, (), payload)
+
+
+def bet_authorized(state: State, event: Event, payload: BetAuthorized) -> Touched:
+    integration_id = folds.integration_id(event)
+    assert state.bet(integration_id, payload.bet_id) is None, f"bet {payload.bet_id} begins twice"
+    held_minor = payload.stake_cash_minor + payload.stake_bonus_minor if payload.capture == AT_SETTLEMENT else 0
+    bet = Bet(
+        integration_id, payload.bet_id, event.tenant_id, event.player_id, OPEN, payload.round_id, payload.session_id,
+        payload.game_id, payload.currency, payload.mode, payload.hold_id,
+        payload.stake_minor, payload.stake_cash_minor, payload.stake_bonus_minor, held_minor,
+        stake_kind=payload.kind, conversion=Conversion.of(payload.conversion),
+    )  # fmt: skip
+    wallet = folds.wallet_after(state, event, payload.currency)
+    return (bet, wallet) if payload.session_expires_at is None else (bet, wallet, _extended(state, payload))
+
+
+def _extended(state: State, payload: BetAuthorized) -> Session:
+    """The session that the bet keeps alive."""
+    session, end = state.session(str(payload.session_id)), payload.session_expires_at
+    assert session, f"bet {payload.bet_id} keeps session {payload.session_id} alive, which never started"
+    assert not session.ended, f"bet {payload.bet_id} keeps session {session.session_id} alive, which has ended"
+    assert end, "asked by the caller"
+    longer_us = end - session.expires_at
+    assert longer_us > 0, f"bet {payload.bet_id} makes session {session.session_id} shorter"
+    return replace(session, expires_at=end, extended_us=session.extended_us + longer_us)
+
+
+def bet_finalized(state: State, event: Event, payload: BetFinalized) -> Touched:
+    return (replace(folds.known_bet(state, event, payload.bet_id, SETTLED, ROLLED_BACK), final=True),)

@@ -1,8 +1,10 @@
 """Where a player's data lives. The first wallet says it, and no command of another region is taken after that."""
 
-from ledger.core.commands import Command, FinishRound, SettleBet
+from ledger.core.commands import Command
 from ledger.core.decision import Refusal
+from ledger.core.rounds import FinishRound
 from ledger.core.state import Bet, Settlement, State
+from ledger.core.wins import SettleBet
 
 
 def foreign(state: State, command: Command) -> Refusal | None:

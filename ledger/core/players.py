@@ -1,0 +1,190 @@
+"""Players: their sessions, and what stops their stakes."""
+
+from dataclasses import replace
+
+from ledger.core import folds
+from ledger.core.commands import Command, PlayerCommand
+from ledger.core.decision import Accepted, Decision, Refusal, accept, unexplained, wallet_of
+from ledger.core.events import Event, Payload
+from ledger.core.folds import Touched
+from ledger.core.policy import Policy
+from ledger.core.state import Key, Session, State
+from ledger.core.value import value
+
+
+@value()
+class RestrictPlayer(Command):
+    """Lock, exclude or free a player. Debits stop; what is won or refunded still comes."""
+
+    kind = "RestrictPlayer"
+    player: str
+    restriction: str | None
+    """locked or self_excluded; None frees."""
+    reason: str
+    actor: str
+
+    @property
+    def player_id(self) -> str | None:
+        return self.player
+
+
+@value()
+class StartSession(PlayerCommand):
+    kind = "StartSession"
+    game_id: str
+    locale: str | None
+    mode: str
+    expires_at: int
+    for_integration: str | None = None
+    """Whose session it is: None is the caller's own; a launch opens one for the game's integration."""
+    jurisdiction: str | None = None
+    """Where the player plays: ISO 3166 or the operator's word."""
+
+
+@value()
+class EndSession(Command):
+    kind = "EndSession"
+    session_id: str
+    reason: str
+    by_operator: bool = False
+    """Who launches sessions for others may end them: any of the tenant."""
+
+    @property
+    def needs(self) -> tuple[Key, ...]:
+        return ((Session, self.session_id),)
+
+
+@value(slots=False)
+class PlayerRestricted(Payload):
+    event_type = "player.restricted"
+    command_kind = "RestrictPlayer"
+    restriction: str
+    reason: str
+    actor: str
+
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "restricted"}
+
+
+@value(slots=False)
+class PlayerFreed(Payload):
+    event_type = "player.freed"
+    command_kind = "RestrictPlayer"
+    reason: str
+    actor: str
+
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "freed"}
+
+
+@value(slots=False)
+class SessionStarted(Payload):
+    event_type = "session.started"
+    command_kind = "StartSession"
+    session_id: str
+    integration_id: str
+    """Whose session it is."""
+    currency: str
+    mode: str
+    game_id: str
+    locale: str | None
+    expires_at: int
+    """Microseconds since the epoch, UTC."""
+    jurisdiction: str | None
+
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "started", "session_id": self.session_id, "expires_at": str(self.expires_at)}
+
+    def needs(self, event: Event) -> tuple[Key, ...]:
+        return ((Session, self.session_id),)
+
+
+@value(slots=False)
+class SessionEnded(Payload):
+    event_type = "session.ended"
+    command_kind = "EndSession"
+    session_id: str
+    currency: str
+    mode: str
+    reason: str
+
+    @property
+    def result(self) -> dict[str, str]:
+        return {"status": "ended", "session_id": self.session_id}
+
+    def needs(self, event: Event) -> tuple[Key, ...]:
+        return ((Session, self.session_id),)
+
+
+def restrict(state: State, command: RestrictPlayer, _: Policy) -> Decision:
+    player = state.player(command.origin.tenant_id, command.player)
+    asked = command.restriction
+    if refusal := unexplained(command.actor, command.reason):
+        return refusal
+    if player is None:
+        return Refusal("PLAYER_NOT_FOUND", {"player_id": command.player})
+    if player.restriction == asked:
+        return Accepted((), {"status": "restricted" if asked else "freed"})
+    if asked is None:
+        return accept(command, command.player, (), PlayerFreed(command.reason, command.actor))
+    return accept(command, command.player, (), PlayerRestricted(asked, command.reason, command.actor))
+
+
+def start_session(state: State, command: StartSession, _: Policy) -> Decision:
+    wallet = wallet_of(state, command, command.player, command.currency)
+    if isinstance(wallet, Refusal):
+        return wallet
+    integration_id = command.for_integration or command.origin.integration_id
+    assert integration_id, "a session belongs to an integration"
+    payload = SessionStarted(
+        command.named("s"), integration_id, command.currency, command.mode, command.game_id, command.locale,
+        command.expires_at, command.jurisdiction,
+    )  # fmt: skip
+    return accept(command, command.player, (), payload)
+
+
+def end_session(state: State, command: EndSession, _: Policy) -> Decision:
+    session = state.session(command.session_id)
+    if session is None or not _may_end(session, command):
+        return Refusal("SESSION_NOT_FOUND", {"session_id": command.session_id})
+    if session.ended:
+        return Accepted((), {"status": "ended", "session_id": session.session_id})
+    payload = SessionEnded(session.session_id, session.currency, session.mode, command.reason)
+    return accept(command, session.player_id, (), payload)
+
+
+def _may_end(session: Session, command: EndSession) -> bool:
+    if command.by_operator:
+        return session.tenant_id == command.origin.tenant_id
+    return session.integration_id == command.origin.integration_id
+
+
+def player_restricted(state: State, event: Event, payload: PlayerRestricted) -> Touched:
+    return (replace(folds.player(state, event), restriction=payload.restriction),)
+
+
+def player_freed(state: State, event: Event, _: PlayerFreed) -> Touched:
+    return (replace(folds.player(state, event), restriction=None),)
+
+
+def session_started(_: State, event: Event, payload: SessionStarted) -> Touched:
+    session = Session(
+        session_id=payload.session_id,
+        integration_id=payload.integration_id,
+        tenant_id=event.tenant_id,
+        player_id=folds.player_id(event),
+        currency=payload.currency,
+        mode=payload.mode,
+        game_id=payload.game_id,
+        expires_at=payload.expires_at,
+    )
+    return (session,)
+
+
+def session_ended(state: State, _: Event, payload: SessionEnded) -> Touched:
+    session = state.session(payload.session_id)
+    assert session, f"session {payload.session_id} ends before it started"
+    return (replace(session, ended=True),)

@@ -1,1 +1,0 @@
-"""The rule book, one file per theme. A rule takes (state, command, policy) and knows no provider."""

@@ -9,7 +9,7 @@ SPARK := .venv/spark-$(shell cksum < requirements/spark.txt | tr -d ' ')
 RUNS ?= 10
 
 # Each has servers of its own, some 1.5 GB. Tests wait for servers a third of their time: more workers than cores fill it.
-# ARGS="tests/core -k refund" WORKERS=0 runs a few of them in one process.
+# ARGS="tests/ledger/core -k refund" WORKERS=0 runs a few of them in one process.
 WORKERS ?= 3
 
 UV_LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock"

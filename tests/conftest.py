@@ -11,7 +11,9 @@ from xdist import is_xdist_controller
 from sandbox.progress import Progress
 from sandbox.servers import artifacts
 from sandbox.servers.stack import reach_loopback_directly
-from tests.servers import (
+from tests.support import limits, order, seeds, traces
+from tests.support.process_state import State, demand_no_bound_loggers, demand_unchanged, process_state
+from tests.support.servers import (
     Servers,
     fresh_database,
     fresh_topic_prefix,
@@ -19,8 +21,6 @@ from tests.servers import (
     migrated_template,
     running_servers,
 )
-from tests.support import limits, order, seeds, traces
-from tests.support.process_state import State, demand_no_bound_loggers, demand_unchanged, process_state
 
 # No deadline: it measures the neighbours. No database: a failure is repeated with the run's seed, not from a folder.
 hypothesis.settings.register_profile("tests", deadline=None, database=None, print_blob=True)

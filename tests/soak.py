@@ -3,7 +3,7 @@
 Each run takes the next Python of this machine and the next number of workers, and its files in another order. What is
 green leaves nothing; of a run that is not, its output, the order of its tests and the logs of its servers stay.
 
-Usage: python -m tests.soak RUNS [-- arguments for pytest]     (`make soak RUNS=3 ARGS=tests/core`)
+Usage: python -m tests.soak RUNS [-- arguments for pytest]     (`make soak RUNS=3 ARGS=tests/ledger/core`)
 """
 
 import argparse

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from grimp import ImportGraph
 
-from tests.docs.pages import ROOT
 from tests.support.allowed_imports import contract
+from tests.support.pages import ROOT
 
 CONTRACTS: list[dict[str, Any]] = [
     one

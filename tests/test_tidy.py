@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import PACKAGES, ROOT
+from tests.support.pages import PACKAGES, ROOT
 
 FOLDERS = (*PACKAGES, "spark")
 """All that hold code of ours; spark is not installed."""
@@ -128,7 +128,7 @@ def test_files_speak_of_the_project_alone(pattern: str) -> None:
 
 OWN_NAMES = {
     "tests/schemas/test_topics.py": "the names themselves; nothing is made",
-    "tests/ledger/test_audit_topics.py": "topics that nobody made",
+    "tests/audit/test_topics.py": "topics that nobody made",
     "tests/cli/test_cli.py": "topics that nobody made",
 }
 """Tests that write a topic prefix down, and why they may."""

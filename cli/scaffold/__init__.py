@@ -8,8 +8,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 FILES = {
     "dialect.py": "gateway/providers/{name}/__init__.py",
     "driver.py": "sandbox/drivers/{name}.py",
-    "exchanges.json": "tests/dialects/{name}/exchanges.json",
-    "test.py": "tests/dialects/{name}/test_{name}.py",
+    "exchanges.json": "tests/gateway/providers/{name}/exchanges.json",
+    "test.py": "tests/gateway/providers/{name}/test_{name}.py",
     "page.md": "docs/providers/{name}.md",
 }
 """Each template, and where it goes."""

@@ -36,7 +36,7 @@ end. So a pause shorter than half of the one does not end it, and none gets olde
 together. What has expired or was ended stays so. Wins, refunds and round ends pass whatever has become of the session.
 
 Another provider is one folder more: see [how to add one](../how-to/add-a-provider.md). The suite that all of them pass
-is `tests/dialects/test_conformance.py`.
+is `tests/gateway/providers/test_conformance.py`.
 
 Made from the dialects themselves by `python -m gateway.host.dialects_page`.
 """

@@ -13,7 +13,7 @@ from cli.main import app
 from ledger.admin import brands, integrations
 from ledger.admin.secrets import Vault, new_secrets_key
 from runtime.settings import Settings
-from tests.support.asks import BY
+from tests.support.commands import BY
 
 OK, FINDING, COULD_NOT = 0, 1, 2
 WALLET = "--brand", "brand-1", "--region", "EU"

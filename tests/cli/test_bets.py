@@ -13,7 +13,7 @@ import pytest
 
 from ledger.journal.writer import Journal
 from tests.cli.commands import COULD_NOT, Commands
-from tests.support.asks import Asks
+from tests.support.commands import Asks
 from tests.support.journals import accepted
 
 ask = Asks("brand-1", "brand-1/EU/studio")

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from tests.cli.commands import COULD_NOT, FINDING, WALLET, Commands
-from tests.support.asks import BY
+from tests.support.commands import BY
 
 ABROAD = "--brand", "brand-1", "--region", "US"
 WHO = "--actor", BY.actor, "--reason", BY.reason

@@ -24,8 +24,8 @@ from cli.reference import commands
 from ledger.admin.secrets import new_secrets_key
 from sandbox.servers.ports import LOOPBACK
 from tests.cli.commands import register_brand, with_act
-from tests.servers import Servers, fresh_topic_prefix
 from tests.support.pooler import pooled
+from tests.support.servers import Servers, fresh_topic_prefix
 
 OK, FINDING, COULD_NOT = 0, 1, 2
 TIMEOUT_S = 60

@@ -21,7 +21,7 @@ from gateway.host import dialects
 from ledger.admin.secrets import Vault, new_secrets_key
 from runtime.settings import Settings
 from tests.cli.commands import register_brand, with_act
-from tests.gateway.toy_dialect import TOY, WEAK
+from tests.support.toy_dialect import TOY, WEAK
 
 Command = Callable[..., Any]
 

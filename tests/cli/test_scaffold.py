@@ -23,8 +23,8 @@ from ledger.core.commands import Command
 from ledger.outcome import Outcome
 from runtime.settings import Settings
 from sandbox.drivers.driver import Answer, Driver, Seat
-from tests.dialects.worked_example import signed_call
-from tests.gateway.caller import RunningGateway
+from tests.gateway.providers.worked_example import signed_call
+from tests.support.caller import RunningGateway
 
 NAME = "lucky_star"
 ROOT = Path(__file__).parents[2]
@@ -32,7 +32,7 @@ BEFORE = (
     "pyproject.toml", "ledger/__init__.py", "ledger/outcome.py", "ledger/core/__init__.py", "ledger/core/bets.py",
     "ledger/core/policy.py", "ledger/core/rollbacks.py", "ledger/core/wins.py",
     "gateway/__init__.py", "gateway/providers/__init__.py", "sandbox/__init__.py", "sandbox/drivers/__init__.py",
-    "sandbox/drivers/driver.py", "tests/dialects/worked_example.py",
+    "sandbox/drivers/driver.py", "tests/gateway/providers/worked_example.py",
 )  # fmt: skip
 """What a checkout has and the new files import."""
 
@@ -134,7 +134,7 @@ def test_its_recorded_exchanges_come_out_at_a_real_gateway(
             told.append(driver.told(Answer(reply.status, reply.headers, reply.body), seat))
     assert [str(one.balance) for one in told if one.ok] == ["100.00", "100.00"]
     assert told[1].says == driver.traits.expired_bet
-    exchanges = json.loads((checkout / "tests" / "dialects" / NAME / "exchanges.json").read_text())
+    exchanges = json.loads((checkout / "tests/gateway/providers" / NAME / "exchanges.json").read_text())
     assert len(exchanges["exchanges"]) == 4
 
 

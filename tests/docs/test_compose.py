@@ -5,8 +5,8 @@ import re
 import yaml
 
 from runtime.settings import PREFIX, Settings
-from tests.docs.pages import PACKAGES, ROOT
 from tests.docs.test_pages import COMMANDS
+from tests.support.pages import PACKAGES, ROOT
 
 COMPOSE = yaml.safe_load((ROOT / "compose.yml").read_text())
 SERVICES = COMPOSE["services"]

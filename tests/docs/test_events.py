@@ -8,7 +8,7 @@ from schemas import asyncapi, reference
 from schemas.examples import example, readable
 from schemas.releases import TYPES
 from schemas.topics import Topics
-from tests.docs.pages import ROOT, blocks
+from tests.support.pages import ROOT, blocks
 
 FOLDER = ROOT / "docs" / "events"
 

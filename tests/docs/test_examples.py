@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import ROOT, blocks
+from tests.support.pages import ROOT, blocks
 
 HOW_TO = ROOT / "docs" / "how-to"
 FIRST_BET = HOW_TO / "first-bet.md"

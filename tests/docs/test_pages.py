@@ -22,8 +22,8 @@ from runtime import settings
 from schemas import errors
 from schemas.events import EVENTS, FORMS
 from schemas.topics import Topics
-from tests.core.test_planted_faults import FAULTS
-from tests.docs.pages import PACKAGES, PAGES, ROOT, blocks, code_spans, name_of, source_files
+from tests.ledger.core.test_planted_faults import FAULTS
+from tests.support.pages import PACKAGES, PAGES, ROOT, blocks, code_spans, name_of, source_files
 
 MEASURED = gateway.metrics, ledger.journal.writer, outbox_relay.metrics, projector.metrics, sealer.metrics
 EXTERNAL = "http://", "https://"

@@ -25,7 +25,7 @@ from ledger.core.policy import Policy
 from sandbox.drivers import driver_of
 from sandbox.drivers.driver import Answer, Seat
 from schemas.errors import ERRORS
-from tests.docs.pages import ROOT, blocks
+from tests.support.pages import ROOT, blocks
 
 FOLDER = ROOT / "docs" / "providers"
 DIALECTS = sorted(set(load()) - {CANONICAL})

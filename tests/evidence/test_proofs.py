@@ -18,8 +18,8 @@ from evidence import anchors, keys, log, merkle, proof
 from evidence.proof import ProofError
 from ledger.entry import ACT, COMMAND, EVENT, REFUSAL, Entry
 from runtime.settings import Settings
-from tests.evidence.test_anchored import KEY, deposit, seal
-from tests.ledger.played import play
+from tests.audit.test_anchored import KEY, deposit, seal
+from tests.support.random_game import play
 from tests.support.seeds import seeded_random
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "check_inclusion.py"

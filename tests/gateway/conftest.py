@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from ledger.admin.secrets import new_secrets_key
 from runtime.settings import Settings
-from tests.gateway.caller import Caller, RunningGateway, on_board
+from tests.support.caller import Caller, RunningGateway, on_board
 
 
 @pytest.fixture(scope="module")

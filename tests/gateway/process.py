@@ -15,7 +15,7 @@ from typing import IO, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from runtime.settings import Settings
-from tests.gateway.caller import Caller
+from tests.support.caller import Caller
 
 RUN = "import sys; from gateway.app import run; from runtime.settings import load_settings; sys.exit(run(load_settings()))"
 

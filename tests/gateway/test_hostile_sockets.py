@@ -28,8 +28,8 @@ from gateway.http_protocol import MAX_HEAD_BYTES, BoundedHeadProtocol
 from gateway.serving import Answer as AppAnswer
 from gateway.serving import respond
 from runtime.settings import Settings
-from tests.gateway.caller import Caller, RunningGateway, on_board
 from tests.gateway.process import GatewayProcess, answers, head, logged, raw, start
+from tests.support.caller import Caller, RunningGateway, on_board
 
 CONNECTIONS = 50
 MEBIBYTE = 1024 * 1024

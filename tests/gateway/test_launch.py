@@ -29,8 +29,8 @@ from ledger.admin import games, integrations
 from ledger.admin.games import Game
 from sandbox.provider import Provider
 from schemas.events import BY_FINGERPRINT
-from tests.gateway.caller import Caller, Reply, RunningGateway, on_board
-from tests.support.asks import BY
+from tests.support.caller import Caller, Reply, RunningGateway, on_board
+from tests.support.commands import BY
 from tests.support.waiting import until
 
 SECRET = b"a secret that both sides know"

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from runtime.settings import Settings
-from tests.gateway.caller import Caller, RunningGateway
 from tests.gateway.process import GatewayProcess, logged, raw, start
+from tests.support.caller import Caller, RunningGateway
 from tests.support.waiting import until, until_locked_out
 
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from cli import doctor
 from gateway.app import READINESS_S
 from runtime.settings import Settings
-from tests.gateway.caller import Caller, Reply, RunningGateway
+from tests.support.caller import Caller, Reply, RunningGateway
 from tests.support.pooler import pooled
 from tests.support.waiting import until
 

@@ -12,7 +12,7 @@ from sandbox.servers.process import Process
 from sandbox.servers.stack import Stack
 from tests.outbox_relay.conftest import DEADLINE_S, Kafka, process, running
 from tests.outbox_relay.log_writer import LogWriter
-from tests.servers import Servers
+from tests.support.servers import Servers
 from tests.support.waiting import until
 
 

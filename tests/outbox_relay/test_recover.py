@@ -18,7 +18,7 @@ from runtime.settings import Settings
 from schemas.registry import WireRecord
 from tests.outbox_relay.conftest import Kafka, publisher, run_to_end, running
 from tests.outbox_relay.log_writer import LogWriter
-from tests.servers import Servers
+from tests.support.servers import Servers
 from tests.support.waiting import until
 
 DELETE_LAST = """

@@ -18,13 +18,13 @@ from outbox_relay.relay import REFUSED
 from runtime.settings import Settings
 from schemas import registry, topics
 from schemas.topics import Topics
-from tests.evidence.sealed import KEY, archive, deposit, opened, past_month, seal
-from tests.ledger.played import play
-from tests.ledger.published import logged
 from tests.outbox_relay.conftest import PARTITIONS, Kafka, delete, run_to_end, running
-from tests.servers import Servers, fresh_database
-from tests.support.asks import BY
+from tests.support.commands import BY
+from tests.support.random_game import play
+from tests.support.seals import KEY, archive, deposit, opened, past_month, seal
 from tests.support.seeds import seeded_random
+from tests.support.servers import Servers, fresh_database
+from tests.support.topic_filler import logged
 
 
 @pytest.fixture

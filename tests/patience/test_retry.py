@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from patience import IMPATIENT, Backoff, Patience, TransientError, Trouble, is_transient, kafka, retry, session
-from tests.docs.pages import ROOT, source_files
+from tests.support.pages import ROOT, source_files
 
 
 class PassingError(TransientError):

@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from patience import is_transient, session
 from patience.session import PoolerError, ReadOnlyError
-from tests.docs.pages import PACKAGES
+from tests.support.pages import PACKAGES
 from tests.support.pooler import pooled
 
 WANTED = {"statement_timeout": "7000", "synchronous_commit": "on", "enable_seqscan": "off", "timezone": "UTC"}

@@ -16,11 +16,11 @@ from projector.consumer import project
 from runtime.settings import Settings
 from schemas import registry, topics
 from schemas.topics import Topics
-from tests.projector import reference
-from tests.projector.folded import PACE_US, Folded, fold
-from tests.projector.history import Ledger, Publisher, decoded, random_ledger
-from tests.servers import Servers, fresh_database, fresh_topic_prefix
+from tests.projector.direct_fold import PACE_US, Folded, fold
+from tests.support import reference
+from tests.support.random_ledger import Ledger, Publisher, decoded, random_ledger
 from tests.support.seeds import seeded_random
+from tests.support.servers import Servers, fresh_database, fresh_topic_prefix
 
 PARTITIONS = 3
 

@@ -20,8 +20,8 @@ from schemas.events import EVENTS
 from schemas.examples import example
 from schemas.refusal import REFUSAL
 from schemas.topics import Topics
-from tests.projector.folded import PACE_US
-from tests.projector.history import START_US, Ledger, Publisher, chunks, key_of, random_ledger
+from tests.projector.direct_fold import PACE_US
+from tests.support.random_ledger import START_US, Ledger, Publisher, chunks, key_of, random_ledger
 
 POISON = "pia-2"
 """A bet that the read models cannot fold until they are mended."""

@@ -13,11 +13,11 @@ from psycopg.conninfo import make_conninfo
 from ledger.admin.actions import By
 from projector import access, grants, lookups, models
 from projector.projections import PROJECTIONS
-from tests.docs.pages import ROOT
-from tests.projector.folded import Folded, fold
-from tests.projector.history import decoded, random_ledger
-from tests.servers import Servers, fresh_database
+from tests.projector.direct_fold import Folded, fold
+from tests.support.pages import ROOT
+from tests.support.random_ledger import decoded, random_ledger
 from tests.support.seeds import seeded_random
+from tests.support.servers import Servers, fresh_database
 
 BY = By("dba", "a test")
 PLAYER_COLUMNS = "player_id", "stream_id", "wallet_id"

@@ -4,8 +4,8 @@ import psycopg
 import pytest
 
 from projector import grants
-from tests.docs.pages import ROOT, blocks
-from tests.support.asks import BY
+from tests.support.commands import BY
+from tests.support.pages import ROOT, blocks
 
 PAGE = ROOT / "docs" / "how-to" / "bi-tools.md"
 LOOK_UPS = [code for _, code in blocks(ROOT / "docs" / "how-to" / "bi-access.md", "sql")][1:]

@@ -14,7 +14,7 @@ from projector.consumer import refold
 from runtime.settings import Settings
 from schemas import topics
 from schemas.topics import Topics
-from tests.projector.history import Ledger, random_ledger
+from tests.support.random_ledger import Ledger, random_ledger
 from tests.support.seeds import seeded_random
 from tests.support.waiting import until
 

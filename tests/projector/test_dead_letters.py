@@ -10,8 +10,8 @@ from cli.main import app
 from projector.rebuild import RebuildError, rebuild
 from projector.replay import FOLDED, UNREADABLE, WAITING, listed, replay
 from schemas.topics import Topics
-from tests.projector.history import Ledger
 from tests.projector.test_consumer import environment
+from tests.support.random_ledger import Ledger
 
 FORBID = "alter table projections.bets add constraint a_bug check (bet_id <> 'bert-2')"
 MEND = "alter table projections.bets drop constraint a_bug"

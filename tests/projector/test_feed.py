@@ -33,21 +33,25 @@ from schemas.events import EVENTS
 from schemas.registry import Reader, RefusalReader, UndecodableRecord
 from schemas.topics import Topics
 from tests.projector.conftest import ReadModels
+from tests.projector.direct_fold import Folded, fold
 from tests.projector.feed import POISON, Delivery, Feed, publish, random_feed
-from tests.projector.folded import Folded, fold
-from tests.projector.history import Ledger, decoded
-from tests.projector.test_active_players import test_active_is_who_bet_and_demo_never_counts as active_players
+from tests.projector.projections.test_active_players import (
+    test_active_is_who_bet_and_demo_never_counts as active_players,
+)
+from tests.projector.projections.test_liability import test_a_day_ends_with_what_all_wallets_hold_then as liability
+from tests.projector.projections.test_open_holds import test_open_bets_hold_what_the_wallets_say as open_holds
+from tests.projector.projections.test_player_statements import test_a_statement_runs_without_a_gap as player_statements
+from tests.projector.projections.test_provider_settlement import (
+    test_everything_counts_on_the_day_it_was_recorded as settlement,
+)
+from tests.projector.projections.test_revenue import test_corrections_tell_what_changed_an_earlier_hour as corrections
+from tests.projector.projections.test_revenue import test_revenue_per_hour_and_day_is_a_plain_fold as revenue
+from tests.projector.projections.test_settlement_lag import test_lags_are_counted_in_their_buckets as settlement_lag
+from tests.projector.projections.test_wins import test_every_win_and_award_has_a_row as wins
 from tests.projector.test_consumer import DIES, environment, wait_for_members
-from tests.projector.test_liability import test_a_day_ends_with_what_all_wallets_hold_then as liability
-from tests.projector.test_open_holds import test_open_bets_hold_what_the_wallets_say as open_holds
-from tests.projector.test_player_statements import test_a_statement_runs_without_a_gap as player_statements
-from tests.projector.test_provider_settlement import test_everything_counts_on_the_day_it_was_recorded as settlement
-from tests.projector.test_revenue import test_corrections_tell_what_changed_an_earlier_hour as corrections
-from tests.projector.test_revenue import test_revenue_per_hour_and_day_is_a_plain_fold as revenue
-from tests.projector.test_settlement_lag import test_lags_are_counted_in_their_buckets as settlement_lag
-from tests.projector.test_wins import test_every_win_and_award_has_a_row as wins
-from tests.servers import Servers, fresh_database
+from tests.support.random_ledger import Ledger, decoded
 from tests.support.seeds import seeded_random
+from tests.support.servers import Servers, fresh_database
 from tests.support.waiting import until_locked_out
 
 PLAIN_FOLDS = (

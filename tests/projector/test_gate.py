@@ -13,7 +13,7 @@ from ledger.core.wallets import Deposit
 from ledger.core.wins import BetSettled
 from ledger.journal.recording import record
 from schemas.topics import Topics
-from tests.projector.history import Ledger, key_of
+from tests.support.random_ledger import Ledger, key_of
 from tests.support.seeds import seeded_random
 
 

@@ -10,7 +10,7 @@ from projector.checkpoint import Source
 from projector.producers import producer_at
 from schemas.topics import Topics
 from tests.projector.conftest import PARTITIONS
-from tests.projector.history import Ledger
+from tests.support.random_ledger import Ledger
 from tests.support.waiting import until
 
 

@@ -3,9 +3,9 @@ import time
 
 import pytest
 
-from tests.projector.history import random_ledger
-from tests.servers import Servers
+from tests.support.random_ledger import random_ledger
 from tests.support.seeds import seeded_random
+from tests.support.servers import Servers
 
 
 @pytest.fixture

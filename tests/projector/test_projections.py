@@ -9,8 +9,8 @@ from ledger.core.wallets import OpenWallet
 from projector.consumer import refold
 from projector.projections import PROJECTIONS
 from projector.reference import reference_page
-from tests.projector.folded import fold
-from tests.projector.history import Ledger, decoded, disordered, random_ledger
+from tests.projector.direct_fold import fold
+from tests.support.random_ledger import Ledger, decoded, disordered, random_ledger
 from tests.support.seeds import seeded_random
 
 BONUS = {"bonus_cost": -500, "bonus": 500}

@@ -25,10 +25,10 @@ from runtime.settings import Settings
 from schemas import registry
 from schemas.refusal import REFUSAL
 from schemas.topics import Topics
-from tests.evidence.sealed import archive, deposit, opened, seal
 from tests.outbox_relay.conftest import running
 from tests.projector.conftest import PARTITIONS
-from tests.projector.history import Ledger, random_ledger
+from tests.support.random_ledger import Ledger, random_ledger
+from tests.support.seals import archive, deposit, opened, seal
 from tests.support.seeds import seeded_random
 
 FOLDED = "select coalesce(sum(version), 0) >= {} from projections.streams"

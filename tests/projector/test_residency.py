@@ -4,7 +4,7 @@ from prometheus_client import REGISTRY
 
 from projector.replay import WAITING, listed, replay
 from tests.projector.conftest import ReadModels
-from tests.projector.history import Ledger
+from tests.support.random_ledger import Ledger
 
 
 def test_an_event_of_another_region_parks_its_stream_until_it_may_be_held(settings, publisher):

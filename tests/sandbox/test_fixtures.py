@@ -9,8 +9,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from sandbox.servers.process import StartError, silent
 from sandbox.servers.stack import Stack
-from tests import servers
-from tests.servers import ServersError, running_servers
+from tests.support import servers
+from tests.support.servers import ServersError, running_servers
 
 
 def test_ledger_database_is_migrated_and_empty(ledger_database):

@@ -19,8 +19,8 @@ from ledger.core.evolve import PAYLOADS, event_of
 from ledger.journal.recording import record
 from ledger.streams import StreamHead
 from schemas.events import BY_FINGERPRINT, EVENTS, FORMS, _without_logical_types
-from tests.support.given import replay
 from tests.support.golden import FOLDER, history
+from tests.support.story import replay
 
 WRITTEN = sorted(name for name, schema in EVENTS.items() if not schema.announced)
 """The types that have a rule; the others are announced."""

@@ -11,8 +11,8 @@ from ledger.streams import StreamHead
 from schemas.compatibility import incompatibilities
 from schemas.events import BY_FINGERPRINT, EVENTS, EventSchema
 from schemas.releases import release
-from tests.support.given import replay
 from tests.support.golden import ADDED_SINCE, EARLIER, FOLDER, history, today_of
+from tests.support.story import replay
 
 HISTORY = json.loads((EARLIER / "history.json").read_text())
 TODAY = json.loads((FOLDER / "history.json").read_text())

@@ -23,12 +23,12 @@ from ledger.streams import Recorded
 from runtime.settings import Settings
 from schemas.events import BY_FINGERPRINT
 from spark.java import NoJavaError, find_java
-from tests.evidence.sealed import archive, seal
-from tests.ledger.played import play
-from tests.ledger.published import Kafka, Logged, kafka_of
-from tests.projector.history import random_ledger
-from tests.servers import fresh_topic_prefix
+from tests.support.random_game import play
+from tests.support.random_ledger import random_ledger
+from tests.support.seals import archive, seal
 from tests.support.seeds import seeded_random
+from tests.support.servers import fresh_topic_prefix
+from tests.support.topic_filler import Kafka, Logged, kafka_of
 
 try:
     find_java()

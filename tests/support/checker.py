@@ -21,7 +21,7 @@ from schemas import registry
 from schemas.events import BY_FINGERPRINT
 from schemas.registry import Reader
 from schemas.topics import Topics
-from tests.projector import reference
+from tests.support import reference
 from tests.support.load import AUTHORIZE, END_SESSION, ROLLBACK, SETTLE, START_SESSION, Call
 from tests.support.waiting import until
 

@@ -36,7 +36,7 @@ from ledger.core.wins import Awarded, BetSettled
 from ledger.journal.recording import record
 from ledger.streams import StreamHead
 from schemas.events import BY_FINGERPRINT, EVENTS, EventSchema
-from tests.support.given import replay
+from tests.support.story import replay
 
 FOLDER = Path(__file__).parent.parent / "data" / "golden"
 EARLIER = FOLDER / "0.9.0"

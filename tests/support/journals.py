@@ -10,7 +10,7 @@ from ledger.core.policy import Policy
 from ledger.journal.writer import Journal, Retryable
 from ledger.outcome import Callback, Outcome
 from runtime.settings import Settings
-from tests.support.asks import Asks
+from tests.support.commands import Asks
 
 PATIENT_MS = 30_000
 """The deadline of a journal whose test is not about deadlines: what hangs fails, what is slow does not."""

@@ -1,18 +1,25 @@
 """Table `acts`: who changed a setting, why, and who approved it. Rows are added; nothing else ever happens to them."""
 
-INSERT = """
-insert into wagerledger.acts (act_id, acted_at, tenant_id, region, action, subject, actor, approver, reason, content)
-values (%(act_id)s, %(acted_at)s, %(tenant_id)s, %(region)s, %(action)s, %(subject)s, %(actor)s, %(approver)s,
-    %(reason)s, %(content)s)
-"""
+from ledger.store import brands, games, integrations, rates
+from ledger.store.column_list import ColumnList
 
-LIST = """
-select act_id::text, acted_at, tenant_id, region, action, subject, actor, approver, reason, content
+COLUMNS = ColumnList("""
+    act_id text::uuid, acted_at timestamptz, tenant_id text, region text, action text, subject text, actor text,
+    approver text, reason text, content text::json
+""")
+
+INSERT = f"""
+insert into wagerledger.acts ({COLUMNS})
+values ({COLUMNS.named_values})
+"""  # noqa: S608  # our own constants
+
+LIST = f"""
+select {COLUMNS.but("content").read}, content
 from wagerledger.acts
 where (%(tenant_id)s::text is null or tenant_id = %(tenant_id)s)
     and (%(subject)s::text is null or subject = %(subject)s)
 order by xid desc, position desc limit %(limit)s
-"""
+"""  # noqa: S608  # our own constants
 
 # What an act tells of the tables that it touched: their rows as they were after it, secrets left out ------------------
 
@@ -26,46 +33,46 @@ select i.tenant_id, i.region, json_build_object(
 from wagerledger.integrations i where i.integration_id = %s
 """
 
+_GENERATION = ColumnList("generation bigint, reason text, since timestamptz")
+_RATE = rates.COLUMNS + ColumnList("recorded_at timestamptz")
+
 REDO = {
-    "brands": """
-insert into wagerledger.brands (tenant_id, region, created_at)
-select tenant_id, region, created_at from json_populate_recordset(null::wagerledger.brands, %s::json)
+    "brands": f"""
+insert into wagerledger.brands ({brands.RECORDED})
+select {brands.RECORDED} from json_populate_recordset(null::wagerledger.brands, %s::json)
 on conflict do nothing
-""",
-    "integrations": """
-insert into wagerledger.integrations (integration_id, tenant_id, region, provider_id, dialect, options, policy, enabled,
-    created_at)
-select integration_id, tenant_id, region, provider_id, dialect, options, policy, enabled, created_at
+""",  # noqa: S608  # our own constants
+    "integrations": f"""
+insert into wagerledger.integrations ({integrations.RECORDED})
+select {integrations.RECORDED}
 from json_populate_recordset(null::wagerledger.integrations, %s::json)
 on conflict (integration_id) do update
-set dialect = excluded.dialect, options = excluded.options, policy = excluded.policy, enabled = excluded.enabled
-""",
+set {integrations.CHANGING.assigned("excluded")}
+""",  # noqa: S608  # our own constants
     # A secret is in no act: where this database has it, it stays.
-    "integration_keys": """
-insert into wagerledger.integration_keys as k (kid, integration_id, algorithm, material, not_before, not_after,
-    created_at)
-select kid, integration_id, algorithm, material, not_before, not_after, created_at
+    "integration_keys": f"""
+insert into wagerledger.integration_keys as k ({integrations.RECORDED_KEY})
+select {integrations.RECORDED_KEY}
 from json_populate_recordset(null::wagerledger.integration_keys, %s::json)
 on conflict (kid) do update
 set material = coalesce(excluded.material, k.material), not_before = excluded.not_before,
     not_after = excluded.not_after
-""",
-    "games": """
-insert into wagerledger.games (integration_id, game_id, provider_game_id, name, enabled)
-select integration_id, game_id, provider_game_id, name, enabled
+""",  # noqa: S608  # our own constants
+    "games": f"""
+insert into wagerledger.games ({games.COLUMNS})
+select {games.COLUMNS}
 from json_populate_recordset(null::wagerledger.games, %s::json)
-""",
-    "rates": """
-insert into wagerledger.rates (tenant_id, base, quote, numerator, denominator, base_exponent, source, as_of,
-    recorded_at)
-select tenant_id, base, quote, numerator, denominator, base_exponent, source, as_of, recorded_at
+""",  # noqa: S608  # our own constants
+    "rates": f"""
+insert into wagerledger.rates ({_RATE})
+select {_RATE}
 from json_populate_recordset(null::wagerledger.rates, %s::json)
-""",
-    "log_generation": """
-insert into wagerledger.log_generation (generation, reason, since)
-select generation, reason, since from json_populate_recordset(null::wagerledger.log_generation, %s::json)
+""",  # noqa: S608  # our own constants
+    "log_generation": f"""
+insert into wagerledger.log_generation ({_GENERATION})
+select {_GENERATION} from json_populate_recordset(null::wagerledger.log_generation, %s::json)
 on conflict do nothing
-""",
+""",  # noqa: S608  # our own constants
 }
 """By table, in an order in which what is referred to comes first. Without its recorded column an act would not know
 when a row came to be.

@@ -11,14 +11,27 @@ from ledger.core.rollbacks import RollbackBet
 from ledger.core.value import value
 from ledger.entry import canonical
 from ledger.outcome import Outcome
+from ledger.store.column_list import ColumnList
 from ledger.store.statement import Statement, by_key
 from ledger.streams import StreamKey
-from runtime.arrays import Bytea, Column, Int8, Text, Timestamptz, columns
+
+COLUMNS = ColumnList("""
+    scope text, operation text, idempotency_key text, command_id text::uuid, kind text, fingerprint bytea,
+    tenant_id text, stream_type text, stream_id text, first_version bigint, last_version bigint, outcome text::json,
+    answer bytea, kid text, asked text::json, trace_id text, decided_at timestamptz
+""")
+REFUSAL_COLUMNS = ColumnList("""
+    scope text, operation text, idempotency_key text, command_id text::uuid, kind text, fingerprint bytea, region text,
+    tenant_id text, stream_type text, stream_id text, code text, details text::json, answer bytea, kid text,
+    asked text::json, trace_id text, refused_at timestamptz
+""")
+KEY = COLUMNS.only("scope", "operation", "idempotency_key")
+REMEMBERED = COLUMNS.only(*KEY, "kind", "fingerprint", "outcome", "answer")
 
 LOAD = f"""
-select c.scope, c.operation, c.idempotency_key, c.kind, c.fingerprint, c.outcome::text, c.answer
-from unnest(%b::text[], %b::text[], %b::text[]) k(scope, operation, idempotency_key)
-{by_key("commands", "scope", "operation", "idempotency_key")}
+select {REMEMBERED.of("c")}
+from {KEY.rows("k")}
+{by_key("commands", *KEY)}
 """  # noqa: S608  # our own constants
 
 ANSWER = """
@@ -26,30 +39,17 @@ select answer, fingerprint from wagerledger.commands
 where scope = %s and operation = %s and idempotency_key = %s and answer is not null and outcome ->> 'refusal' is null
 """
 
-INSERT = """
-insert into wagerledger.commands (scope, operation, idempotency_key, command_id, kind, fingerprint, tenant_id,
-    stream_type, stream_id,
-    first_version, last_version, outcome, answer, kid, asked, trace_id, decided_at)
-select scope, operation, idempotency_key, command_id::uuid, kind, fingerprint, tenant_id, stream_type, stream_id,
-    first_version, last_version, outcome::json, answer, kid, asked::json, trace_id, decided_at
-from unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::bytea[], %b::text[], %b::text[],
-    %b::text[], %b::bigint[], %b::bigint[],
-    %b::text[], %b::bytea[], %b::text[], %b::text[], %b::text[], %b::timestamptz[])
-    n(scope, operation, idempotency_key, command_id, kind, fingerprint, tenant_id, stream_type, stream_id,
-    first_version, last_version,
-    outcome, answer, kid, asked, trace_id, decided_at)
-"""
+INSERT = f"""
+insert into wagerledger.commands ({COLUMNS})
+select {COLUMNS.stored}
+from {COLUMNS.rows("n")}
+"""  # noqa: S608  # our own constants
 
-INSERT_REFUSALS = """
-insert into wagerledger.refusals (scope, operation, idempotency_key, command_id, kind, fingerprint, region, tenant_id,
-    stream_type, stream_id, code, details, answer, kid, asked, trace_id, refused_at)
-select scope, operation, idempotency_key, command_id::uuid, kind, fingerprint, region, tenant_id,
-    stream_type, stream_id, code, details::json, answer, kid, asked::json, trace_id, refused_at
-from unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::bytea[], %b::text[], %b::text[],
-    %b::text[], %b::text[], %b::text[], %b::text[], %b::bytea[], %b::text[], %b::text[], %b::text[], %b::timestamptz[])
-    n(scope, operation, idempotency_key, command_id, kind, fingerprint, region, tenant_id,
-    stream_type, stream_id, code, details, answer, kid, asked, trace_id, refused_at)
-"""
+INSERT_REFUSALS = f"""
+insert into wagerledger.refusals ({REFUSAL_COLUMNS})
+select {REFUSAL_COLUMNS.stored}
+from {REFUSAL_COLUMNS.rows("n")}
+"""  # noqa: S608  # our own constants
 
 
 class CommandKey(NamedTuple):
@@ -97,11 +97,6 @@ def key_of(command: Command) -> CommandKey:
     origin = command.origin
     return CommandKey(origin.scope, origin.operation, origin.idempotency_key)
 
-
-_COMMAND: tuple[type[Column], ...] = (
-    *[Text] * 5, Bytea, Text, Text, Text, Int8, Int8, Text, Bytea, Text, Text, Text, Timestamptz,
-)  # fmt: skip
-_REFUSAL: tuple[type[Column], ...] = (*[Text] * 5, Bytea, *[Text] * 6, Bytea, *[Text] * 3, Timestamptz)
 
 _NOT_ASKED = {"origin", "command_id", "received_at", "expires_at", "wallet_currency"}
 """Fields that we add: a repeat may have other values there, as when an option has changed, and still asks the same."""
@@ -159,7 +154,7 @@ _ASKED_FIELDS: dict[type[Command], tuple[tuple[str, object], ...]] = {}
 
 
 def load(keys: Iterable[CommandKey]) -> Statement:
-    return Statement(LOAD, columns((Text, Text, Text), keys))
+    return Statement(LOAD, KEY.packed(keys))
 
 
 def remembered(row: Sequence[Any]) -> tuple[CommandKey, Remembered]:
@@ -175,7 +170,7 @@ def insert(decided: Sequence[Decided]) -> Statement:
         )
         for d in decided
     ]  # fmt: skip
-    return Statement(INSERT, columns(_COMMAND, rows), len(rows))
+    return Statement(INSERT, COLUMNS.packed(rows), len(rows))
 
 
 def insert_refusals(decided: Sequence[Decided]) -> Statement:
@@ -186,4 +181,4 @@ def insert_refusals(decided: Sequence[Decided]) -> Statement:
         )
         for d in decided
     ]  # fmt: skip
-    return Statement(INSERT_REFUSALS, columns(_REFUSAL, rows), len(rows))
+    return Statement(INSERT_REFUSALS, REFUSAL_COLUMNS.packed(rows), len(rows))

@@ -1,29 +1,30 @@
 """Table `currencies`: the decimals of each currency of a tenant."""
 
 from collections.abc import Iterable, Sequence
-from operator import attrgetter
 from typing import Any
 
 from ledger.core.state import Currency, Key
+from ledger.store.column_list import ColumnList
 from ledger.store.statement import Statement, by_key
-from runtime.arrays import Int8, Text, columns
+
+COLUMNS = ColumnList("tenant_id text, currency text, exponent bigint")
+"""The fields of an entity, in their order."""
+KEY = COLUMNS.only("tenant_id", "currency")
 
 LOAD = f"""
-select c.tenant_id, c.currency, c.exponent
-from unnest(%b::text[], %b::text[]) k(tenant_id, currency)
-{by_key("currencies", "tenant_id", "currency")}
+select {COLUMNS.of("c")}
+from {KEY.rows("k")}
+{by_key("currencies", *KEY)}
 """  # noqa: S608  # our own constants
 
-INSERT = """
-insert into wagerledger.currencies (tenant_id, currency, exponent)
-select * from unnest(%b::text[], %b::text[], %b::bigint[])
-"""
-
-_inserted = attrgetter("tenant_id", "currency", "exponent")
+INSERT = f"""
+insert into wagerledger.currencies ({COLUMNS})
+select * from {COLUMNS.arrays}
+"""  # noqa: S608  # our own constants
 
 
 def load(keys: Iterable[Key]) -> Statement:
-    return Statement(LOAD, columns((Text, Text), (key[1:] for key in keys)))
+    return Statement(LOAD, KEY.packed(key[1:] for key in keys))
 
 
 def entity(row: Sequence[Any]) -> Currency:
@@ -31,4 +32,4 @@ def entity(row: Sequence[Any]) -> Currency:
 
 
 def insert(currencies: Sequence[Currency]) -> Statement:
-    return Statement(INSERT, columns((Text, Text, Int8), map(_inserted, currencies)), len(currencies))
+    return Statement(INSERT, COLUMNS.packed(map(COLUMNS.row, currencies)), len(currencies))

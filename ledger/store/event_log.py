@@ -2,45 +2,38 @@
 
 from collections.abc import Sequence
 
+from ledger.store.column_list import ColumnList
 from ledger.store.statement import Statement
 from ledger.streams import Recorded
-from runtime.arrays import Bytea, Int8, Text, Timestamptz, columns
 
-APPEND = """
+COLUMNS = ColumnList("""
+    recorded_at timestamptz, tenant_id text, stream_type text, stream_id text, stream_version bigint, event_type text,
+    event_id text::uuid, schema_fingerprint bytea, trace_id text, traceparent text, body bytea
+""")
+WITH_FORMS = COLUMNS + ColumnList("second_form bytea, second_fingerprint bytea")
+
+APPEND = f"""
 insert into wagerledger.event_log
-    (recorded_at, tenant_id, stream_type, stream_id, stream_version, event_type, event_id, schema_fingerprint,
-    trace_id, traceparent, body)
-select recorded_at, tenant_id, stream_type, stream_id, stream_version, event_type, event_id::uuid, schema_fingerprint,
-    trace_id, traceparent, body
-from unnest(%b::timestamptz[], %b::text[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::text[], %b::bytea[],
-    %b::text[], %b::text[], %b::bytea[])
-    n(recorded_at, tenant_id, stream_type, stream_id, stream_version, event_type, event_id, schema_fingerprint,
-    trace_id, traceparent, body)
-"""
-
+    ({COLUMNS})
+select {COLUMNS.stored}
+from {COLUMNS.rows("n")}
+"""  # noqa: S608  # our own constants
 
 # The same with another form of the event, which only a migration of its type writes.
-APPEND_WITH_FORMS = """
+APPEND_WITH_FORMS = f"""
 insert into wagerledger.event_log
-    (recorded_at, tenant_id, stream_type, stream_id, stream_version, event_type, event_id, schema_fingerprint,
-    trace_id, traceparent, body, second_form, second_fingerprint)
-select recorded_at, tenant_id, stream_type, stream_id, stream_version, event_type, event_id::uuid, schema_fingerprint,
-    trace_id, traceparent, body, second_form, second_fingerprint
-from unnest(%b::timestamptz[], %b::text[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::text[], %b::bytea[],
-    %b::text[], %b::text[], %b::bytea[], %b::bytea[], %b::bytea[])
-    n(recorded_at, tenant_id, stream_type, stream_id, stream_version, event_type, event_id, schema_fingerprint,
-    trace_id, traceparent, body, second_form, second_fingerprint)
-"""
-
-_ROW = Timestamptz, Text, Text, Text, Int8, Text, Text, Bytea, Text, Text, Bytea
+    ({WITH_FORMS})
+select {WITH_FORMS.stored}
+from {WITH_FORMS.rows("n")}
+"""  # noqa: S608  # our own constants
 
 
 def append(events: Sequence[Recorded]) -> Statement:
     """Add `events` in their order: positions rise with it."""
     if any(event.second_form is not None for event in events):
         rows = [(*_row(event), event.second_form, event.second_fingerprint) for event in events]
-        return Statement(APPEND_WITH_FORMS, columns((*_ROW, Bytea, Bytea), rows), len(rows))
-    return Statement(APPEND, columns(_ROW, list(map(_row, events))), len(events))
+        return Statement(APPEND_WITH_FORMS, WITH_FORMS.packed(rows), len(rows))
+    return Statement(APPEND, COLUMNS.packed(map(_row, events)), len(events))
 
 
 def _row(event: Recorded) -> tuple[object, ...]:

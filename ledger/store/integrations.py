@@ -1,16 +1,33 @@
 """Tables `integrations` and `integration_keys`: who may call, and with which keys."""
 
-LOAD = """
-select integration_id, tenant_id, region, provider_id, dialect, options, policy, enabled
-from wagerledger.integrations order by integration_id
-"""
+from ledger.store.column_list import ColumnList
 
-LOAD_KEYS = """
-select kid, integration_id, algorithm, material, not_before, not_after
+COLUMNS = ColumnList("""
+    integration_id text, tenant_id text, region text, provider_id text, dialect text, options text, policy text,
+    enabled boolean
+""")
+NEW = COLUMNS.but("enabled")
+RECORDED = COLUMNS + ColumnList("created_at timestamptz")
+"""With the time that the database gave it: what an administrative action keeps."""
+CHANGING = COLUMNS.only("dialect", "options", "policy", "enabled")
+
+KEY_COLUMNS = ColumnList("""
+    kid text, integration_id text, algorithm text, material bytea, not_before timestamptz, not_after timestamptz
+""")
+NEW_KEY = KEY_COLUMNS.but("not_before", "not_after")
+RECORDED_KEY = KEY_COLUMNS + ColumnList("created_at timestamptz")
+
+LOAD = f"""
+select {COLUMNS}
+from wagerledger.integrations order by integration_id
+"""  # noqa: S608  # our own constants
+
+LOAD_KEYS = f"""
+select {KEY_COLUMNS}
 from wagerledger.integration_keys
 where not_after is null or not_after > now()
 order by not_before, kid
-"""
+"""  # noqa: S608  # our own constants
 """`material` is null where a key came out of an archive without its secret: it proves nobody."""
 
 HAS_KEY = """
@@ -25,15 +42,15 @@ PLACE = """
 select tenant_id, region from wagerledger.integrations where integration_id = %s
 """
 
-INSERT = """
-insert into wagerledger.integrations (integration_id, tenant_id, region, provider_id, dialect, options, policy)
-values (%s, %s, %s, %s, %s, %s, %s)
+INSERT = f"""
+insert into wagerledger.integrations ({NEW})
+values ({NEW.values})
 on conflict do nothing
-"""
+"""  # noqa: S608  # our own constants
 
-INSERT_KEY = """
-insert into wagerledger.integration_keys (kid, integration_id, algorithm, material) values (%s, %s, %s, %s)
-"""
+INSERT_KEY = f"""
+insert into wagerledger.integration_keys ({NEW_KEY}) values ({NEW_KEY.values})
+"""  # noqa: S608  # our own constants
 
 ONE_AT_A_TIME = """
 select pg_advisory_xact_lock(hashtextextended('wagerledger: integration keys', 0))

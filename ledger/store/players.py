@@ -1,29 +1,33 @@
 """Table `players`: who has a wallet, in which region, and who is restricted."""
 
 from collections.abc import Iterable, Sequence
-from operator import attrgetter
 from typing import Any
 
 from ledger.core.state import Player
+from ledger.store.column_list import ColumnList
 from ledger.store.statement import Statement, by_key
-from runtime.arrays import Text, columns
+
+COLUMNS = ColumnList("tenant_id text, player_id text, region text, restriction text")
+"""The fields of an entity, in their order."""
+KEY = COLUMNS.only("tenant_id", "player_id")
+CHANGED = COLUMNS.only(*KEY, "restriction")
 
 LOAD = f"""
-select p.tenant_id, p.player_id, p.region, p.restriction
-from unnest(%b::text[], %b::text[]) k(tenant_id, player_id)
-{by_key("players", "tenant_id", "player_id")}
+select {COLUMNS.of("p")}
+from {KEY.rows("k")}
+{by_key("players", *KEY)}
 """  # noqa: S608  # our own constants
 
-INSERT = """
-insert into wagerledger.players (tenant_id, player_id, region, restriction)
-select * from unnest(%b::text[], %b::text[], %b::text[], %b::text[])
-"""
+INSERT = f"""
+insert into wagerledger.players ({COLUMNS})
+select * from {COLUMNS.arrays}
+"""  # noqa: S608  # our own constants
 
-UPDATE = """
+UPDATE = f"""
 update wagerledger.players p set restriction = n.restriction
-from unnest(%b::text[], %b::text[], %b::text[]) n(tenant_id, player_id, restriction)
+from {CHANGED.rows("n")}
 where p.tenant_id = any(array[n.tenant_id]) and p.player_id = any(array[n.player_id])
-"""
+"""  # noqa: S608  # our own constants
 
 AROUND = """
 (select player_id from wagerledger.players
@@ -34,13 +38,10 @@ union all
 """
 """The ids that stand beside one that is not known: among them is what was meant."""
 
-_inserted = attrgetter("tenant_id", "player_id", "region", "restriction")
-_updated = attrgetter("tenant_id", "player_id", "restriction")
-
 
 def load(players: Iterable[tuple[str, str]]) -> Statement:
     """The (tenant, player) pairs, as far as they have a row."""
-    return Statement(LOAD, columns((Text, Text), players))
+    return Statement(LOAD, KEY.packed(players))
 
 
 def entity(row: Sequence[Any]) -> Player:
@@ -48,8 +49,8 @@ def entity(row: Sequence[Any]) -> Player:
 
 
 def insert(players: Sequence[Player]) -> Statement:
-    return Statement(INSERT, columns((Text, Text, Text, Text), map(_inserted, players)), len(players))
+    return Statement(INSERT, COLUMNS.packed(map(COLUMNS.row, players)), len(players))
 
 
 def update(players: Sequence[Player]) -> Statement:
-    return Statement(UPDATE, columns((Text, Text, Text), map(_updated, players)), len(players))
+    return Statement(UPDATE, CHANGED.packed(map(CHANGED.row, players)), len(players))

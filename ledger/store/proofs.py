@@ -5,25 +5,29 @@ ever happens to them.
 from collections.abc import Collection, Sequence
 
 from ledger.outcome import Proof
+from ledger.store.column_list import ColumnList
 from ledger.store.statement import Statement, by_key
-from runtime.arrays import Bytea, Text, columns
+from runtime.arrays import Bytea
+
+COLUMNS = ColumnList("proof bytea, scope text, operation text")
+KEY = COLUMNS.only("proof")
 
 LOAD = f"""
-select p.proof, p.scope, p.operation
-from unnest(%b::bytea[]) k(proof)
-{by_key("proofs", "proof")}
+select {COLUMNS.of("p")}
+from {KEY.rows("k")}
+{by_key("proofs", *KEY)}
 """  # noqa: S608  # our own constants
 
-INSERT = """
-insert into wagerledger.proofs (proof, scope, operation)
-select * from unnest(%b::bytea[], %b::text[], %b::text[])
-"""
+INSERT = f"""
+insert into wagerledger.proofs ({COLUMNS})
+select * from {COLUMNS.arrays}
+"""  # noqa: S608  # our own constants
 
 # Rows that nobody keeps, of 16 pages: are there any left on the disk? Shorter than what would be compressed.
-FILL = """
-insert into wagerledger.proofs (proof, scope, operation)
+FILL = f"""
+insert into wagerledger.proofs ({COLUMNS})
 select uuid_send(gen_random_uuid()), '', repeat('x', 1900) from generate_series(1, 64)
-"""
+"""  # noqa: S608  # our own constants
 
 
 def load(digests: Collection[bytes]) -> Statement:
@@ -31,4 +35,4 @@ def load(digests: Collection[bytes]) -> Statement:
 
 
 def insert(proofs: Sequence[Proof]) -> Statement:
-    return Statement(INSERT, columns((Bytea, Text, Text), proofs), len(proofs))
+    return Statement(INSERT, COLUMNS.packed(proofs), len(proofs))

@@ -1,29 +1,30 @@
 """Table `rounds`: those that are over, per player."""
 
 from collections.abc import Iterable, Sequence
-from operator import attrgetter
 from typing import Any
 
 from ledger.core.state import Key, Round
+from ledger.store.column_list import ColumnList
 from ledger.store.statement import Statement, by_key
-from runtime.arrays import Text, columns
+
+COLUMNS = ColumnList("integration_id text, player_id text, round_id text, tenant_id text")
+"""The fields of an entity, in their order."""
+KEY = COLUMNS.only("integration_id", "player_id", "round_id")
 
 LOAD = f"""
-select r.integration_id, r.player_id, r.round_id, r.tenant_id
-from unnest(%b::text[], %b::text[], %b::text[]) k(integration_id, player_id, round_id)
-{by_key("rounds", "integration_id", "player_id", "round_id")}
+select {COLUMNS.of("r")}
+from {KEY.rows("k")}
+{by_key("rounds", *KEY)}
 """  # noqa: S608  # our own constants
 
-INSERT = """
-insert into wagerledger.rounds (integration_id, player_id, round_id, tenant_id)
-select * from unnest(%b::text[], %b::text[], %b::text[], %b::text[])
-"""
-
-_inserted = attrgetter("integration_id", "player_id", "round_id", "tenant_id")
+INSERT = f"""
+insert into wagerledger.rounds ({COLUMNS})
+select * from {COLUMNS.arrays}
+"""  # noqa: S608  # our own constants
 
 
 def load(keys: Iterable[Key]) -> Statement:
-    return Statement(LOAD, columns((Text, Text, Text), (key[1:] for key in keys)))
+    return Statement(LOAD, KEY.packed(key[1:] for key in keys))
 
 
 def entity(row: Sequence[Any]) -> Round:
@@ -32,4 +33,4 @@ def entity(row: Sequence[Any]) -> Round:
 
 def insert(rounds: Sequence[Round]) -> Statement:
     """Nothing ever changes in them."""
-    return Statement(INSERT, columns((Text, Text, Text, Text), map(_inserted, rounds)), len(rounds))
+    return Statement(INSERT, COLUMNS.packed(map(COLUMNS.row, rounds)), len(rounds))

@@ -1,37 +1,36 @@
 """Table `sessions`."""
 
 from collections.abc import Iterable, Sequence
-from operator import attrgetter
 from typing import Any
 
 from ledger.core.state import Key, Session
+from ledger.store.column_list import ColumnList
 from ledger.store.statement import Statement
-from runtime.arrays import Bool, Int8, Text, columns
+from runtime.arrays import Text
 
-LOAD = """
-select session_id, integration_id, tenant_id, player_id, currency, mode, game_id, expires_at, ended,
-    extended_us
+COLUMNS = ColumnList("""
+    session_id text, integration_id text, tenant_id text, player_id text, currency text, mode text, game_id text,
+    expires_at bigint, ended boolean, extended_us bigint
+""")
+"""The fields of an entity, in their order."""
+CHANGING = COLUMNS.only("expires_at", "ended", "extended_us")
+CHANGED = COLUMNS.only("session_id", *CHANGING)
+
+LOAD = f"""
+select {COLUMNS}
 from wagerledger.sessions where session_id = any(%b::text[])
-"""
+"""  # noqa: S608  # our own constants
 
-INSERT = """
-insert into wagerledger.sessions (session_id, integration_id, tenant_id, player_id, currency, mode, game_id,
-    expires_at, ended, extended_us)
-select * from unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::bigint[],
-    %b::boolean[], %b::bigint[])
-"""
+INSERT = f"""
+insert into wagerledger.sessions ({COLUMNS})
+select * from {COLUMNS.arrays}
+"""  # noqa: S608  # our own constants
 
-UPDATE = """
-update wagerledger.sessions s set expires_at = n.expires_at, ended = n.ended, extended_us = n.extended_us
-from unnest(%b::text[], %b::bigint[], %b::boolean[], %b::bigint[]) n(session_id, expires_at, ended, extended_us)
+UPDATE = f"""
+update wagerledger.sessions s set {CHANGING.assigned("n")}
+from {CHANGED.rows("n")}
 where s.session_id = any(array[n.session_id])
-"""
-
-_inserted = attrgetter(
-    "session_id", "integration_id", "tenant_id", "player_id", "currency", "mode", "game_id", "expires_at", "ended",
-    "extended_us",
-)  # fmt: skip
-_updated = attrgetter("session_id", "expires_at", "ended", "extended_us")
+"""  # noqa: S608  # our own constants
 
 
 def load(keys: Iterable[Key]) -> Statement:
@@ -43,12 +42,8 @@ def entity(row: Sequence[Any]) -> Session:
 
 
 def insert(sessions: Sequence[Session]) -> Statement:
-    return Statement(
-        INSERT,
-        columns((Text, Text, Text, Text, Text, Text, Text, Int8, Bool, Int8), map(_inserted, sessions)),
-        len(sessions),
-    )
+    return Statement(INSERT, COLUMNS.packed(map(COLUMNS.row, sessions)), len(sessions))
 
 
 def update(sessions: Sequence[Session]) -> Statement:
-    return Statement(UPDATE, columns((Text, Int8, Bool, Int8), map(_updated, sessions)), len(sessions))
+    return Statement(UPDATE, CHANGED.packed(map(CHANGED.row, sessions)), len(sessions))

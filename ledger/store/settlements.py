@@ -1,39 +1,43 @@
 """Table `settlements`: every win and award, and what undid it."""
 
 from collections.abc import Iterable, Sequence
-from operator import attrgetter
 from typing import Any
 
 from ledger.core.state import Key, Settlement
+from ledger.store.column_list import ColumnList
 from ledger.store.conversions import from_text, to_text
 from ledger.store.statement import Statement, by_key
-from runtime.arrays import Column, Int8, Text, columns
+from runtime.arrays import Text
 
-COLUMNS = """
-    s.integration_id, s.win_id, s.settlement_id, s.tenant_id, s.player_id, s.currency, s.bet_id, s.round_id,
-    s.session_id, s.game_id, s.kind, s.win_minor, s.account, s.mode, s.undone_by, s.conversion::text
-"""
+COLUMNS = ColumnList("""
+    integration_id text, win_id text, settlement_id text, tenant_id text, player_id text, currency text, bet_id text,
+    round_id text, session_id text, game_id text, kind text, win_minor bigint, account text, mode text,
+    undone_by text, conversion text::json
+""")
 """The fields of an entity, in their order."""
+KEY = COLUMNS.only("integration_id", "win_id")
+OF_BET = COLUMNS.only("integration_id", "bet_id")
+CHANGED = COLUMNS.only(*KEY, "undone_by")
 
 LOAD = f"""
-select {COLUMNS}
-from unnest(%b::text[], %b::text[]) k(integration_id, win_id)
-{by_key("settlements", "integration_id", "win_id")}
+select {COLUMNS.of("s")}
+from {KEY.rows("k")}
+{by_key("settlements", *KEY)}
 """  # noqa: S608  # our own constants
 
 # A win that names a bet has the bet's round; a bet without a round has its wins under its own id.
 LOAD_BESIDE_BETS = f"""
 with b as (
     select b.integration_id, b.bet_id, b.player_id, b.round_id
-    from unnest(%b::text[], %b::text[]) k(integration_id, bet_id)
-    {by_key("bets", "integration_id", "bet_id")}
+    from {OF_BET.rows("k")}
+    {by_key("bets", *OF_BET)}
 )
-select {COLUMNS}
+select {COLUMNS.of("s")}
 from b
 {by_key("settlements", "integration_id", "round_id", "player_id", of="b")}
 where s.undone_by is null and (s.bet_id is null or s.bet_id = b.bet_id)
 union all
-select {COLUMNS}
+select {COLUMNS.of("s")}
 from b
 cross join lateral (
     select * from wagerledger.settlements s
@@ -42,38 +46,28 @@ cross join lateral (
 where b.round_id is null and s.undone_by is null
 """  # noqa: S608  # our own constants
 
-INSERT = """
-insert into wagerledger.settlements (integration_id, win_id, settlement_id, tenant_id, player_id, currency, bet_id,
-    round_id, session_id, game_id, kind, win_minor, account, mode, undone_by, conversion)
-select integration_id, win_id, settlement_id, tenant_id, player_id, currency, bet_id, round_id, session_id, game_id,
-    kind, win_minor, account, mode, undone_by, conversion::json
-from unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[],
-    %b::text[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::text[])
-    n(integration_id, win_id, settlement_id, tenant_id, player_id, currency, bet_id, round_id, session_id, game_id,
-    kind, win_minor, account, mode, undone_by, conversion)
-"""
+INSERT = f"""
+insert into wagerledger.settlements ({COLUMNS})
+select {COLUMNS.stored}
+from {COLUMNS.rows("n")}
+"""  # noqa: S608  # our own constants
 
-UPDATE = """
+UPDATE = f"""
 update wagerledger.settlements s set undone_by = n.undone_by
-from unnest(%b::text[], %b::text[], %b::text[]) n(integration_id, win_id, undone_by)
+from {CHANGED.rows("n")}
 where s.integration_id = any(array[n.integration_id]) and s.win_id = any(array[n.win_id])
-"""
+"""  # noqa: S608  # our own constants
 
-_KINDS: tuple[type[Column], ...] = (*[Text] * 11, Int8, Text, Text, Text)
-_inserted = attrgetter(
-    "integration_id", "win_id", "settlement_id", "tenant_id", "player_id", "currency", "bet_id", "round_id",
-    "session_id", "game_id", "kind", "win_minor", "account", "mode", "undone_by",
-)  # fmt: skip
-_updated = attrgetter("integration_id", "win_id", "undone_by")
+_PLAIN = COLUMNS.but("conversion")
 
 
 def load(keys: Iterable[Key]) -> Statement:
-    return Statement(LOAD, columns((Text, Text), (key[1:] for key in keys)))
+    return Statement(LOAD, KEY.packed(key[1:] for key in keys))
 
 
 def load_beside_bets(keys: Iterable[Key]) -> Statement:
     """For keys (WinsBesideBet, integration, bet)."""
-    return Statement(LOAD_BESIDE_BETS, columns((Text, Text), (key[1:] for key in keys)))
+    return Statement(LOAD_BESIDE_BETS, OF_BET.packed(key[1:] for key in keys))
 
 
 def entity(row: Sequence[Any]) -> Settlement:
@@ -83,9 +77,9 @@ def entity(row: Sequence[Any]) -> Settlement:
 
 def insert(settlements: Sequence[Settlement]) -> Statement:
     conversions = Text(to_text(win.conversion) for win in settlements)
-    return Statement(INSERT, [*columns(_KINDS, map(_inserted, settlements)), conversions], len(settlements))
+    return Statement(INSERT, [*_PLAIN.packed(map(_PLAIN.row, settlements)), conversions], len(settlements))
 
 
 def update(settlements: Sequence[Settlement]) -> Statement:
     """Settlements can only be undone."""
-    return Statement(UPDATE, columns((Text, Text, Text), map(_updated, settlements)), len(settlements))
+    return Statement(UPDATE, CHANGED.packed(map(CHANGED.row, settlements)), len(settlements))

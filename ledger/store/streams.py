@@ -3,36 +3,39 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ledger.store.column_list import ColumnList
 from ledger.store.statement import Statement, by_key
 from ledger.streams import StreamHead, StreamKey
-from runtime.arrays import Bytea, Int8, Text, Timestamptz, columns
 from runtime.clock import to_us
 
+COLUMNS = ColumnList("""
+    tenant_id text, stream_type text, stream_id text, version bigint, head_hash bytea, recorded_at timestamptz
+""")
+KEY = COLUMNS.only("tenant_id", "stream_type", "stream_id")
+HEAD = COLUMNS.but(*KEY)
+ADVANCED = COLUMNS + ColumnList("expected_version bigint")
+
 LOAD = f"""
-select s.tenant_id, s.stream_type, s.stream_id, s.version, s.head_hash, s.recorded_at
-from unnest(%b::text[], %b::text[], %b::text[]) k(tenant_id, stream_type, stream_id)
-{by_key("streams", "tenant_id", "stream_type", "stream_id")}
+select {COLUMNS.of("s")}
+from {KEY.rows("k")}
+{by_key("streams", *KEY)}
 """  # noqa: S608  # our own constants
 
-INSERT = """
-insert into wagerledger.streams (tenant_id, stream_type, stream_id, version, head_hash, recorded_at)
-select * from unnest(%b::text[], %b::text[], %b::text[], %b::bigint[], %b::bytea[], %b::timestamptz[])
-"""
+INSERT = f"""
+insert into wagerledger.streams ({COLUMNS})
+select * from {COLUMNS.arrays}
+"""  # noqa: S608  # our own constants
 
-ADVANCE = """
-update wagerledger.streams s set version = n.version, head_hash = n.head_hash, recorded_at = n.recorded_at
-from unnest(%b::text[], %b::text[], %b::text[], %b::bigint[], %b::bytea[], %b::timestamptz[], %b::bigint[])
-    n(tenant_id, stream_type, stream_id, version, head_hash, recorded_at, expected_version)
+ADVANCE = f"""
+update wagerledger.streams s set {HEAD.assigned("n")}
+from {ADVANCED.rows("n")}
 where s.tenant_id = any(array[n.tenant_id]) and s.stream_type = any(array[n.stream_type])
     and s.stream_id = any(array[n.stream_id]) and s.version = n.expected_version
-"""
-
-
-_HEAD = Text, Text, Text, Int8, Bytea, Timestamptz
+"""  # noqa: S608  # our own constants
 
 
 def load(keys: Iterable[StreamKey]) -> Statement:
-    return Statement(LOAD, columns((Text, Text, Text), keys))
+    return Statement(LOAD, KEY.packed(keys))
 
 
 def head(row: Sequence[Any]) -> tuple[StreamKey, StreamHead]:
@@ -43,11 +46,11 @@ def save(loaded: Mapping[StreamKey, StreamHead], heads: Mapping[StreamKey, Strea
     """Move the streams from where they were `loaded` to their new `heads`."""
     rows = [(*key, head.version, head.hash, head.recorded_at) for key, head in heads.items() if key not in loaded]
     if rows:
-        yield Statement(INSERT, columns(_HEAD, rows), len(rows))
+        yield Statement(INSERT, COLUMNS.packed(rows), len(rows))
     moved = [
         (*key, head.version, head.hash, head.recorded_at, loaded[key].version)
         for key, head in heads.items()
         if key in loaded
     ]
     if moved:
-        yield Statement(ADVANCE, columns((*_HEAD, Int8), moved), len(moved))
+        yield Statement(ADVANCE, ADVANCED.packed(moved), len(moved))

@@ -6,10 +6,10 @@ from unittest import mock
 
 import psycopg
 import pytest
-from ledger.core.rules import regions
 
 from audit.findings import CODES, CannotCheckError, Report
 from audit.verify import verify
+from ledger.core import regions
 from ledger.journal.writer import Journal
 from runtime.settings import Settings
 from tests.support.commands import Asks

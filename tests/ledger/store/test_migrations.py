@@ -113,7 +113,7 @@ def test_the_spine_s_rows_survive(empty_database):
     migrate.upgrade(empty_database)
     migrate.upgrade(empty_database)
     with psycopg.connect(empty_database) as connection:
-        rows = connection.execute(f"select {settlements.COLUMNS} from wagerledger.settlements s order by 2").fetchall()
+        rows = connection.execute(f"select {settlements.COLUMNS} from wagerledger.settlements order by 2").fetchall()
         integration = connection.execute("select options, policy from wagerledger.integrations").fetchone()
         bet = connection.execute("select stake_kind, final, conversion from wagerledger.bets").fetchone()
     of_bet = "acme", "ann", "EUR", "b1", "r1", "s_1", "dice", "win"

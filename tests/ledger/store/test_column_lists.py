@@ -1,0 +1,102 @@
+"""One list of columns per table: it is the table's, and its entity's, and SQL is made of it."""
+
+from dataclasses import fields
+from types import ModuleType
+from typing import get_args, get_type_hints
+
+import psycopg
+import pytest
+
+from ledger.store import (
+    acts,
+    bets,
+    brands,
+    commands,
+    currencies,
+    event_log,
+    games,
+    integrations,
+    players,
+    proofs,
+    rates,
+    rounds,
+    sessions,
+    settlements,
+    streams,
+    wallets,
+)
+from ledger.store.column_list import ColumnList
+from ledger.store.entities import TABLES
+from runtime.arrays import Bool, Int8, Text
+
+LISTS = {
+    "acts": acts.COLUMNS,
+    "bets": bets.COLUMNS,
+    "brands": brands.RECORDED,
+    "commands": commands.COLUMNS,
+    "currencies": currencies.COLUMNS,
+    "event_log": event_log.WITH_FORMS,
+    "games": games.COLUMNS,
+    "integration_keys": integrations.RECORDED_KEY,
+    "integrations": integrations.RECORDED,
+    "players": players.COLUMNS,
+    "proofs": proofs.COLUMNS,
+    "rates": rates.COLUMNS,
+    "refusals": commands.REFUSAL_COLUMNS,
+    "rounds": rounds.COLUMNS,
+    "sessions": sessions.COLUMNS,
+    "settlements": settlements.COLUMNS,
+    "streams": streams.COLUMNS,
+    "wallets": wallets.COLUMNS,
+}
+
+GIVEN_BY_THE_DATABASE = {
+    "acts": {"xid", "position"},
+    "commands": {"xid"},
+    "event_log": {"xid", "position"},
+    "rates": {"recorded_at"},
+    "refusals": {"xid", "refusal_id"},
+}
+
+COLUMNS_OF_TABLE = """
+select column_name, case data_type when 'timestamp with time zone' then 'timestamptz' else data_type end
+from information_schema.columns where table_schema = 'wagerledger' and table_name = %s
+"""
+
+
+def test_each_list_is_its_table_s(ledger_database: str) -> None:
+    """A migration that adds a column without its line in the list, or a list with another type, is found."""
+    with psycopg.connect(ledger_database) as connection:
+        for table, columns in LISTS.items():
+            found = dict(connection.execute(COLUMNS_OF_TABLE, [table]).fetchall())
+            assert set(columns) == found.keys() - GIVEN_BY_THE_DATABASE.get(table, set()), table
+            connection.execute(f"select {columns.read} from wagerledger.{table} limit 0")
+            casts = dict(zip(columns, columns.stored.split(", "), strict=True))
+            for name, cast in casts.items():
+                assert cast in (name, f"{name}::{found[name]}"), table
+
+
+@pytest.mark.parametrize(("entity", "table"), TABLES.items())
+def test_each_list_is_its_entity_s(entity: type, table: ModuleType) -> None:
+    """A row is its entity's fields, in their order and of their types: both are made from each other by position."""
+    assert table.COLUMNS.names == tuple(field.name for field in fields(entity))
+    for name, kind in get_type_hints(entity).items():
+        (array,) = table.COLUMNS.only(name).packed([])
+        wanted = {bool: Bool, int: Int8}.get(next(iter(get_args(kind) or [kind])), Text)
+        assert type(array) is wanted, f"{name} of {entity.__name__}"
+
+
+def test_a_list_as_sql() -> None:
+    """Each piece of a statement is what one would have written by hand."""
+    columns = ColumnList("bet_id text, final boolean, conversion text::json")
+    assert str(columns) == "bet_id, final, conversion"
+    assert columns.read == "bet_id, final, conversion::text"
+    assert columns.of("b") == "b.bet_id, b.final, b.conversion::text"
+    assert columns.stored == "bet_id, final, conversion::json"
+    assert columns.rows("n") == "unnest(%b::text[], %b::boolean[], %b::text[]) n(bet_id, final, conversion)"
+    assert columns.assigned("n") == "bet_id = n.bet_id, final = n.final, conversion = n.conversion"
+    assert (columns.values, columns.named_values) == ("%s, %s, %s", "%(bet_id)s, %(final)s, %(conversion)s")
+    assert columns.packed([("b1", True, "{}"), ("b2", False, None)]) == [["b1", "b2"], [True, False], ["{}", None]]
+    assert columns.only("final", "bet_id").names == ("final", "bet_id")
+    assert columns.but("final").names == ("bet_id", "conversion")
+    assert (columns + ColumnList("mode text")).arrays.count("text[]") == 3

@@ -5,7 +5,10 @@ RUN pip install --no-cache-dir --require-hashes -r requirements/runtime.txt && u
     && install -d -o wagerledger /anchors
 COPY patience patience
 COPY schemas schemas
+COPY runtime runtime
 COPY ledger ledger
+COPY evidence evidence
+COPY audit audit
 COPY gateway gateway
 COPY outbox_relay outbox_relay
 COPY projector projector

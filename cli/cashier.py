@@ -16,7 +16,7 @@ from ledger.core.money import Amount, parse_amount
 from ledger.journal.writer import Retryable
 from ledger.outcome import Outcome
 from patience.session import connect_as_is
-from runtime.identifiers import FORM, is_currency, is_id, name_fault, player_id_fault
+from runtime.identifiers import ID_RULE, is_currency, is_id, name_fault, player_id_fault
 from runtime.residency import ForeignRegionError
 from schemas.errors import ERRORS
 
@@ -65,7 +65,7 @@ def ask(
         if fault := name_fault(value):
             fail(f"{name} {value!r} {fault}")
     if not is_id(key):
-        fail(f"--key {key!r} {FORM}")
+        fail(f"--key {key!r} {ID_RULE}")
     settings = settings_or_fail()
     try:
         settings.residency.check(region)

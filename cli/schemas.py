@@ -55,9 +55,9 @@ def check_compatibility(*, as_json: Json = False) -> None:
 @app.command("show")
 def show_schema(event_type: Annotated[str, typer.Argument(help="Such as bet.authorized.")]) -> None:
     """Print the whole Avro schema of an event type, envelope included."""
-    from schemas.events import EVENTS, FORMS
+    from schemas.events import EVENTS, VARIANTS
 
-    types = EVENTS | FORMS
+    types = EVENTS | VARIANTS
     schema = types.get(event_type)
     if schema is None:
         fail(f"{event_type} is no event type; there are: {', '.join(types)}")

@@ -31,7 +31,7 @@ from gateway.host import dialects
 from gateway.host.provider_calls import ProviderCalls
 from gateway.http_protocol import BoundedHeadProtocol
 from gateway.listener import connections_within, listen
-from gateway.read_connection import Lookups, Unmigrated
+from gateway.read_connection import ReadConnection, Unmigrated
 from gateway.services import Services
 from gateway.serving import refuse
 from ledger import __version__
@@ -85,18 +85,18 @@ def build_app(settings: Settings, hosted: Mapping[str, Dialect] | None = None) -
     and closes them in order; an unreachable database only keeps it unready.
     """
     hosted = dialects.load() if hosted is None else hosted
-    lookups = Lookups(settings)
-    keys = KeyRing(lookups, Vault(settings), hosted, dialects.default_options(), settings.residency)
+    read_connection = ReadConnection(settings)
+    keys = KeyRing(read_connection, Vault(settings), hosted, dialects.default_options(), settings.residency)
     journal = Journal(settings)
-    writing = Lookups(settings, writing_session.connect)
+    writing = ReadConnection(settings, writing_session.connect)
     authenticator = Authenticator(keys, RateLimit(settings.rate_limit_per_s), settings.signature_window_s)
     callers = Callers(settings.trusted_proxies)
-    services = Services(settings, keys, authenticator, callers, journal, lookups)
+    services = Services(settings, keys, authenticator, callers, journal, read_connection)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(lookups)
+            await stack.enter_async_context(read_connection)
             await stack.enter_async_context(keys)
             await stack.enter_async_context(journal)
             await stack.enter_async_context(writing)
@@ -133,7 +133,7 @@ class _Readiness:
     schema that this code expects, on a disk with room.
     """
 
-    def __init__(self, keys: KeyRing, writing: Lookups, journal: Journal) -> None:
+    def __init__(self, keys: KeyRing, writing: ReadConnection, journal: Journal) -> None:
         self._keys = keys
         self._writing = writing
         self._journal = journal

@@ -29,7 +29,7 @@ async def reading(settings: Settings) -> AsyncConnection[Any]:
     return await session.connect_async(url, wanted, AsyncConnection, application_name="wagerledger gateway")
 
 
-class Lookups:
+class ReadConnection:
     """Short reads, one after the other, in a session as `connect` opens it. Use as an async context manager."""
 
     def __init__(self, settings: Settings, connect: Connect = reading) -> None:

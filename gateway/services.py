@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from gateway.auth.authentication import Authenticator
 from gateway.auth.callers import Callers
 from gateway.auth.keys import KeyRing
-from gateway.read_connection import Lookups
+from gateway.read_connection import ReadConnection
 from ledger.journal.writer import Journal
 from runtime.settings import Settings
 
@@ -19,4 +19,4 @@ class Services:
     authenticator: Authenticator
     callers: Callers
     journal: Journal
-    lookups: Lookups
+    read_connection: ReadConnection

@@ -8,7 +8,7 @@ import structlog
 
 from gateway import metrics
 from gateway.dialect.errors import Rejected, Unreadable, error_body, error_headers
-from gateway.dialect.incoming import Disconnected, Head, Scope, Send, head_of
+from gateway.dialect.incoming import Disconnected, RequestHead, Scope, Send, head_of
 from ledger.journal.writer import Retryable
 from schemas.errors import ERRORS
 
@@ -25,7 +25,7 @@ class Answer(NamedTuple):
     content_type: bytes = b"application/json"
 
 
-def refusal(head: Head, rejected: Rejected) -> Answer:
+def refusal(head: RequestHead, rejected: Rejected) -> Answer:
     """In our own words."""
     return refuse(head, rejected.code, **rejected.details)
 
@@ -34,8 +34,8 @@ async def serve(
     operation: str,
     scope: Scope,
     send: Send,
-    answer: Callable[[Head, dict[str, Any]], Awaitable[Answer]],
-    refusal: Callable[[Head, Rejected], Answer] = refusal,
+    answer: Callable[[RequestHead, dict[str, Any]], Awaitable[Answer]],
+    refusal: Callable[[RequestHead, Rejected], Answer] = refusal,
 ) -> None:
     """Run `answer` and send what it gives; whatever goes wrong becomes an answer too, by `refusal`. One log line, one
     count.
@@ -70,7 +70,7 @@ async def serve(
     await respond(head, send, answered)
 
 
-async def respond(head: Head, send: Send, answer: Answer) -> None:
+async def respond(head: RequestHead, send: Send, answer: Answer) -> None:
     headers = [
         (b"content-type", answer.content_type),
         (b"content-length", b"%d" % len(answer.body)),
@@ -82,7 +82,7 @@ async def respond(head: Head, send: Send, answer: Answer) -> None:
     await send({"type": "http.response.body", "body": answer.body})
 
 
-def refuse(head: Head, code: str, **details: object) -> Answer:
+def refuse(head: RequestHead, code: str, **details: object) -> Answer:
     return Answer(
         ERRORS[code].status, error_body(code, details, head.trace.trace_id), code, error_headers(code, details)
     )

@@ -19,7 +19,7 @@ class KnownTopics:
     def __init__(self, bootstrap_servers: str, topics: Topics) -> None:
         self._servers = bootstrap_servers
         self._topics = topics
-        self._published = (topics.events, *topics.of_types, *topics.of_forms, topics.refusals)
+        self._published = (topics.events, *topics.of_types, *topics.of_variants, topics.refusals)
         self._brokers = Brokers(bootstrap_servers)
         self._known = TopicIds()
         self._new: Collection[str] = ()

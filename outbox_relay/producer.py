@@ -15,7 +15,7 @@ from outbox_relay.log import Row
 from outbox_relay.position import Position
 from outbox_relay.refusals import Refusal
 from schemas.dual_write import notices
-from schemas.events import EVENTS, FORMS
+from schemas.events import EVENTS, VARIANTS
 from schemas.refusal import REFUSAL
 from schemas.registry import WireIds
 from schemas.topics import Topics
@@ -28,7 +28,7 @@ FENCED = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.I
 Header = tuple[str, str | bytes | None]
 Headers = list[Header]
 CONSTANT: tuple[Header, ...] = (("ce_specversion", b"1.0"), ("content-type", b"application/avro"))
-NOTICES: dict[str, tuple[Header, ...]] = {name: notices(schema) for name, schema in (EVENTS | FORMS).items()}
+NOTICES: dict[str, tuple[Header, ...]] = {name: notices(schema) for name, schema in (EVENTS | VARIANTS).items()}
 """What the records of a type topic say of its end, by event type."""
 
 
@@ -65,7 +65,7 @@ class Publisher:
         fingerprints = {row.schema_fingerprint for row in rows}
         prefixes = {fingerprint: self._wire_ids.of(fingerprint) for fingerprint in fingerprints}
         for fingerprint in {row.second_fingerprint for row in rows if row.second_fingerprint}:
-            self._wire_ids.of_form(fingerprint)  # while no Kafka transaction is open
+            self._wire_ids.of_variant(fingerprint)  # while no Kafka transaction is open
         refusals_prefix = self._wire_ids.of_refusals() if refusals else b""
         with self._transaction():
             for row in rows:
@@ -109,13 +109,13 @@ class Publisher:
             self._topics.of_type(row.event_type), of_type_prefix + body, key, headers=headers_of_type
         )
         if row.second_fingerprint is not None:
-            self._produce_form(row, row.second_fingerprint, key)
+            self._produce_variant(row, row.second_fingerprint, key)
 
-    def _produce_form(self, row: Row, fingerprint: bytes, key: str) -> None:
-        form, body = self._wire_ids.of_form(fingerprint), row.second_form
+    def _produce_variant(self, row: Row, fingerprint: bytes, key: str) -> None:
+        variant, body = self._wire_ids.of_variant(fingerprint), row.second_form
         assert body is not None, f"event {row.event_id} names a form without its bytes"
-        headers = [*headers_of(row._replace(event_type=form.event_type)), *NOTICES.get(form.event_type, ())]
-        self._producer.produce(form.topic, form.prefix + body, key, headers=headers)
+        headers = [*headers_of(row._replace(event_type=variant.event_type)), *NOTICES.get(variant.event_type, ())]
+        self._producer.produce(variant.topic, variant.prefix + body, key, headers=headers)
 
     def _produce_refusal(self, refusal: Refusal, prefix: bytes) -> None:
         headers = headers_of_refusal(refusal)

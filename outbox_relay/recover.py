@@ -174,7 +174,7 @@ class _Recovering:
         if heads:
             return
         reader = TopicsReader(self._settings.kafka_bootstrap_servers)
-        for topic in sorted(reader.filled((*self._topics.of_types, *self._topics.of_forms))):
+        for topic in sorted(reader.filled((*self._topics.of_types, *self._topics.of_variants))):
             raise UnrecoverableError(
                 f"{self._topics.events} is empty but {topic} is not, which would get every event a second time; "
                 "delete the topics of the event types too and run `wagerledger topics apply`"

@@ -152,7 +152,7 @@ class Relay:
         """
         if self._shard != 0:
             raise WaitingError("shard 0 has not made the first positions yet")
-        for topic in sorted(self._filled((*self._topics.of_types, *self._topics.of_forms, self._topics.refusals))):
+        for topic in sorted(self._filled((*self._topics.of_types, *self._topics.of_variants, self._topics.refusals))):
             raise RefusedError(
                 f"{self._topics.events} is empty but {topic} is not, which would get everything a second time; "
                 "run `wagerledger relay recover`"

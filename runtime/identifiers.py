@@ -14,8 +14,8 @@ _currency = re.compile(CURRENCY.removesuffix("$"))
 _phone = re.compile(r"(?:\+|00)?[0-9]+(?:[.\-][0-9]+)+|(?:\+|0)[0-9]+|[0-9]{10,15}")
 
 NAME_FORM = "must not begin with -, which a command line takes for an option"
-FORM = "must be 1 to 128 of the characters A-Z a-z 0-9 _ : . -"
-PLAYER_FORM = f"{FORM} |"
+ID_RULE = "must be 1 to 128 of the characters A-Z a-z 0-9 _ : . -"
+PLAYER_ID_RULE = f"{ID_RULE} |"
 
 
 def is_id(text: str) -> bool:
@@ -27,7 +27,7 @@ def name_fault(text: str) -> str | None:
     as arguments; ids that providers choose may begin as they like.
     """
     if not is_id(text):
-        return FORM
+        return ID_RULE
     return NAME_FORM if text.startswith("-") else None
 
 
@@ -43,7 +43,7 @@ def player_id_fault(text: str) -> str | None:
         return "looks like an e-mail address; send the operator's own opaque id"
     if any(map(_is_phone, text.split("|"))):
         return "looks like a phone number; send the operator's own opaque id, or put a letter before it"
-    return None if _player_id.fullmatch(text) else PLAYER_FORM
+    return None if _player_id.fullmatch(text) else PLAYER_ID_RULE
 
 
 def _is_phone(text: str) -> bool:

@@ -165,7 +165,7 @@ class Settings(BaseSettings):
 
     @field_validator("dual_write")
     @classmethod
-    def _are_forms(cls, names: str) -> str:
+    def _are_variants(cls, names: str) -> str:
         from schemas import dual_write
 
         dual_write.chosen(names)

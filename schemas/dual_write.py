@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
 
-from schemas.events import FORMS, EventSchema
+from schemas.events import VARIANTS, EventSchema
 
 Payload = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Form:
+class EventVariant:
     """Another form of an event type."""
 
     schema: EventSchema
@@ -32,22 +32,22 @@ class Form:
         return self.schema.encode({**record, **named, "payload": self.payload_of(record["payload"])})
 
 
-def chosen(names: str) -> dict[str, Form]:
+def chosen(names: str) -> dict[str, EventVariant]:
     """The forms that a list such as `bet.settled.v2,bet.authorized.v2` names, by the type that the log holds.
 
     Raises ValueError for a name that is no form, and for two forms of one type.
     """
-    forms: dict[str, Form] = {}
+    variants: dict[str, EventVariant] = {}
     for name in filter(None, map(str.strip, names.split(","))):
-        schema = FORMS.get(name)
+        schema = VARIANTS.get(name)
         if schema is None:
-            raise ValueError(f"{name!r} is no other form of an event type; there are: {', '.join(FORMS)}")
+            raise ValueError(f"{name!r} is no other form of an event type; there are: {', '.join(VARIANTS)}")
         assert schema.form_of, name
-        if schema.form_of in forms:
-            other = forms[schema.form_of].schema.event_type
+        if schema.form_of in variants:
+            other = variants[schema.form_of].schema.event_type
             raise ValueError(f"{name} and {other} are both forms of {schema.form_of}; one at a time")
-        forms[schema.form_of] = Form(schema, _PAYLOADS[name])
-    return forms
+        variants[schema.form_of] = EventVariant(schema, _PAYLOADS[name])
+    return variants
 
 
 def notices(schema: EventSchema) -> tuple[tuple[str, bytes], ...]:

@@ -178,11 +178,11 @@ _ALL = _current()
 EVENTS: dict[str, EventSchema] = {name: schema for name, schema in _ALL.items() if not schema.form_of}
 """Today's schema of each event type."""
 
-FORMS: dict[str, EventSchema] = {name: schema for name, schema in _ALL.items() if schema.form_of}
+VARIANTS: dict[str, EventSchema] = {name: schema for name, schema in _ALL.items() if schema.form_of}
 """Today's schema of each other form of a type (see `schemas.dual_write`)."""
 
 BY_FINGERPRINT: dict[bytes, EventSchema] = _by_fingerprint(EVENTS)
 """Every schema that an event log may name: of each type every version."""
 
-FORMS_BY_FINGERPRINT: dict[bytes, EventSchema] = _by_fingerprint(FORMS)
+VARIANTS_BY_FINGERPRINT: dict[bytes, EventSchema] = _by_fingerprint(VARIANTS)
 """Every schema that another form in an event log may name."""

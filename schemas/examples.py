@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 from schemas.dual_write import chosen
-from schemas.events import EVENTS, FORMS, EventSchema
+from schemas.events import EVENTS, VARIANTS, EventSchema
 from schemas.refusal import REFUSAL
 
 TENANT, REGION, PLAYER, PROVIDER = "brand-7", "EU", "p_demo_1", "studio"
@@ -177,7 +177,7 @@ def example(event_type: str) -> dict[str, Any]:
     """The record of an event type: the story's first one, or its other form; of `command.refused`, a bet too many."""
     if event_type == REFUSAL.event_type:
         return _REFUSED
-    schema = FORMS.get(event_type) or EVENTS[event_type]
+    schema = VARIANTS.get(event_type) or EVENTS[event_type]
     if schema.form_of is None:
         return next(record for record in story() if record["event_type"] == event_type)
     return schema.decode(chosen(event_type)[schema.form_of].encode(example(schema.form_of)))

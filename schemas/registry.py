@@ -17,7 +17,7 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 from httpx2 import HTTPError
 
 from patience import IMPATIENT, Patience, TransientError
-from schemas.events import BY_FINGERPRINT, EVENTS, FORMS_BY_FINGERPRINT, EventSchema
+from schemas.events import BY_FINGERPRINT, EVENTS, VARIANTS_BY_FINGERPRINT, EventSchema
 from schemas.refusal import REFUSAL
 from schemas.refusal import VERSIONS as REFUSALS
 from schemas.topics import Topics
@@ -76,7 +76,7 @@ class WirePrefixes(NamedTuple):
     of_type: bytes
 
 
-class FormTarget(NamedTuple):
+class VariantTarget(NamedTuple):
     """Where another form of an event goes, and the five bytes before its body there."""
 
     event_type: str
@@ -110,7 +110,7 @@ def subjects(schema: EventSchema, topics: Topics) -> tuple[str, ...]:
 
 def _versions() -> tuple[EventSchema, ...]:
     """Every version of every type, the oldest first: the log may hold bytes of each."""
-    return *BY_FINGERPRINT.values(), *FORMS_BY_FINGERPRINT.values(), *REFUSALS
+    return *BY_FINGERPRINT.values(), *VARIANTS_BY_FINGERPRINT.values(), *REFUSALS
 
 
 def register(client: SchemaRegistryClient, topics: Topics, patience: Patience = IMPATIENT) -> list[Registration]:
@@ -157,7 +157,7 @@ class WireIds:
         self._client = client
         self._topics = topics
         self._known: dict[bytes, WirePrefixes] = {}
-        self._forms: dict[bytes, FormTarget] = {}
+        self._variants: dict[bytes, VariantTarget] = {}
         self._refusals = b""
 
     def of(self, fingerprint: bytes) -> WirePrefixes:
@@ -174,14 +174,14 @@ class WireIds:
         schema = _known_schema(BY_FINGERPRINT, fingerprint)
         return WirePrefixes(*self._prefixes(schema))
 
-    def of_form(self, fingerprint: bytes) -> FormTarget:
+    def of_variant(self, fingerprint: bytes) -> VariantTarget:
         """Where another form that was written with a schema goes. Raises as `of` does."""
-        known = self._forms.get(fingerprint)
+        known = self._variants.get(fingerprint)
         if known is None:
-            schema = _known_schema(FORMS_BY_FINGERPRINT, fingerprint)
+            schema = _known_schema(VARIANTS_BY_FINGERPRINT, fingerprint)
             (prefix,) = self._prefixes(schema)
             topic = self._topics.of_type(schema.event_type)
-            known = self._forms[fingerprint] = FormTarget(schema.event_type, topic, prefix)
+            known = self._variants[fingerprint] = VariantTarget(schema.event_type, topic, prefix)
         return known
 
     def of_refusals(self) -> bytes:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from schemas.compatibility import incompatibilities, same
-from schemas.events import EVENTS, FORMS, RELEASED, EventSchema, released, version_of
+from schemas.events import EVENTS, RELEASED, VARIANTS, EventSchema, released, version_of
 from schemas.refusal import REFUSAL
 
 LOCK = "SHA256SUMS"
 
-TYPES: dict[str, EventSchema] = EVENTS | FORMS | {REFUSAL.event_type: REFUSAL}
+TYPES: dict[str, EventSchema] = EVENTS | VARIANTS | {REFUSAL.event_type: REFUSAL}
 """Today's schema of everything that is published in Avro."""
 
 

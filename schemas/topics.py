@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, TopicMe
 
 from patience import Patience
 from patience.kafka import LATEST, Brokers, answer, answers, offsets
-from schemas.events import EVENTS, FORMS
+from schemas.events import EVENTS, VARIANTS
 
 TIMEOUT_S = 10.0
 PATIENCE = Patience()
@@ -75,16 +75,16 @@ class Topics:
         return [self.of_type(event_type) for event_type in EVENTS]
 
     @property
-    def of_forms(self) -> list[str]:
+    def of_variants(self) -> list[str]:
         """The topics of other forms of a type, written during a migration from one to the other."""
-        return [self.of_type(form) for form in FORMS]
+        return [self.of_type(variant) for variant in VARIANTS]
 
     @property
     def all(self) -> list[str]:
         return [
             self.events,
             *self.of_types,
-            *self.of_forms,
+            *self.of_variants,
             self.refusals,
             self.anchors,
             self.relay_position,
@@ -96,7 +96,7 @@ def wanted(topics: Topics, *, partitions: int, replication: int) -> list[NewTopi
     """Every topic as it must be."""
     in_sync = {"min.insync.replicas": str(max(1, replication - 1))}
     kept = KEPT_FOREVER | in_sync
-    partitioned = topics.events, *topics.of_types, *topics.of_forms, topics.refusals
+    partitioned = topics.events, *topics.of_types, *topics.of_variants, topics.refusals
     events = [NewTopic(name, partitions, replication, config=kept) for name in partitioned]
     anchors = NewTopic(topics.anchors, 1, replication, config=kept)
     position = NewTopic(topics.relay_position, 1, replication, config=COMPACTED | in_sync)

@@ -12,7 +12,7 @@ from gateway.api import canonical
 from gateway.api.canonical import Asked, Operation
 from gateway.dialect.errors import Rejected
 from gateway.dialect.fields import Body, read_json
-from gateway.dialect.incoming import Head, Receive, Scope, Send, read_body
+from gateway.dialect.incoming import Receive, RequestHead, Scope, Send, read_body
 from gateway.dialect.integration import NOBODY, Integration
 from gateway.host.ledger_view import in_wallet
 from gateway.launch import Launch
@@ -21,7 +21,7 @@ from gateway.serving import Answer, serve
 from ledger.core.commands import Origin
 from ledger.outcome import Balances, Callback, Outcome
 from ledger.store import commands, wallets
-from runtime.identifiers import FORM, is_currency, is_id, player_id_fault
+from runtime.identifiers import ID_RULE, is_currency, is_id, player_id_fault
 from schemas.errors import ERRORS
 
 
@@ -33,12 +33,12 @@ class Write:
         self._operation = operation
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def answer(head: Head, facts: dict[str, Any]) -> Answer:
+        async def answer(head: RequestHead, facts: dict[str, Any]) -> Answer:
             return await self._answer(scope, receive, head, facts)
 
         await serve(self._operation.name, scope, send, answer)
 
-    async def _answer(self, scope: Scope, receive: Receive, head: Head, facts: dict[str, Any]) -> Answer:
+    async def _answer(self, scope: Scope, receive: Receive, head: RequestHead, facts: dict[str, Any]) -> Answer:
         services, operation = self._services, self._operation
         raw = await read_body(head, receive, services.settings.body_limit_bytes)
         integration, kid = await services.authenticator.signer_of(head, raw)
@@ -81,7 +81,7 @@ class Write:
     async def _answered_before(self, asked: Asked, body: Body) -> Answer | None:
         """The stored answer of a success under this key, where it is the answer to this body."""
         origin = asked.origin
-        found = await self._services.lookups.fetch(
+        found = await self._services.read_connection.fetch(
             commands.ANSWER, (origin.scope, origin.operation, origin.idempotency_key)
         )
         if not found:
@@ -93,7 +93,7 @@ class Write:
             raise Rejected("IDEMPOTENCY_MISMATCH", idempotency_key=origin.idempotency_key)
         return Answer(self._operation.status, stored, "repeated", [])
 
-    def _body(self, head: Head, raw: bytes) -> Body:
+    def _body(self, head: RequestHead, raw: bytes) -> Body:
         operation = self._operation
         if not raw and not operation.body_required:
             return operation.body()
@@ -101,7 +101,9 @@ class Write:
             raise Rejected("UNSUPPORTED_MEDIA_TYPE")
         return read_json(operation.body, raw)
 
-    def _asked(self, head: Head, integration: Integration, kid: str | None, key: str, session_id: str | None) -> Asked:
+    def _asked(
+        self, head: RequestHead, integration: Integration, kid: str | None, key: str, session_id: str | None
+    ) -> Asked:
         now = time.time_ns() // 1000
         origin = Origin(
             integration.tenant_id, integration.region, integration.integration_id, integration.provider_id,
@@ -121,12 +123,12 @@ class ReadWallet:
         self._services = services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def answer(head: Head, facts: dict[str, Any]) -> Answer:
+        async def answer(head: RequestHead, facts: dict[str, Any]) -> Answer:
             return await self._answer(scope, head, facts)
 
         await serve(self.name, scope, send, answer)
 
-    async def _answer(self, scope: Scope, head: Head, facts: dict[str, Any]) -> Answer:
+    async def _answer(self, scope: Scope, head: RequestHead, facts: dict[str, Any]) -> Answer:
         integration, _ = await self._services.authenticator.signer_of(head, b"")
         self._services.callers.admit(scope, head.headers, integration)
         facts["provider_id"] = integration.provider_id
@@ -138,7 +140,7 @@ class ReadWallet:
                 "FIELD_INVALID", field="currency", reason="must be 3 to 16 capital letters, digits or _, a letter first"
             )
         query = wallets.load_with_region([(integration.tenant_id, player_id)])
-        rows = await self._services.lookups.fetch(query.sql, query.params)
+        rows = await self._services.read_connection.fetch(query.sql, query.params)
         of_player = [wallets.entity(row[:-1]) for row in rows if row[-1] == integration.region]
         wallet = next((wallet for wallet in of_player if wallet.currency == currency), None)
         if wallet is None:
@@ -147,7 +149,7 @@ class ReadWallet:
         return Answer(200, to_json({"player_id": player_id, "balances": balances}), "accepted", [])
 
 
-def _idempotency_key(head: Head) -> str:
+def _idempotency_key(head: RequestHead) -> str:
     key = head.headers.get(b"x-idempotency-key", b"").decode("latin-1")
     if not key:
         raise Rejected("IDEMPOTENCY_KEY_MISSING")
@@ -159,5 +161,5 @@ def _idempotency_key(head: Head) -> str:
 def _path_id(scope: Scope, name: str) -> str:
     value: str = scope["path_params"][name]
     if not is_id(value):
-        raise Rejected("FIELD_INVALID", field=name, reason=FORM)
+        raise Rejected("FIELD_INVALID", field=name, reason=ID_RULE)
     return value

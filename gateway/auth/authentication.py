@@ -9,7 +9,7 @@ from gateway.auth.keys import KeyRing
 from gateway.auth.rate_limit import RateLimit
 from gateway.dialect import signing
 from gateway.dialect.errors import Rejected
-from gateway.dialect.incoming import Head
+from gateway.dialect.incoming import RequestHead
 from gateway.dialect.integration import NOBODY, Integration
 from gateway.metrics import SIGNATURE_REFUSALS
 from ledger.journal.writer import Unavailable
@@ -34,7 +34,7 @@ class Authenticator:
         self._rate_limit = rate_limit
         self._window_s = window_s
 
-    async def signer_of(self, head: Head, body: bytes) -> Signer:
+    async def signer_of(self, head: RequestHead, body: bytes) -> Signer:
         """Who signed the request. Raises Rejected, or Unavailable while no keys have been loaded."""
         signer = await self._signer(head, body)
         integration = signer.integration
@@ -55,7 +55,7 @@ class Authenticator:
         if not self._rate_limit.allows(integration.integration_id, time.monotonic()):
             raise Rejected("RATE_LIMITED", limit_per_s=self._rate_limit.per_s)
 
-    async def _signer(self, head: Head, body: bytes) -> Signer:
+    async def _signer(self, head: RequestHead, body: bytes) -> Signer:
         header = head.headers.get(b"x-signature")
         if not header:
             raise unsigned("missing", "SIGNATURE_MISSING")

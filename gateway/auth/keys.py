@@ -15,7 +15,7 @@ from gateway.auth.rate_limit import RateLimit
 from gateway.dialect.dialect import Dialect
 from gateway.dialect.integration import Integration, OptionError, SigningKey, claimed
 from gateway.metrics import KEYS_LOADED
-from gateway.read_connection import Lookups
+from gateway.read_connection import ReadConnection
 from ledger.admin import policies, public_keys
 from ledger.admin.games import Game
 from ledger.admin.integrations import CANONICAL, SECRETS
@@ -67,13 +67,13 @@ class KeyRing:
 
     def __init__(
         self,
-        lookups: Lookups,
+        read_connection: ReadConnection,
         vault: Vault,
         dialects: Mapping[str, Dialect],
         default_options: Mapping[str, str],
         residency: Residency,
     ) -> None:
-        self._lookups = lookups
+        self._read_connection = read_connection
         self._vault = vault
         self._dialects = dialects
         self._options = dict(default_options)
@@ -146,7 +146,7 @@ class KeyRing:
         if not self._strangers.allows("anyone", time.monotonic()):
             return False
         try:
-            return bool(await self._lookups.fetch(sql, (name,)))
+            return bool(await self._read_connection.fetch(sql, (name,)))
         except Retryable:
             return False
 
@@ -168,8 +168,8 @@ class KeyRing:
 
     async def _read(self) -> None:
         try:
-            rows = await self._lookups.fetch(store.LOAD)
-            key_rows = await self._lookups.fetch(store.LOAD_KEYS)
+            rows = await self._read_connection.fetch(store.LOAD)
+            key_rows = await self._read_connection.fetch(store.LOAD_KEYS)
             await self._read_games()
         except Retryable as error:
             log.warning("keys not refreshed", reason=str(error) or type(error).__name__)
@@ -180,11 +180,11 @@ class KeyRing:
 
     async def _read_games(self) -> None:
         """A catalogue may be long, so it is read only when it has changed."""
-        stamp = await self._lookups.fetch(games_store.STAMP)
+        stamp = await self._read_connection.fetch(games_store.STAMP)
         if stamp == self._games_stamp:
             return
         games: dict[str, dict[str, Game]] = {}
-        for game in map(Game._make, await self._lookups.fetch(games_store.LOAD)):
+        for game in map(Game._make, await self._read_connection.fetch(games_store.LOAD)):
             games.setdefault(game.integration_id, {})[game.game_id] = game
         self._games, self._games_stamp = games, stamp
 

@@ -31,7 +31,7 @@ class Trace(NamedTuple):
     traceparent: str | None
 
 
-class Head(NamedTuple):
+class RequestHead(NamedTuple):
     """Everything before the body."""
 
     method: str
@@ -44,13 +44,13 @@ class Head(NamedTuple):
     trace: Trace
 
 
-def head_of(scope: Scope) -> Head:
+def head_of(scope: Scope) -> RequestHead:
     headers: dict[bytes, bytes] = {}
     for name, sent in scope["headers"]:
         value = sent.strip(b" \t")  # blanks around a value are no part of it (RFC 9110, 5.5)
         headers[name] = headers[name] + b"," + value if name in headers else value
     query = scope["query_string"]
-    return Head(
+    return RequestHead(
         scope["method"], headers, scope["raw_path"] + b"?" + query if query else scope["raw_path"], trace_of(headers)
     )
 
@@ -66,7 +66,7 @@ def trace_of(headers: dict[bytes, bytes]) -> Trace:
     return Trace(parent[1].decode() if parent else secrets.token_hex(16), traceparent)
 
 
-async def read_body(head: Head, receive: Receive, limit_bytes: int) -> bytes:
+async def read_body(head: RequestHead, receive: Receive, limit_bytes: int) -> bytes:
     """The body. Raises Rejected as soon as it is known to be larger than the limit, or when it does not come."""
     announced = head.headers.get(b"content-length", b"0")
     if not announced.isdigit() or int(announced[:20]) > limit_bytes:

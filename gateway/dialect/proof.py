@@ -2,7 +2,8 @@
 
 from hashlib import blake2b
 
-from gateway.dialect.dialect import Call, Dialect
+from gateway.dialect.call import Call
+from gateway.dialect.dialect import Dialect
 from ledger.outcome import Proof
 
 DIGEST_BYTES = 16

@@ -7,10 +7,13 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from gateway import providers
-from gateway.dialect.dialect import Call, Dialect, Endpoint, Option, Reply
+from gateway.dialect.call import Call
+from gateway.dialect.dialect import Dialect, Option
+from gateway.dialect.endpoint import Endpoint
 from gateway.dialect.errors import Rejected, error_body
 from gateway.dialect.integration import Integration, OptionError
 from gateway.dialect.launch_url import base_url_fault, ttl_fault
+from gateway.dialect.reply import Reply
 from ledger.admin.integrations import CANONICAL, POLICY_PREFIX, SECRET, IntegrationError, split
 from ledger.admin.policies import PolicyError, in_force
 from ledger.admin.public_keys import ED25519, PUBLIC
@@ -49,7 +52,7 @@ OPTIONS: Mapping[str, Option] = {
     "session_ttl_s": Option(
         "How long a session in its games takes bets from its start, seconds; bets move its end (policy.session_idle_s, "
         "policy.session_overtime_s). Empty: WAGERLEDGER_SESSION_TTL_S.",
-        form=r"[1-9][0-9]{0,6}",
+        pattern=r"[1-9][0-9]{0,6}",
     ),
     "jurisdictions": Option("Where its games may be launched, separated by commas. Empty: everywhere."),
 }
@@ -146,7 +149,7 @@ def check_options(dialect: Dialect, options: Mapping[str, str]) -> None:
             )
         if known[name].choices and value not in known[name].choices:
             raise IntegrationError(f"option {name} cannot be {value!r}: it is {' or '.join(known[name].choices)}")
-        if known[name].form and not re.fullmatch(known[name].form, value):
+        if known[name].pattern and not re.fullmatch(known[name].pattern, value):
             raise IntegrationError(f"option {name} cannot be {value!r}: {known[name].help}")
     missing = [name for name, option in dialect.options.items() if option.required and not options.get(name)]
     if missing:

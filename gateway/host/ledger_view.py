@@ -5,9 +5,10 @@ from dataclasses import replace
 from typing import Any, cast
 
 from gateway.auth.authentication import count_unsigned
-from gateway.dialect.dialect import Call, Endpoint
+from gateway.dialect.call import Call
+from gateway.dialect.endpoint import Endpoint
 from gateway.dialect.errors import Rejected
-from gateway.host.entity_reads import Reads
+from gateway.host.entity_reader import EntityReader
 from gateway.launch import allowed_game, playable_game
 from ledger.core.bets import AuthorizeBet
 from ledger.core.commands import Command
@@ -20,21 +21,21 @@ from ledger.journal.writer import Journal
 from ledger.outcome import Balances, Callback, Outcome, Proof
 
 
-class LedgerBooks:
-    """Books for one call. It remembers what was decided, for the log line. `proof`: to be remembered with it."""
+class LedgerView:
+    """TenantLedger for one call. It remembers what was decided, for the log line. `proof`: to be remembered with it."""
 
     def __init__(
-        self, journal: Journal, reads: Reads, call: Call, facts: dict[str, Any], proof: Proof | None = None
+        self, journal: Journal, entities: EntityReader, call: Call, facts: dict[str, Any], proof: Proof | None = None
     ) -> None:
         self._journal = journal
-        self._reads = reads
+        self._entities = entities
         self._call = call
         self._facts = facts
         self._proof = proof
         self._proof_kept = proof is None
         self._decided = self._news = False
 
-    async def decide(self, *commands: Command) -> tuple[Outcome, ...]:
+    async def submit(self, *commands: Command) -> tuple[Outcome, ...]:
         integration = self._call.integration
         self._facts["provider_transaction_id"] = commands[0].origin.idempotency_key
         for command in commands:
@@ -103,7 +104,7 @@ class LedgerBooks:
         return option
 
     async def session(self, session_id: str, *, live: bool = True) -> Session:
-        found = await self._reads.find((Session, session_id))
+        found = await self._entities.find((Session, session_id))
         call = self._call
         # A demo session has no token: who names it all the same must not be paid as in real play.
         if found is None or found.integration_id != call.integration.integration_id or found.mode == DEMO:
@@ -117,14 +118,14 @@ class LedgerBooks:
         return cast(Session, found)
 
     async def bet(self, bet_id: str) -> Bet | None:
-        bet = cast(Bet | None, await self._reads.find((Bet, self._call.integration.integration_id, bet_id)))
+        bet = cast(Bet | None, await self._entities.find((Bet, self._call.integration.integration_id, bet_id)))
         if bet and bet.conversion and (power := self._call.integration.powers.get(bet.conversion.currency)):
             return replace(bet, conversion=bet.conversion.times_ten_to(power))
         return bet
 
     async def win(self, win_id: str) -> Settlement | None:
         key = Settlement, self._call.integration.integration_id, win_id
-        return cast(Settlement | None, await self._reads.find(key))
+        return cast(Settlement | None, await self._entities.find(key))
 
     def _told(self, balances: Balances) -> Balances:
         """In the provider's unit of the currency."""
@@ -133,10 +134,10 @@ class LedgerBooks:
 
     async def _wallets(self, player_id: str) -> list[Wallet]:
         integration = self._call.integration
-        return await self._reads.wallets(integration.tenant_id, player_id, integration.region)
+        return await self._entities.wallets(integration.tenant_id, player_id, integration.region)
 
 
-class ClosedBooks:
+class NoLedger:
     """For endpoints that answer without a signature: they learn nothing and do nothing."""
 
     repeated = False

@@ -14,13 +14,17 @@ import structlog
 
 from gateway import metrics
 from gateway.auth.authentication import count_unsigned
-from gateway.dialect.dialect import Books, Call, Dialect, Endpoint, Reply
+from gateway.dialect.call import Call
+from gateway.dialect.dialect import Dialect
+from gateway.dialect.endpoint import Endpoint
 from gateway.dialect.errors import Rejected, error_headers, may_be_cured
-from gateway.dialect.incoming import Head, Receive, Scope, Send, read_body
+from gateway.dialect.incoming import Receive, RequestHead, Scope, Send, read_body
 from gateway.dialect.integration import NOBODY, Integration
 from gateway.dialect.proof import proof_of
-from gateway.host.entity_reads import Reads
-from gateway.host.ledger_view import ClosedBooks, LedgerBooks
+from gateway.dialect.reply import Reply
+from gateway.dialect.tenant_ledger import TenantLedger
+from gateway.host.entity_reader import EntityReader
+from gateway.host.ledger_view import LedgerView, NoLedger
 from gateway.services import Services
 from gateway.serving import Answer, refusal, serve
 from ledger.journal.batch import PROVEN_OTHERWISE
@@ -108,7 +112,7 @@ class ProviderCalls:
 
     def __init__(self, services: Services, dialects: Mapping[str, Dialect]) -> None:
         self.services = services
-        self.reads = Reads(services.lookups)
+        self.entities = EntityReader(services.read_connection)
         self._below: dict[str, Paths] = {}
         self._absolute = Paths()
         for dialect in dialects.values():
@@ -165,7 +169,7 @@ class _Exchange:
     def operation(self) -> str:
         return self._target.operation if self._target else "unknown path"
 
-    async def answer(self, head: Head, facts: dict[str, Any]) -> Answer:
+    async def answer(self, head: RequestHead, facts: dict[str, Any]) -> Answer:
         raw = await self._body(head)
         target, integration = self._found(head, raw)
         facts["provider_id"] = integration.provider_id
@@ -174,7 +178,7 @@ class _Exchange:
         outcome = "repeated" if repeated and reply.outcome == "accepted" else reply.outcome
         return Answer(reply.status, reply.body, outcome, list(reply.headers), reply.content_type)
 
-    def refuse(self, head: Head, rejected: Rejected) -> Answer:
+    def refuse(self, head: RequestHead, rejected: Rejected) -> Answer:
         if self._call is None or self._target is None:
             return refusal(head, rejected)
         # Signed for another call, so not for this one: every protocol has a word for that.
@@ -201,7 +205,7 @@ class _Exchange:
         metrics.CREDITS_UNREADABLE.labels(self.operation, re.sub(r"\d+", "*", field)).inc()
         return Rejected("UNAVAILABLE", balances=rejected.balances)
 
-    async def _body(self, head: Head) -> bytes:
+    async def _body(self, head: RequestHead) -> bytes:
         limit_bytes = max((target.dialect.body_limit_bytes for target in self._routed.targets), default=0)
         try:
             return await read_body(head, self._receive, limit_bytes or self._calls.services.settings.body_limit_bytes)
@@ -210,7 +214,7 @@ class _Exchange:
                 self._call = self._made(head, b"", self._target, self._integration)
             raise
 
-    def _found(self, head: Head, raw: bytes) -> tuple[Target, Integration]:
+    def _found(self, head: RequestHead, raw: bytes) -> tuple[Target, Integration]:
         """Raises Rejected, or Unavailable while no keys have been loaded."""
         if not self._calls.services.keys.loaded:
             raise Unavailable
@@ -225,7 +229,7 @@ class _Exchange:
             raise Rejected("NOT_FOUND")
         return self._target, self._integration
 
-    def _claimed(self, head: Head, raw: bytes) -> tuple[Target | None, Integration | None]:
+    def _claimed(self, head: RequestHead, raw: bytes) -> tuple[Target | None, Integration | None]:
         """What an absolute path leads to: the one integration that the credentials name, whoever wrote them."""
         found = []
         for target in self._routed.targets:
@@ -238,7 +242,7 @@ class _Exchange:
                 found.append((target, integration))
         return found[0] if len(found) == 1 else (self._target, None)
 
-    def _made(self, head: Head, raw: bytes, target: Target, integration: Integration) -> Call:
+    def _made(self, head: RequestHead, raw: bytes, target: Target, integration: Integration) -> Call:
         return Call(
             head.method, target.endpoint.path, target.params, head.target, self._scope["query_string"], head.headers,
             raw, self._calls.services.callers.of(self._scope, head.headers).address, head.trace, integration,
@@ -248,17 +252,17 @@ class _Exchange:
         """The answer, and whether all of it had been answered before."""
         services, dialect, endpoint = self._calls.services, target.dialect, target.endpoint
         if endpoint.open:
-            return await endpoint.handle(call, cast(Books, ClosedBooks())), False
+            return await endpoint.handle(call, cast(TenantLedger, NoLedger())), False
         weak = dialect.weak or call.integration.reuses_proofs
         services.callers.admit(self._scope, call.headers, call.integration, weak=weak)
         signed = _verify(dialect, call)
         call = replace(call, kid=_signer(dialect, call))
         proof = proof_of(dialect, call, self._path(call), signed)
-        books = LedgerBooks(services.journal, self._calls.reads, call, facts, proof)
+        ledger = LedgerView(services.journal, self._calls.entities, call, facts, proof)
         if not call.integration.enabled:  # it may be switched on again
-            await books.keep_proof(endpoint)
+            await ledger.keep_proof(endpoint)
         services.authenticator.admit(call.integration)
-        return await _handled(endpoint, call, books), books.repeated
+        return await _handled(endpoint, call, ledger), ledger.repeated
 
     def _path(self, call: Call) -> str:
         """As it was sent, without what only says whose it is: another spelling is another call."""
@@ -266,13 +270,13 @@ class _Exchange:
         return path.removeprefix(f"{MOUNT}{call.integration.integration_id}")
 
 
-async def _handled(endpoint: Endpoint, call: Call, books: LedgerBooks) -> Reply:
+async def _handled(endpoint: Endpoint, call: Call, ledger: LedgerView) -> Reply:
     try:
-        reply = await endpoint.handle(call, books)
+        reply = await endpoint.handle(call, ledger)
     except Rejected:
-        await books.keep_proof(endpoint)
+        await ledger.keep_proof(endpoint)
         raise
-    await books.keep_proof(endpoint)
+    await ledger.keep_proof(endpoint)
     return reply
 
 

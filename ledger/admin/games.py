@@ -13,7 +13,7 @@ from ledger.admin import actions
 from ledger.admin.actions import Act, By
 from ledger.store import games as store
 from ledger.store import integrations
-from runtime.identifiers import FORM, is_id
+from runtime.identifiers import ID_RULE, is_id
 
 CHUNK = 2000
 """Games between two signs of progress."""
@@ -42,7 +42,7 @@ def parse(integration_id: str, fields: Mapping[str, str]) -> Game:
     """
     game_id, code = fields["game_id"], fields["provider_game_id"]
     if not is_id(game_id):
-        raise CatalogueError(f"game_id {game_id!r} {FORM}")
+        raise CatalogueError(f"game_id {game_id!r} {ID_RULE}")
     if not _printable.fullmatch(code):
         raise CatalogueError(f"provider_game_id {code!r} must be 1 to 200 printable characters")
     name = fields.get("name") or game_id

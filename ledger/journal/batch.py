@@ -18,7 +18,7 @@ from ledger.journal.recording import record
 from ledger.outcome import Balances, Callback, Outcome, Proof
 from ledger.store.commands import CommandKey, Decided, Remembered, asked_of, fingerprint, key_of
 from ledger.streams import Recorded, StreamHead, StreamKey
-from schemas.dual_write import Form
+from schemas.dual_write import EventVariant
 from schemas.errors import ERRORS
 
 MISMATCH = "IDEMPOTENCY_MISMATCH"
@@ -42,7 +42,7 @@ class Batch:
     loaded_heads: Mapping[StreamKey, StreamHead]
     remembered: dict[CommandKey, Remembered]
     now: int
-    forms: Mapping[str, Form] = field(default_factory=dict)
+    variants: Mapping[str, EventVariant] = field(default_factory=dict)
     """Other forms of event types that are written too, by the type in the log."""
     proven: dict[bytes, Proof] = field(default_factory=dict)
     """Which call a proof belongs to, by its digest."""
@@ -198,7 +198,7 @@ class _Trial:
         before = head.version
         for event in events:
             self.state.put(*evolve(self.state, event))
-            recorded = record(event, command.origin, head, self.batch.now, asked, self.batch.forms)
+            recorded = record(event, command.origin, head, self.batch.now, asked, self.batch.variants)
             assert recorded.stream == stream, f"{command.kind} was locked for {stream} and wrote to {recorded.stream}"
             self.events.append(recorded)
             head = recorded.head()

@@ -8,10 +8,10 @@ from ledger.core.commands import Origin
 from ledger.core.events import Event
 from ledger.core.state import wallet_id
 from ledger.streams import Recorded, StreamHead, stream_of
-from schemas.dual_write import Form
+from schemas.dual_write import EventVariant
 from schemas.events import EVENTS
 
-NO_FORMS: Mapping[str, Form] = {}
+NO_VARIANTS: Mapping[str, EventVariant] = {}
 
 
 def record(
@@ -20,13 +20,13 @@ def record(
     head: StreamHead,
     now: int,
     asked: bytes | None = None,
-    forms: Mapping[str, Form] = NO_FORMS,
+    variants: Mapping[str, EventVariant] = NO_VARIANTS,
 ) -> Recorded:
     """Give `event` the next place after `head` and encode it. `now` is microseconds since the epoch; time in a stream
     never runs backwards.
 
     `asked` is the fingerprint of the command. With it the event carries all that a repeat of the command needs, should
-    the commands ever be lost. `forms` are the other forms that are written beside the log's, by event type.
+    the commands ever be lost. `variants` are the other forms that are written beside the log's, by event type.
     """
     payload, stream = event.payload, stream_of(event)
     schema = EVENTS[payload.event_type]
@@ -59,9 +59,9 @@ def record(
         "operation": origin.operation,
         "command_fingerprint": asked,
     }
-    form = forms.get(payload.event_type)
+    variant = variants.get(payload.event_type)
     return Recorded(
         stream, head.version + 1, recorded_at, payload.event_type, event_id, schema.fingerprint,
         origin.trace_id, origin.traceparent, schema.encode(envelope),
-        form.encode(envelope) if form else None, form.schema.fingerprint if form else None,
+        variant.encode(envelope) if variant else None, variant.schema.fingerprint if variant else None,
     )  # fmt: skip

@@ -16,14 +16,14 @@ from ledger.journal import locks
 from ledger.journal.batch import Batch, NotLocked
 from ledger.journal.directory import Directory
 from ledger.journal.pipeline import Connection
-from ledger.journal.recording import NO_FORMS
+from ledger.journal.recording import NO_VARIANTS
 from ledger.outcome import Callback, Outcome, Proof
 from ledger.store import commands, entities, event_log, players, proofs, streams, wallets
 from ledger.store.statement import Statement
 from ledger.streams import PLAYER, StreamKey
 from patience.postgresql import UnknownOutcomeError
 from runtime import arrays
-from schemas.dual_write import Form
+from schemas.dual_write import EventVariant
 
 log = structlog.get_logger("journal")
 
@@ -43,12 +43,12 @@ async def commit(
     callbacks: Sequence[Callback],
     *,
     lock_timeout_ms: int | None = None,
-    forms: Mapping[str, Form] = NO_FORMS,
+    variants: Mapping[str, EventVariant] = NO_VARIANTS,
 ) -> tuple[Answer | None, ...]:
     """Decide `callbacks` in order and make them durable; one answer for each.
 
     None is the answer of a callback whose player turned out to be another one than was locked: try it again.
-    `lock_timeout_ms` replaces the connection's own for this transaction; `forms` are written beside the log's own.
+    `lock_timeout_ms` replaces the connection's own for this transaction; `variants` are written beside the log's own.
 
     Raises what the database raises, with nothing committed; UnknownOutcomeError where the connection was lost at the
     very end.
@@ -58,7 +58,7 @@ async def commit(
     if lock_timeout_ms is not None:
         await connection.run([Statement(locks.SET_TIMEOUT, (str(lock_timeout_ms),))])
     proven = {callback.proof.digest for callback in callbacks if callback.proof}
-    batch = await _load(connection, pairs, proven, forms)
+    batch = await _load(connection, pairs, proven, variants)
     answers = tuple([_decide(batch, directory, callback) for callback in callbacks])
     directory.learn(batch.loaded.entities.values())
     if changes := list(writes(batch)):
@@ -88,7 +88,7 @@ async def _load(
     connection: Connection,
     pairs: Sequence[tuple[Command, StreamKey]],
     proven: Collection[bytes],
-    forms: Mapping[str, Form],
+    variants: Mapping[str, EventVariant],
 ) -> Batch:
     """Take the locks of all commands and proofs, and read what they are decided on, as it is once the locks are
     held.
@@ -121,7 +121,7 @@ async def _load(
         loaded_heads=dict(map(streams.head, heads)),
         remembered=dict(map(commands.remembered, repeated)),
         now=time.time_ns() // 1000,
-        forms=forms,
+        variants=variants,
         proven={proof.digest: proof for proof in known_proofs},
     )
 

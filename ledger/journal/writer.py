@@ -120,7 +120,7 @@ class Journal:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._deadline_s = settings.journal_deadline_ms / 1000
-        self._forms = chosen(settings.dual_write)
+        self._variants = chosen(settings.dual_write)
         self._residency = settings.residency
         self._directory = Directory()
         self._room = DiskRoom(settings)
@@ -292,7 +292,7 @@ class Journal:
         callbacks = [waiting.callback for waiting in batch]
         lock_timeout_ms = self._settings.journal_deadline_ms // _ALONE_LOCK_FRACTION if alone else None
         answers = await commit(
-            connection, self._directory, callbacks, lock_timeout_ms=lock_timeout_ms, forms=self._forms
+            connection, self._directory, callbacks, lock_timeout_ms=lock_timeout_ms, variants=self._variants
         )
         tally: Tally[tuple[str, str]] = Tally()
         again = []

@@ -15,8 +15,9 @@ from pydantic import SecretStr
 
 from cli import scaffold
 from cli.scaffold import ScaffoldError
-from gateway.dialect.dialect import Books, Dialect
+from gateway.dialect.dialect import Dialect
 from gateway.dialect.errors import Rejected
+from gateway.dialect.tenant_ledger import TenantLedger
 from gateway.host import dialects
 from ledger.admin.secrets import new_secrets_key
 from ledger.core.commands import Command
@@ -96,7 +97,7 @@ def test_a_transaction_is_only_of_the_player_that_it_names(dialect: Dialect, dri
     seat, heard = Seat("p_1", "session"), []
 
     class Listening:
-        async def decide(self, *commands: Command) -> tuple[Outcome, ...]:
+        async def submit(self, *commands: Command) -> tuple[Outcome, ...]:
             heard.extend((command.kind, command.player_id) for command in commands)
             raise Rejected("UNAVAILABLE")
 
@@ -104,7 +105,9 @@ def test_a_transaction_is_only_of_the_player_that_it_names(dialect: Dialect, dri
     for request in calls:
         (endpoint,) = (endpoint for endpoint in dialect.endpoints if endpoint.path == request.path)
         with pytest.raises(Rejected, match="UNAVAILABLE"):
-            asyncio.run(endpoint.handle(signed_call(dialect, "secret", {}, request.body), cast(Books, Listening())))
+            asyncio.run(
+                endpoint.handle(signed_call(dialect, "secret", {}, request.body), cast(TenantLedger, Listening()))
+            )
     assert heard == [("AuthorizeBet", "p_1"), ("SettleBet", "p_1"), ("RollbackBet", "p_1")]
 
 

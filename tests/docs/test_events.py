@@ -39,7 +39,7 @@ def test_the_document_says_what_asyncapi_asks_for():
     assert document["asyncapi"] == "3.0.0"
     assert {"title", "version"} <= set(document["info"])
     addresses = {channel["address"] for channel in document["channels"].values()}
-    assert addresses == {Topics().events, *Topics().of_types, *Topics().of_forms, Topics().refusals}
+    assert addresses == {Topics().events, *Topics().of_types, *Topics().of_variants, Topics().refusals}
     for operation in document["operations"].values():
         assert operation["action"] == "send"
         channel = followed(document, operation["channel"]["$ref"])

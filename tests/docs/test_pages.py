@@ -20,7 +20,7 @@ from ledger.admin.secrets import new_secrets_key
 from projector import reference as projector_reference
 from runtime import settings
 from schemas import errors
-from schemas.events import EVENTS, FORMS
+from schemas.events import EVENTS, VARIANTS
 from schemas.topics import Topics
 from tests.ledger.core.test_planted_faults import FAULTS
 from tests.support.pages import PACKAGES, PAGES, ROOT, blocks, code_spans, name_of, source_files
@@ -207,7 +207,9 @@ def test_promises_name_every_planted_fault() -> None:
 def test_the_topics_are_those_of_the_code() -> None:
     """topics.md tells of every topic that is not named like an event type."""
     page = (ROOT / "docs" / "reference" / "topics.md").read_text()
-    assert set(re.findall(r"^\| `(ledger\.[\w\-]+)` \|", page, re.MULTILINE)) == set(Topics().all) - set(EVENTS | FORMS)
+    assert set(re.findall(r"^\| `(ledger\.[\w\-]+)` \|", page, re.MULTILINE)) == set(Topics().all) - set(
+        EVENTS | VARIANTS
+    )
 
 
 def test_the_tour_uses_the_names_of_the_code() -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.dialect.dialect import Call, Dialect
+from gateway.dialect.call import Call
+from gateway.dialect.dialect import Dialect
 from gateway.dialect.errors import Rejected
 from gateway.dialect.incoming import Trace
 from gateway.dialect.integration import Integration, SigningKey

@@ -9,7 +9,7 @@ from ledger.streams import StreamHead
 from outbox_relay.producer import NOTICES
 from runtime.settings import Settings
 from schemas.dual_write import chosen, notices
-from schemas.events import EVENTS, FORMS, EventSchema
+from schemas.events import EVENTS, VARIANTS, EventSchema
 from schemas.examples import example
 from tests.support.golden import history
 
@@ -19,7 +19,7 @@ SETTLED = next((event, origin) for event, origin in history() if event.payload.e
 
 def test_every_form_can_be_chosen_and_names_a_type_of_the_log():
     """No form is without its function."""
-    for name, schema in FORMS.items():
+    for name, schema in VARIANTS.items():
         assert list(chosen(name)) == [schema.form_of]
         assert schema.form_of in EVENTS
 
@@ -50,14 +50,14 @@ def test_the_hash_does_not_know_the_form():
     """With or without it the event has the same bytes, but for its id, and the chain goes over those."""
     event, origin = SETTLED
     alone = record(event, origin, StreamHead(), 1)
-    both = record(event, origin, StreamHead(), 1, forms=chosen(FORM))
+    both = record(event, origin, StreamHead(), 1, variants=chosen(FORM))
     assert (alone.second_form, alone.second_fingerprint) == (None, None)
-    assert both.second_fingerprint == FORMS[FORM].fingerprint
+    assert both.second_fingerprint == VARIANTS[FORM].fingerprint
     assert both.head().hash == hash_of(both.body)
     assert EVENTS["bet.settled"].decode(both.body) | {"event_id": ""} == EVENTS["bet.settled"].decode(alone.body) | {
         "event_id": ""
     }
-    assert FORMS[FORM].decode(both.second_form)["event_id"] == both.event_id
+    assert VARIANTS[FORM].decode(both.second_form)["event_id"] == both.event_id
 
 
 @pytest.mark.parametrize(

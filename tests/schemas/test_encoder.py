@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.encoder import encoder
-from schemas.events import EVENTS, FORMS, _without_logical_types
+from schemas.events import EVENTS, VARIANTS, _without_logical_types
 
 
 def values_of(schema, types):
@@ -38,7 +38,7 @@ def values_of(schema, types):
     return st.fixed_dictionaries({field["name"]: values_of(field["type"], types) for field in schema["fields"]})
 
 
-TYPES = EVENTS | FORMS
+TYPES = EVENTS | VARIANTS
 
 
 @pytest.mark.parametrize("event_type", TYPES)

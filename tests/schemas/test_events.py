@@ -18,13 +18,13 @@ from ledger.core.chain import GENESIS, hash_of
 from ledger.core.evolve import PAYLOADS, event_of
 from ledger.journal.recording import record
 from ledger.streams import StreamHead
-from schemas.events import BY_FINGERPRINT, EVENTS, FORMS, _without_logical_types
+from schemas.events import BY_FINGERPRINT, EVENTS, VARIANTS, _without_logical_types
 from tests.support.golden import FOLDER, history
 from tests.support.story import replay
 
 WRITTEN = sorted(name for name, schema in EVENTS.items() if not schema.announced)
 """The types that have a rule; the others are announced."""
-TYPES = EVENTS | FORMS
+TYPES = EVENTS | VARIANTS
 AVRO_TYPES = {str: "string", int: ("int", "long"), bool: "boolean", Mapping: "record", Sequence: "array"}
 
 

@@ -28,7 +28,7 @@ from projector.consumer import project
 from runtime.settings import Settings
 from schemas import registry, topics
 from schemas.dual_write import chosen
-from schemas.events import BY_FINGERPRINT, EVENTS, FORMS
+from schemas.events import BY_FINGERPRINT, EVENTS, VARIANTS
 from schemas.examples import example, story
 from schemas.registry import PREFIX, Reader, WireIds, WireRecord
 from schemas.releases import TYPES
@@ -140,7 +140,7 @@ def test_both_forms_are_written_at_once(system):
         if event_type != "bet.settled":
             assert (second_fingerprint, second_form) == (None, None)
             continue
-        assert second_fingerprint == FORMS[FORM].fingerprint
+        assert second_fingerprint == VARIANTS[FORM].fingerprint
         assert second_form == form.encode(BY_FINGERPRINT[fingerprint].decode(body))
     assert any(row[4] for row in system.log)
 

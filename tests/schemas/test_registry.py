@@ -15,7 +15,7 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from patience import Patience
 from schemas import registry
 from schemas.compatibility import incompatibilities
-from schemas.events import EVENTS, FORMS, EventSchema, released
+from schemas.events import EVENTS, VARIANTS, EventSchema, released
 from schemas.registry import Reader, RegistryUnavailableError, SchemaMismatchError, UndecodableRecord, WireIds
 from schemas.topics import Topics
 from tests.support.seeds import seeded_random
@@ -71,7 +71,7 @@ def test_registering_twice_changes_nothing(client: SchemaRegistryClient, names: 
     assert registry.register(client, names) == first
     assert {registration.subject for registration in first} == {
         *(subject for schema in EVENTS.values() for subject in registry.subjects(schema, names)),
-        *(f"{names.of_type(form)}-value" for form in FORMS),
+        *(f"{names.of_type(form)}-value" for form in VARIANTS),
         f"{names.refusals}-value",
     }
     assert registry.check(client, names) == []

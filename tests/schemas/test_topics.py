@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from patience import IMPATIENT
 from schemas import topics
-from schemas.events import EVENTS, FORMS
+from schemas.events import EVENTS, VARIANTS
 from schemas.topics import TopicMismatchError, Topics
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.waiting import until
@@ -63,7 +63,7 @@ def test_names_carry_the_prefix():
         names.dead_letters,
         names.refusals,
         names.anchors,
-        *(f"eu.{event_type}" for event_type in EVENTS | FORMS),
+        *(f"eu.{event_type}" for event_type in EVENTS | VARIANTS),
     }
 
 

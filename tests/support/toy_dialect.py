@@ -3,10 +3,14 @@
 import hmac
 from typing import Any
 
-from gateway.dialect.dialect import ECDSA, RSA, SECRET, Books, Call, Dialect, Endpoint, Option, Reply
+from gateway.dialect.call import Call
+from gateway.dialect.dialect import ECDSA, RSA, SECRET, Dialect, Option
+from gateway.dialect.endpoint import Endpoint
 from gateway.dialect.errors import Rejected
 from gateway.dialect.fields import Body, CurrencyCode, DecimalString, PlayerId, ProviderId, read_json
+from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import dump
+from gateway.dialect.tenant_ledger import TenantLedger
 from ledger.core.bets import AuthorizeBet
 from ledger.core.policy import AT_AUTHORIZATION, Policy
 from ledger.core.wins import SettleBet
@@ -45,61 +49,61 @@ def answer(**content: Any) -> Reply:
     return Reply(200, dump({"ok": True, **content}))
 
 
-async def bet(call: Call, books: Books) -> Reply:
+async def bet(call: Call, ledger: TenantLedger) -> Reply:
     body = read_json(Bet, call.body)
     command = call.command(
         AuthorizeBet, "bet", body.id, session_id=body.session, bet_id=body.id, round_id=body.round, amount=body.amount,
         currency=call.currency(body.currency), player=body.player, game_id=call.game(body.game) if body.game else None,
     )  # fmt: skip
-    (outcome,) = await books.decide(command)
+    (outcome,) = await ledger.submit(command)
     assert outcome.balances
     return answer(cash=outcome.balances.cash_minor, repeated=outcome.replayed)
 
 
-async def win(call: Call, books: Books) -> Reply:
+async def win(call: Call, ledger: TenantLedger) -> Reply:
     body = read_json(Win, call.body)
     command = call.command(
         SettleBet, "win", body.id, bet_id=body.bet, round_id=body.round, win=body.amount,
         currency=call.currency(body.currency),
     )  # fmt: skip
-    (outcome,) = await books.decide(command)
+    (outcome,) = await ledger.submit(command)
     assert outcome.balances
     return answer(cash=outcome.balances.cash_minor)
 
 
-async def balance(call: Call, books: Books) -> Reply:
+async def balance(call: Call, ledger: TenantLedger) -> Reply:
     player_id = call.params["player"]
-    currency = await books.currency_of(player_id)
-    wallet = await books.wallet(player_id, currency)
+    currency = await ledger.currency_of(player_id)
+    wallet = await ledger.wallet(player_id, currency)
     return answer(
-        cash=wallet.cash_minor, currency=call.provider_currency(currency), wallets=len(await books.wallets(player_id))
+        cash=wallet.cash_minor, currency=call.provider_currency(currency), wallets=len(await ledger.wallets(player_id))
     )
 
 
-async def sit(call: Call, books: Books) -> Reply:
+async def sit(call: Call, ledger: TenantLedger) -> Reply:
     """Who plays in a session, ended or not: what a dialect pays a win by that names nothing else."""
-    return answer(player=(await books.session(call.params["session"], live=False)).player_id)
+    return answer(player=(await ledger.session(call.params["session"], live=False)).player_id)
 
 
-async def look(call: Call, books: Books) -> Reply:
+async def look(call: Call, ledger: TenantLedger) -> Reply:
     """What the host tells a dialect about the call."""
-    found = await books.bet(call.option("look_for"))
+    found = await ledger.bet(call.option("look_for"))
     return answer(
         target=call.target.decode(), client=call.client, option=call.option("look_for"), game=call.game("g"),
         policy=call.integration.policy.capture, bet=found.status if found else None,
     )  # fmt: skip
 
 
-async def crash(call: Call, books: Books) -> Reply:
+async def crash(call: Call, ledger: TenantLedger) -> Reply:
     raise RuntimeError(f"a bug, with {call.secrets[0].decode()} nearby")
 
 
-async def ping(call: Call, books: Books) -> Reply:
+async def ping(call: Call, ledger: TenantLedger) -> Reply:
     return answer(pong=True)
 
 
-async def nosy_ping(call: Call, books: Books) -> Reply:
-    return answer(wallets=await books.wallets("p_1"))
+async def nosy_ping(call: Call, ledger: TenantLedger) -> Reply:
+    return answer(wallets=await ledger.wallets("p_1"))
 
 
 def claims(call: Call) -> dict[str, str]:

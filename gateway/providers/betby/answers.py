@@ -1,11 +1,12 @@
-"""What BetBy hears: one shape for every step of a bet, and a number with a text for every refusal."""
+"""Answers to BetBy: one shape for every step of a bet, and a number with a text for every refusal."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.dialect.dialect import Call, Reply
+from gateway.dialect.call import Call
 from gateway.dialect.errors import Rejected
 from gateway.dialect.fields import rescaled
+from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import dump
 from gateway.providers.betby.bodies import CENTS, Transaction
 from ledger.outcome import Balances, Outcome
@@ -20,7 +21,7 @@ def yes(content: dict[str, Any], outcome: Outcome | None = None) -> Reply:
     return Reply(200, dump(content), "repeated" if outcome and outcome.replayed else "accepted")
 
 
-def told(
+def answer_step(
     outcome: Outcome, operation: str, ours: str, theirs: Transaction, *, parent: str, money: Mapping[str, object],
     user_id: str | None = None,
 ) -> Reply:  # fmt: skip

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from gateway.dialect.dialect import Call
+from gateway.dialect.call import Call
 from gateway.dialect.errors import Rejected
 from gateway.dialect.strict_json import MalformedJsonError, Number, parse_object
 

@@ -2,11 +2,15 @@
 
 from hashlib import sha256
 
-from gateway.dialect.dialect import Books, Call, Dialect, Endpoint, Option, Reply
+from gateway.dialect.call import Call
+from gateway.dialect.dialect import Dialect, Option
+from gateway.dialect.endpoint import Endpoint
 from gateway.dialect.errors import Rejected, Unreadable
 from gateway.dialect.fields import MINOR_EXPONENTS, peek_object, read_json, scaled, validated
+from gateway.dialect.reply import Reply
 from gateway.dialect.signing import verify_hmac_hex
 from gateway.dialect.strict_json import dump
+from gateway.dialect.tenant_ledger import TenantLedger
 from gateway.providers.bgaming.answers import balance_after, exponent_of, refuse, subunits, tx_id
 from gateway.providers.bgaming.bodies import Action, FreeSpins, Play, Winner
 from ledger.core.bets import AuthorizeBet
@@ -35,7 +39,7 @@ def verify(call: Call) -> bytes:
     return call.body
 
 
-async def play(call: Call, books: Books) -> Reply:
+async def play(call: Call, ledger: TenantLedger) -> Reply:
     """Bets, wins and rollbacks in order, all or none; the provider sends rollbacks to a path of their own."""
     body = read_json(Play, call.body)
     actions = body.actions or []
@@ -43,14 +47,14 @@ async def play(call: Call, books: Books) -> Reply:
     if body.finished and body.game_id:
         commands.append(_finish(call, body, body.game_id))
     if not commands:
-        return Reply(200, dump({"balance": subunits(call, await _wallet(call, books, body))}))
+        return Reply(200, dump({"balance": subunits(call, await _wallet(call, ledger, body))}))
     try:
-        outcomes = (await books.decide(*commands))[: len(actions)]
+        outcomes = (await ledger.submit(*commands))[: len(actions)]
     except Rejected as rejected:
-        raise await _more_precisely(books, body, rejected) from rejected
+        raise await _more_precisely(ledger, body, rejected) from rejected
     balances = balance_after(outcomes) if outcomes else None
     content = {
-        "balance": subunits(call, balances or await _wallet(call, books, body)),
+        "balance": subunits(call, balances or await _wallet(call, ledger, body)),
         "game_id": body.game_id,
         "transactions": [
             {"action_id": action.action_id, "tx_id": tx_id(action.action_id, outcome)}
@@ -60,11 +64,11 @@ async def play(call: Call, books: Books) -> Reply:
     return Reply(200, dump(content))
 
 
-async def rollback(call: Call, books: Books) -> Reply:
+async def rollback(call: Call, ledger: TenantLedger) -> Reply:
     """Where the provider sends rollbacks to: one without actions is no question for the balance."""
     if not read_json(Play, call.body).actions:
         raise Unreadable("FIELD_INVALID", field="actions", reason="must be there")
-    return await play(call, books)
+    return await play(call, ledger)
 
 
 def _credits(call: Call) -> bool:
@@ -75,21 +79,21 @@ def _credits(call: Call) -> bool:
     return "win" in kinds or "rollback" in kinds or (not kinds and bool(body.get("finished")))
 
 
-async def free_spins(call: Call, books: Books) -> Reply:
+async def free_spins(call: Call, ledger: TenantLedger) -> Reply:
     """One credit of all that the free spins won, once they are over."""
     body = read_json(FreeSpins, call.body)
     winner = _winner(body)
     currency = call.currency(winner.currency)
     if body.status in RUNNING or body.total_amount == 0:
-        return Reply(200, dump({"balance": subunits(call, await books.wallet(winner.user_id, currency))}))
-    (outcome,) = await books.decide(
+        return Reply(200, dump({"balance": subunits(call, await ledger.wallet(winner.user_id, currency))}))
+    (outcome,) = await ledger.submit(
         call.command(
             Award, FREE_SPINS, body.issue_id, player=winner.user_id, currency=currency,
             award_id=sha256(body.issue_id.encode()).hexdigest(), award_kind="free_spins", campaign_id=_campaign(body),
             amount=_amount(call, currency, body.total_amount),
         )
     )  # fmt: skip
-    balances = outcome.balances or await books.wallet(winner.user_id, currency)
+    balances = outcome.balances or await ledger.wallet(winner.user_id, currency)
     return Reply(200, dump({"balance": subunits(call, balances)}))
 
 
@@ -136,18 +140,18 @@ def _amount(call: Call, currency: str, units: int) -> Amount:
     return scaled(units, exponent_of(call, currency))
 
 
-async def _wallet(call: Call, books: Books, body: Play) -> Balances:
+async def _wallet(call: Call, ledger: TenantLedger, body: Play) -> Balances:
     try:
-        return await books.wallet(body.user_id, call.currency(body.currency))
+        return await ledger.wallet(body.user_id, call.currency(body.currency))
     except Rejected as rejected:
-        raise await _more_precisely(books, body, rejected) from rejected
+        raise await _more_precisely(ledger, body, rejected) from rejected
 
 
-async def _more_precisely(books: Books, body: Play, rejected: Rejected) -> Rejected:
+async def _more_precisely(ledger: TenantLedger, body: Play, rejected: Rejected) -> Rejected:
     """Codes 101 and 154: a known player who lacks only this wallet is told so. And the one action that a rollback does
     not find is another player's, and will be: no reason to try again.
     """
-    if rejected.code == "WALLET_NOT_FOUND" and await books.wallets(body.user_id):
+    if rejected.code == "WALLET_NOT_FOUND" and await ledger.wallets(body.user_id):
         return Rejected("CURRENCY_NOT_SUPPORTED")
     undone = [action.original_action_id for action in body.actions or [] if action.action == "rollback"]
     if rejected.code == "BET_NOT_FOUND" and rejected.details.get("bet_id") in undone:
@@ -168,7 +172,7 @@ DIALECT = Dialect(
     options={
         "subunits": Option(
             "Decimals of the provider's subunits where they are others than on its page: ETH:18,USDT:6",
-            form=MINOR_EXPONENTS,
+            pattern=MINOR_EXPONENTS,
         )
     },
     policy=Policy(

@@ -2,12 +2,16 @@
 launchGame and simulateRound for the operator. The provider's half is `sandbox/casino_provider.py`.
 """
 
-from gateway.dialect.dialect import Books, Call, Dialect, Endpoint, Handle, Option, Reply
+from gateway.dialect.call import Call
+from gateway.dialect.dialect import Dialect, Option
+from gateway.dialect.endpoint import Endpoint, Handle
 from gateway.dialect.errors import Rejected
 from gateway.dialect.fields import MINOR_EXPONENTS, read_json
+from gateway.dialect.reply import Reply
 from gateway.dialect.signing import verify_hmac_hex
+from gateway.dialect.tenant_ledger import TenantLedger
 from gateway.providers.casino import commands
-from gateway.providers.casino.answers import refuse, told
+from gateway.providers.casino.answers import answer_ok, refuse
 from gateway.providers.casino.bodies import Credit, Debit, Launch, OfSession, Rollback
 from gateway.providers.casino.simulation import simulate_round
 from ledger.core.policy import AT_AUTHORIZATION, Policy
@@ -34,48 +38,50 @@ def verify(call: Call) -> bytes:
     return call.body
 
 
-async def get_balance(call: Call, books: Books) -> Reply:
-    session = await books.session(read_json(OfSession, call.body).session_token)
-    return told(call, await books.wallet(session.player_id, session.currency))
+async def get_balance(call: Call, ledger: TenantLedger) -> Reply:
+    session = await ledger.session(read_json(OfSession, call.body).session_token)
+    return answer_ok(call, await ledger.wallet(session.player_id, session.currency))
 
 
-async def debit(call: Call, books: Books) -> Reply:
+async def debit(call: Call, ledger: TenantLedger) -> Reply:
     """Only debits need a session that lives, and the ledger looks at that: a repeat is answered as it was."""
     body = read_json(Debit, call.body)
-    session = await books.session(body.session_token, live=False)
-    (outcome,) = await books.decide(commands.debit(call, session, body.transaction_id, body.round_id, body.amount))
+    session = await ledger.session(body.session_token, live=False)
+    (outcome,) = await ledger.submit(commands.debit(call, session, body.transaction_id, body.round_id, body.amount))
     assert outcome.balances is not None, "a debit has a wallet"
-    return told(call, outcome.balances, transactionId=body.transaction_id)
+    return answer_ok(call, outcome.balances, transactionId=body.transaction_id)
 
 
-async def credit(call: Call, books: Books) -> Reply:
+async def credit(call: Call, ledger: TenantLedger) -> Reply:
     body = read_json(Credit, call.body)
-    session = await books.session(body.session_token, live=False)
-    (outcome,) = await books.decide(commands.credit(call, session, body.transaction_id, body.round_id, body.amount))
+    session = await ledger.session(body.session_token, live=False)
+    (outcome,) = await ledger.submit(commands.credit(call, session, body.transaction_id, body.round_id, body.amount))
     assert outcome.balances is not None, "a credit has a wallet"
-    return told(call, outcome.balances, transactionId=body.transaction_id)
+    return answer_ok(call, outcome.balances, transactionId=body.transaction_id)
 
 
-async def rollback(call: Call, books: Books) -> Reply:
+async def rollback(call: Call, ledger: TenantLedger) -> Reply:
     """A bet that is not known is remembered: it can never be debited later."""
     body = read_json(Rollback, call.body)
-    session = await books.session(body.session_token, live=False)
-    (outcome,) = await books.decide(commands.rollback(call, session, body.transaction_id, body.original_transaction_id))
-    balances = outcome.balances or await books.wallet(session.player_id, session.currency)
+    session = await ledger.session(body.session_token, live=False)
+    (outcome,) = await ledger.submit(
+        commands.rollback(call, session, body.transaction_id, body.original_transaction_id)
+    )
+    balances = outcome.balances or await ledger.wallet(session.player_id, session.currency)
     status = str(outcome.result["status"])
     message = WITHOUT_EFFECT.get(status, "Rolled back")
-    return told(
+    return answer_ok(
         call, balances, transactionId=body.transaction_id, rolledBack=status not in WITHOUT_EFFECT, message=message
     )
 
 
-async def launch_game(call: Call, books: Books) -> Reply:
+async def launch_game(call: Call, ledger: TenantLedger) -> Reply:
     body = read_json(Launch, call.body)
-    currency = await commands.currency_of(call, books, body)
-    (outcome,) = await books.decide(commands.start_session(call, body, currency))
-    balances = outcome.balances or await books.wallet(body.user_id, currency)
+    currency = await commands.currency_of(call, ledger, body)
+    (outcome,) = await ledger.submit(commands.start_session(call, body, currency))
+    balances = outcome.balances or await ledger.wallet(body.user_id, currency)
     session_id = outcome.result["session_id"]
-    return told(call, balances, sessionId=session_id, sessionToken=session_id)
+    return answer_ok(call, balances, sessionId=session_id, sessionToken=session_id)
 
 
 def _endpoints(handles: dict[str, Handle]) -> tuple[Endpoint, ...]:
@@ -111,7 +117,7 @@ DIALECT = Dialect(
     options={
         "subunits": Option(
             "Decimals of the provider's minor units where they are not those of ISO 4217: ETH:18,USDT:6",
-            form=MINOR_EXPONENTS,
+            pattern=MINOR_EXPONENTS,
         ),
         "simulate": Option("Whether simulateRound plays rounds with real money", "false", ("true", "false")),
     },

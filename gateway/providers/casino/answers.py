@@ -1,8 +1,9 @@
 """The answers: `success`, and with a no its text and code."""
 
-from gateway.dialect.dialect import Call, Reply
+from gateway.dialect.call import Call
 from gateway.dialect.errors import Rejected
 from gateway.dialect.fields import minor_exponent, rescaled
+from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import dump
 from ledger.outcome import Balances
 
@@ -62,7 +63,7 @@ def minor_units(call: Call, balances: Balances) -> int:
     return rescaled(balances.available_minor, balances.exponent, exponent)
 
 
-def told(call: Call, balances: Balances, **content: object) -> Reply:
+def answer_ok(call: Call, balances: Balances, **content: object) -> Reply:
     currency = call.provider_currency(balances.currency)
     answer = {"success": True, **content, "balance": minor_units(call, balances), "currency": currency}
     return Reply(200, dump(answer))

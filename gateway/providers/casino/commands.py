@@ -1,9 +1,10 @@
-"""What each call asks of the ledger."""
+"""The command that each call becomes."""
 
 from uuid import uuid4
 
-from gateway.dialect.dialect import Books, Call
+from gateway.dialect.call import Call
 from gateway.dialect.fields import minor_exponent, scaled
+from gateway.dialect.tenant_ledger import TenantLedger
 from gateway.providers.casino.bodies import Launch
 from ledger.core.bets import AuthorizeBet
 from ledger.core.money import Amount
@@ -49,9 +50,9 @@ def start_session(call: Call, body: Launch, currency: str) -> StartSession:
     )  # fmt: skip
 
 
-async def currency_of(call: Call, books: Books, body: Launch) -> str:
+async def currency_of(call: Call, ledger: TenantLedger, body: Launch) -> str:
     """The one that the launch asks for, else the user's only one."""
-    return call.currency(body.currency) if body.currency else await books.currency_of(body.user_id)
+    return call.currency(body.currency) if body.currency else await ledger.currency_of(body.user_id)
 
 
 def _amount(call: Call, currency: str, units: int) -> Amount:

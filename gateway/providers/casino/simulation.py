@@ -2,10 +2,12 @@
 
 from uuid import uuid4
 
-from gateway.dialect.dialect import Books, Call, Reply
+from gateway.dialect.call import Call
 from gateway.dialect.errors import Rejected
 from gateway.dialect.fields import read_json
+from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import dump
+from gateway.dialect.tenant_ledger import TenantLedger
 from gateway.providers.casino import commands
 from gateway.providers.casino.answers import minor_units
 from gateway.providers.casino.bodies import Simulation
@@ -13,10 +15,10 @@ from ledger.core.commands import Command
 from ledger.core.state import Session
 
 Step = tuple[str, int, Command]
-"""What it is called, its amount in the provider's minor units, and what it asks of the ledger."""
+"""What it is called, its amount in the provider's minor units, and its command."""
 
 
-async def simulate_round(call: Call, books: Books) -> Reply:
+async def simulate_round(call: Call, ledger: TenantLedger) -> Reply:
     """Bets, then rollbacks, then payouts (no bet of a round with a payout can be rolled back), all or none."""
     if call.option("simulate") != "true":
         raise Rejected("CALLER_NOT_ALLOWED")
@@ -24,12 +26,12 @@ async def simulate_round(call: Call, books: Books) -> Reply:
     for rollback in body.rollbacks:
         if rollback.bet_index >= len(body.bets):
             raise Rejected("FIELD_INVALID", field="rollbacks", reason="betIndex names no bet")
-    currency = await commands.currency_of(call, books, body)
-    (started,) = await books.decide(commands.start_session(call, body, currency))
-    session = await books.session(started.result["session_id"])
+    currency = await commands.currency_of(call, ledger, body)
+    (started,) = await ledger.submit(commands.start_session(call, body, currency))
+    session = await ledger.session(started.result["session_id"])
     round_id = f"round_{uuid4().hex}"
     steps = _steps(call, session, round_id, body)
-    outcomes = await books.decide(*(command for _, _, command in steps))
+    outcomes = await ledger.submit(*(command for _, _, command in steps))
     after = [minor_units(call, outcome.balances) for outcome in outcomes if outcome.balances]
     content = {
         "success": True,

@@ -8,10 +8,14 @@ import hmac
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
-from gateway.dialect.dialect import Books, Call, Dialect, Endpoint, Option, Reply
+from gateway.dialect.call import Call
+from gateway.dialect.dialect import Dialect, Option
+from gateway.dialect.endpoint import Endpoint
 from gateway.dialect.errors import Rejected, Unreadable
 from gateway.dialect.fields import read_json
-from gateway.providers.evolution.answers import checked, refuse, told
+from gateway.dialect.reply import Reply
+from gateway.dialect.tenant_ledger import TenantLedger
+from gateway.providers.evolution.answers import answer_ok, checked, refuse
 from gateway.providers.evolution.bodies import (
     BalanceRequest,
     CheckRequest,
@@ -61,34 +65,34 @@ def verify(call: Call) -> bytes:
     return call.body
 
 
-async def check(call: Call, books: Books) -> Reply:
+async def check(call: Call, ledger: TenantLedger) -> Reply:
     body = read_json(CheckRequest, call.body)
-    await _live(books, body)
+    await _live(ledger, body)
     return checked(body.sid, body.uuid)
 
 
-async def sid(call: Call, books: Books) -> Reply:
+async def sid(call: Call, ledger: TenantLedger) -> Reply:
     """A session keeps its sid for as long as it lives; whoever has none is given a new session."""
     body = read_json(SidRequest, call.body)
     if body.sid:
-        return await check(call, books)
-    currency = await books.currency_of(body.user_id)
+        return await check(call, ledger)
+    currency = await ledger.currency_of(body.user_id)
     expires_at = call.received_at + int(call.option("session_ttl_s")) * 1_000_000
     command = call.command(
         StartSession, SID, uuid4().hex, player=body.user_id, currency=currency, game_id=call.option("lobby"),
         locale=None, mode=REAL, expires_at=expires_at,
     )  # fmt: skip
-    (outcome,) = await books.decide(command)
+    (outcome,) = await ledger.submit(command)
     return checked(outcome.result["session_id"], body.uuid)
 
 
-async def balance(call: Call, books: Books) -> Reply:
+async def balance(call: Call, ledger: TenantLedger) -> Reply:
     body = read_json(BalanceRequest, call.body)
-    await _live(books, body)
-    return told(call, body.uuid, await books.wallet(body.user_id, call.currency(body.currency)))
+    await _live(ledger, body)
+    return answer_ok(call, body.uuid, await ledger.wallet(body.user_id, call.currency(body.currency)))
 
 
-async def debit(call: Call, books: Books) -> Reply:
+async def debit(call: Call, ledger: TenantLedger) -> Reply:
     body = read_json(DebitRequest, call.body)
     one = body.transaction
     command = call.command(
@@ -96,52 +100,52 @@ async def debit(call: Call, books: Books) -> Reply:
         currency=call.currency(body.currency), player=body.user_id, game_id=_game(call, body),
     )  # fmt: skip
     try:
-        (outcome,) = await books.decide(command)
+        (outcome,) = await ledger.submit(command)
     except Rejected as rejected:
         if rejected.code in ("SESSION_NOT_FOUND", "IDEMPOTENCY_MISMATCH"):
-            await _known_player(books, body)
-        if rejected.code == "IDEMPOTENCY_MISMATCH" and await _is_their_bet(call, books, body):
-            return await _already(call, books, body)
+            await _known_player(ledger, body)
+        if rejected.code == "IDEMPOTENCY_MISMATCH" and await _is_their_bet(call, ledger, body):
+            return await _already(call, ledger, body)
         if rejected.code != "DUPLICATE":
             raise
-        return await _debited_before(call, books, body, rejected.balances)
+        return await _debited_before(call, ledger, body, rejected.balances)
     if not outcome.replayed:
-        return await _told(call, books, body, outcome, "OK")
-    return await _debited_before(call, books, body, outcome.balances)
+        return await _answer(call, ledger, body, outcome, "OK")
+    return await _debited_before(call, ledger, body, outcome.balances)
 
 
-async def _is_their_bet(call: Call, books: Books, body: DebitRequest) -> bool:
+async def _is_their_bet(call: Call, ledger: TenantLedger, body: DebitRequest) -> bool:
     """The same id and refId with another amount: the provider wants to hear that the bet exists, as it was placed."""
-    known = await books.bet(body.transaction.ref_id)
+    known = await ledger.bet(body.transaction.ref_id)
     if known is None or known.status == ROLLED_BACK:
         return False
     return (known.player_id, known.asked_currency) == (body.user_id, call.currency(body.currency))
 
 
-async def _already(call: Call, books: Books, body: DebitRequest) -> Reply:
-    balances = await books.wallet(body.user_id, call.currency(body.currency))
-    return told(call, body.uuid, balances, "BET_ALREADY_EXIST", repeated=True)
+async def _already(call: Call, ledger: TenantLedger, body: DebitRequest) -> Reply:
+    balances = await ledger.wallet(body.user_id, call.currency(body.currency))
+    return answer_ok(call, body.uuid, balances, "BET_ALREADY_EXIST", repeated=True)
 
 
-async def _debited_before(call: Call, books: Books, body: DebitRequest, balances: Balances | None) -> Reply:
+async def _debited_before(call: Call, ledger: TenantLedger, body: DebitRequest, balances: Balances | None) -> Reply:
     """BET_ALREADY_EXIST counts as success: it is only said of this very bet, and while its stake is there."""
     one = body.transaction
-    known = await books.bet(one.ref_id)
+    known = await ledger.bet(one.ref_id)
     if not known or not balances or not _is_same(known, body, call.currency(body.currency), balances.exponent):
         raise Rejected("IDEMPOTENCY_MISMATCH", idempotency_key=one.id)
     if known.status == ROLLED_BACK:
         raise Rejected("BET_TOMBSTONED", bet_id=one.ref_id)
-    return told(call, body.uuid, balances, "BET_ALREADY_EXIST", repeated=True)
+    return answer_ok(call, body.uuid, balances, "BET_ALREADY_EXIST", repeated=True)
 
 
 def _is_same(bet: Bet, body: DebitRequest, currency: str, exponent: int) -> bool:
-    asked = bet.conversion
-    stake = (asked.amount_minor, asked.exponent) if asked else (bet.stake_minor, exponent)
+    conversion = bet.conversion
+    stake = (conversion.amount_minor, conversion.exponent) if conversion else (bet.stake_minor, exponent)
     says = bet.player_id, bet.asked_currency, stake[0]
     return says == (body.user_id, currency, body.transaction.amount.to_minor(stake[1]))
 
 
-async def credit(call: Call, books: Books) -> Reply:
+async def credit(call: Call, ledger: TenantLedger) -> Reply:
     """The end of a bet; 0 where it is lost."""
     body = read_json(TransactionRequest, call.body)
     one = body.transaction
@@ -150,15 +154,15 @@ async def credit(call: Call, books: Books) -> Reply:
         currency=call.currency(body.currency), player=body.user_id, game_id=_game(call, body),
     )  # fmt: skip
     try:
-        (outcome,) = await books.decide(command)
+        (outcome,) = await ledger.submit(command)
     except Rejected as rejected:
         if rejected.code == "BET_NOT_FOUND":
-            await _known_player(books, body)
+            await _known_player(ledger, body)
         raise
-    return await _told(call, books, body, outcome, "BET_ALREADY_SETTLED" if outcome.replayed else "OK")
+    return await _answer(call, ledger, body, outcome, "BET_ALREADY_SETTLED" if outcome.replayed else "OK")
 
 
-async def cancel(call: Call, books: Books) -> Reply:
+async def cancel(call: Call, ledger: TenantLedger) -> Reply:
     """Of an unknown bet: BET_DOES_NOT_EXIST, and it can then never begin."""
     body = read_json(TransactionRequest, call.body)
     one = body.transaction
@@ -166,15 +170,15 @@ async def cancel(call: Call, books: Books) -> Reply:
         RollbackBet, CANCEL, one.id, bet_id=one.ref_id, round_id=None, reason="cancel", player=body.user_id,
         currency=call.currency(body.currency),
     )  # fmt: skip
-    (outcome,) = await books.decide(command)
+    (outcome,) = await ledger.submit(command)
     if outcome.result["status"] == TOMBSTONED:
-        await _known_player(books, body)
+        await _known_player(ledger, body)
         raise Rejected("BET_NOT_FOUND", bet_id=one.ref_id, balances=outcome.balances)
     done_before = outcome.replayed or outcome.unchanged
-    return await _told(call, books, body, outcome, "BET_ALREADY_SETTLED" if done_before else "OK")
+    return await _answer(call, ledger, body, outcome, "BET_ALREADY_SETTLED" if done_before else "OK")
 
 
-async def promo_payout(call: Call, books: Books) -> Reply:
+async def promo_payout(call: Call, ledger: TenantLedger) -> Reply:
     body = read_json(PromoRequest, call.body)
     one = body.promo_transaction
     command = call.command(
@@ -182,8 +186,8 @@ async def promo_payout(call: Call, books: Books) -> Reply:
         award_id=one.id, award_kind=AWARDS.get(one.type or "", "promo"), campaign_id=one.voucher_id,
         round_id=body.round_id, game_id=_game(call, body),
     )  # fmt: skip
-    (outcome,) = await books.decide(command)
-    return await _told(call, books, body, outcome, "OK")
+    (outcome,) = await ledger.submit(command)
+    return await _answer(call, ledger, body, outcome, "OK")
 
 
 def _promo_amount(one: PromoTransaction) -> Amount:
@@ -201,22 +205,22 @@ def _game(call: Call, body: MoneyRequest) -> str | None:
     return call.game(body.table_id) if body.table_id else None
 
 
-async def _live(books: Books, body: CheckRequest) -> None:
-    await _known_player(books, body)
-    session = await books.session(body.sid)
+async def _live(ledger: TenantLedger, body: CheckRequest) -> None:
+    await _known_player(ledger, body)
+    session = await ledger.session(body.sid)
     if session.player_id != body.user_id:
         raise Rejected("SESSION_NOT_FOUND", session_id=body.sid)
 
 
-async def _known_player(books: Books, body: PlayerRequest) -> None:
+async def _known_player(ledger: TenantLedger, body: PlayerRequest) -> None:
     """An unknown `userId` is a wrong parameter in every call, whatever else is wrong with it."""
-    if not await books.wallets(body.user_id):
+    if not await ledger.wallets(body.user_id):
         raise Rejected("WALLET_NOT_FOUND", player_id=body.user_id, currency="any currency")
 
 
-async def _told(call: Call, books: Books, body: MoneyRequest, outcome: Outcome, status: str) -> Reply:
-    balances = outcome.balances or await books.wallet(body.user_id, call.currency(body.currency))
-    return told(call, body.uuid, balances, status, repeated=outcome.replayed)
+async def _answer(call: Call, ledger: TenantLedger, body: MoneyRequest, outcome: Outcome, status: str) -> Reply:
+    balances = outcome.balances or await ledger.wallet(body.user_id, call.currency(body.currency))
+    return answer_ok(call, body.uuid, balances, status, repeated=outcome.replayed)
 
 
 DIALECT = Dialect(

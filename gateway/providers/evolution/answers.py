@@ -2,9 +2,10 @@
 
 from uuid import uuid4
 
-from gateway.dialect.dialect import Call, Reply
+from gateway.dialect.call import Call
 from gateway.dialect.errors import Rejected
 from gateway.dialect.fields import decimal, peek
+from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import Number, dump
 from ledger.outcome import Balances
 
@@ -60,7 +61,7 @@ TEMPORARY = "TEMPORARY_ERROR"
 """Whatever is not listed: Evolution asks again, the player stays."""
 
 
-def told(call: Call, uuid: str | None, balances: Balances, status: str = "OK", *, repeated: bool = False) -> Reply:
+def answer_ok(call: Call, uuid: str | None, balances: Balances, status: str = "OK", *, repeated: bool = False) -> Reply:
     """A yes, in one of its three words: OK, BET_ALREADY_EXIST, BET_ALREADY_SETTLED."""
     content = {"status": status, **_money(call, balances), "uuid": uuid or str(uuid4())}
     return Reply(200, dump(content), "repeated" if repeated else "accepted", KEEP_ALIVE)

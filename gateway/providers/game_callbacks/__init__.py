@@ -6,21 +6,15 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
-from gateway.dialect.dialect import (
-    ED25519,
-    SECRET,
-    Books,
-    Call,
-    Dialect,
-    Endpoint,
-    Handle,
-    Option,
-    Reply,
-    verify_as_our_own,
-)
+from gateway.dialect.call import Call
+from gateway.dialect.canonical_signature import verify_canonical_signature
+from gateway.dialect.dialect import ED25519, SECRET, Dialect, Option
+from gateway.dialect.endpoint import Endpoint, Handle
 from gateway.dialect.errors import Rejected, Unreadable
 from gateway.dialect.fields import peek, read_json, rfc3339, validated
+from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import Number
+from gateway.dialect.tenant_ledger import TenantLedger
 from gateway.providers.game_callbacks.answers import TOKEN_LIFETIME_S, balance, number, refuse, token, yes
 from gateway.providers.game_callbacks.bodies import (
     BalanceUpdate,
@@ -45,14 +39,14 @@ from ledger.outcome import Balances, Outcome
 # The callbacks ------------------------------------------------------------------------------------------------------
 
 
-async def ping(call: Call, books: Books) -> Reply:
+async def ping(call: Call, ledger: TenantLedger) -> Reply:
     return yes(call, {})
 
 
-async def game_round(call: Call, books: Books) -> Reply:
+async def game_round(call: Call, ledger: TenantLedger) -> Reply:
     """A bet and what it won, all or none."""
     body = read_json(GameResult, call.body)
-    transaction_id, player = _identity(call, body), await _player(call, books, body)
+    transaction_id, player = _identity(call, body), await _player(call, ledger, body)
     shared: dict[str, Any] = {
         "bet_id": transaction_id,
         "round_id": body.round_id,
@@ -60,7 +54,7 @@ async def game_round(call: Call, books: Books) -> Reply:
         "currency": call.currency(body.currency),
         "game_id": call.game(body.game_id),
     }
-    bet, win = await books.decide(
+    bet, win = await ledger.submit(
         call.command(
             AuthorizeBet, "bet", transaction_id, occurred_at=body.round_start_time or body.round_end_time,
             session_id=body.session_id, amount=body.bet_amount, **shared,
@@ -69,67 +63,69 @@ async def game_round(call: Call, books: Books) -> Reply:
             SettleBet, "win", transaction_id, occurred_at=body.round_end_time, win=body.win_amount, **shared
         ),
     )  # fmt: skip
-    told = {"transactionId": bet.result.get("hold_id", ""), "sessionId": body.session_id}
-    return yes(call, told | {"balance": balance(win.balances)})
+    content = {"transactionId": bet.result.get("hold_id", ""), "sessionId": body.session_id}
+    return yes(call, content | {"balance": balance(win.balances)})
 
 
-async def balance_update(call: Call, books: Books) -> Reply:
+async def balance_update(call: Call, ledger: TenantLedger) -> Reply:
     body = read_json(BalanceUpdate, call.body)
-    transaction_id, player = _identity(call, body), await _player(call, books, body)
+    transaction_id, player = _identity(call, body), await _player(call, ledger, body)
     make = MOVEMENTS.get(body.transaction_type.upper())
     if make is None:
         raise Rejected("FIELD_INVALID", field="transactionType", reason=f"must be one of {', '.join(MOVEMENTS)}")
     if body.amount[0] and make is not _adjustment:
         raise Unreadable("FIELD_INVALID", field="amount", reason="must not be negative but in an ADJUSTMENT")
     command = make(call, body, transaction_id, player)
-    (outcome,) = await books.decide(command)
-    after = outcome.balances or await books.wallet(player, call.currency(body.currency))
-    told = {
+    (outcome,) = await ledger.submit(command)
+    after = outcome.balances or await ledger.wallet(player, call.currency(body.currency))
+    content = {
         "transactionId": outcome.our_id or "",
         "sessionId": body.session_id,
-        "balanceBefore": await _before(books, command, outcome, after, body.amount[1]),
+        "balanceBefore": await _before(ledger, command, outcome, after, body.amount[1]),
         "balanceAfter": balance(after),
     }
-    return yes(call, told)
+    return yes(call, content)
 
 
-async def error(call: Call, books: Books) -> Reply:
+async def error(call: Call, ledger: TenantLedger) -> Reply:
     """Taken note of, in the log line of the call; nothing moves."""
     read_json(GameError, call.body)
     return yes(call, {})
 
 
-async def jackpot(call: Call, books: Books) -> Reply:
+async def jackpot(call: Call, ledger: TenantLedger) -> Reply:
     body = read_json(JackpotWin, call.body)
-    transaction_id, player = _identity(call, body), await _player(call, books, body)
+    transaction_id, player = _identity(call, body), await _player(call, ledger, body)
     command = call.command(
         Award, "jackpot", transaction_id, player=player, currency=call.currency(body.currency), amount=body.amount,
         award_id=transaction_id, award_kind="jackpot", campaign_id=body.jackpot_id, round_id=body.round_id,
         game_id=call.game(body.game_id),
     )  # fmt: skip
-    (outcome,) = await books.decide(command)
-    told = {
+    (outcome,) = await ledger.submit(command)
+    content = {
         "transactionId": outcome.our_id or "",
         "sessionId": body.session_id,
         "jackpotType": body.jackpot_type,
         "amount": Number(str(body.amount)),
         "newBalance": balance(outcome.balances),
     }
-    return yes(call, told)
+    return yes(call, content)
 
 
-async def session_recovery(call: Call, books: Books) -> Reply:
+async def session_recovery(call: Call, ledger: TenantLedger) -> Reply:
     body = read_json(SessionRecovery, call.body)
-    told, expires_at = await _resumable(call, books, body)
+    content, expires_at = await _resumable(call, ledger, body)
     made = token(call, "recovery", body.session_id, body.device_id or "", expires_at)
-    return yes(call, told | {"lastRoundId": None, "recoveryToken": made, "resumeUrl": _resume_url(call, made) or None})
+    return yes(
+        call, content | {"lastRoundId": None, "recoveryToken": made, "resumeUrl": _resume_url(call, made) or None}
+    )
 
 
-async def session_transfer(call: Call, books: Books) -> Reply:
+async def session_transfer(call: Call, ledger: TenantLedger) -> Reply:
     body = read_json(SessionTransfer, call.body)
-    told, expires_at = await _resumable(call, books, body)
+    content, expires_at = await _resumable(call, ledger, body)
     made = token(call, "transfer", body.session_id, body.new_device_id, expires_at)
-    return yes(call, told | {"transferToken": made, "resumeUrl": _resume_url(call, made)})
+    return yes(call, content | {"transferToken": made, "resumeUrl": _resume_url(call, made)})
 
 
 # Steps of them ------------------------------------------------------------------------------------------------------
@@ -144,39 +140,39 @@ def _identity(call: Call, body: GameResult | BalanceUpdate | JackpotWin) -> str:
     if key := call.header(b"x-idempotency-key"):
         return validated(Key, {"x-idempotency-key": key}).key
     names = [name for name in call.option("identified_by").split(",") if name]
-    told = body.model_dump(by_alias=True, include={"session_id", "game_id", "round_id"})
-    if not names or not all(told.get(name) for name in names):
+    sent = body.model_dump(by_alias=True, include={"session_id", "game_id", "round_id"})
+    if not names or not all(sent.get(name) for name in names):
         raise Unreadable(
             "FIELD_INVALID",
             field="providerTransactionId",
             reason="must be there, or X-Idempotency-Key, or identified_by set",
         )
-    identity = ",".join(f"{name}={told[name]}" for name in names)
+    identity = ",".join(f"{name}={sent[name]}" for name in names)
     if len(identity) > 400:
         raise Unreadable("FIELD_INVALID", field=names[0], reason="is too long to identify a callback by")
     return identity
 
 
-async def _player(call: Call, books: Books, body: Callback) -> str:
+async def _player(call: Call, ledger: TenantLedger, body: Callback) -> str:
     """The option `player_id` says what our id of a number is; else the session knows, also one that has ended: only
     debits need a live one.
     """
     if body.player_id is not None and (template := call.option("player_id")):
         return validated(Player, {"playerId": template.replace("{}", str(body.player_id))}).player_id
-    return (await books.session(body.session_id, live=False)).player_id
+    return (await ledger.session(body.session_id, live=False)).player_id
 
 
-async def _resumable(call: Call, books: Books, body: Callback) -> tuple[dict[str, Any], int]:
-    session = await books.session(body.session_id)
-    balances = await books.wallet(session.player_id, session.currency)
+async def _resumable(call: Call, ledger: TenantLedger, body: Callback) -> tuple[dict[str, Any], int]:
+    session = await ledger.session(body.session_id)
+    balances = await ledger.wallet(session.player_id, session.currency)
     expires_at = min(session.expires_at, call.received_at + TOKEN_LIFETIME_S * 1_000_000)
-    told = {
+    content = {
         "sessionId": session.session_id,
         "gameState": None,
         "balance": balance(balances),
         "expiresAt": rfc3339(expires_at),
     }
-    return told, expires_at
+    return content, expires_at
 
 
 def _resume_url(call: Call, made: str) -> str:
@@ -247,22 +243,22 @@ def _credits(call: Call) -> bool:
     return make not in (None, _debit)
 
 
-async def _before(books: Books, command: Command, outcome: Outcome, after: Balances, amount: Amount) -> Number:
+async def _before(ledger: TenantLedger, command: Command, outcome: Outcome, after: Balances, amount: Amount) -> Number:
     """What the movement left, without the movement."""
     if outcome.unchanged or outcome.result.get("status") == "tombstoned":
         given_minor = 0
     elif isinstance(command, RollbackBet):
-        given_minor = await _given_back(books, command.bet_id)
+        given_minor = await _given_back(ledger, command.bet_id)
     else:
         taken = isinstance(command, AuthorizeBet) or (isinstance(command, Adjust) and command.negative)
         given_minor = (amount.to_minor(after.exponent) or 0) * (-1 if taken else 1)
     return number(after.available_minor - given_minor, after.exponent)
 
 
-async def _given_back(books: Books, undone: str) -> int:
-    if bet := await books.bet(undone):
+async def _given_back(ledger: TenantLedger, undone: str) -> int:
+    if bet := await ledger.bet(undone):
         return bet.paid_minor
-    win = await books.win(undone)
+    win = await ledger.win(undone)
     return -win.win_minor if win else 0
 
 
@@ -283,7 +279,7 @@ DIALECT = Dialect(
             for name, handle in CALLBACKS.items()
         ),
     ),
-    verify=verify_as_our_own,
+    verify=verify_canonical_signature,
     proof_names_operation=True,
     refuse=refuse,
     keys=(SECRET, ED25519),

@@ -1,12 +1,13 @@
-"""What the provider hears: the fields of the published tables; of a refusal our code, a text, and when."""
+"""The answers: the fields of the published tables; of a refusal our code, a text, and when."""
 
 import hmac
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.dialect.dialect import Call, Reply
+from gateway.dialect.call import Call
 from gateway.dialect.errors import Rejected
 from gateway.dialect.fields import decimal, rfc3339
+from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import Number, dump
 from ledger.outcome import Balances
 
@@ -28,9 +29,9 @@ def balance(balances: Balances | None) -> Number:
 
 def token(call: Call, purpose: str, session_id: str, device: str, expires_at: int) -> str:
     """Says to whoever knows the secret that this session may go on at this device, until then."""
-    told = f"{session_id}.{expires_at // 1_000_000}"
-    signed = f"{purpose}.{told}.{device}".encode()
-    return f"{told}.{hmac.digest(call.secrets[-1], signed, 'sha256').hex()}"
+    subject = f"{session_id}.{expires_at // 1_000_000}"
+    signed = f"{purpose}.{subject}.{device}".encode()
+    return f"{subject}.{hmac.digest(call.secrets[-1], signed, 'sha256').hex()}"
 
 
 STATUSES = {
@@ -66,11 +67,11 @@ RETRY = {"OVERLOADED", "UNAVAILABLE", "DEADLINE_EXCEEDED", "RATE_LIMITED", "BODY
 
 def refuse(call: Call, rejected: Rejected) -> Reply:
     code = "SIGNATURE_INVALID" if rejected.code == "SIGNATURE_MISSING" else rejected.code
-    told, status = ("TEMPORARY", 503) if code in RETRY else (code, STATUSES.get(code, 422))
+    provider_code, status = ("TEMPORARY", 503) if code in RETRY else (code, STATUSES.get(code, 422))
     content: dict[str, object] = {
         "status": "ERROR",
-        "code": told,
-        "message": told.replace("_", " ").capitalize(),
+        "code": provider_code,
+        "message": provider_code.replace("_", " ").capitalize(),
         "timestamp": rfc3339(call.received_at),
     }
     if rejected.balances:

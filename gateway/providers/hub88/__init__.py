@@ -9,12 +9,16 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from gateway.dialect.dialect import RSA, Books, Call, Dialect, Endpoint, Option, Reply
+from gateway.dialect.call import Call
+from gateway.dialect.dialect import RSA, Dialect, Option
+from gateway.dialect.endpoint import Endpoint
 from gateway.dialect.errors import Rejected, Unreadable
 from gateway.dialect.fields import read_json, scaled
+from gateway.dialect.reply import Reply
 from gateway.dialect.signing import decode_base64
 from gateway.dialect.strict_json import dump
-from gateway.providers.hub88.answers import AMOUNT_DECIMALS, MISSING, answered, refuse, told
+from gateway.dialect.tenant_ledger import TenantLedger
+from gateway.providers.hub88.answers import AMOUNT_DECIMALS, MISSING, answer_ok, answered, refuse
 from gateway.providers.hub88.bodies import (
     BalanceRequest,
     BetRequest,
@@ -57,74 +61,74 @@ def _signed(key: RSAPublicKey, signature: bytes, body: bytes) -> bool:
     return True
 
 
-async def user_info(call: Call, books: Books) -> Reply:
+async def user_info(call: Call, ledger: TenantLedger) -> Reply:
     """What we know of a player; who he is in person is not ours to know."""
     body = read_json(UserRequest, call.body)
-    if not await books.wallets(body.user):
+    if not await ledger.wallets(body.user):
         raise Rejected("WALLET_NOT_FOUND", player_id=body.user, currency="any currency")
     known = {name: value for name in TOLD_OF_ALL if (value := call.option(name))}
     return Reply(200, dump({"user": body.user, "status": "RS_OK", "request_uuid": body.request_uuid, **known}))
 
 
-async def balance(call: Call, books: Books) -> Reply:
+async def balance(call: Call, ledger: TenantLedger) -> Reply:
     """In the session's currency: the call names none."""
     body = read_json(BalanceRequest, call.body)
-    session = await books.session(body.token)
+    session = await ledger.session(body.token)
     if body.user not in (None, session.player_id):
         raise Rejected("SESSION_NOT_FOUND", session_id=body.token)
-    balances = await books.wallet(session.player_id, session.currency)
-    return told(call, session.player_id, body.request_uuid, balances)
+    balances = await ledger.wallet(session.player_id, session.currency)
+    return answer_ok(call, session.player_id, body.request_uuid, balances)
 
 
-async def bet(call: Call, books: Books) -> Reply:
+async def bet(call: Call, ledger: TenantLedger) -> Reply:
     body = read_json(BetRequest, call.body)
     free = bool(body.is_free or body.is_supplier_promo)
     if free:  # the ledger asks no session of a stake that moves no money
-        await _check_token(books, body)
+        await _check_token(ledger, body)
     command = call.command(
         AuthorizeBet, TRANSACTION, body.transaction_uuid, session_id=None if body.is_supplier_promo else body.token,
         bet_id=body.transaction_uuid, round_id=body.round, amount=scaled(body.amount, AMOUNT_DECIMALS),
         currency=call.currency(body.currency), player=body.user, game_id=body.game(call),
         stake_kind="free" if free else "bet",
     )  # fmt: skip
-    return answered(call, body, await books.decide(command, *_round_end(call, body)))
+    return answered(call, body, await ledger.submit(command, *_round_end(call, body)))
 
 
-async def win(call: Call, books: Books) -> Reply:
+async def win(call: Call, ledger: TenantLedger) -> Reply:
     body = read_json(WinRequest, call.body)
     if body.is_supplier_promo:
-        await _check_token(books, body)
-    outcomes = await books.decide(_win(call, body), *_round_end(call, body))
+        await _check_token(ledger, body)
+    outcomes = await ledger.submit(_win(call, body), *_round_end(call, body))
     if outcomes[0].replayed and body.round:
-        await _check_round(books, body)
+        await _check_round(ledger, body)
     return answered(call, body, outcomes)
 
 
-async def rollback(call: Call, books: Books) -> Reply:
+async def rollback(call: Call, ledger: TenantLedger) -> Reply:
     """RS_OK whatever it names: an unknown transaction can then never begin."""
     body = read_json(RollbackRequest, call.body)
     command = call.command(
         RollbackBet, TRANSACTION, body.transaction_uuid, bet_id=body.reference_transaction_uuid, round_id=None,
         reason="rollback", player=body.user, target="any",
     )  # fmt: skip
-    outcomes = await books.decide(command)
+    outcomes = await ledger.submit(command)
     if outcomes[0].balances is not None:
         return answered(call, body, outcomes)
-    return await _without_bet(call, books, body, outcomes[0])
+    return await _without_bet(call, ledger, body, outcomes[0])
 
 
-async def _check_token(books: Books, body: BetRequest | WinRequest) -> None:
+async def _check_token(ledger: TenantLedger, body: BetRequest | WinRequest) -> None:
     """A token that we gave to this player; a promotion of the supplier may come long after it has expired."""
     if body.token is None:
         raise Unreadable("FIELD_INVALID", field="token", reason=MISSING)
-    session = await books.session(body.token, live=False)
+    session = await ledger.session(body.token, live=False)
     if session.player_id != body.user:
         raise Rejected("SESSION_NOT_FOUND", session_id=body.token)
 
 
-async def _check_round(books: Books, body: WinRequest) -> None:
+async def _check_round(ledger: TenantLedger, body: WinRequest) -> None:
     """A repeat names the round of the first call, which is its bet's."""
-    known = await books.win(body.transaction_uuid)
+    known = await ledger.win(body.transaction_uuid)
     if known and known.round_id not in (None, body.round):
         raise Rejected("IDEMPOTENCY_MISMATCH", idempotency_key=body.transaction_uuid)
 
@@ -158,13 +162,13 @@ def _round_end(call: Call, body: MoneyRequest) -> list[FinishRound]:
     ]  # fmt: skip
 
 
-async def _without_bet(call: Call, books: Books, body: RollbackRequest, outcome: Outcome) -> Reply:
+async def _without_bet(call: Call, ledger: TenantLedger, body: RollbackRequest, outcome: Outcome) -> Reply:
     """Where no bet says the currency, the player's own; a player who has none is told no balance."""
     try:
-        balances = await books.wallet(body.user, await books.currency_of(body.user))
+        balances = await ledger.wallet(body.user, await ledger.currency_of(body.user))
     except Rejected:
         balances = None
-    return told(call, body.user, body.request_uuid, balances, repeated=outcome.replayed)
+    return answer_ok(call, body.user, body.request_uuid, balances, repeated=outcome.replayed)
 
 
 DIALECT = Dialect(

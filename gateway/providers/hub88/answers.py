@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from gateway.dialect.dialect import Call, Reply
+from gateway.dialect.call import Call
 from gateway.dialect.errors import Rejected
 from gateway.dialect.fields import peek, rescaled
+from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import dump
 from gateway.providers.hub88.bodies import UserRequest
 from ledger.outcome import Balances, Outcome
@@ -66,7 +67,7 @@ TEMPORARY = frozenset({
 MISSING = "field required"
 
 
-def told(call: Call, user: str, request_uuid: str, balances: Balances | None, *, repeated: bool = False) -> Reply:
+def answer_ok(call: Call, user: str, request_uuid: str, balances: Balances | None, *, repeated: bool = False) -> Reply:
     """A yes."""
     content: dict[str, object] = {"user": user, "status": "RS_OK", "request_uuid": request_uuid}
     if balances:
@@ -77,7 +78,7 @@ def told(call: Call, user: str, request_uuid: str, balances: Balances | None, *,
 def answered(call: Call, body: UserRequest, outcomes: Sequence[Outcome]) -> Reply:
     """A yes of the ledger; the transaction is the first of its commands, and its balance the last word."""
     balances = outcomes[0].balances if outcomes[0].replayed else outcomes[-1].balances or outcomes[0].balances
-    return told(call, body.user, body.request_uuid, balances, repeated=outcomes[0].replayed)
+    return answer_ok(call, body.user, body.request_uuid, balances, repeated=outcomes[0].replayed)
 
 
 def refuse(call: Call, rejected: Rejected) -> Reply:

@@ -1,6 +1,6 @@
 """The requests. `game_id` is the older name of `game_code`; fields that are not listed change nothing."""
 
-from gateway.dialect.dialect import Call
+from gateway.dialect.call import Call
 from gateway.dialect.fields import Body, Flag, Integer, Noted, PlayerId, ProviderCurrency, ProviderId, Units
 
 

@@ -7,18 +7,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from gateway.dialect.dialect import (
-    ED25519,
-    SECRET,
-    Books,
-    Call,
-    Dialect,
-    Endpoint,
-    Handle,
-    Option,
-    Reply,
-    verify_as_our_own,
-)
+from gateway.dialect.call import Call
+from gateway.dialect.canonical_signature import verify_canonical_signature
+from gateway.dialect.dialect import ED25519, SECRET, Dialect, Option
+from gateway.dialect.endpoint import Endpoint, Handle
 from gateway.dialect.errors import Rejected, Unreadable
 from gateway.dialect.fields import (
     Body,
@@ -31,7 +23,9 @@ from gateway.dialect.fields import (
     peek_object,
     validated,
 )
+from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import Number, dump
+from gateway.dialect.tenant_ledger import TenantLedger
 from gateway.providers.legacy_callbacks.spellings import SPELLINGS, read
 from ledger.core.bets import AuthorizeBet
 from ledger.core.commands import Command
@@ -85,11 +79,11 @@ class Error(Body):
 # The callbacks ------------------------------------------------------------------------------------------------------
 
 
-async def game_round(call: Call, books: Books) -> Reply:
+async def game_round(call: Call, ledger: TenantLedger) -> Reply:
     """A bet and what it won, all or none."""
     body = validated(Round, read(call.body))
-    shared = await _shared(call, books, body)
-    outcomes = await books.decide(
+    shared = await _shared(call, ledger, body)
+    outcomes = await ledger.submit(
         call.command(
             AuthorizeBet, "bet", body.transaction_id, session_id=body.session_id, bet_id=body.transaction_id,
             amount=body.bet_amount, **shared,
@@ -101,33 +95,33 @@ async def game_round(call: Call, books: Books) -> Reply:
     return _yes(call, body, outcomes[0], outcomes[-1].balances)
 
 
-async def balance(call: Call, books: Books) -> Reply:
+async def balance(call: Call, ledger: TenantLedger) -> Reply:
     """A movement; of the type `balance`, only a question."""
     fields = read(call.body)
     if str(fields.get("transaction_type")).upper() == "BALANCE":
         question = validated(Question, fields)
-        shared = await _shared(call, books, question)
-        return _yes(call, question, None, await books.wallet(shared["player"], shared["currency"]))
+        shared = await _shared(call, ledger, question)
+        return _yes(call, question, None, await ledger.wallet(shared["player"], shared["currency"]))
     body = validated(Change, fields)
     make = MOVEMENTS.get(body.transaction_type.upper())
     if make is None:
         raise Rejected("FIELD_INVALID", field="transaction_type", reason=f"must be one of {', '.join(MOVEMENTS)}")
-    shared = await _shared(call, books, body)
-    (outcome,) = await books.decide(make(call, body, shared))
-    return _yes(call, body, outcome, outcome.balances or await books.wallet(shared["player"], shared["currency"]))
+    shared = await _shared(call, ledger, body)
+    (outcome,) = await ledger.submit(make(call, body, shared))
+    return _yes(call, body, outcome, outcome.balances or await ledger.wallet(shared["player"], shared["currency"]))
 
 
-async def jackpot(call: Call, books: Books) -> Reply:
+async def jackpot(call: Call, ledger: TenantLedger) -> Reply:
     body = validated(Jackpot, read(call.body))
     command = call.command(
         Award, "jackpot", body.transaction_id, amount=body.amount, award_id=body.transaction_id,
-        award_kind="jackpot", campaign_id=body.jackpot_id, **await _shared(call, books, body),
+        award_kind="jackpot", campaign_id=body.jackpot_id, **await _shared(call, ledger, body),
     )  # fmt: skip
-    (outcome,) = await books.decide(command)
+    (outcome,) = await ledger.submit(command)
     return _yes(call, body, outcome, outcome.balances)
 
 
-async def error(call: Call, books: Books) -> Reply:
+async def error(call: Call, ledger: TenantLedger) -> Reply:
     """Taken note of, in the log line of the call; nothing moves."""
     validated(Error, read(call.body))
     return Reply(200, dump({"status": "success"}))
@@ -136,14 +130,14 @@ async def error(call: Call, books: Books) -> Reply:
 # Steps of them ------------------------------------------------------------------------------------------------------
 
 
-async def _shared(call: Call, books: Books, body: Question) -> dict[str, Any]:
+async def _shared(call: Call, ledger: TenantLedger, body: Question) -> dict[str, Any]:
     """Fields of every command. The player is told, or the session's: also of one that has ended, for only debits need
     a live one.
     """
     if body.player_id is not None:
         player = validated(Player, {"player_id": call.option("player_id").replace("{}", body.player_id)}).player_id
     elif body.session_id is not None:
-        player = (await books.session(body.session_id, live=False)).player_id
+        player = (await ledger.session(body.session_id, live=False)).player_id
     else:
         raise Unreadable("FIELD_INVALID", field="player_id", reason="must be there, or session_id")
     return {
@@ -243,8 +237,12 @@ RETRY = {"OVERLOADED", "UNAVAILABLE", "DEADLINE_EXCEEDED", "RATE_LIMITED", "BODY
 
 def refuse(call: Call, rejected: Rejected) -> Reply:
     code = "SIGNATURE_INVALID" if rejected.code == "SIGNATURE_MISSING" else rejected.code
-    told, status = ("TEMPORARY", 503) if code in RETRY else (code, STATUSES.get(code, 422))
-    content: dict[str, object] = {"status": "error", "code": told, "message": told.replace("_", " ").capitalize()}
+    provider_code, status = ("TEMPORARY", 503) if code in RETRY else (code, STATUSES.get(code, 422))
+    content: dict[str, object] = {
+        "status": "error",
+        "code": provider_code,
+        "message": provider_code.replace("_", " ").capitalize(),
+    }
     if rejected.balances:
         content["balance"] = _balance(rejected.balances)
     return Reply(status, dump(content), rejected.code)
@@ -261,7 +259,7 @@ DIALECT = Dialect(
         Endpoint("POST", f"/{name}", handle, (f"{AS_WRITTEN}/{name}",), credits=CREDITS.get(name, False))
         for name, handle in CALLBACKS.items()
     ),
-    verify=verify_as_our_own,
+    verify=verify_canonical_signature,
     proof_names_operation=True,
     refuse=refuse,
     keys=(SECRET, ED25519),

@@ -5,9 +5,13 @@ by its transaction id, a win only by its round.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.dialect.dialect import Books, Call, Dialect, Endpoint, Handle, Option, Reply
+from gateway.dialect.call import Call
+from gateway.dialect.dialect import Dialect, Option
+from gateway.dialect.endpoint import Endpoint, Handle
 from gateway.dialect.errors import Rejected, Unreadable
 from gateway.dialect.fields import B, peek_object, validated
+from gateway.dialect.reply import Reply
+from gateway.dialect.tenant_ledger import TenantLedger
 from gateway.providers.operator_wallet.answers import amount, refuse, yes
 from gateway.providers.operator_wallet.bodies import Authenticate, Balance, Cancel, ChangeBalance, FinishRound, Status
 from gateway.providers.operator_wallet.signature import envelope_of, verify
@@ -22,13 +26,13 @@ from ledger.core.wins import SettleBet
 # The commands -------------------------------------------------------------------------------------------------------
 
 
-async def ping(call: Call, books: Books) -> Reply:
+async def ping(call: Call, ledger: TenantLedger) -> Reply:
     return yes(call, {})
 
 
-async def authenticate(call: Call, books: Books) -> Reply:
-    session = await books.session(_data(call, Authenticate).token)
-    balances = await books.wallet(session.player_id, session.currency)
+async def authenticate(call: Call, ledger: TenantLedger) -> Reply:
+    session = await ledger.session(_data(call, Authenticate).token)
+    balances = await ledger.wallet(session.player_id, session.currency)
     return yes(
         call,
         {
@@ -43,45 +47,45 @@ async def authenticate(call: Call, books: Books) -> Reply:
     )
 
 
-async def balance(call: Call, books: Books) -> Reply:
+async def balance(call: Call, ledger: TenantLedger) -> Reply:
     body = _data(call, Balance)
-    session = await books.session(body.token)
+    session = await ledger.session(body.token)
     if body.user_id not in (None, session.player_id):
         raise Rejected("WALLET_NOT_FOUND", player_id=body.user_id, currency=session.currency)
-    told = body.currency_code or call.provider_currency(session.currency)
-    if call.currency(told) != session.currency:
-        raise Rejected("CURRENCY_MISMATCH", currency=told, expected=session.currency)
-    balances = await books.wallet(session.player_id, session.currency)
-    return yes(call, {"balance": amount(balances), "currency_code": told})
+    currency_code = body.currency_code or call.provider_currency(session.currency)
+    if call.currency(currency_code) != session.currency:
+        raise Rejected("CURRENCY_MISMATCH", currency=currency_code, expected=session.currency)
+    balances = await ledger.wallet(session.player_id, session.currency)
+    return yes(call, {"balance": amount(balances), "currency_code": currency_code})
 
 
-async def change_balance(call: Call, books: Books) -> Reply:
+async def change_balance(call: Call, ledger: TenantLedger) -> Reply:
     body = _data(call, ChangeBalance)
     commands = [_movement(call, body)]
     if body.round_finished:
         commands.append(_end_of_round(call, body.user_id, body.round_id, call.currency(body.currency_code)))
-    balances = (await books.decide(*commands))[0].balances
-    balances = balances or await books.wallet(body.user_id, call.currency(body.currency_code))
+    balances = (await ledger.submit(*commands))[0].balances
+    balances = balances or await ledger.wallet(body.user_id, call.currency(body.currency_code))
     return yes(call, {"balance": amount(balances), "currency_code": call.provider_currency(balances.currency)})
 
 
-async def status(call: Call, books: Books) -> Reply:
+async def status(call: Call, ledger: TenantLedger) -> Reply:
     body = _data(call, Status)
-    bet, win = await books.bet(body.transaction_id), await books.win(body.transaction_id)
+    bet, win = await ledger.bet(body.transaction_id), await ledger.win(body.transaction_id)
     known = bet or win
     if known is None or known.player_id not in (None, body.user_id):
         raise Rejected("BET_NOT_FOUND", bet_id=body.transaction_id)
     canceled = bet.status in (ROLLED_BACK, TOMBSTONED) if bet else bool(win and win.undone_by)
     if body.transaction_type and (body.transaction_type == "BET") is (bet is None) and not canceled:
         raise Rejected("FIELD_INVALID", field="transaction_type", reason="is not the one of this transaction")
-    told = _echoed(call, "user_id", "transaction_id")
-    return yes(call, told | {"transaction_status": "CANCELED" if canceled else "OK"})
+    echoed = _echoed(call, "user_id", "transaction_id")
+    return yes(call, echoed | {"transaction_status": "CANCELED" if canceled else "OK"})
 
 
-async def cancel(call: Call, books: Books) -> Reply:
+async def cancel(call: Call, ledger: TenantLedger) -> Reply:
     """Of a bet or a win; one that is not known yet can then never become true."""
     body = _data(call, Cancel)
-    await books.decide(
+    await ledger.submit(
         call.command(
             RollbackBet,
             "cancel",
@@ -96,13 +100,13 @@ async def cancel(call: Call, books: Books) -> Reply:
     return yes(call, _echoed(call, "user_id", "transaction_id") | {"transaction_status": "CANCELED"})
 
 
-async def finish_round(call: Call, books: Books) -> Reply:
+async def finish_round(call: Call, ledger: TenantLedger) -> Reply:
     """It names no currency: the round ends in each of the player's wallets."""
     body = _data(call, FinishRound)
-    wallets = await books.wallets(body.user_id)
+    wallets = await ledger.wallets(body.user_id)
     if not wallets:
         raise Rejected("WALLET_NOT_FOUND", player_id=body.user_id, currency="any currency")
-    await books.decide(*[_end_of_round(call, body.user_id, body.round_id, wallet.currency) for wallet in wallets])
+    await ledger.submit(*[_end_of_round(call, body.user_id, body.round_id, wallet.currency) for wallet in wallets])
     return yes(call, _echoed(call, "round_id", "user_id", "game_id"))
 
 
@@ -128,7 +132,7 @@ def _echoed(call: Call, *names: str) -> dict[str, Any]:
 
 def _movement(call: Call, body: ChangeBalance) -> Command:
     """All three kinds share one space of transaction ids. A refund names no bet: it is a credit of the round."""
-    asked: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "occurred_at": body.transaction_timestamp,
         "player": body.user_id,
         "round_id": body.round_id,
@@ -139,12 +143,12 @@ def _movement(call: Call, body: ChangeBalance) -> Command:
         kind = FREE if body.is_promo else "bet"
         return call.command(
             AuthorizeBet, "transaction", body.transaction_id, bet_id=body.transaction_id, amount=body.amount,
-            session_id=body.token or None, stake_kind=kind, **asked,
+            session_id=body.token or None, stake_kind=kind, **fields,
         )  # fmt: skip
     kind = "correction" if body.transaction_type == "REFUND" else FREE if body.is_promo else "win"
     return call.command(
         SettleBet, "transaction", body.transaction_id, bet_id=None, win_id=body.transaction_id, win=body.amount,
-        win_kind=kind, **asked,
+        win_kind=kind, **fields,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What the provider hears: OK or ERROR in an envelope, hashed like its own. Only a caller who has shown to know the
+"""The answers: OK or ERROR in an envelope, hashed like the provider's own. Only a caller who has shown to know the
 secret hears a hash of it.
 """
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.dialect.dialect import Call, Reply
+from gateway.dialect.call import Call
 from gateway.dialect.errors import Rejected
 from gateway.dialect.fields import decimal
+from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import Number, dump
 from gateway.providers.operator_wallet.signature import HASH, digest, envelope_of, proven_secret
 from ledger.outcome import Balances

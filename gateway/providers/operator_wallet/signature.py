@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from hashlib import sha1
 from typing import Any
 
-from gateway.dialect.dialect import Call
+from gateway.dialect.call import Call
 from gateway.dialect.errors import Rejected, Unreadable
 from gateway.dialect.strict_json import MalformedJsonError, parse_object
 

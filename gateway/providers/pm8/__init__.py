@@ -5,12 +5,16 @@ How callers prove themselves is a setting: an HMAC of the content, or HTTP Basic
 
 import hmac
 
-from gateway.dialect.dialect import Books, Call, Dialect, Endpoint, Option, Reply
+from gateway.dialect.call import Call
+from gateway.dialect.dialect import Dialect, Option
+from gateway.dialect.endpoint import Endpoint
 from gateway.dialect.errors import Rejected
 from gateway.dialect.fields import MINOR_EXPONENTS, minor_exponent, read_json, scaled
+from gateway.dialect.reply import Reply
 from gateway.dialect.signing import decode_base64, verify_hmac_hex
 from gateway.dialect.strict_json import dump
-from gateway.providers.pm8.answers import balance_of, refuse, told
+from gateway.dialect.tenant_ledger import TenantLedger
+from gateway.providers.pm8.answers import answer_ok, balance_of, refuse
 from gateway.providers.pm8.bodies import PromoRequest, RefundRequest, RoundTransaction, Transaction, player_in_path
 from ledger.core.bets import AuthorizeBet
 from ledger.core.commands import Command
@@ -59,57 +63,57 @@ def _verify_basic(call: Call) -> bytes:
     return call.body
 
 
-async def account(call: Call, books: Books) -> Reply:
+async def account(call: Call, ledger: TenantLedger) -> Reply:
     player_id = player_in_path(call.params["playerId"])
-    return _account(call, player_id, await books.wallet(player_id, await books.currency_of(player_id)))
+    return _account(call, player_id, await ledger.wallet(player_id, await ledger.currency_of(player_id)))
 
 
-async def session(call: Call, books: Books) -> Reply:
+async def session(call: Call, ledger: TenantLedger) -> Reply:
     token = call.params["sessionToken"]
-    found = await books.session(token)
-    return _account(call, found.player_id, await books.wallet(found.player_id, found.currency), sessionToken=token)
+    found = await ledger.session(token)
+    return _account(call, found.player_id, await ledger.wallet(found.player_id, found.currency), sessionToken=token)
 
 
-async def bet(call: Call, books: Books) -> Reply:
+async def bet(call: Call, ledger: TenantLedger) -> Reply:
     body = read_json(RoundTransaction, call.body)
     if body.session_token:  # one that we never gave is wrong, whatever the policy makes of a bet without any
-        await books.session(body.session_token, live=False)
+        await ledger.session(body.session_token, live=False)
     command = call.command(
         AuthorizeBet, TRANSACTION, body.tx_id, session_id=body.session_token, bet_id=body.tx_id,
         round_id=body.round_id, amount=_amount(call, body), currency=call.currency(body.currency),
         player=body.player_id, game_id=_game(call, body.game_id), stake_kind="free" if body.free_spin_data else "bet",
     )  # fmt: skip
-    return await _decided(call, books, body, command)
+    return await _submit(call, ledger, body, command)
 
 
-async def win(call: Call, books: Books) -> Reply:
+async def win(call: Call, ledger: TenantLedger) -> Reply:
     body = read_json(RoundTransaction, call.body)
     command = call.command(
         SettleBet, TRANSACTION, body.tx_id, bet_id=None, round_id=body.round_id, win=_amount(call, body),
         currency=call.currency(body.currency), player=body.player_id, win_id=body.tx_id,
         game_id=_game(call, body.game_id), win_kind="free" if body.free_spin_data else "win", ends_bet=False,
     )  # fmt: skip
-    return await _decided(call, books, body, command)
+    return await _submit(call, ledger, body, command)
 
 
-async def refund(call: Call, books: Books) -> Reply:
+async def refund(call: Call, ledger: TenantLedger) -> Reply:
     """A success whatever it names: an unknown bet can then never begin."""
     body = read_json(RefundRequest, call.body)
     command = call.command(
         RollbackBet, REFUND_OF, body.tx_id, bet_id=body.tx_id, round_id=None, reason="refund", player=body.player_id,
         currency=call.currency(body.currency),
     )  # fmt: skip
-    return await _decided(call, books, body, command)
+    return await _submit(call, ledger, body, command)
 
 
-async def promo_win(call: Call, books: Books) -> Reply:
+async def promo_win(call: Call, ledger: TenantLedger) -> Reply:
     body = read_json(PromoRequest, call.body)
-    return await _decided(call, books, body, _award(call, body, "promo", body.promo_id))
+    return await _submit(call, ledger, body, _award(call, body, "promo", body.promo_id))
 
 
-async def tournament_win(call: Call, books: Books) -> Reply:
+async def tournament_win(call: Call, ledger: TenantLedger) -> Reply:
     body = read_json(PromoRequest, call.body)
-    return await _decided(call, books, body, _award(call, body, "tournament", body.tournament_id))
+    return await _submit(call, ledger, body, _award(call, body, "tournament", body.tournament_id))
 
 
 def _award(call: Call, body: PromoRequest, kind: str, campaign_id: str | None) -> Award:
@@ -135,10 +139,10 @@ def _game(call: Call, code: str | None) -> str | None:
     return call.game(code) if code else None
 
 
-async def _decided(call: Call, books: Books, body: Transaction | RefundRequest, command: Command) -> Reply:
-    (outcome,) = await books.decide(command)
-    balances = outcome.balances or await books.wallet(body.player_id, call.currency(body.currency))
-    return told(call, balances, body.tx_id, outcome)
+async def _submit(call: Call, ledger: TenantLedger, body: Transaction | RefundRequest, command: Command) -> Reply:
+    (outcome,) = await ledger.submit(command)
+    balances = outcome.balances or await ledger.wallet(body.player_id, call.currency(body.currency))
+    return answer_ok(call, balances, body.tx_id, outcome)
 
 
 DIALECT = Dialect(
@@ -171,7 +175,7 @@ DIALECT = Dialect(
         "username": Option("The user of HTTP Basic; the integration's secret is its password.", default="pm8"),
         "subunits": Option(
             "Decimals of the minor units of amounts, where they are not those of ISO 4217: ETH:18,USDT:6",
-            form=MINOR_EXPONENTS,
+            pattern=MINOR_EXPONENTS,
         ),
     },
 )

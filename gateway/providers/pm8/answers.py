@@ -2,9 +2,10 @@
 
 from datetime import UTC, datetime
 
-from gateway.dialect.dialect import Call, Reply
+from gateway.dialect.call import Call
 from gateway.dialect.errors import Rejected
 from gateway.dialect.fields import minor_exponent, rescaled
+from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import dump
 from ledger.outcome import Balances, Outcome
 
@@ -65,7 +66,7 @@ def balance_of(call: Call, balances: Balances) -> dict[str, object]:
     }
 
 
-def told(call: Call, balances: Balances, tx_id: str, outcome: Outcome) -> Reply:
+def answer_ok(call: Call, balances: Balances, tx_id: str, outcome: Outcome) -> Reply:
     """`processed`: the transaction had been done before, and nothing moved now."""
     done_before = outcome.replayed or outcome.unchanged
     tx = {"id": outcome.our_id or tx_id, "txId": tx_id, "processed": done_before}

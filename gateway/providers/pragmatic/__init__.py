@@ -8,11 +8,15 @@ import hashlib
 import hmac
 import re
 
-from gateway.dialect.dialect import Books, Call, Dialect, Endpoint, Option, Reply
+from gateway.dialect.call import Call
+from gateway.dialect.dialect import Dialect, Option
+from gateway.dialect.endpoint import Endpoint
 from gateway.dialect.errors import Rejected, Unreadable
 from gateway.dialect.fields import decimal, form_fields, read_form
+from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import Number
-from gateway.providers.pragmatic.answers import money, moved, our_id, refuse, told
+from gateway.dialect.tenant_ledger import TenantLedger
+from gateway.providers.pragmatic.answers import answer_ok, money, moved, our_id, refuse
 from gateway.providers.pragmatic.bodies import (
     AdjustmentRequest,
     AuthenticateRequest,
@@ -74,51 +78,51 @@ def verify(call: Call) -> bytes:
     return signed
 
 
-async def authenticate(call: Call, books: Books) -> Reply:
+async def authenticate(call: Call, ledger: TenantLedger) -> Reply:
     token = read_form(AuthenticateRequest, call.body).token
-    session = await books.session(token)
-    balances = await books.wallet(session.player_id, session.currency)
+    session = await ledger.session(token)
+    balances = await ledger.wallet(session.player_id, session.currency)
     place = {name: value for name in ("country", "jurisdiction") if (value := call.option(name))}
-    return told({
+    return answer_ok({
         "userId": session.player_id, "currency": call.provider_currency(balances.currency), **money(balances),
         "token": token, **place,
     })  # fmt: skip
 
 
-async def balance(call: Call, books: Books) -> Reply:
-    balances = await _wallet(books, read_form(PlayerRequest, call.body))
-    return told({"currency": call.provider_currency(balances.currency), **money(balances)})
+async def balance(call: Call, ledger: TenantLedger) -> Reply:
+    balances = await _wallet(ledger, read_form(PlayerRequest, call.body))
+    return answer_ok({"currency": call.provider_currency(balances.currency), **money(balances)})
 
 
-async def balance_per_game(call: Call, books: Books) -> Reply:
+async def balance_per_game(call: Call, ledger: TenantLedger) -> Reply:
     """One wallet pays for all games."""
     body = read_form(GamesRequest, call.body)
-    cash_and_bonus = money(await _wallet(books, body))
-    return told({"gamesBalances": [{"gameID": game, **cash_and_bonus} for game in body.game_id_list.split(",")]})
+    cash_and_bonus = money(await _wallet(ledger, body))
+    return answer_ok({"gamesBalances": [{"gameID": game, **cash_and_bonus} for game in body.game_id_list.split(",")]})
 
 
-async def bet(call: Call, books: Books) -> Reply:
+async def bet(call: Call, ledger: TenantLedger) -> Reply:
     body = read_form(BetRequest, call.body)
     if body.token:  # one that we never gave is wrong, whatever the policy makes of a bet without any
-        await books.session(body.token, live=False)
+        await ledger.session(body.token, live=False)
     command = _transaction(
         call, AuthorizeBet, body, session_id=body.token, bet_id=body.reference, round_id=body.round_id,
-        amount=body.amount, currency=await books.currency_of(body.user_id), game_id=call.game(body.game_id),
+        amount=body.amount, currency=await ledger.currency_of(body.user_id), game_id=call.game(body.game_id),
     )  # fmt: skip
-    (outcome,) = await books.decide(command)
-    balances = outcome.balances or await _wallet(books, body)
+    (outcome,) = await ledger.submit(command)
+    balances = outcome.balances or await _wallet(ledger, body)
     # Cash is taken first: bonus money was used only where none is left.
-    known = await books.bet(body.reference) if outcome.replayed or not balances.cash_minor else None
+    known = await ledger.bet(body.reference) if outcome.replayed or not balances.cash_minor else None
     if outcome.replayed and known and known.status == ROLLED_BACK:
         raise Rejected("BET_ROLLED_BACK", bet_id=body.reference)
     used_promo = Number(decimal(known.stake_bonus_minor if known else 0, balances.exponent))
-    return told(moved(call, our_id(outcome), balances, usedPromo=used_promo), repeated=outcome.replayed)
+    return answer_ok(moved(call, our_id(outcome), balances, usedPromo=used_promo), repeated=outcome.replayed)
 
 
-async def result(call: Call, books: Books) -> Reply:
+async def result(call: Call, ledger: TenantLedger) -> Reply:
     """The win of a round, possibly 0, and with it perhaps a promotion's: both or none."""
     body = read_form(ResultRequest, call.body)
-    currency, game_id = await books.currency_of(body.user_id), call.game(body.game_id)
+    currency, game_id = await ledger.currency_of(body.user_id), call.game(body.game_id)
     win = _transaction(
         call, SettleBet, body, bet_id=None, round_id=body.round_id, win=body.amount, currency=currency,
         win_id=body.reference, game_id=game_id, ends_bet=False,
@@ -126,7 +130,7 @@ async def result(call: Call, books: Books) -> Reply:
     if body.promo_win_reference and body.promo_win_amount is None:  # what it names would be lost
         raise Unreadable("FIELD_INVALID", field="promoWinAmount", reason="field required")
     if not body.promo_win_amount or not body.promo_win_amount.unscaled:
-        return await _decided(call, books, body, win, *_end_of_bets(call, body, currency))
+        return await _submit(call, ledger, body, win, *_end_of_bets(call, body, currency))
     if not body.promo_win_reference:
         raise Unreadable("FIELD_INVALID", field="promoWinReference", reason="field required")
     promo = call.command(
@@ -134,7 +138,7 @@ async def result(call: Call, books: Books) -> Reply:
         currency=currency, amount=body.promo_win_amount, award_id=body.promo_win_reference, award_kind="promo",
         campaign_id=body.promo_campaign_id, round_id=body.round_id, game_id=game_id,
     )  # fmt: skip
-    return await _decided(call, books, body, win, promo, *_end_of_bets(call, body, currency))
+    return await _submit(call, ledger, body, win, promo, *_end_of_bets(call, body, currency))
 
 
 def _end_of_bets(call: Call, body: ResultRequest, currency: str) -> list[Command]:
@@ -149,55 +153,55 @@ def _end_of_bets(call: Call, body: ResultRequest, currency: str) -> list[Command
     ]  # fmt: skip
 
 
-async def bonus_win(call: Call, books: Books) -> Reply:
+async def bonus_win(call: Call, ledger: TenantLedger) -> Reply:
     """The total of a player's free rounds. Whether it pays is the provider's setting, and our option `bonus_win`: where
     each of their wins has come as a result, it is information.
     """
     if call.option("bonus_win") != PAYMENT:
         body = read_form(Transaction, call.body)
         call.note("bonus win told", reference=body.reference)
-        return told(moved(call, body.reference, await _wallet(books, body)))
+        return answer_ok(moved(call, body.reference, await _wallet(ledger, body)))
     paid = read_form(BonusWinRequest, call.body)
     command = _transaction(
-        call, Award, paid, currency=await books.currency_of(paid.user_id), amount=paid.amount,
+        call, Award, paid, currency=await ledger.currency_of(paid.user_id), amount=paid.amount,
         award_id=paid.reference, award_kind="free_spins", campaign_id=paid.bonus_code, round_id=paid.round_id,
         game_id=call.game(paid.game_id) if paid.game_id else None,
     )  # fmt: skip
-    return await _decided(call, books, paid, command)
+    return await _submit(call, ledger, paid, command)
 
 
-async def jackpot_win(call: Call, books: Books) -> Reply:
+async def jackpot_win(call: Call, ledger: TenantLedger) -> Reply:
     body = read_form(JackpotWinRequest, call.body)
     command = _transaction(
-        call, Award, body, currency=await books.currency_of(body.user_id), amount=body.amount,
+        call, Award, body, currency=await ledger.currency_of(body.user_id), amount=body.amount,
         award_id=body.reference, award_kind="jackpot", campaign_id=body.jackpot_id, round_id=body.round_id,
         game_id=call.game(body.game_id) if body.game_id else None,
     )  # fmt: skip
-    return await _decided(call, books, body, command)
+    return await _submit(call, ledger, body, command)
 
 
-async def promo_win(call: Call, books: Books) -> Reply:
+async def promo_win(call: Call, ledger: TenantLedger) -> Reply:
     """Of a tournament, a prize drop or a cashback: outside rounds, and up to half an hour later."""
     body = read_form(PromoWinRequest, call.body)
-    currency = call.currency(body.currency) if body.currency else await books.currency_of(body.user_id)
+    currency = call.currency(body.currency) if body.currency else await ledger.currency_of(body.user_id)
     command = _transaction(
         call, Award, body, currency=currency, amount=body.amount, award_id=body.reference,
         award_kind="tournament" if body.campaign_type == "T" else "promo", campaign_id=body.campaign_id,
     )  # fmt: skip
-    return await _decided(call, books, body, command)
+    return await _submit(call, ledger, body, command)
 
 
-async def end_round(call: Call, books: Books) -> Reply:
+async def end_round(call: Call, ledger: TenantLedger) -> Reply:
     body = read_form(RoundRequest, call.body)
     command = call.command(
         FinishRound, FINISH, f"{body.user_id}:{body.round_id}", player=body.user_id,
-        currency=await books.currency_of(body.user_id), round_id=body.round_id, game_id=call.game(body.game_id),
+        currency=await ledger.currency_of(body.user_id), round_id=body.round_id, game_id=call.game(body.game_id),
     )  # fmt: skip
-    (outcome,) = await books.decide(command)
-    return told(money(outcome.balances or await _wallet(books, body)), repeated=outcome.replayed)
+    (outcome,) = await ledger.submit(command)
+    return answer_ok(money(outcome.balances or await _wallet(ledger, body)), repeated=outcome.replayed)
 
 
-async def refund(call: Call, books: Books) -> Reply:
+async def refund(call: Call, ledger: TenantLedger) -> Reply:
     """A success whatever it names: an unknown bet can then never begin. `reference` is the bet's; the amount and the
     round, where they are sent, are the bet's too.
     """
@@ -206,38 +210,38 @@ async def refund(call: Call, books: Books) -> Reply:
         RollbackBet, REFUND_OF, body.reference, occurred_at=body.timestamp, bet_id=body.reference, round_id=None,
         reason="refund", player=body.user_id,
     )  # fmt: skip
-    (outcome,) = await books.decide(command)
-    return told({"transactionId": our_id(outcome)}, repeated=outcome.replayed)
+    (outcome,) = await ledger.submit(command)
+    return answer_ok({"transactionId": our_id(outcome)}, repeated=outcome.replayed)
 
 
-async def adjustment(call: Call, books: Books) -> Reply:
+async def adjustment(call: Call, ledger: TenantLedger) -> Reply:
     """A live table's correction of what it paid, up or down."""
     body = read_form(AdjustmentRequest, call.body)
     negative, amount = body.amount
     command = _transaction(
-        call, Adjust, body, currency=await books.currency_of(body.user_id), amount=amount,
+        call, Adjust, body, currency=await ledger.currency_of(body.user_id), amount=amount,
         negative=negative, reason="adjustment", reference=body.reference,
         actor=call.integration.provider_id, round_id=body.round_id, game_id=call.game(body.game_id),
     )  # fmt: skip
-    return await _decided(call, books, body, command)
+    return await _submit(call, ledger, body, command)
 
 
-async def session_expired(call: Call, books: Books) -> Reply:
+async def session_expired(call: Call, ledger: TenantLedger) -> Reply:
     """The player left: nothing more is bet with the token."""
     token = read_form(SessionRequest, call.body).token
     if token:
         try:
-            await books.session(token)
-            await books.decide(call.command(EndSession, SESSION, token, session_id=token, reason="expired"))
+            await ledger.session(token)
+            await ledger.submit(call.command(EndSession, SESSION, token, session_id=token, reason="expired"))
         except Rejected as rejected:
             if not rejected.code.startswith("SESSION_"):
                 raise
-    return told({})
+    return answer_ok({})
 
 
-async def round_details(call: Call, _: Books) -> Reply:
+async def round_details(call: Call, _: TenantLedger) -> Reply:
     """The course of a round, for information."""
-    return told({})
+    return answer_ok({})
 
 
 def _transaction(call: Call, kind: type[Command], body: Transaction, **fields: object) -> Command:
@@ -246,15 +250,15 @@ def _transaction(call: Call, kind: type[Command], body: Transaction, **fields: o
     )  # fmt: skip
 
 
-async def _decided(call: Call, books: Books, body: Transaction, *commands: Command) -> Reply:
-    outcomes = await books.decide(*commands)
+async def _submit(call: Call, ledger: TenantLedger, body: Transaction, *commands: Command) -> Reply:
+    outcomes = await ledger.submit(*commands)
     known = [outcome.balances for outcome in outcomes if outcome.balances]
-    balances = known[-1] if known else await _wallet(books, body)
-    return told(moved(call, our_id(outcomes[0]), balances), repeated=outcomes[0].replayed)
+    balances = known[-1] if known else await _wallet(ledger, body)
+    return answer_ok(moved(call, our_id(outcomes[0]), balances), repeated=outcomes[0].replayed)
 
 
-async def _wallet(books: Books, body: PlayerRequest) -> Balances:
-    return await books.wallet(body.user_id, await books.currency_of(body.user_id))
+async def _wallet(ledger: TenantLedger, body: PlayerRequest) -> Balances:
+    return await ledger.wallet(body.user_id, await ledger.currency_of(body.user_id))
 
 
 DIALECT = Dialect(

@@ -1,8 +1,9 @@
 """The answers: always HTTP 200, with `error` and `description`; 0 is the yes."""
 
-from gateway.dialect.dialect import Call, Reply
+from gateway.dialect.call import Call
 from gateway.dialect.errors import Rejected
 from gateway.dialect.fields import decimal
+from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import Number, dump
 from ledger.outcome import Balances, Outcome
 
@@ -67,7 +68,7 @@ RETRY, RETRY_END_ROUND = 100, 130
 """Whatever is not listed may be better in a moment; so may a result whose bet has not come yet."""
 
 
-def told(content: dict[str, object], *, repeated: bool = False) -> Reply:
+def answer_ok(content: dict[str, object], *, repeated: bool = False) -> Reply:
     """A yes."""
     return Reply(200, dump({**content, "error": 0, "description": "Success"}), "repeated" if repeated else "accepted")
 

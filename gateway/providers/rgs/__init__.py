@@ -5,11 +5,15 @@ and after a session a settlement that repeats its transactions, in any order and
 from collections.abc import Callable
 from typing import Any
 
-from gateway.dialect.dialect import Books, Call, Dialect, Endpoint, Handle, Reply
+from gateway.dialect.call import Call
+from gateway.dialect.dialect import Dialect
+from gateway.dialect.endpoint import Endpoint, Handle
 from gateway.dialect.errors import Rejected, Unreadable, may_be_cured
 from gateway.dialect.fields import decimal, peek, read_json, validated
+from gateway.dialect.reply import Reply
 from gateway.dialect.signing import verify_hmac_hex
 from gateway.dialect.strict_json import dump
+from gateway.dialect.tenant_ledger import TenantLedger
 from gateway.providers.rgs.bodies import Action, ActionIfAny, Asked, Balance, Bet, Item, Refund, Settlement, Win
 from ledger.core.bets import AuthorizeBet
 from ledger.core.commands import Command
@@ -21,32 +25,32 @@ from ledger.outcome import Balances
 # The calls ----------------------------------------------------------------------------------------------------------
 
 
-async def callback(call: Call, books: Books) -> Reply:
+async def callback(call: Call, ledger: TenantLedger) -> Reply:
     """The one URL: the body says which call it is."""
-    return await CALLS[read_json(Action, call.body).action](call, books)
+    return await CALLS[read_json(Action, call.body).action](call, ledger)
 
 
-async def balance(call: Call, books: Books) -> Reply:
+async def balance(call: Call, ledger: TenantLedger) -> Reply:
     body = read_json(Balance, call.body)
     if body.mode == "demo":
         return _demo()
-    balances = await books.wallet(body.player_id, call.currency(body.currency))
+    balances = await ledger.wallet(body.player_id, call.currency(body.currency))
     return _yes({"balance": _amount(balances), "currency": body.currency})
 
 
-async def bet(call: Call, books: Books) -> Reply:
-    return await _moved(call, books, read_json(Bet, call.body), _bet)
+async def bet(call: Call, ledger: TenantLedger) -> Reply:
+    return await _moved(call, ledger, read_json(Bet, call.body), _bet)
 
 
-async def win(call: Call, books: Books) -> Reply:
-    return await _moved(call, books, read_json(Win, call.body), _win)
+async def win(call: Call, ledger: TenantLedger) -> Reply:
+    return await _moved(call, ledger, read_json(Win, call.body), _win)
 
 
-async def refund(call: Call, books: Books) -> Reply:
-    return await _moved(call, books, read_json(Refund, call.body), _refund)
+async def refund(call: Call, ledger: TenantLedger) -> Reply:
+    return await _moved(call, ledger, read_json(Refund, call.body), _refund)
 
 
-async def settlement(call: Call, books: Books) -> Reply:
+async def settlement(call: Call, ledger: TenantLedger) -> Reply:
     """Each transaction for itself, under the key of its own call: what is known stays as it is, what was missed is done
     now, and what cannot be done yet waits for the settlement to be sent again.
     """
@@ -55,13 +59,13 @@ async def settlement(call: Call, books: Books) -> Reply:
         return _demo()
     items = [validated(Item, item) for item in body.transactions]
     by_kind = sorted(zip(items, body.transactions, strict=True), key=lambda pair: ORDER.index(pair[0].type))
-    told = {_named(item): await _reconciled(call, books, body, item, fields) for item, fields in by_kind}
-    complete = all(one["status"] != "pending" for one in told.values())
+    reconciled = {_named(item): await _reconciled(call, ledger, body, item, fields) for item, fields in by_kind}
+    complete = all(one["status"] != "pending" for one in reconciled.values())
     return _yes(
         {
             "settlement_id": body.settlement_id,
             "complete": complete,
-            "transactions": [told[_named(item)] for item in items],
+            "transactions": [reconciled[_named(item)] for item in items],
         }
     )
 
@@ -96,13 +100,13 @@ def _game(call: Call, code: str | None) -> str | None:
     return call.game(code) if code else None
 
 
-async def _moved(call: Call, books: Books, body: Any, make: Callable[[Call, Any], Command]) -> Reply:
+async def _moved(call: Call, ledger: TenantLedger, body: Any, make: Callable[[Call, Any], Command]) -> Reply:
     if body.mode == "demo":
         return _demo(body.transaction_id)
-    (outcome,) = await books.decide(make(call, body))
-    balances = outcome.balances or await books.wallet(body.player_id, call.currency(body.currency))
-    told = {"transaction_id": body.transaction_id, "id": outcome.our_id or ""}
-    return _yes(told | {"balance": _amount(balances), "currency": call.provider_currency(balances.currency)})
+    (outcome,) = await ledger.submit(make(call, body))
+    balances = outcome.balances or await ledger.wallet(body.player_id, call.currency(body.currency))
+    content = {"transaction_id": body.transaction_id, "id": outcome.our_id or ""}
+    return _yes(content | {"balance": _amount(balances), "currency": call.provider_currency(balances.currency)})
 
 
 def _named(item: Item) -> tuple[str, str]:
@@ -111,12 +115,12 @@ def _named(item: Item) -> tuple[str, str]:
 
 
 async def _reconciled(
-    call: Call, books: Books, body: Settlement, item: Item, fields: dict[str, object]
+    call: Call, ledger: TenantLedger, body: Settlement, item: Item, fields: dict[str, object]
 ) -> dict[str, str]:
     shared = {"player_id": body.player_id, "currency": body.currency, "session_id": body.session_id}
     model, make = KINDS[item.type]
     try:
-        (outcome,) = await books.decide(make(call, validated(model, {**shared, **fields})))
+        (outcome,) = await ledger.submit(make(call, validated(model, {**shared, **fields})))
     except Rejected as rejected:
         unread = may_be_cured(rejected) and item.type != "bet"
         if unread:  # a win or a refund: the settlement is sent again until it is complete
@@ -151,8 +155,8 @@ def _yes(content: dict[str, Any]) -> Reply:
 
 def _demo(transaction_id: str | None = None) -> Reply:
     """Play money: there is no wallet of it here, and nothing moves."""
-    told = {"transaction_id": transaction_id} if transaction_id else {}
-    return _yes({**told, "mode": "demo", "balance": "0"})
+    content = {"transaction_id": transaction_id} if transaction_id else {}
+    return _yes({**content, "mode": "demo", "balance": "0"})
 
 
 BAD_SIGNATURE = 401, "bad sig"
@@ -223,11 +227,11 @@ CREDITS = "win", "refund", "settlement"
 def _by_name(name: str) -> Handle:
     """A body that says which call it is must say the path's."""
 
-    async def handle(call: Call, books: Books) -> Reply:
+    async def handle(call: Call, ledger: TenantLedger) -> Reply:
         action = read_json(ActionIfAny, call.body).action
         if action not in (None, name):
             raise Unreadable("FIELD_INVALID", field="action", reason=f"must be {name} at this path")
-        return await CALLS[name](call, books)
+        return await CALLS[name](call, ledger)
 
     return handle
 

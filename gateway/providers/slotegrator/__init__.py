@@ -3,11 +3,24 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from gateway.dialect.dialect import Books, Call, Dialect, Endpoint, Option, Reply
+from gateway.dialect.call import Call
+from gateway.dialect.dialect import Dialect, Option
+from gateway.dialect.endpoint import Endpoint
 from gateway.dialect.errors import Rejected, Unreadable
 from gateway.dialect.fields import decimal, form_fields, validated
+from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import Number, dump
-from gateway.providers.slotegrator.bodies import Bet, Refund, Request, Rollback, Settle, Transaction, Win, read_fields
+from gateway.dialect.tenant_ledger import TenantLedger
+from gateway.providers.slotegrator.bodies import (
+    Bet,
+    Refund,
+    Request,
+    Rollback,
+    Settle,
+    Transaction,
+    Win,
+    read_fields,
+)
 from gateway.providers.slotegrator.refusals import refuse
 from gateway.providers.slotegrator.signature import verify
 from ledger.core.bets import AuthorizeBet, FinalizeBet
@@ -36,12 +49,12 @@ AWARD_KINDS = {
 """Types of wins that the house pays for, outside of any round. Every other type is a plain win."""
 
 
-async def callback(call: Call, books: Books) -> Reply:
+async def callback(call: Call, ledger: TenantLedger) -> Reply:
     fields = read_fields(call.body)
     model, handle = ACTIONS.get(fields.get("action", ""), (None, None))
     if model is None or handle is None:
         raise Rejected("FIELD_INVALID", field="action", reason=f"must be one of {', '.join(ACTIONS)}")
-    return await handle(call, books, validated(model, fields))
+    return await handle(call, ledger, validated(model, fields))
 
 
 def _credits(call: Call) -> bool:
@@ -51,51 +64,51 @@ def _credits(call: Call) -> bool:
         return False
 
 
-async def balance(call: Call, books: Books, body: Request) -> Reply:
-    balances = await books.wallet(body.player_id, call.currency(body.currency))
+async def balance(call: Call, ledger: TenantLedger, body: Request) -> Reply:
+    balances = await ledger.wallet(body.player_id, call.currency(body.currency))
     return Reply(200, dump({"balance": _amount(balances)}))
 
 
-async def bet(call: Call, books: Books, body: Bet) -> Reply:
+async def bet(call: Call, ledger: TenantLedger, body: Bet) -> Reply:
     command = call.command(
         AuthorizeBet, TRANSACTION, body.transaction_id, session_id=body.session_id, bet_id=body.transaction_id,
         round_id=body.round_id, amount=body.amount, currency=call.currency(body.currency), player=body.player_id,
         game_id=_game(call, body), stake_kind=STAKE_KINDS.get(body.type, "bet"),
     )  # fmt: skip
-    return await _moved(call, books, body, command)
+    return await _moved(call, ledger, body, command)
 
 
-async def win(call: Call, books: Books, body: Win) -> Reply:
-    return await _moved(call, books, body, _win(call, body))
+async def win(call: Call, ledger: TenantLedger, body: Win) -> Reply:
+    return await _moved(call, ledger, body, _win(call, body))
 
 
-async def refund(call: Call, books: Books, body: Refund) -> Reply:
+async def refund(call: Call, ledger: TenantLedger, body: Refund) -> Reply:
     """Gives a bet back, whenever the refund comes. One that names a win is answered, and changes nothing."""
-    if known := await books.win(body.bet_transaction_id):
+    if known := await ledger.win(body.bet_transaction_id):
         if known.player_id != body.player_id:
             raise Rejected("BET_NOT_FOUND", bet_id=body.bet_transaction_id)
-        balances = await books.wallet(body.player_id, call.currency(body.currency))
+        balances = await ledger.wallet(body.player_id, call.currency(body.currency))
         return Reply(200, dump({"balance": _amount(balances), "transaction_id": known.settlement_id}))
     command = _undo(call, body, TRANSACTION, body.transaction_id, body.bet_transaction_id, "bet")
-    return await _answered(call, books, body, await books.decide(command))
+    return await _answered(call, ledger, body, await ledger.submit(command))
 
 
-async def rollback(call: Call, books: Books, body: Rollback) -> Reply:
+async def rollback(call: Call, ledger: TenantLedger, body: Rollback) -> Reply:
     """Undoes what is listed and nothing else, all or none."""
     undone = [one for one in body.rollback_transactions if one.action != "refund"]
     commands = [_undo(call, body, ROLLBACK, one.transaction_id, one.transaction_id, one.action) for one in undone]
     listed = [one.transaction_id for one in body.rollback_transactions]
-    return await _answered(call, books, body, await books.decide(*commands), rollback_transactions=listed)
+    return await _answered(call, ledger, body, await ledger.submit(*commands), rollback_transactions=listed)
 
 
-async def settle(call: Call, books: Books, body: Settle) -> Reply:
+async def settle(call: Call, ledger: TenantLedger, body: Settle) -> Reply:
     """The end of the bet's round, and of all changes to the bet."""
-    bet = await books.bet(body.bet_transaction_id)
+    bet = await ledger.bet(body.bet_transaction_id)
     commands: list[Command] = []
     if round_id := body.round_id or (bet.round_id if bet else None):
         commands.append(_finish(call, body, round_id))
     commands.append(call.command(FinalizeBet, SETTLE, body.transaction_id, bet_id=body.bet_transaction_id))
-    return await _answered(call, books, body, await books.decide(*commands))
+    return await _answered(call, ledger, body, await ledger.submit(*commands))
 
 
 def _win(call: Call, body: Win) -> Command:
@@ -126,18 +139,18 @@ def _finish(call: Call, body: Transaction, round_id: str) -> FinishRound:
     )  # fmt: skip
 
 
-async def _moved(call: Call, books: Books, body: Transaction, command: Command) -> Reply:
+async def _moved(call: Call, ledger: TenantLedger, body: Transaction, command: Command) -> Reply:
     """Commit a bet or a win, and the end of its round with it."""
     commands = [command]
     if body.ends_round and body.round_id:
         commands.append(_finish(call, body, body.round_id))
-    return await _answered(call, books, body, (await books.decide(*commands))[:1])
+    return await _answered(call, ledger, body, (await ledger.submit(*commands))[:1])
 
 
 async def _answered(
-    call: Call, books: Books, body: Transaction, outcomes: tuple[Outcome, ...], **more: list[str]
+    call: Call, ledger: TenantLedger, body: Transaction, outcomes: tuple[Outcome, ...], **more: list[str]
 ) -> Reply:
-    balances = outcomes[-1].balances or await books.wallet(body.player_id, call.currency(body.currency))
+    balances = outcomes[-1].balances or await ledger.wallet(body.player_id, call.currency(body.currency))
     # A bet that came after its refund made nothing, and is named after itself.
     our_id = outcomes[0].our_id or f"noop_{body.transaction_id}"
     content = {"balance": _amount(balances), "transaction_id": our_id} | more
@@ -152,7 +165,7 @@ def _game(call: Call, body: Transaction) -> str | None:
     return call.game(body.game_uuid) if body.game_uuid else None
 
 
-ACTIONS: dict[str, tuple[type[Request], Callable[[Call, Books, Any], Awaitable[Reply]]]] = {
+ACTIONS: dict[str, tuple[type[Request], Callable[[Call, TenantLedger, Any], Awaitable[Reply]]]] = {
     "balance": (Request, balance),
     "bet": (Bet, bet),
     "win": (Win, win),
@@ -171,7 +184,9 @@ DIALECT = Dialect(
     body_limit_bytes=262_144,
     options={
         "merchant_id": Option("The X-Merchant-Id that callbacks must carry; empty: any that is signed"),
-        "signature_window_s": Option("How far off X-Timestamp may be, seconds", default="300", form=r"[1-9][0-9]{0,4}"),
+        "signature_window_s": Option(
+            "How far off X-Timestamp may be, seconds", default="300", pattern=r"[1-9][0-9]{0,4}"
+        ),
     },
     policy=Policy(
         capture=AT_AUTHORIZATION,

@@ -2,8 +2,9 @@
 takes for a call that was lost.
 """
 
-from gateway.dialect.dialect import Call, Reply
+from gateway.dialect.call import Call
 from gateway.dialect.errors import Rejected
+from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import dump
 
 TEMPORARY = ("OVERLOADED", "UNAVAILABLE", "DEADLINE_EXCEEDED", "RATE_LIMITED", "BODY_TIMEOUT")

@@ -4,10 +4,14 @@ A transaction's `id_provider` is looked up first (a repeat hears the stored id a
 then the whole request is applied in order, all or none.
 """
 
-from gateway.dialect.dialect import Books, Call, Dialect, Endpoint, Reply
+from gateway.dialect.call import Call
+from gateway.dialect.dialect import Dialect
+from gateway.dialect.endpoint import Endpoint
 from gateway.dialect.errors import Rejected
 from gateway.dialect.fields import peek_object, read_json
+from gateway.dialect.reply import Reply
 from gateway.dialect.signing import verify_hmac_hex
+from gateway.dialect.tenant_ledger import TenantLedger
 from gateway.providers.softswiss.answers import answered, balance_after, balance_of, moved, refuse, reversed_
 from gateway.providers.softswiss.bodies import (
     BalanceRequest,
@@ -39,19 +43,19 @@ def verify(call: Call) -> bytes:
     return call.body
 
 
-async def balance(call: Call, books: Books) -> Reply:
-    return answered(balance=balance_of(await _wallet(call, books, read_json(BalanceRequest, call.body))))
+async def balance(call: Call, ledger: TenantLedger) -> Reply:
+    return answered(balance=balance_of(await _wallet(call, ledger, read_json(BalanceRequest, call.body))))
 
 
-async def bet_win(call: Call, books: Books) -> Reply:
+async def bet_win(call: Call, ledger: TenantLedger) -> Reply:
     body = read_json(BetWinRequest, call.body)
     commands = [_transaction(call, body, transaction) for transaction in body.transactions]
     if body.finished:
         commands.append(_finish(call, body, body.round_id, body.transactions[-1].id_provider))
-    outcomes = (await _decide(books, body, *commands))[: len(body.transactions)]
-    balances = balance_after(outcomes) or await _wallet(call, books, body)
-    told = [moved(one.id_provider, outcome) for one, outcome in zip(body.transactions, outcomes, strict=True)]
-    return answered(round_id=body.round_id, transactions=told, balance=balance_of(balances))
+    outcomes = (await _decide(ledger, body, *commands))[: len(body.transactions)]
+    balances = balance_after(outcomes) or await _wallet(call, ledger, body)
+    transactions = [moved(one.id_provider, outcome) for one, outcome in zip(body.transactions, outcomes, strict=True)]
+    return answered(round_id=body.round_id, transactions=transactions, balance=balance_of(balances))
 
 
 def _wins(call: Call) -> bool:
@@ -60,7 +64,7 @@ def _wins(call: Call) -> bool:
     return isinstance(listed, list) and any(isinstance(one, dict) and one.get("type") == "win" for one in listed)
 
 
-async def rollback(call: Call, books: Books) -> Reply:
+async def rollback(call: Call, ledger: TenantLedger) -> Reply:
     body = read_json(RollbackRequest, call.body)
     commands: list[Command] = [
         call.command(
@@ -72,22 +76,24 @@ async def rollback(call: Call, books: Books) -> Reply:
     if body.finished:
         commands.append(_finish(call, body, body.round_id_provider, body.transactions[-1].id_provider))
     try:
-        outcomes = (await books.decide(*commands))[: len(body.transactions)]
+        outcomes = (await ledger.submit(*commands))[: len(body.transactions)]
     except Rejected as rejected:
         raise _not_theirs(rejected) from rejected
     # What must never begin is remembered even where the player has no wallet to tell a balance of.
-    balances = balance_after(outcomes) or await _wallet(call, books, body)
-    told = [reversed_(one.id_provider, outcome) for one, outcome in zip(body.transactions, outcomes, strict=True)]
-    return answered(balance=balance_of(balances), round_id=body.round_id_provider, transactions=told)
+    balances = balance_after(outcomes) or await _wallet(call, ledger, body)
+    transactions = [
+        reversed_(one.id_provider, outcome) for one, outcome in zip(body.transactions, outcomes, strict=True)
+    ]
+    return answered(balance=balance_of(balances), round_id=body.round_id_provider, transactions=transactions)
 
 
-async def finish(call: Call, books: Books) -> Reply:
+async def finish(call: Call, ledger: TenantLedger) -> Reply:
     """Tells today's balance, also to a repeat."""
     body = read_json(FinishRequest, call.body)
     key = f"{body.account_id}/{body.currency}/{body.round_id}"  # no account and no currency has a slash
-    (outcome,) = await _decide(books, body, _finish(call, body, body.round_id, key))
+    (outcome,) = await _decide(ledger, body, _finish(call, body, body.round_id, key))
     balances = None if outcome.replayed else outcome.balances
-    return answered(balance=balance_of(balances or await _wallet(call, books, body)))
+    return answered(balance=balance_of(balances or await _wallet(call, ledger, body)))
 
 
 def _transaction(call: Call, body: BetWinRequest, transaction: Transaction) -> Command:
@@ -113,18 +119,18 @@ def _finish(call: Call, body: Request, round_id: str, key: str) -> FinishRound:
     )
 
 
-async def _decide(books: Books, body: Request, *commands: Command) -> tuple[Outcome, ...]:
+async def _decide(ledger: TenantLedger, body: Request, *commands: Command) -> tuple[Outcome, ...]:
     try:
-        return await books.decide(*commands)
+        return await ledger.submit(*commands)
     except Rejected as rejected:
-        raise await _who_or_which_currency(books, body, rejected) from rejected
+        raise await _who_or_which_currency(ledger, body, rejected) from rejected
 
 
-async def _wallet(call: Call, books: Books, body: Request) -> Balances:
+async def _wallet(call: Call, ledger: TenantLedger, body: Request) -> Balances:
     try:
-        return await books.wallet(body.account_id, call.currency(body.currency))
+        return await ledger.wallet(body.account_id, call.currency(body.currency))
     except Rejected as rejected:
-        raise await _who_or_which_currency(books, body, rejected) from rejected
+        raise await _who_or_which_currency(ledger, body, rejected) from rejected
 
 
 def _not_theirs(rejected: Rejected) -> Rejected:
@@ -134,9 +140,9 @@ def _not_theirs(rejected: Rejected) -> Rejected:
     return rejected
 
 
-async def _who_or_which_currency(books: Books, body: Request, rejected: Rejected) -> Rejected:
+async def _who_or_which_currency(ledger: TenantLedger, body: Request, rejected: Rejected) -> Rejected:
     """Codes 101 and 154: a known player who lacks only this wallet is told so."""
-    if rejected.code == "WALLET_NOT_FOUND" and await books.wallets(body.account_id):
+    if rejected.code == "WALLET_NOT_FOUND" and await ledger.wallets(body.account_id):
         return Rejected("CURRENCY_NOT_SUPPORTED")
     return rejected
 

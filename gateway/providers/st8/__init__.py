@@ -10,12 +10,16 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from gateway.dialect.dialect import ECDSA, Books, Call, Dialect, Endpoint, Option, Reply
+from gateway.dialect.call import Call
+from gateway.dialect.dialect import ECDSA, Dialect, Option
+from gateway.dialect.endpoint import Endpoint
 from gateway.dialect.errors import Rejected
 from gateway.dialect.fields import read_json
+from gateway.dialect.reply import Reply
 from gateway.dialect.signing import decode_base64
 from gateway.dialect.strict_json import dump
-from gateway.providers.st8.answers import refuse, told
+from gateway.dialect.tenant_ledger import TenantLedger
+from gateway.providers.st8.answers import answer_ok, refuse
 from gateway.providers.st8.bodies import (
     BalanceRequest,
     BuyinRequest,
@@ -74,10 +78,10 @@ def _signed(key: ec.EllipticCurvePublicKey, signature: bytes, message: bytes) ->
     return True
 
 
-async def player_profile(call: Call, books: Books) -> Reply:
+async def player_profile(call: Call, ledger: TenantLedger) -> Reply:
     """What the integration says of all its players; who one is in person is not ours to know."""
     body = _read(call, ProfileRequest)
-    currency = await books.currency_of(body.player)
+    currency = await ledger.currency_of(body.player)
     profile: dict[str, object] = {
         "status": "ok", "id": body.player, "jurisdiction": call.option("jurisdiction"),
         "default_currency": call.provider_currency(currency), "reg_country": call.option("country"),
@@ -87,55 +91,55 @@ async def player_profile(call: Call, books: Books) -> Reply:
     return Reply(200, dump(profile))
 
 
-async def balance(call: Call, books: Books) -> Reply:
+async def balance(call: Call, ledger: TenantLedger) -> Reply:
     body = _read(call, BalanceRequest)
-    return told(call, await books.wallet(body.player, call.currency(body.currency)))
+    return answer_ok(call, await ledger.wallet(body.player, call.currency(body.currency)))
 
 
-async def debit(call: Call, books: Books) -> Reply:
+async def debit(call: Call, ledger: TenantLedger) -> Reply:
     """A correction may come long after the session. The policy cannot ask for one, since buy-ins name none."""
     body = _read(call, DebitRequest)
     kind = STAKES[body.provider_kind]
     if kind != "correction":
-        await books.session(body.token, live=False)
+        await ledger.session(body.token, live=False)
     command = _stake(call, body, kind, None if kind == "correction" else body.token, body.round)
-    return await _decided(call, books, body, command, *_round_end(call, body))
+    return await _submit(call, ledger, body, command, *_round_end(call, body))
 
 
-async def buyin(call: Call, books: Books) -> Reply:
+async def buyin(call: Call, ledger: TenantLedger) -> Reply:
     """A stake outside sessions and rounds: a seat at a poker table or in a tournament."""
     body = _read(call, BuyinRequest)
-    return await _decided(call, books, body, _stake(call, body, BUYINS[body.provider_kind], None, None))
+    return await _submit(call, ledger, body, _stake(call, body, BUYINS[body.provider_kind], None, None))
 
 
-async def credit(call: Call, books: Books) -> Reply:
+async def credit(call: Call, ledger: TenantLedger) -> Reply:
     body = _read(call, CreditRequest)
     if body.provider_kind not in WINS:
-        return await _decided(call, books, body, _award(call, body, body.round), *_round_end(call, body))
+        return await _submit(call, ledger, body, _award(call, body, body.round), *_round_end(call, body))
     command = call.command(
         SettleBet, TRANSACTION, body.transaction_id, bet_id=None, round_id=body.round, win=body.amount,
         currency=call.currency(body.currency), player=body.player, win_id=body.transaction_id,
         game_id=_game(call, body), win_kind=WINS[body.provider_kind], ends_bet=False,
     )  # fmt: skip
-    return await _decided(call, books, body, command, *_round_end(call, body))
+    return await _submit(call, ledger, body, command, *_round_end(call, body))
 
 
-async def payout(call: Call, books: Books) -> Reply:
+async def payout(call: Call, ledger: TenantLedger) -> Reply:
     body = _read(call, PayoutRequest)
-    return await _decided(call, books, body, _award(call, body, None))
+    return await _submit(call, ledger, body, _award(call, body, None))
 
 
-async def cancel(call: Call, books: Books) -> Reply:
+async def cancel(call: Call, ledger: TenantLedger) -> Reply:
     """Of an unknown transaction: transaction_not_found, and remembered."""
     body = _read(call, CancelRequest)
     command = call.command(
         RollbackBet, CANCEL, body.cancel_id, bet_id=body.transaction_id, round_id=None, reason="cancel",
         player=body.player, currency=call.currency(body.currency), target="any",
     )  # fmt: skip
-    (outcome,) = await books.decide(command)
+    (outcome,) = await ledger.submit(command)
     if outcome.result["status"] == TOMBSTONED:
         raise Rejected("BET_NOT_FOUND", bet_id=body.transaction_id)
-    return await _told(call, books, body, outcome)
+    return await _answer(call, ledger, body, outcome)
 
 
 def _read(call: Call, model: type[R]) -> R:
@@ -176,13 +180,13 @@ def _game(call: Call, body: BuyinRequest | PayoutRequest) -> str | None:
     return call.game(body.game_code) if body.game_code else None
 
 
-async def _decided(call: Call, books: Books, body: BalanceRequest, *commands: Command) -> Reply:
-    return await _told(call, books, body, (await books.decide(*commands))[0])
+async def _submit(call: Call, ledger: TenantLedger, body: BalanceRequest, *commands: Command) -> Reply:
+    return await _answer(call, ledger, body, (await ledger.submit(*commands))[0])
 
 
-async def _told(call: Call, books: Books, body: BalanceRequest, outcome: Outcome) -> Reply:
-    balances = outcome.balances or await books.wallet(body.player, call.currency(body.currency))
-    return told(call, balances, repeated=outcome.replayed)
+async def _answer(call: Call, ledger: TenantLedger, body: BalanceRequest, outcome: Outcome) -> Reply:
+    balances = outcome.balances or await ledger.wallet(body.player, call.currency(body.currency))
+    return answer_ok(call, balances, repeated=outcome.replayed)
 
 
 DIALECT = Dialect(

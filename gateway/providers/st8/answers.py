@@ -2,9 +2,10 @@
 ours is HTTP 5xx: the contract has no word for "repeat".
 """
 
-from gateway.dialect.dialect import Call, Reply
+from gateway.dialect.call import Call
 from gateway.dialect.errors import Rejected
 from gateway.dialect.fields import decimal
+from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import dump
 from ledger.outcome import Balances
 
@@ -41,7 +42,7 @@ TEMPORARY = {
 }
 
 
-def told(call: Call, balances: Balances, *, repeated: bool = False) -> Reply:
+def answer_ok(call: Call, balances: Balances, *, repeated: bool = False) -> Reply:
     content = {
         "status": "ok",
         "balance": decimal(balances.available_minor, balances.exponent),

@@ -5,7 +5,11 @@ from functools import wraps
 from inspect import unwrap
 from typing import Any
 
-from gateway.dialect.dialect import Books, Call, Dialect, Endpoint, Handle, Reply
+from gateway.dialect.call import Call
+from gateway.dialect.dialect import Dialect
+from gateway.dialect.endpoint import Endpoint, Handle
+from gateway.dialect.reply import Reply
+from gateway.dialect.tenant_ledger import TenantLedger
 from ledger.core.bets import AuthorizeBet, FinalizeBet
 from ledger.core.commands import Command
 from ledger.core.rollbacks import ReinstateBet, RollbackBet
@@ -47,23 +51,23 @@ class Calls:
 
     def _heard(self, name: str, endpoint: Endpoint) -> Handle:
         @wraps(endpoint.handle)
-        async def handle(call: Call, books: Books) -> Reply:
-            return await endpoint.handle(call, _Heard(books, self, name, endpoint, call))
+        async def handle(call: Call, ledger: TenantLedger) -> Reply:
+            return await endpoint.handle(call, _Heard(ledger, self, name, endpoint, call))
 
         return handle
 
 
 @dataclass(frozen=True)
 class _Heard:
-    """The books of one call."""
+    """The ledger of one call."""
 
-    books: Any
+    ledger: Any
     calls: Calls
     name: str
     endpoint: Endpoint
     call: Call
 
-    async def decide(self, *commands: Command) -> tuple[Outcome, ...]:
+    async def submit(self, *commands: Command) -> tuple[Outcome, ...]:
         credit = self.endpoint.is_credit(self.call)
         staked = any(isinstance(one, AuthorizeBet) for one in commands)
         for one in commands:
@@ -73,8 +77,8 @@ class _Heard:
         if credit:
             handle = unwrap(self.endpoint.handle)
             self.calls.asked += [Asked(self.name, handle, type(one)) for one in commands if isinstance(one, GIVES)]
-        outcomes: tuple[Outcome, ...] = await self.books.decide(*commands)
+        outcomes: tuple[Outcome, ...] = await self.ledger.submit(*commands)
         return outcomes
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.books, name)
+        return getattr(self.ledger, name)

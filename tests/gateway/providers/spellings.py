@@ -11,7 +11,8 @@ from itertools import islice
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from gateway.dialect.dialect import Call, Endpoint, Handle
+from gateway.dialect.call import Call
+from gateway.dialect.endpoint import Endpoint, Handle
 from gateway.dialect.errors import Rejected
 from gateway.dialect.strict_json import Number, dump, parse_object
 from ledger.core.commands import Command

@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 import structlog
 
-from gateway.dialect.dialect import Books, Call, Dialect, Endpoint, Reply
+from gateway.dialect.call import Call
+from gateway.dialect.dialect import Dialect
+from gateway.dialect.endpoint import Endpoint
 from gateway.dialect.errors import Rejected
+from gateway.dialect.reply import Reply
+from gateway.dialect.tenant_ledger import TenantLedger
 from gateway.providers import pm8, softswiss
 from ledger.core.money import Amount
 from ledger.core.rollbacks import RollbackBet
@@ -108,10 +112,10 @@ class _Borderless(Call):
 def _called_as(kind: type[Call]) -> Callable[[Dialect], Dialect]:
     def plant(dialect: Dialect) -> Dialect:
         def changed(endpoint: Endpoint) -> Any:
-            def handle(call: Call, books: Books) -> Any:
+            def handle(call: Call, ledger: TenantLedger) -> Any:
                 other = copy.copy(call)
                 object.__setattr__(other, "__class__", kind)
-                return endpoint.handle(other, books)
+                return endpoint.handle(other, ledger)
 
             return handle
 
@@ -124,24 +128,24 @@ def _called_as(kind: type[Call]) -> Callable[[Dialect], Dialect]:
 class _Forgetful:
     """Says yes to the cancel of what it does not know, and forgets it."""
 
-    books: Any
+    ledger: Any
 
-    async def decide(self, *commands: Any) -> tuple[Outcome, ...]:
+    async def submit(self, *commands: Any) -> tuple[Outcome, ...]:
         (command, *_) = commands
-        if isinstance(command, RollbackBet) and await self.books.bet(command.bet_id) is None:
-            balances = await self.books.wallet(command.player, command.currency)
+        if isinstance(command, RollbackBet) and await self.ledger.bet(command.bet_id) is None:
+            balances = await self.ledger.wallet(command.player, command.currency)
             assert isinstance(balances, Balances)
             told = {"status": "tombstoned", "rollback_id": "rb_0"}
             return tuple(Outcome(one.kind, result=told, balances=balances) for one in commands)
-        outcomes: tuple[Outcome, ...] = await self.books.decide(*commands)
+        outcomes: tuple[Outcome, ...] = await self.ledger.submit(*commands)
         return outcomes
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.books, name)
+        return getattr(self.ledger, name)
 
 
 def _forgetful(dialect: Dialect) -> Dialect:
-    return _every_endpoint(dialect, lambda endpoint: lambda call, books: endpoint.handle(call, _Forgetful(books)))
+    return _every_endpoint(dialect, lambda endpoint: lambda call, ledger: endpoint.handle(call, _Forgetful(ledger)))
 
 
 def _chatty(dialect: Dialect) -> Dialect:
@@ -192,8 +196,8 @@ def _generous(dialect: Dialect) -> Dialect:
     return replace(dialect, endpoints=(*dialect.endpoints, replace(win, path="/transactions/gift", handle=_gift)))
 
 
-async def _gift(call: Call, books: Books) -> Reply:
-    return await pm8.promo_win(call, books)
+async def _gift(call: Call, ledger: TenantLedger) -> Reply:
+    return await pm8.promo_win(call, ledger)
 
 
 class _Pedantic(Call):

@@ -3,7 +3,8 @@
 import subprocess
 import sys
 
-from gateway.dialect.dialect import Call, Dialect
+from gateway.dialect.call import Call
+from gateway.dialect.dialect import Dialect
 from gateway.dialect.incoming import Trace
 from gateway.dialect.integration import Integration, SigningKey
 from tests.support.pages import ROOT, blocks, code_spans

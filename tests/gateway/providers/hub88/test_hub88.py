@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.dialect.dialect import Call
+from gateway.dialect.call import Call
 from gateway.dialect.errors import Rejected
 from gateway.dialect.incoming import Trace
 from gateway.dialect.integration import Integration, SigningKey

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.dialect.dialect import Call
+from gateway.dialect.call import Call
 from gateway.dialect.errors import Rejected
 from gateway.providers.operator_wallet import DIALECT
 from gateway.providers.operator_wallet.signature import unix_seconds

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.dialect.dialect import Call
+from gateway.dialect.call import Call
 from gateway.dialect.errors import Rejected
 from gateway.providers.pm8 import DIALECT
 from sandbox.drivers.driver import Request

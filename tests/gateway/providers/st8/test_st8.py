@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from gateway.dialect.dialect import Call
+from gateway.dialect.call import Call
 from gateway.dialect.errors import Rejected
 from gateway.dialect.incoming import Trace
 from gateway.dialect.integration import Integration, SigningKey

@@ -17,7 +17,7 @@ API = ROOT / "docs" / "reference" / "api.md"
 BEHIND = [
     API,
     *(HOW_TO / f"{name}.md" for name in ("launch-a-game", "bet-in-another-currency", "close-abandoned-bets")),
-    *(HOW_TO / f"{name}.md" for name in ("explain-a-bet", "reconcile")),
+    *(HOW_TO / f"{name}.md" for name in ("explain-a-bet", "reconcile", "debug")),
 ]
 TIMEOUT_S = 800
 

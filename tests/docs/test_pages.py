@@ -185,6 +185,14 @@ def test_named_files_exist(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_test_runs_name_what_is_there(page: Path) -> None:
+    """Whoever types `pytest tests/…` or `make test ARGS=tests/…` from a page runs something."""
+    for line in re.findall(r".*(?:pytest|ARGS=).*", page.read_text()):
+        for path in re.findall(r"\btests/[\w/]*(?:\.py)?", line):
+            assert (ROOT / path).exists(), f"{line.strip()}: {path} is not there"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_named_tests_exist(page: Path) -> None:
     """A promise rests on a test that is there."""
     for path, name in re.findall(r"(tests/[\w/]+\.py)::(\w+)", page.read_text()):

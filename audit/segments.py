@@ -39,7 +39,7 @@ _kind = itemgetter(1)
 
 
 class Head(NamedTuple):
-    """What somebody signed: the root over the first `tree_size` entries, and where he said so."""
+    """What somebody signed: the root over the first `tree_size` entries, and where they said so."""
 
     tree_size: int
     root: bytes

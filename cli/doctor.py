@@ -106,7 +106,7 @@ def doctor(*, as_json: Json = False) -> None:
             if text is None:
                 raise
             checks.append(Check(look.name, ok=False, variable=look.variable, text=text))
-            patience = patience.at_most(SECOND_PATIENCE_S)  # whoever is away is not waited for by each look at him
+            patience = patience.at_most(SECOND_PATIENCE_S)  # whoever is away is not waited for by each look
     rows = (("ok" if check.ok else "WRONG", check.name, check.variable, check.text) for check in checks)
     show([check._asdict() for check in checks], as_json=as_json, text=table(("", "what", "variable", "says"), rows))
     raise typer.Exit(0 if all(check.ok for check in checks) else FINDING)

@@ -15,7 +15,7 @@ class Launch:
 
     integration: Integration
     base_url: str
-    """Empty where the operator makes the address himself, from the token."""
+    """Empty where the operator makes the address, from the token."""
     parameters: Mapping[str, str]
     secret: bytes = field(repr=False)
     expires_at_s: int = 0

@@ -52,7 +52,7 @@ class Patience:
 
 
 IMPATIENT = Patience(0)
-"""One attempt: for who tries again himself."""
+"""One attempt: for callers that try again on their own."""
 
 
 class _Stretch(stop_base):

@@ -21,7 +21,8 @@ OWNER, MASKED_OWNER = "wagerledger_bi_owner", "wagerledger_bi_masked_owner"
 ROLES = READERS, ANALYSTS, OWNER, MASKED_OWNER
 
 MASKED_IDS = {"player_id", "wallet_id", "stream_id", "session_id"}
-"""Columns that are a player's id or hold one, or are the token that his games ask with: pseudonyms in the masked views.
+"""Columns that are a player's id or hold one, or are the token that their games ask with: pseudonyms in the masked
+views.
 """
 HIDDEN = {"idempotency_key", "reference", "reason", "rollback_reason", "asked", "details", "actor", "approver"}
 """Columns that are the caller's own words and might name a player: null in the masked views, as all of type json."""

@@ -25,7 +25,7 @@ create table if not exists access.masking_keys (
     reason text not null
 );
 
--- The scopes of a reader, as `tenant/region`; with `players`, those in which he may see them. Who owns the models, and
+-- The scopes of a reader, as `tenant/region`; with `players`, those in which they may see them. Who owns the models, and
 -- every superuser, sees all. Like all of these it is asked once per query, by the policies.
 create or replace function access.scopes(reader name, players boolean) returns text[]
 stable parallel safe security definer set search_path = pg_catalog, pg_temp language sql
@@ -110,7 +110,7 @@ create or replace function access.sees_all(reader name) returns boolean stable s
         where g.revoked_at is null and (g.tenant_id, g.region) = ('*', '*') and pg_has_role(reader, r.oid, 'usage')
     ) or pg_has_role(reader, (select relowner from pg_catalog.pg_class where oid = 'access.grants'::regclass), 'usage');
 
--- Bodies that are resolved here: with those of strings a reader's search_path could give the key to a function of his.
+-- Bodies that are resolved here: with those of strings a reader's search_path could give the key to a function of theirs.
 create or replace function access.keyed(key bytea, message text) returns bytea immutable strict parallel safe language sql
     return sha256(key || sha256(key || convert_to(message, 'UTF8')));
 

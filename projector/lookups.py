@@ -1,9 +1,9 @@
-"""Look-ups: functions that find rows of a view by an index, and tell of nobody else's rows.
+"""Look-ups: functions that find rows of a view by an index, and read nobody else's rows.
 
-A view compares what somebody asks with every row that he may see, because a condition that went further down would meet
-others' rows, and EXPLAIN, counters or the clock would tell how far it came. A look-up takes the value as an argument
-and goes to the index with the caller's own tenant and region in front of it: only rows of his are ever read, whichever
-value he gives. The planner cannot see into it, and none of the caller's settings changes how it reads.
+A view compares what somebody asks with every row that they may see, because a condition that went further down would
+meet others' rows, and EXPLAIN, counters or the clock would show how far it came. A look-up takes the value as an
+argument and goes to the index with the caller's own tenant and region in front of it: only rows of theirs are ever
+read, whichever value they give. The planner cannot see into it, and none of the caller's settings changes how it reads.
 
 It reads, as its caller and under the row policies, a view without a fence, in a schema that nobody may look into: the
 function found it when it was made.

@@ -49,7 +49,7 @@ READ_TIMEOUT_S = 60.0
 EARLY_END_S = 10.0
 
 # The shadow schema's comment: whose it is, and whether its tables have taken the live ones' place. It is written with
-# what it tells, so that whoever has lost his connection finds out.
+# what it tells, so that whoever has lost their connection finds out.
 MARK = "comment on schema {} is {}"
 MARKED = "select obj_description(to_regnamespace(%s), 'pg_namespace')"
 

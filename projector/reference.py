@@ -49,7 +49,7 @@ group by r.tenant_id, r.region, r.currency, r.day;
 
 `ggr` of all time is what the account `house` (with `fx`, the exchange) has, and what open bets hold; bonus cost,
 jackpots and adjustments stand apart. `bi.provider_settlement` answers "what did the provider and we agree on that day":
-in his currency, on the day of recording.
+in its currency, on the day of recording.
 
 ## Balances of another moment
 

@@ -111,7 +111,7 @@ class Settings(BaseSettings):
     projector_batch: PositiveInt = Field(5000, description="Most events of one projection transaction.")
     projector_page_host: str = Field(
         "127.0.0.1",
-        description="Address of the projector's web page. It asks nobody who he is: put your own proxy before it.",
+        description="Address of the projector's web page. It asks nobody who they are: put your own proxy before it.",
     )
     projector_page_port: int | None = Field(
         None, description="Port of the projector's web page; 0 takes a free one, unset serves none."

@@ -90,7 +90,7 @@ class HeldUpError(TopicError):
 
 class TopicsReader:
     """Reads as nobody in particular: no offset is committed. What may pass is tried again for as long as `patience`
-    says; without any, the caller tries again himself. A reader that is interrupted goes on from where it was.
+    says; without any, the caller tries again on its own. A reader that is interrupted goes on from where it was.
     """
 
     def __init__(self, bootstrap_servers: str, patience: Patience = IMPATIENT) -> None:

@@ -73,7 +73,7 @@ class Cashier:
     async def restrict(
         self, player_id: str, restriction: str | None, reason: str, *, key: str | None = None
     ) -> Outcome:
-        """Lock or exclude a player, or free him with None: debits stop, what is won or refunded still comes."""
+        """Lock or exclude a player, or free them with None: debits stop, what is won or refunded still comes."""
         return await self._submit(RestrictPlayer(*self._base(key), player_id, restriction, reason, self._actor))
 
     def _base(self, key: str | None) -> tuple[Origin, str, int]:

@@ -103,7 +103,7 @@ on conflict (tenant_id, region, day, partition) do update set
 
 
 def apply(events: Sequence[Admitted], cursor: Rows) -> None:
-    # A player's events are in one stream, so his first one here is his earliest.
+    # A player's events are in one stream, so their first one here is their earliest.
     players: dict[tuple[str, str, int, str], int] = {}
     sessions: dict[tuple[str, str, int, int], list[Any]] = {}
     for record, partition in events:

@@ -1,4 +1,4 @@
-"""What is settled with each provider: counts and sums per UTC day, of real money, in the currency that he named.
+"""What is settled with each provider: counts and sums per UTC day, of real money, in the currency that it named.
 
 Unlike revenue, everything counts on the day on which the ledger recorded it, rollbacks too: that is how a provider's
 own report and invoice count, and a closed day never changes. Where a bet was in another currency than the wallet's, the

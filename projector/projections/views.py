@@ -15,7 +15,7 @@ class Column(NamedTuple):
 TENANT = Column("tenant_id", "Brand whose books these are.")
 REGION = Column("region", "Region that holds the data.")
 PLAYER = Column("player_id", "The operator's opaque id of the player.")
-PROVIDER = Column("provider_id", "Game provider; null for what the operator did himself.")
+PROVIDER = Column("provider_id", "Game provider; null for what the operator did.")
 INTEGRATION = Column("integration_id", "Integration: one provider for one tenant and region.")
 GAME = Column("game_id", "The game; null where nobody named it.")
 CURRENCY = Column("currency", "Currency of the wallet: ISO 4217 or the operator's own code.")

@@ -28,7 +28,7 @@ from projector.projections.views import (
 TABLES = f"""
 create table wins (
     integration_id text not null,
-    win_id text not null, -- the provider's, or where he has none our settlement_id
+    win_id text not null, -- the provider's, or where it has none our settlement_id
     settlement_id text not null,
     tenant_id text not null,
     region text not null,

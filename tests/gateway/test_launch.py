@@ -220,7 +220,7 @@ def start(operator: Caller, player: str, key: str | None = None, **fields: objec
 
 def test_a_launch_opens_the_provider_s_session(operator: Caller, studio: Caller, player: str) -> None:
     """The address verifies with the provider's secret, its token is the session, and the provider bets with it; the
-    operator himself cannot."""
+    operator cannot either."""
     asked_at = int(time.time())
     reply = start(operator, player, locale="de-DE", return_url="https://brand.example/lobby?x=1")
     assert reply.status == 201, reply.body
@@ -319,7 +319,7 @@ def test_a_currency_has_the_provider_s_name(operator: Caller, studio: Caller, pl
 
 
 def test_an_integration_without_an_address_gives_a_token(operator: Caller, studio: Caller, player: str) -> None:
-    """Its operator makes the address himself; where two have a game, the name says which one."""
+    """Its operator makes the address; where two have a game, the name says which one."""
     told = start(operator, player, game_id="both", integration_id=TABLES).json
     assert (told["integration_id"], told["launch_url"], told["launch_expires_at"]) == (TABLES, None, None)
     lives_s = datetime.fromisoformat(told["expires_at"]).timestamp() - time.time()
@@ -368,7 +368,7 @@ def test_the_token_outlives_nothing_but_bets(
 
 
 def test_the_operator_ends_what_he_launched(operator: Caller, studio: Caller, caller: Caller, player: str) -> None:
-    """A session of another integration of his brand; another provider cannot."""
+    """A session of another integration of their brand; another provider cannot."""
     token = start(operator, player).json["token"]
     assert caller.send("POST", f"/v1/sessions/{token}/end").code == "SESSION_NOT_FOUND"
     assert operator.send("POST", f"/v1/sessions/{token}/end").json["status"] == "ended"

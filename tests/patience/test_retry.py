@@ -144,7 +144,7 @@ def test_trouble_further_on_is_new_trouble() -> None:
 
 
 def test_no_patience_is_one_attempt() -> None:
-    """Who tries again himself is not made to wait twice."""
+    """A caller that tries again on its own is not made to wait twice."""
     action = Failing(1)
     with pytest.raises(PassingError):
         IMPATIENT.call(action, "it")

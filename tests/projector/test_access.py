@@ -133,7 +133,7 @@ def test_nobody_without_a_grant_sees_anything(reader: Callable[..., Query]) -> N
 
 
 def test_a_reader_sees_the_rows_of_his_scopes(books: Folded, reader: Callable[..., Query]) -> None:
-    """In every view, and by every count of it, a reader has the rows of the tenants and regions that he was granted; the owner has all."""
+    """In every view, and by every count of it, a reader has the rows of the tenants and regions that they were granted; the owner has all."""
     both = {(tenant, "eu" if tenant == "brand-a" else "br") for tenant in ("brand-a", "brand-b")}
     whole, a, br, nothing, mixed = (
         reader(("*", "*", True)), reader(("brand-a", "eu", True)), reader(("*", "br", True)),
@@ -165,7 +165,7 @@ def test_a_function_of_the_reader_gets_no_row_of_others(reader: Callable[..., Qu
 
 
 def test_a_reader_makes_nothing(reader: Callable[..., Query]) -> None:
-    """No function, operator, table, view or schema, in any schema of his or ours, and none that would pass for leakproof."""
+    """No function, operator, table, view or schema, in any schema of theirs or ours, and none that would pass for leakproof."""
     query = reader(("brand-a", "eu", True))
     for made in (
         "function {}.f() returns int language sql return 1", "table {}.t (n int)", "view {}.v as select 1 as n",
@@ -359,7 +359,7 @@ TOUCHED = """select c.relname, pg_stat_get_xact_tuples_returned(c.oid), pg_stat_
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = 'projections' and c.relkind in ('r', 'i') order by 1
 """
-"""What PostgreSQL tells everybody of what a transaction of his has read, also within a function."""
+"""What PostgreSQL tells everybody of what a transaction of theirs has read, also within a function."""
 
 
 def read_by(query: Query, statement: str) -> tuple[list[tuple[Any, ...]], list[str]]:
@@ -496,7 +496,7 @@ def test_an_analyst_sees_no_player(books: Folded, reader: Callable[..., Query]) 
 
 
 def test_players_of_one_tenant_and_pseudonyms_of_another(reader: Callable[..., Query]) -> None:
-    """Who may see the players of one tenant sees only the pseudonyms of another that he was granted without them."""
+    """Who may see the players of one tenant sees only the pseudonyms of another that they were granted without them."""
     query = reader(("brand-a", "*", True), ("brand-b", "*", False))
     assert query("select distinct tenant_id from bi.balances") == [("brand-a",)]
     assert query("select distinct tenant_id from bi_masked.balances order by 1") == [("brand-a",), ("brand-b",)]

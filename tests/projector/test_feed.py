@@ -248,7 +248,7 @@ def item(records: Records, delivery: Delivery, source: Source) -> Item:
 @pytest.mark.parametrize("known", [0, 3])
 @pytest.mark.parametrize("misplaced", ["garbage", "event"])
 def test_a_stream_that_another_projector_moves_meanwhile_is_judged_again(known, misplaced, bi_database_of_module):
-    """A record of a player in another partition than his makes the slower of two projectors begin again: it does not forget what the other folded."""
+    """A record of a player in another partition than theirs makes the slower of two projectors begin again: it does not forget what the other folded."""
     ledger = Ledger()
     ledger.play("anna", bets=4)
     events = [

@@ -69,7 +69,7 @@ def test_processes_that_start_together_choose_different_ports(few_ports):
 
 
 def test_kept_port_is_free_for_a_server_and_for_nobody_else():
-    """A port that is kept can be listened on, again and again, is kept by one alone, and is free when he lets go."""
+    """A port that is kept can be listened on, again and again, is kept by one alone, and is free when that one lets go."""
     (kept,) = keep_ports(1)
     for _ in range(2):
         with socket.create_server((LOOPBACK, kept.number)) as server:

@@ -92,7 +92,7 @@ def test_taken_port_is_replaced(listener):
 
 
 def test_port_taken_in_the_last_moment_is_replaced(tmp_path):
-    """When a stranger takes the port after it was chosen, his answers are not taken for ours, and the process gets another port."""
+    """When a stranger takes the port after it was chosen, their answers are not taken for ours, and the process gets another port."""
     with started([process := RobbedListener("listener", tmp_path)]):
         assert process.listens()
         assert "Address already in use" in process.log_path.read_text()

@@ -38,7 +38,7 @@ def with_something_of_somebody_else(folder):
 
 @pytest.mark.parametrize("lay_out", [linked, open_to_all, of_somebody_else, with_something_of_somebody_else])
 def test_what_somebody_else_has_laid_out_is_refused(tmp_path, lay_out):
-    """Secrets would be written where he reads them, and processes ended that he names. Nothing is written, nothing ended."""
+    """Secrets would be written where they read them, and processes ended that they name. Nothing is written, nothing ended."""
     folder = tmp_path / "data"
     folder.mkdir()
     try:

@@ -287,7 +287,7 @@ def _uuid() -> str:
 
 @dataclass(frozen=True)
 class Play:
-    """One player and names of his own: `bet("b")` of two plays are two bets."""
+    """One player and names of their own: `bet("b")` of two plays are two bets."""
 
     table: Table
     seat: Seat

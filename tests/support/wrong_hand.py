@@ -1,4 +1,4 @@
-"""Somebody who has become the owner of the tables, and changes what nobody may: the guards of his database are off."""
+"""Somebody who has become the owner of the tables, and changes what nobody may: the guards of the database are off."""
 
 from typing import Any
 

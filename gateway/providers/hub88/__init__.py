@@ -62,7 +62,7 @@ def _signed(key: RSAPublicKey, signature: bytes, body: bytes) -> bool:
 
 
 async def user_info(call: Call, ledger: TenantLedger) -> Reply:
-    """What we know of a player; who he is in person is not ours to know."""
+    """What we know of a player; who they are in person is not ours to know."""
     body = read_json(UserRequest, call.body)
     if not await ledger.wallets(body.user):
         raise Rejected("WALLET_NOT_FOUND", player_id=body.user, currency="any currency")

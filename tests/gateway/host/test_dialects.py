@@ -155,7 +155,7 @@ def test_a_new_integration_is_served_at_once(gateway: RunningGateway) -> None:
 
 
 def test_reads_that_share_a_query_are_told_apart(gateway: RunningGateway, provider: Toy) -> None:
-    """Many players ask at once, some of them nobody: each hears of his own wallet."""
+    """Many players ask at once, some of them nobody: each hears of their own wallet."""
     players = [provider.player(str(number)) for number in range(1, 9)] + ["p_nobody"]
 
     async def ask(player_id: str) -> Reply:
@@ -231,7 +231,7 @@ def test_while_keys_rotate_both_work_and_then_only_the_new(gateway: RunningGatew
 
 
 def test_the_red_button_stops_a_dialect(gateway: RunningGateway) -> None:
-    """Only who proves himself hears that his integration is off."""
+    """Only a proven caller hears that its integration is off."""
     provider = toy(gateway)
     assert provider.send("").json["ok"]
     with gateway.connect() as connection:

@@ -565,7 +565,7 @@ def several_bets_in_one_round(at: Tables) -> None:
 
 @check
 def two_players_share_a_round(at: Tables) -> None:
-    """At a live table one round has many players, and each has his own money."""
+    """At a live table one round has many players, and each has their own money."""
     one, two = at.home.sit(), at.home.sit()
     two = replace(two, prefix=one.prefix)
     yes(one.bet("one", "2", "shared"), at.traits)
@@ -679,7 +679,7 @@ def play_keeps_a_session_alive(at: Tables) -> None:
 
 @check
 def an_unknown_player_is_refused(at: Tables) -> None:
-    """In the contract's word, and nothing is opened for him."""
+    """In the contract's word, and nothing is opened for them."""
     play = at.home.sit()
     seat = replace(play.seat, player_id=at.home.driver.player_id(987_654_321), session_id="sess_" + "0" * 32)
     with at.home.house.nothing_changes():
@@ -742,7 +742,7 @@ def another_currency_is_refused(at: Tables) -> None:
 
 @check
 def a_tenant_sees_only_its_own_players(at: Tables) -> None:
-    """Another tenant's player, session, bet: as if they did not exist; his money stands still."""
+    """Another tenant's player, session, bet: as if they did not exist; their money stands still."""
     play = at.home.sit()
     yes(play.bet(), at.traits)
     stranger = replace(play, table=at.other)
@@ -758,7 +758,7 @@ def a_tenant_sees_only_its_own_players(at: Tables) -> None:
 
 @check
 def a_player_of_another_region_is_nobody(at: Tables) -> None:
-    """A player has one region: its integrations alone take bets of him, see his balance, and name him in the ledger."""
+    """A player has one region: its integrations alone take bets of them, see their balance, and name them in the ledger."""
     rich = Decimal(70_605_040)  # its digits are in no hash or id by chance
     play = at.home.sit(str(rich))
     yes(play.bet(), at.traits)

@@ -202,7 +202,7 @@ def test_a_change_without_its_act_is_refused(administered, change):
     ],
 )
 def test_an_act_says_who_and_why(administered, by, said):
-    """And nobody approves his own. Else nothing is changed."""
+    """And nobody approves their own. Else nothing is changed."""
     with psycopg.connect(administered[0]) as connection:
         integrations.set_enabled(connection, STUDIO, enabled=False, by=BY)
         if said is None:

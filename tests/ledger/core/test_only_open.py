@@ -32,7 +32,7 @@ def test_whatever_ended_it_stays():
 
 
 def test_the_operator_ends_what_he_launched():
-    """A session of another integration of his tenant; nobody else's."""
+    """A session of another integration of their tenant; nobody else's."""
     end = replace(other.end_session(), by_operator=True)
     given(wallet(), session()).when(other.end_session()).then_refused("SESSION_NOT_FOUND")
     given(wallet(), session()).when(end).then(SessionEnded)

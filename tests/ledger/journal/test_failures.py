@@ -168,7 +168,7 @@ def test_callbacks_that_waited_too_long_are_not_decided(ledger_database):
 
 def test_a_lock_that_is_not_had_is_no_business_answer(ledger_database):
     """A foreign session keeps one player's lock: that player hears Retryable and never a refusal; the others of the same batch
-    are served; and later he is too, under the same keys."""
+    are served; and later they are too, under the same keys."""
 
     async def main():
         async with Journal(settings_of(ledger_database, journal_deadline_ms=5000, journal_writers=1)) as journal:

@@ -152,7 +152,7 @@ def test_anybody_may_ask_whether_anybody_is_there(tables: Tables) -> None:
 
 
 def test_one_operator_has_several_providers() -> None:
-    """They may all know him by the same id: the path says which integration it is."""
+    """They may all know the player by the same id: the path says which integration it is."""
     call = _call(params={"provider": "TLT"})
     assert DIALECT.claims is not None
     assert DIALECT.claims(call) == {"operator_id": "op-1", "provider": "TLT"}

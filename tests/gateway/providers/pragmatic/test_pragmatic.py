@@ -75,7 +75,7 @@ def test_a_bet_with_a_token_that_we_never_gave_is_refused(tables: Tables) -> Non
 
 
 def test_a_bet_that_was_refunded_is_no_success_again(tables: Tables) -> None:
-    """A late copy of the bet would let the player play with the stake that he has back."""
+    """A late copy of the bet would let the player play with the stake that they have back."""
     play = tables.home.sit()
     yes(play.bet(), tables.traits)
     yes(play.cancel(), tables.traits)

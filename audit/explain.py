@@ -16,6 +16,8 @@ from audit.snapshot import Snapshot, snapshot
 from ledger.core.chain import hash_of
 from ledger.core.money import format_minor
 from ledger.core.postings import Posting
+from ledger.store import bets, commands, settlements
+from ledger.store.column_list import ColumnList
 from ledger.streams import INTEGRATION, PLAYER, StreamKey
 from patience import session
 from runtime.arrays import POSTGRES_EPOCH_US
@@ -39,17 +41,17 @@ union select scope from wagerledger.refusals where asked ->> 'round_id' = %(id)s
 """,
 }
 
-BETS = """
-select integration_id, bet_id, tenant_id, player_id, status, final, round_id, session_id, game_id, currency, mode,
-    hold_id, stake_kind, stake_minor, stake_cash_minor, stake_bonus_minor, held_minor, win_minor, settlement_id,
-    rollback_id
+# What a conversion did is in the events; a win's session and game are its bet's.
+BET_COLUMNS = bets.COLUMNS.but("conversion")
+BETS = f"""
+select {BET_COLUMNS}
 from wagerledger.bets where integration_id = %s and
-"""
-SETTLEMENTS = """
-select integration_id, win_id, settlement_id, tenant_id, player_id, bet_id, round_id, kind, currency, win_minor,
-    account, mode, undone_by
+"""  # noqa: S608  # our own constants
+WIN_COLUMNS = settlements.COLUMNS.but("session_id", "game_id", "conversion")
+SETTLEMENTS = f"""
+select {WIN_COLUMNS}
 from wagerledger.settlements where integration_id = %s and
-"""
+"""  # noqa: S608  # our own constants
 THE_BET, THE_ROUND, THE_WIN = "bet_id = %s", "round_id = %s", "win_id = %s"
 
 # The bytes hold the ids: only these rows of a stream need to be sent and decoded.
@@ -61,30 +63,28 @@ where tenant_id = %s and stream_type = %s and stream_id = %s
 order by stream_version
 """
 
-COMMAND_COLUMNS = """
-    xid, scope, operation, idempotency_key, command_id::text, kind, fingerprint, kid, trace_id, stream_type, stream_id,
-    first_version, last_version, outcome::text, asked::text, answer, decided_at
-"""
+ORIGIN = ColumnList("xid bigint") + commands.COLUMNS.only(
+    "scope", "operation", "idempotency_key", "command_id", "kind", "fingerprint", "kid", "trace_id"
+)
+"""The first columns of commands and of refusals, as `Command` calls them."""
+COMMAND_COLUMNS = ORIGIN + commands.COLUMNS.only(
+    "stream_type", "stream_id", "first_version", "last_version", "outcome", "asked", "answer", "decided_at"
+)
 COMMANDS = f"""
-select {COMMAND_COLUMNS} from wagerledger.commands
+select {COMMAND_COLUMNS.read} from wagerledger.commands
 where (scope, operation, idempotency_key) in (select * from unnest(%s::text[], %s::text[], %s::text[]))
 """  # noqa: S608  # our own constants
 # Those that made no event say themselves what was asked.
 EVENTLESS = f"""
-select {COMMAND_COLUMNS} from wagerledger.commands
+select {COMMAND_COLUMNS.read} from wagerledger.commands
 where scope = %s and asked is not null and (asked ->> 'bet_id' = %s or asked ->> 'round_id' = %s)
 """  # noqa: S608  # our own constants
-REFUSALS = """
-select xid, scope, operation, idempotency_key, command_id::text, kind, fingerprint, kid, trace_id, stream_type,
-    stream_id, null::bigint, null::bigint, details::text, asked::text,
-    answer, refused_at
+REFUSALS = f"""
+select {ORIGIN.read}, stream_type, stream_id, null::bigint, null::bigint, details::text, asked::text, answer, refused_at
 from wagerledger.refusals
 where scope = %s and (asked ->> 'bet_id' = %s or asked ->> 'round_id' = %s)
 order by refusal_id
-"""
-
-ORIGIN = "xid", "scope", "operation", "idempotency_key", "command_id", "kind", "fingerprint", "kid", "trace_id"
-"""The first columns of both, as `Command` calls them."""
+"""  # noqa: S608  # our own constants
 
 # Each with the columns by which the page's bets, rounds, sessions and events are found in it.
 READ_MODELS = {
@@ -285,15 +285,15 @@ class _Search:
     def __init__(self, ledger: Snapshot, what: str, subject: str, integration_id: str) -> None:
         self._ledger = ledger
         self._what, self._subject, self.integration_id = what, subject, integration_id
-        self.bets = self._named(BETS, THE_ROUND if what == ROUND else THE_BET, subject)
-        self.wins = self._named(SETTLEMENTS, THE_ROUND if what == ROUND else THE_BET, subject)
+        self.bets = self._rows(BETS, BET_COLUMNS, THE_ROUND if what == ROUND else THE_BET, subject)
+        self.wins = self._wins(THE_ROUND if what == ROUND else THE_BET, subject)
         if what == BET:
-            self.wins += [one for one in self._named(SETTLEMENTS, THE_WIN, subject) if one not in self.wins]
+            self.wins += [one for one in self._wins(THE_WIN, subject) if one not in self.wins]
         rounds = {subject} if what == ROUND else {row["round_id"] for row in (*self.bets, *self.wins)} - {None}
         self.round_id: str | None = next(iter(rounds), None)
         if what == BET and self.round_id:
             # A win of the round as such belongs to each of its bets.
-            of_round = self._named(SETTLEMENTS, THE_ROUND, self.round_id)
+            of_round = self._wins(THE_ROUND, self.round_id)
             self.wins += [one for one in of_round if one["bet_id"] is None and one not in self.wins]
         self.events: list[Event] = []
         self.commands: list[Command] = []
@@ -314,12 +314,12 @@ class _Search:
             raise LookupError(f"{self.integration_id} has never named a {self._what} {self._subject!r}")
         return explanation
 
-    def _named(self, query: str, condition: str, value: str) -> list[dict[str, Any]]:
-        names = [name.strip() for name in query.partition("select")[2].partition("from")[0].split(",")]
-        return [
-            dict(zip(names, row, strict=True))
-            for row in self._ledger.all(query + condition, [self.integration_id, value])
-        ]
+    def _rows(self, query: str, columns: ColumnList, condition: str, value: str) -> list[dict[str, Any]]:
+        rows = self._ledger.all(query + condition, [self.integration_id, value])
+        return [dict(zip(columns, row, strict=True)) for row in rows]
+
+    def _wins(self, condition: str, value: str) -> list[dict[str, Any]]:
+        return self._rows(SETTLEMENTS, WIN_COLUMNS, condition, value)
 
     def _streams(self) -> list[StreamKey]:
         """Of the players who have a part in it, and the integration's, where tombstones of nobody are."""

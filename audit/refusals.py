@@ -12,6 +12,7 @@ from audit.relay_positions import Passed
 from audit.snapshot import Snapshot
 from ledger.journal.refusals import refused
 from ledger.relay_position import Cursor
+from ledger.store import commands
 from ledger.streams import PLAYER, StreamKey
 from runtime.arrays import POSTGRES_EPOCH_US
 from runtime.settings import Settings
@@ -21,15 +22,11 @@ from schemas.registry import RefusalReader, UndecodableRecord, connect
 from schemas.topics import Topics
 
 # In the order in which the relay publishes them.
-STORED = """
-select xid, refusal_id, command_id::text, refused_at, tenant_id, region, kind, code, details::text, operation,
-    idempotency_key, fingerprint, asked::text, kid, trace_id, scope, stream_type, stream_id
+FIELDS = commands.REFUSAL_COLUMNS.but("scope", "stream_type", "stream_id", "answer")
+STORED = f"""
+select xid, refusal_id, {FIELDS.read}, scope, stream_type, stream_id
 from wagerledger.refusals order by xid, refusal_id
-"""
-FIELDS = (
-    "command_id", "refused_at", "tenant_id", "region", "kind", "code", "details", "operation", "idempotency_key",
-    "fingerprint", "asked", "kid", "trace_id",
-)  # fmt: skip
+"""  # noqa: S608  # our own constants
 
 # After a failover the topic has refusals that the database lost, and will never have again.
 RESTORED_AT = "select max(acted_at) from wagerledger.acts where action = 'log.events_restored'"

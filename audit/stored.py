@@ -6,86 +6,65 @@ from typing import Any
 from audit.snapshot import Row
 from ledger.core.exchange import Conversion
 from ledger.core.state import Bet, Entity, Key, Player, Round, Session, Settlement, Wallet
+from ledger.store import (
+    bets,
+    commands,
+    event_log,
+    players,
+    rounds,
+    sessions,
+    settlements,
+    streams,
+    wallets,
+)
+from ledger.store.column_list import ColumnList
 from ledger.store.conversions import from_text, to_text
 
-EVENTS = """
-select tenant_id, stream_type, stream_id, stream_version, event_type, event_id::text,
-    recorded_at, schema_fingerprint, trace_id, body
-from wagerledger.event_log
-order by tenant_id{c}, stream_type{c}, stream_id{c}, stream_version, recorded_at
-"""
+EVENT_COLUMNS = event_log.COLUMNS.only(
+    "tenant_id", "stream_type", "stream_id", "stream_version", "event_type", "event_id",
+    "recorded_at", "schema_fingerprint", "trace_id", "body",
+)  # fmt: skip
+COMMAND_COLUMNS = commands.COLUMNS.only(
+    "tenant_id", "stream_type", "stream_id", "first_version", "last_version",
+    "scope", "operation", "idempotency_key", "trace_id", "fingerprint", "kind", "outcome",
+)  # fmt: skip
 
-EVENTS_OF_STREAM = """
-select tenant_id, stream_type, stream_id, stream_version, event_type, event_id::text,
-    recorded_at, schema_fingerprint, trace_id, body
+EVENTS = f"""
+select {EVENT_COLUMNS.read}
+from wagerledger.event_log
+order by tenant_id{{c}}, stream_type{{c}}, stream_id{{c}}, stream_version, recorded_at
+"""  # noqa: S608  # our own constants
+
+EVENTS_OF_STREAM = f"""
+select {EVENT_COLUMNS.read}
 from wagerledger.event_log
 where tenant_id = %s and stream_type = %s and stream_id = %s
 order by stream_version, recorded_at
-"""
+"""  # noqa: S608  # our own constants
 
-STREAMS = """
-select tenant_id, stream_type, stream_id, version, head_hash, recorded_at
+STREAMS = f"""
+select {streams.COLUMNS.read}
 from wagerledger.streams
-order by tenant_id{c}, stream_type{c}, stream_id{c}
-"""
+order by tenant_id{{c}}, stream_type{{c}}, stream_id{{c}}
+"""  # noqa: S608  # our own constants
 
-COMMANDS = """
-select tenant_id, stream_type, stream_id, first_version, last_version,
-    scope, operation, idempotency_key, trace_id, fingerprint, kind, outcome::text
+COMMANDS = f"""
+select {COMMAND_COLUMNS.read}
 from wagerledger.commands
 where first_version is not null or last_version is not null
-order by tenant_id{c}, stream_type{c}, stream_id{c}, first_version, last_version
-"""
-
-WALLETS = """
-select tenant_id, 'player', player_id,
-    tenant_id, player_id, currency, exponent, cash_minor, bonus_minor, held_minor, receivable_minor
-from wagerledger.wallets
-order by tenant_id{c}, player_id{c}
-"""
-
-SESSIONS = """
-select tenant_id, 'player', player_id,
-    session_id, integration_id, tenant_id, player_id, currency, mode, game_id, expires_at, ended,
-    extended_us
-from wagerledger.sessions
-order by tenant_id{c}, player_id{c}
-"""
+order by tenant_id{{c}}, stream_type{{c}}, stream_id{{c}}, first_version, last_version
+"""  # noqa: S608  # our own constants
 
 # A tombstone whose player was not known is in its integration's stream.
-BETS = """
+BETS = f"""
 select * from (
     select tenant_id as tenant, case when player_id is null then 'integration' else 'player' end as stream_type,
         coalesce(player_id, integration_id) as stream_id,
-        integration_id, bet_id, tenant_id, player_id, status, round_id, session_id, game_id, currency, mode, hold_id,
-        stake_minor, stake_cash_minor, stake_bonus_minor, held_minor, win_minor, settlement_id, rollback_id,
-        stake_kind, final, conversion::text
+        {bets.COLUMNS.read}
     from wagerledger.bets
 ) s
-order by tenant{c}, stream_type{c}, stream_id{c}
-"""
-
-SETTLEMENTS = """
-select tenant_id, 'player', player_id,
-    integration_id, win_id, settlement_id, tenant_id, player_id, currency, bet_id, round_id, session_id, game_id, kind,
-    win_minor, account, mode, undone_by, conversion::text
-from wagerledger.settlements
-order by tenant_id{c}, player_id{c}
-"""
-
-ROUNDS = """
-select tenant_id, 'player', player_id,
-    integration_id, player_id, round_id, tenant_id
-from wagerledger.rounds
-order by tenant_id{c}, player_id{c}
-"""
-
-PLAYERS = """
-select tenant_id, 'player', player_id,
-    tenant_id, player_id, region, restriction
-from wagerledger.players
-order by tenant_id{c}, player_id{c}
-"""
+order by tenant{{c}}, stream_type{{c}}, stream_id{{c}}
+"""  # noqa: S608  # our own constants
 
 CURRENCIES = "select tenant_id, currency, exponent::bigint from wagerledger.currencies"
 
@@ -139,12 +118,21 @@ def _conversion(text: str | None) -> Conversion | str | None:
         return text
 
 
+def _of_players(table: str, columns: ColumnList) -> str:
+    return f"""
+select tenant_id, 'player', player_id,
+    {columns.read}
+from wagerledger.{table}
+order by tenant_id{{c}}, player_id{{c}}
+"""  # noqa: S608  # our own constants
+
+
 TABLES = (
-    Table("wallets", WALLETS, Wallet, 3),
-    Table("players", PLAYERS, Player, 2),
-    Table("sessions", SESSIONS, Session, 1),
+    Table("wallets", _of_players("wallets", wallets.COLUMNS), Wallet, 3),
+    Table("players", _of_players("players", players.COLUMNS), Player, 2),
+    Table("sessions", _of_players("sessions", sessions.COLUMNS), Session, 1),
     Table("bets", BETS, Bet, 2),
-    Table("settlements", SETTLEMENTS, Settlement, 2),
-    Table("rounds", ROUNDS, Round, 3),
+    Table("settlements", _of_players("settlements", settlements.COLUMNS), Settlement, 2),
+    Table("rounds", _of_players("rounds", rounds.COLUMNS), Round, 3),
 )
 """All but `currencies`, which belong to a tenant and not to a stream, and what is not folded from events."""

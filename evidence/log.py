@@ -13,6 +13,7 @@ from psycopg import Connection
 from psycopg.types.numeric import Int8BinaryLoader
 
 from ledger.entry import ACT, COMMAND, EVENT, REFUSAL, Entry, canonical
+from ledger.store import acts, commands
 from runtime.arrays import POSTGRES_EPOCH_US
 
 HORIZON = "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1"
@@ -26,36 +27,26 @@ select e.xid::text::bigint, e.body, e.schema_fingerprint, e.traceparent
 from wagerledger.event_log e where e.xid > %(after)s::text::xid8 and e.xid <= %(upto)s::text::xid8
 order by e.xid, e.position
 """
-COMMANDS = """
-select xid, scope, operation, idempotency_key, command_id::text, kind, fingerprint, tenant_id, stream_type, stream_id,
-    first_version, last_version, outcome::text, answer, kid, asked::text, trace_id, decided_at
+COMMANDS = f"""
+select xid, {commands.COLUMNS.read}
 from wagerledger.commands where xid > %(after)s::bigint and xid <= %(upto)s::bigint
 order by xid, scope collate "C", operation collate "C", idempotency_key collate "C"
-"""
-REFUSALS = """
-select xid, scope, operation, idempotency_key, command_id::text, kind, fingerprint, tenant_id, region, stream_type,
-    stream_id, code, details::text, answer, kid, asked::text, trace_id, refused_at
+"""  # noqa: S608  # our own constants
+REFUSALS = f"""
+select xid, {commands.REFUSAL_COLUMNS.read}
 from wagerledger.refusals where xid > %(after)s::bigint and xid <= %(upto)s::bigint
 order by xid, refusal_id
-"""
-ACTS = """
-select xid, act_id::text, acted_at, tenant_id, region, action, subject, actor, approver, reason, content::text
+"""  # noqa: S608  # our own constants
+ACTS = f"""
+select xid, {acts.COLUMNS.read}
 from wagerledger.acts where xid > %(after)s::bigint and xid <= %(upto)s::bigint
 order by xid, position
-"""
+"""  # noqa: S608  # our own constants
 
 # What the columns after xid are called in an entry. Values of `..._at` are times.
-COMMAND_FIELDS = (
-    "scope", "operation", "idempotency_key", "command_id", "command", "fingerprint", "tenant_id", "stream_type",
-    "stream_id", "first_version", "last_version", "outcome", "answer", "kid", "asked", "trace_id", "decided_at",
-)  # fmt: skip
-REFUSAL_FIELDS = (
-    "scope", "operation", "idempotency_key", "command_id", "command", "fingerprint", "tenant_id", "region",
-    "stream_type", "stream_id", "code", "details", "answer", "kid", "asked", "trace_id", "refused_at",
-)  # fmt: skip
-ACT_FIELDS = (
-    "act_id", "acted_at", "tenant_id", "region", "action", "subject", "actor", "approver", "reason", "content",
-)  # fmt: skip
+COMMAND_FIELDS = tuple("command" if name == "kind" else name for name in commands.COLUMNS)
+REFUSAL_FIELDS = tuple("command" if name == "kind" else name for name in commands.REFUSAL_COLUMNS)
+ACT_FIELDS = acts.COLUMNS.names
 
 Row = Sequence[Any]
 

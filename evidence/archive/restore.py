@@ -29,12 +29,12 @@ from ledger.core.events import Event
 from ledger.core.evolve import event_of, evolve
 from ledger.core.state import State
 from ledger.entry import ACT, COMMAND, EVENT, REFUSAL, Entry
-from ledger.store import entities, event_log, players, streams, wallets
+from ledger.store import commands, entities, event_log, players, streams, wallets
+from ledger.store.column_list import ColumnList
 from ledger.store.statement import Statement
 from ledger.streams import PLAYER, Recorded, StreamHead, StreamKey
 from patience import session
 from runtime import arrays
-from runtime.arrays import Bytea, Column, Int8, Text, Timestamptz, columns
 from runtime.clock import to_datetime
 from runtime.residency import ANYWHERE, ForeignRegionError, Residency
 
@@ -59,32 +59,6 @@ from generate_series(date_trunc('month', %s::timestamptz at time zone 'UTC'),
     date_trunc('month', %s::timestamptz at time zone 'UTC'), interval '1 month') month
 """
 XID = "select pg_current_xact_id()::text::bigint"
-
-_TEXTS: list[type[Column]] = [Text] * 5
-_END: list[type[Column]] = [Bytea, Text, Text, Text, Timestamptz]
-COMMAND_TYPES: list[type[Column]] = [*_TEXTS, Bytea, Text, Text, Text, Int8, Int8, Text, *_END]
-REFUSAL_TYPES: list[type[Column]] = [*_TEXTS, Bytea, *[Text] * 6, *_END]
-INSERT_COMMANDS = """
-insert into wagerledger.commands (scope, operation, idempotency_key, command_id, kind, fingerprint, tenant_id,
-    stream_type, stream_id, first_version, last_version, outcome, answer, kid, asked, trace_id, decided_at)
-select scope, operation, idempotency_key, command_id::uuid, kind, fingerprint, tenant_id, stream_type, stream_id,
-    first_version, last_version, outcome::json, answer, kid, asked::json, trace_id, decided_at
-from unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::bytea[], %b::text[], %b::text[],
-    %b::text[], %b::bigint[], %b::bigint[], %b::text[], %b::bytea[], %b::text[], %b::text[], %b::text[],
-    %b::timestamptz[])
-    n(scope, operation, idempotency_key, command_id, kind, fingerprint, tenant_id, stream_type, stream_id,
-    first_version, last_version, outcome, answer, kid, asked, trace_id, decided_at)
-"""
-INSERT_REFUSALS = """
-insert into wagerledger.refusals (scope, operation, idempotency_key, command_id, kind, fingerprint, tenant_id, region,
-    stream_type, stream_id, code, details, answer, kid, asked, trace_id, refused_at)
-select scope, operation, idempotency_key, command_id::uuid, kind, fingerprint, tenant_id, region, stream_type,
-    stream_id, code, details::json, answer, kid, asked::json, trace_id, refused_at
-from unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::bytea[], %b::text[], %b::text[],
-    %b::text[], %b::text[], %b::text[], %b::text[], %b::bytea[], %b::text[], %b::text[], %b::text[], %b::timestamptz[])
-    n(scope, operation, idempotency_key, command_id, kind, fingerprint, tenant_id, region, stream_type, stream_id,
-    code, details, answer, kid, asked, trace_id, refused_at)
-"""
 
 Progress = Callable[[int, int], None]
 """Hears (entries done, entries in all)."""
@@ -222,9 +196,9 @@ class _Restore:
 
     def _insert(self, kind: str, rows: Sequence[dict[str, Any]]) -> None:
         if kind == COMMAND:
-            self._run(_statement(INSERT_COMMANDS, COMMAND_TYPES, COMMAND_FIELDS, rows))
+            self._run(_statement(commands.INSERT, commands.COLUMNS, COMMAND_FIELDS, rows))
         elif kind == REFUSAL:
-            self._run(_statement(INSERT_REFUSALS, REFUSAL_TYPES, REFUSAL_FIELDS, rows))
+            self._run(_statement(commands.INSERT_REFUSALS, commands.REFUSAL_COLUMNS, REFUSAL_FIELDS, rows))
         elif kind == ACT:
             for row in rows:
                 actions.redo(self._connection, row)
@@ -294,16 +268,14 @@ class _Restore:
         self._connection.execute(statement.sql, statement.params)
 
 
-def _statement(
-    sql: str, types: Sequence[type[Column]], fields: Sequence[str], rows: Iterable[dict[str, Any]]
-) -> Statement:
+def _statement(sql: str, columns: ColumnList, fields: Sequence[str], rows: Iterable[dict[str, Any]]) -> Statement:
     """Rows as an entry of the log holds them, with bytes in hex."""
     hex_fields = {"fingerprint", "answer"}
     values = [
         [bytes.fromhex(row[name]) if name in hex_fields and row[name] is not None else row[name] for name in fields]
         for row in rows
     ]
-    return Statement(sql, columns(types, values), len(values))
+    return Statement(sql, columns.packed(values), len(values))
 
 
 def _portions(entries: Iterator[Entry], size: int) -> Iterator[list[Entry]]:

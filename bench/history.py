@@ -9,7 +9,7 @@ from ledger.core.bets import AuthorizeBet
 from ledger.core.commands import Command, Origin
 from ledger.core.money import Amount
 from ledger.core.players import StartSession
-from ledger.core.rollbacks import RollbackBet
+from ledger.core.rollbacks import Rollback
 from ledger.core.state import Currency, Entity, State
 from ledger.core.wallets import Deposit, OpenWallet
 from ledger.core.wins import SettleBet
@@ -83,4 +83,4 @@ def _callbacks(player_id: str, batch: Batch, events: int) -> Iterator[tuple[Comm
             win = Amount(2 if n % 10 < 5 else 0, 0)
             yield (SettleBet(origin(f"s{n}"), str(uuid7()), batch.now, bet_id, round_id, win, "EUR"),)
         else:
-            yield bet, RollbackBet(origin(f"r{n}"), str(uuid7()), batch.now, bet_id, round_id, "cancelled")
+            yield bet, Rollback(origin(f"r{n}"), str(uuid7()), batch.now, bet_id, round_id, "cancelled")

@@ -32,7 +32,7 @@ from ledger.core.evolve import evolve
 from ledger.core.money import Amount
 from ledger.core.players import StartSession
 from ledger.core.policy import Policy
-from ledger.core.rollbacks import RollbackBet
+from ledger.core.rollbacks import Rollback
 from ledger.core.state import State
 from ledger.core.wallets import Deposit, OpenWallet
 from ledger.core.wins import SettleBet
@@ -217,7 +217,7 @@ def usual_mix(events: int) -> Iterator[Recorded]:
                     SettleBet, bet_id=bet[0], round_id=bet[1], win=Amount(2 if draw < 5 else 0, 0), currency="EUR"
                 )[1]
             else:
-                yield from asked(RollbackBet, bet_id=bet[0], round_id=bet[1], reason="cancelled")[1]
+                yield from asked(Rollback, target_id=bet[0], round_id=bet[1], reason="cancelled")[1]
             continue
         bet_id = uuid7().hex
         open_bets[session_id] = bet_id, f"round-{bet_id}"

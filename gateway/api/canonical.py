@@ -17,7 +17,7 @@ from ledger.core.bets import AuthorizeBet
 from ledger.core.commands import Command, Origin
 from ledger.core.money import format_minor
 from ledger.core.players import EndSession, StartSession
-from ledger.core.rollbacks import RollbackBet
+from ledger.core.rollbacks import Rollback
 from ledger.core.state import DEMO, REAL
 from ledger.core.wins import SettleBet
 from ledger.outcome import Balances, Outcome
@@ -298,7 +298,7 @@ def _settle(asked: Asked, body: BetSettle) -> Command:
 
 
 def _rollback(asked: Asked, body: BetRollback) -> Command:
-    return RollbackBet(
+    return Rollback(
         asked.origin, asked.command_id, asked.received_at, body.bet_id, body.round_id, body.reason, body.session_id
     )
 

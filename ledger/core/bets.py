@@ -11,13 +11,13 @@ from ledger.core.decision import (
     Decision,
     Refusal,
     accept,
-    came_too_late,
+    balance_too_large,
+    duplicate,
+    insufficient_funds,
     integration_of,
-    known_already,
+    late_bet,
     minor,
     not_found,
-    too_poor,
-    too_rich,
     wallet_of,
 )
 from ledger.core.events import Event, Payload
@@ -156,7 +156,7 @@ def authorize(state: State, command: AuthorizeBet, policy: Policy) -> Decision:
     bet = state.bet(integration_of(command), command.bet_id)
     if bet:
         late = bet.status == TOMBSTONED
-        return came_too_late(policy, command.bet_id) if late else known_already(command.bet_id)
+        return late_bet(policy, command.bet_id) if late else duplicate(command.bet_id)
     session = _session(state, command, policy)
     if isinstance(session, Refusal):
         return session
@@ -176,7 +176,7 @@ def authorize(state: State, command: AuthorizeBet, policy: Policy) -> Decision:
         command.bet_id, command.named("h"), command.round_id, session.session_id if session else None,
         command.game_id or (session.game_id if session else None), command.stake_kind, wallet.currency,
         wallet.exponent, stake.amount_minor, stake.cash_minor, stake.bonus_minor, policy.capture, mode,
-        Conversion.told(stake.conversion), _moved_end(session, command, policy) if session else None,
+        Conversion.to_record(stake.conversion), _moved_end(session, command, policy) if session else None,
     )  # fmt: skip
     return accept(command, player_id, _moves(wallet, stake, policy), payload)
 
@@ -243,7 +243,7 @@ def _converted(state: State, command: AuthorizeBet, policy: Policy, wallet: Wall
     asked_minor = minor(command.amount, rate.currency, rate.exponent)
     if isinstance(asked_minor, Refusal):
         return asked_minor
-    conversion = rate.asking(asked_minor)
+    conversion = rate.with_amount(asked_minor)
     stake_minor = conversion.stake_minor(wallet.exponent)
     if stake_minor > MAX_AMOUNT_MINOR:
         maximum = format_minor(MAX_AMOUNT_MINOR, wallet.exponent)
@@ -255,7 +255,7 @@ def _rate(state: State, command: AuthorizeBet, policy: Policy, wallet: Wallet) -
     """The rate that the round has locked already, else today's, if it is young enough."""
     if command.player and command.round_id:
         for bet in state.bets_of_round(integration_of(command), command.player, command.round_id):
-            if bet.conversion and (bet.asked_currency, bet.currency) == (command.currency, wallet.currency):
+            if bet.conversion and (bet.stake_currency, bet.currency) == (command.currency, wallet.currency):
                 return bet.conversion
     rate = state.rate(command.origin.tenant_id, command.currency, wallet.currency)
     if rate is None or command.received_at - rate.as_of >= policy.rate_max_age_s * 1_000_000:
@@ -266,9 +266,9 @@ def _rate(state: State, command: AuthorizeBet, policy: Policy, wallet: Wallet) -
 def _paid(stake: Stake, wallet: Wallet) -> Stake | Refusal:
     """The stake with the money that it is paid with: cash first."""
     if stake.amount_minor > wallet.available_minor:
-        return too_poor(wallet, stake.amount_minor, wallet.available_minor)
+        return insufficient_funds(wallet, stake.amount_minor, wallet.available_minor)
     if wallet.held_minor + stake.amount_minor > MAX_BALANCE_MINOR:
-        return too_rich(wallet)
+        return balance_too_large(wallet)
     cash_minor = min(stake.amount_minor, wallet.cash_minor)
     return stake._replace(cash_minor=cash_minor, bonus_minor=stake.amount_minor - cash_minor)
 
@@ -301,7 +301,7 @@ def bet_authorized(state: State, event: Event, payload: BetAuthorized) -> Touche
         integration_id, payload.bet_id, event.tenant_id, event.player_id, OPEN, payload.round_id, payload.session_id,
         payload.game_id, payload.currency, payload.mode, payload.hold_id,
         payload.stake_minor, payload.stake_cash_minor, payload.stake_bonus_minor, held_minor,
-        stake_kind=payload.kind, conversion=Conversion.of(payload.conversion),
+        stake_kind=payload.kind, conversion=Conversion.from_record(payload.conversion),
     )  # fmt: skip
     wallet = folds.wallet_after(state, event, payload.currency)
     return (bet, wallet) if payload.session_expires_at is None else (bet, wallet, _extended(state, payload))

@@ -26,7 +26,7 @@ RULES: dict[type[Command], Callable[..., Decision]] = {
     bets.FinalizeBet: bets.finalize,
     wins.SettleBet: wins.settle,
     wins.Award: wins.award,
-    rollbacks.RollbackBet: rollbacks.rollback,
+    rollbacks.Rollback: rollbacks.rollback,
     rollbacks.ReinstateBet: rollbacks.reinstate,
     rounds.FinishRound: rounds.finish,
 }

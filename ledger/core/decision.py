@@ -44,12 +44,12 @@ def acknowledged() -> Accepted:
     return Accepted((), {"status": "acknowledged"})
 
 
-def came_too_late(policy: Policy, bet_id: str) -> Decision:
+def late_bet(policy: Policy, bet_id: str) -> Decision:
     """What a bet or a win hears that was rolled back before it arrived."""
     return acknowledged() if policy.late_bet == ACKNOWLEDGE else Refusal("BET_TOMBSTONED", {"bet_id": bet_id})
 
 
-def known_already(bet_id: str) -> Refusal:
+def duplicate(bet_id: str) -> Refusal:
     return Refusal("DUPLICATE", {"bet_id": bet_id})
 
 
@@ -81,25 +81,25 @@ def wallet_of(state: State, command: Command, player_id: str, currency: str) -> 
     return wallet or Refusal("WALLET_NOT_FOUND", {"player_id": player_id, "currency": currency})
 
 
-def too_poor(wallet: Wallet, asked_minor: int, available_minor: int) -> Refusal:
+def insufficient_funds(wallet: Wallet, asked_minor: int, available_minor: int) -> Refusal:
     asked, available = format_minor(asked_minor, wallet.exponent), format_minor(available_minor, wallet.exponent)
     return Refusal("INSUFFICIENT_FUNDS", {"asked": asked, "available": available, "currency": wallet.currency})
 
 
-def too_rich(wallet: Wallet) -> Refusal:
+def balance_too_large(wallet: Wallet) -> Refusal:
     return Refusal(
         "BALANCE_TOO_LARGE", {"maximum": format_minor(MAX_BALANCE_MINOR, wallet.exponent), "currency": wallet.currency}
     )
 
 
-def unexplained(actor: str, reason: str) -> Refusal | None:
+def reason_missing(actor: str, reason: str) -> Refusal | None:
     """A no to what a person does by hand without a name or a reason."""
     missing = [name for name, said in (("actor", actor), ("reason", reason)) if not said.strip()]
     return Refusal("REASON_MISSING", {"field": missing[0]}) if missing else None
 
 
-def cannot_owe(wallet: Wallet, lost_minor: int, policy: Policy) -> Refusal | None:
+def shortfall_refusal(wallet: Wallet, lost_minor: int, policy: Policy) -> Refusal | None:
     """A no to taking `lost_minor` back, where the cash does not cover it and the policy lets nobody owe."""
     if policy.shortfall == REFUSE and lost_minor > wallet.cash_minor:
-        return too_poor(wallet, lost_minor, wallet.cash_minor)
+        return insufficient_funds(wallet, lost_minor, wallet.cash_minor)
     return None

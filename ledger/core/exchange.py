@@ -21,16 +21,16 @@ class Conversion(NamedTuple):
     """When the rate was right, by its source: microseconds since the epoch."""
 
     @classmethod
-    def of(cls, record: Mapping[str, Any] | None) -> "Conversion | None":
+    def from_record(cls, record: Mapping[str, Any] | None) -> "Conversion | None":
         """As an event carries it."""
         return cls(**record) if record else None
 
     @staticmethod
-    def told(conversion: "Conversion | None") -> dict[str, Any] | None:
+    def to_record(conversion: "Conversion | None") -> dict[str, Any] | None:
         """For an event to carry."""
         return conversion._asdict() if conversion else None
 
-    def asking(self, amount_minor: int) -> "Conversion":
+    def with_amount(self, amount_minor: int) -> "Conversion":
         """The same rate for another amount."""
         return self._replace(amount_minor=amount_minor)
 

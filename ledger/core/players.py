@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ledger.core import folds
 from ledger.core.commands import Command, PlayerCommand
-from ledger.core.decision import Accepted, Decision, Refusal, accept, unexplained, wallet_of
+from ledger.core.decision import Accepted, Decision, Refusal, accept, reason_missing, wallet_of
 from ledger.core.events import Event, Payload
 from ledger.core.folds import Touched
 from ledger.core.policy import Policy
@@ -122,7 +122,7 @@ class SessionEnded(Payload):
 def restrict(state: State, command: RestrictPlayer, _: Policy) -> Decision:
     player = state.player(command.origin.tenant_id, command.player)
     asked = command.restriction
-    if refusal := unexplained(command.actor, command.reason):
+    if refusal := reason_missing(command.actor, command.reason):
         return refusal
     if player is None:
         return Refusal("PLAYER_NOT_FOUND", {"player_id": command.player})

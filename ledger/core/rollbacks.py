@@ -12,9 +12,9 @@ from ledger.core.decision import (
     Refusal,
     accept,
     acknowledged,
-    cannot_owe,
     integration_of,
     not_found,
+    shortfall_refusal,
     wallet_of,
 )
 from ledger.core.events import Event, Payload
@@ -30,13 +30,13 @@ from ledger.core.state import (
     SETTLED,
     TOMBSTONED,
     Bet,
-    BetOfWin,
+    BetOfSettlement,
     Key,
     Session,
     Settlement,
+    SettlementsBesideBet,
     State,
     Wallet,
-    WinsBesideBet,
 )
 from ledger.core.value import value
 
@@ -44,11 +44,11 @@ BET, WIN = "bet", "win"
 
 
 @value()
-class RollbackBet(Command):
+class Rollback(Command):
     """Undo a bet, a win or an award; one that is not known yet can then never become true."""
 
     kind = "RollbackBet"
-    bet_id: str
+    target_id: str
     """What is undone, by the provider's id of it."""
     round_id: str | None
     reason: str
@@ -69,9 +69,9 @@ class RollbackBet(Command):
 
     @property
     def needs(self) -> tuple[Key, ...]:
-        integration_id = self.origin.integration_id
-        bet: list[Key] = [(Bet, integration_id, self.bet_id), (WinsBesideBet, integration_id, self.bet_id)]
-        win: list[Key] = [(Settlement, integration_id, self.bet_id), (BetOfWin, integration_id, self.bet_id)]
+        target = self.origin.integration_id, self.target_id
+        bet: list[Key] = [(Bet, *target), (SettlementsBesideBet, *target)]
+        win: list[Key] = [(Settlement, *target), (BetOfSettlement, *target)]
         keys = {"bet": bet, "win": win + bet, "any": bet + win}[self.target]
         return (*keys, (Session, self.session_id)) if self.session_id else tuple(keys)
 
@@ -190,31 +190,31 @@ class BetReinstated(Payload):
         return {"status": "reinstated"}
 
 
-def rollback(state: State, command: RollbackBet, policy: Policy) -> Decision:
+def rollback(state: State, command: Rollback, policy: Policy) -> Decision:
     integration_id = integration_of(command)
-    bet = state.bet(integration_id, command.bet_id)
+    bet = state.bet(integration_id, command.target_id)
     if command.target != WIN and bet and bet.status != TOMBSTONED:
         return _rollback_bet(state, command, policy, bet)
-    win = state.settlement(integration_id, command.bet_id) if command.target != BET else None
+    win = state.settlement(integration_id, command.target_id) if command.target != BET else None
     if win:
         return _rollback_win(state, command, policy, win)
     if bet is None:
         return _tombstone(state, command)
     if bet.status == TOMBSTONED:
         return Accepted((), {"status": bet.status, "rollback_id": str(bet.rollback_id)})
-    return not_found(command.bet_id)  # a bet has the id that a win should have: no tombstone may take its place
+    return not_found(command.target_id)  # a bet has the id that a win should have: no tombstone may take its place
 
 
-def _rollback_bet(state: State, command: RollbackBet, policy: Policy, bet: Bet) -> Decision:
+def _rollback_bet(state: State, command: Rollback, policy: Policy, bet: Bet) -> Decision:
     if command.player not in (None, bet.player_id):
-        return not_found(command.bet_id)
+        return not_found(command.target_id)
     if bet.status == ROLLED_BACK:
         return Accepted((), {"status": bet.status, "rollback_id": str(bet.rollback_id)})
-    if command.currency not in (None, bet.currency, bet.asked_currency):
-        return _other_currency(command, bet.asked_currency)
+    if command.currency not in (None, bet.currency, bet.stake_currency):
+        return _other_currency(command, bet.stake_currency)
     if bet.final:
         return Refusal("BET_FINAL", {"bet_id": bet.bet_id})
-    wins = state.wins_beside(bet)
+    wins = state.settlements_beside(bet)
     if command.only_open and bet.status != OPEN:
         return Refusal("BET_ALREADY_SETTLED", {"bet_id": bet.bet_id})
     if bet.settlement_id is not None or wins:
@@ -228,14 +228,14 @@ def _rollback_bet(state: State, command: RollbackBet, policy: Policy, bet: Bet) 
     return _undo(state, command, policy, bet, own)
 
 
-def _undo(state: State, command: RollbackBet, policy: Policy, bet: Bet, wins: list[Settlement]) -> Decision:
+def _undo(state: State, command: Rollback, policy: Policy, bet: Bet, wins: list[Settlement]) -> Decision:
     """The stake goes back, the `wins` are taken back."""
     wallet = wallet_of(state, command, str(bet.player_id), str(bet.currency))
     assert isinstance(wallet, Wallet), f"bet {bet.bet_id} is {bet.status} without a wallet"
     win_minor = sum(win.win_minor for win in wins)
     moves: tuple[Posting, ...] = ()
     if bet.mode != DEMO:
-        if refusal := cannot_owe(wallet, win_minor - bet.stake_cash_minor, policy):
+        if refusal := shortfall_refusal(wallet, win_minor - bet.stake_cash_minor, policy):
             return refusal
         moves = postings.rollback(
             wallet.currency, bet.stake_cash_minor, bet.stake_bonus_minor, bet.held_minor, win_minor,
@@ -248,19 +248,19 @@ def _undo(state: State, command: RollbackBet, policy: Policy, bet: Bet, wins: li
     payload = BetRolledBack(
         command.named("rb"), bet.bet_id, bet.round_id, bet.session_id, bet.game_id, wallet.currency, wallet.exponent,
         _staked_minor(bet), win_minor, [win.win_id for win in wins], bet.status == OPEN, command.reason, str(bet.mode),
-        Conversion.told(bet.conversion),
+        Conversion.to_record(bet.conversion),
     )  # fmt: skip
     return accept(command, wallet.player_id, moves, payload)
 
 
-def _rollback_win(state: State, command: RollbackBet, policy: Policy, win: Settlement) -> Decision:
+def _rollback_win(state: State, command: Rollback, policy: Policy, win: Settlement) -> Decision:
     if command.player not in (None, win.player_id):
-        return not_found(command.bet_id)
+        return not_found(command.target_id)
     if win.undone_by:
         return Accepted((), {"status": "rolled_back", "rollback_id": win.undone_by})
-    asked_currency = win.conversion.currency if win.conversion else win.currency
-    if command.currency not in (None, win.currency, asked_currency):
-        return _other_currency(command, asked_currency)
+    stake_currency = win.conversion.currency if win.conversion else win.currency
+    if command.currency not in (None, win.currency, stake_currency):
+        return _other_currency(command, stake_currency)
     bet = state.bet(win.integration_id, win.bet_id) if win.bet_id else None
     if bet and bet.final:
         return Refusal("BET_FINAL", {"bet_id": bet.bet_id})
@@ -270,14 +270,14 @@ def _rollback_win(state: State, command: RollbackBet, policy: Policy, win: Settl
         return acknowledged()
     wallet = wallet_of(state, command, win.player_id, win.currency)
     assert isinstance(wallet, Wallet), f"win {win.win_id} was paid without a wallet"
-    if win.mode != DEMO and (refusal := cannot_owe(wallet, win.win_minor, policy)):
+    if win.mode != DEMO and (refusal := shortfall_refusal(wallet, win.win_minor, policy)):
         return refusal
     reopens = bet is not None and bet.status == SETTLED and bet.settlement_id == win.settlement_id
     held_minor = bet.paid_minor if bet and reopens and policy.capture == AT_SETTLEMENT else 0
     payload = WinReversed(
         command.named("rb"), win.win_id, win.settlement_id, win.bet_id, win.round_id, win.session_id, win.game_id,
         win.kind, wallet.currency, wallet.exponent, win.win_minor, win.account, reopens, held_minor, command.reason,
-        win.mode, Conversion.told(win.conversion),
+        win.mode, Conversion.to_record(win.conversion),
     )  # fmt: skip
     return accept(command, wallet.player_id, _taken_back(win, bet, held_minor, wallet), payload)
 
@@ -292,11 +292,11 @@ def _taken_back(win: Settlement, bet: Bet | None, held_minor: int, wallet: Walle
     return postings.exchanged(moves, {win.conversion.currency: win.conversion.amount_minor - staked})
 
 
-def _other_currency(command: RollbackBet, expected: str | None) -> Refusal:
+def _other_currency(command: Rollback, expected: str | None) -> Refusal:
     return Refusal("CURRENCY_MISMATCH", {"currency": str(command.currency), "expected": str(expected)})
 
 
-def _tombstone(state: State, command: RollbackBet) -> Decision:
+def _tombstone(state: State, command: Rollback) -> Decision:
     session = state.session(command.session_id) if command.session_id else None
     if session and session.integration_id != command.origin.integration_id:
         session = None
@@ -304,7 +304,7 @@ def _tombstone(state: State, command: RollbackBet) -> Decision:
     currency = command.currency or (session.currency if session else None)
     if player_id is None or state.wallet(command.origin.tenant_id, player_id, str(currency)) is None:
         currency = None
-    payload = BetTombstoned(command.named("rb"), command.bet_id, command.round_id, currency, command.reason)
+    payload = BetTombstoned(command.named("rb"), command.target_id, command.round_id, currency, command.reason)
     return accept(command, player_id, (), payload)
 
 
@@ -329,7 +329,7 @@ def reinstate(state: State, command: ReinstateBet, policy: Policy) -> Decision:
     payload = BetReinstated(
         bet.bet_id, str(bet.rollback_id), bet.round_id, bet.session_id, bet.game_id, wallet.currency, wallet.exponent,
         _staked_minor(bet), bet.paid_minor if held else 0, command.reason, str(bet.mode),
-        Conversion.told(bet.conversion),
+        Conversion.to_record(bet.conversion),
     )  # fmt: skip
     return accept(command, wallet.player_id, moves, payload)
 

@@ -56,7 +56,7 @@ def finish(state: State, command: FinishRound, _: Policy) -> Decision:
     """A round that nobody has bet in, or that is over, stays as it is; bets that were opened again since are ended."""
     integration_id = integration_of(command)
     bets = state.bets_of_round(integration_id, command.player, command.round_id)
-    bets = [bet for bet in bets if bet.status != TOMBSTONED and command.currency in (bet.currency, bet.asked_currency)]
+    bets = [bet for bet in bets if bet.status != TOMBSTONED and command.currency in (bet.currency, bet.stake_currency)]
     still_open = [bet for bet in bets if bet.status == OPEN]
     if not bets or (state.round(integration_id, command.player, command.round_id) and not still_open):
         return Accepted((), {"status": "finished"})
@@ -87,7 +87,7 @@ def _told(bet: Bet) -> dict[str, object]:
         "game_id": bet.game_id,
         "mode": str(bet.mode),
         "held_minor": bet.held_minor,
-        "conversion": Conversion.told(bet.conversion),
+        "conversion": Conversion.to_record(bet.conversion),
     }
 
 

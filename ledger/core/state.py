@@ -140,7 +140,7 @@ class Bet:
         return (self.integration_id, self.player_id, self.round_id) if self.round_id and self.player_id else None
 
     @property
-    def asked_currency(self) -> str | None:
+    def stake_currency(self) -> str | None:
         """The currency that it was staked in, and that its wins are told in."""
         return self.conversion.currency if self.conversion else self.currency
 
@@ -264,14 +264,14 @@ class BetsOfRound:
     """Key of a query: (BetsOfRound, integration, player, round) loads that player's bets of the round."""
 
 
-class WinsBesideBet:
-    """Key of a query: (WinsBesideBet, integration, bet) loads the live settlements that name the bet, and those of its
-    round that name none.
+class SettlementsBesideBet:
+    """Key of a query: (SettlementsBesideBet, integration, bet) loads the live settlements that name the bet, and those
+    of its round that name none.
     """
 
 
-class BetOfWin:
-    """Key of a query: (BetOfWin, integration, win) loads the bet that the win names."""
+class BetOfSettlement:
+    """Key of a query: (BetOfSettlement, integration, win) loads the bet that the settlement names."""
 
 
 class RatesFrom:
@@ -336,11 +336,11 @@ class State:
     def bets_of_round(self, integration_id: str, player_id: str, round_id: str) -> list[Bet]:
         return [bet for bet in self.at((integration_id, player_id, round_id)) if isinstance(bet, Bet)]
 
-    def wins_beside(self, bet: Bet) -> list[Settlement]:
-        """The live wins of `bet`, and those of its round that name no bet."""
+    def settlements_beside(self, bet: Bet) -> list[Settlement]:
+        """The live settlements of `bet`, and those of its round that name no bet."""
         place = bet.place or (bet.integration_id, bet.bet_id)
-        wins = [win for win in self.at(place) if isinstance(win, Settlement) and win.undone_by is None]
-        return [win for win in wins if win.bet_id in (None, bet.bet_id)]
+        live = [one for one in self.at(place) if isinstance(one, Settlement) and one.undone_by is None]
+        return [one for one in live if one.bet_id in (None, bet.bet_id)]
 
     def rates_from(self, tenant_id: str, base: str) -> list[Rate]:
         return [rate for rate in self.at((tenant_id, base)) if isinstance(rate, Rate)]

@@ -6,12 +6,12 @@ from ledger.core.decision import (
     Decision,
     Refusal,
     accept,
-    cannot_owe,
+    balance_too_large,
+    insufficient_funds,
     minor,
     positive,
-    too_poor,
-    too_rich,
-    unexplained,
+    reason_missing,
+    shortfall_refusal,
     wallet_of,
 )
 from ledger.core.events import Event, Payload
@@ -165,7 +165,7 @@ def deposit(state: State, command: Deposit, _: Policy) -> Decision:
     if isinstance(amount_minor, Refusal):
         return amount_minor
     if wallet.cash_minor + amount_minor > MAX_BALANCE_MINOR:
-        return too_rich(wallet)
+        return balance_too_large(wallet)
     payload = Deposited(wallet.currency, wallet.exponent, amount_minor, command.reference, command.actor)
     return accept(command, command.player, postings.deposit(wallet.currency, amount_minor), payload)
 
@@ -178,7 +178,7 @@ def withdraw(state: State, command: Withdraw, _: Policy) -> Decision:
     if isinstance(amount_minor, Refusal):
         return amount_minor
     if amount_minor > wallet.cash_minor:
-        return too_poor(wallet, amount_minor, wallet.cash_minor)
+        return insufficient_funds(wallet, amount_minor, wallet.cash_minor)
     payload = Withdrawn(wallet.currency, wallet.exponent, amount_minor, command.reference, command.actor)
     return accept(command, command.player, postings.withdrawal(wallet.currency, amount_minor), payload)
 
@@ -186,7 +186,7 @@ def withdraw(state: State, command: Withdraw, _: Policy) -> Decision:
 def adjust(state: State, command: Adjust, policy: Policy) -> Decision:
     """A person's adjustment says who and why, and needs a second person; a provider's does not."""
     if command.origin.integration_id is None:
-        if refusal := unexplained(command.actor, command.reason):
+        if refusal := reason_missing(command.actor, command.reason):
             return refusal
         if _name(command.approver) in ("", _name(command.actor)):
             return Refusal("APPROVAL_MISSING", {"actor": command.actor})
@@ -197,10 +197,10 @@ def adjust(state: State, command: Adjust, policy: Policy) -> Decision:
     if isinstance(amount_minor, Refusal):
         return amount_minor
     if command.negative:
-        refusal = cannot_owe(wallet, amount_minor, policy)
+        refusal = shortfall_refusal(wallet, amount_minor, policy)
         moves = postings.debit(wallet.currency, postings.ADJUSTMENT, amount_minor, wallet.cash_minor)
     else:
-        refusal = too_rich(wallet) if wallet.cash_minor + amount_minor > MAX_BALANCE_MINOR else None
+        refusal = balance_too_large(wallet) if wallet.cash_minor + amount_minor > MAX_BALANCE_MINOR else None
         moves = postings.credit(wallet.currency, postings.ADJUSTMENT, amount_minor, wallet.receivable_minor)
     if refusal:
         return refusal

@@ -10,12 +10,12 @@ from ledger.core.decision import (
     Decision,
     Refusal,
     accept,
-    came_too_late,
+    balance_too_large,
+    duplicate,
     integration_of,
-    known_already,
+    late_bet,
     minor,
     not_found,
-    too_rich,
     wallet_of,
 )
 from ledger.core.events import Event, Payload
@@ -181,14 +181,14 @@ def settle(state: State, command: SettleBet, policy: Policy) -> Decision:
     if command.win_id is not None:
         buried = state.bet(integration_id, command.win_id)
         if buried and buried.status == TOMBSTONED:
-            return came_too_late(policy, command.win_id)
+            return late_bet(policy, command.win_id)
         if state.settlement(integration_id, command.win_id):
-            return known_already(command.win_id)
+            return duplicate(command.win_id)
     if command.bet_id is None:
         return _settle_round(state, command, policy)
     bet = state.bet(integration_id, command.bet_id)
     if bet and bet.status == TOMBSTONED:
-        return came_too_late(policy, command.bet_id)
+        return late_bet(policy, command.bet_id)
     if bet is None or command.player not in (None, bet.player_id):
         return not_found(command.bet_id)
     return _cannot_settle(bet, command, policy) or _settle_bet(state, command, bet)
@@ -212,7 +212,7 @@ def _settle_bet(state: State, command: SettleBet, bet: Bet) -> Decision:
     wallet = wallet_of(state, command, bet.player_id, str(bet.currency))
     if isinstance(wallet, Refusal):
         return wallet
-    if command.currency != bet.asked_currency:
+    if command.currency != bet.stake_currency:
         return _other_currency(command, bet)
     win = _win(command, wallet, bet.conversion)
     if isinstance(win, Refusal):
@@ -223,7 +223,7 @@ def _settle_bet(state: State, command: SettleBet, bet: Bet) -> Decision:
     payload = BetSettled(
         command.named("st"), command.win_id, bet.bet_id, bet.round_id, bet.session_id, command.game_id or bet.game_id,
         command.win_kind, wallet.currency, wallet.exponent, bet.stake_minor, win.amount_minor, was_open,
-        command.ends_bet, command.in_bonus, command.freespins_left, str(bet.mode), Conversion.told(win.conversion),
+        command.ends_bet, command.in_bonus, command.freespins_left, str(bet.mode), Conversion.to_record(win.conversion),
     )  # fmt: skip
     captured_minor = bet.held_minor if was_open and command.ends_bet else 0
     staked = bet.conversion.amount_minor if bet.conversion and captured_minor else 0
@@ -252,7 +252,8 @@ def _settle_round(state: State, command: SettleBet, policy: Policy) -> Decision:
     payload = BetSettled(
         command.named("st"), command.win_id, None, command.round_id, bet.session_id if bet else None,
         command.game_id or (bet.game_id if bet else None), command.win_kind, wallet.currency, wallet.exponent, 0,
-        win.amount_minor, False, False, command.in_bonus, command.freespins_left, mode, Conversion.told(win.conversion),
+        win.amount_minor, False, False, command.in_bonus, command.freespins_left, mode,
+        Conversion.to_record(win.conversion),
     )  # fmt: skip
     return accept(command, wallet.player_id, _moves(wallet, 0, win, 0) if mode != DEMO else (), payload)
 
@@ -266,7 +267,7 @@ def _bet_of_round(state: State, command: SettleBet, policy: Policy) -> Bet | Ref
     undone = policy.win_after_rollback != ACCEPT
     standing = [bet for bet in bets if bet.status in (OPEN, SETTLED) or (bet.status == ROLLED_BACK and not undone)]
     for bet in standing:
-        if bet.asked_currency == command.currency:
+        if bet.stake_currency == command.currency:
             return bet
     if standing:
         return _other_currency(command, standing[0])
@@ -280,7 +281,7 @@ def _other_currency(command: SettleBet, bet: Bet) -> Refusal:
     """The win of a bet in another currency than its stake; where that is the wallet's other one, no rate was locked."""
     if command.wallet_currency is not None and command.wallet_currency == bet.currency and bet.conversion is None:
         return _not_locked(command, bet.currency)
-    return Refusal("CURRENCY_MISMATCH", {"currency": command.currency, "expected": str(bet.asked_currency)})
+    return Refusal("CURRENCY_MISMATCH", {"currency": command.currency, "expected": str(bet.stake_currency)})
 
 
 def _not_locked(command: SettleBet, wallet_currency: str) -> Refusal:
@@ -294,14 +295,14 @@ def _win(command: SettleBet, wallet: Wallet, rate: Conversion | None) -> Win | R
     asked_minor = minor(command.win, rate.currency, rate.exponent)
     if isinstance(asked_minor, Refusal):
         return asked_minor
-    conversion = rate.asking(asked_minor)
+    conversion = rate.with_amount(asked_minor)
     return Win(conversion.win_minor(wallet.exponent), conversion)
 
 
 def _no_room(wallet: Wallet, win_minor: int, mode: str | None) -> Refusal | None:
     """A demo win meets an empty wallet; but no rate makes more of it than an event can say."""
     cash_minor = 0 if mode == DEMO else wallet.cash_minor
-    return too_rich(wallet) if cash_minor + win_minor > MAX_BALANCE_MINOR else None
+    return balance_too_large(wallet) if cash_minor + win_minor > MAX_BALANCE_MINOR else None
 
 
 def _moves(wallet: Wallet, captured_minor: int, win: Win, staked_asked_minor: int) -> tuple[Posting, ...]:
@@ -315,9 +316,9 @@ def award(state: State, command: Award, policy: Policy) -> Decision:
     integration_id = integration_of(command)
     buried = state.bet(integration_id, command.award_id)
     if buried and buried.status == TOMBSTONED:
-        return came_too_late(policy, command.award_id)
+        return late_bet(policy, command.award_id)
     if state.settlement(integration_id, command.award_id):
-        return known_already(command.award_id)
+        return duplicate(command.award_id)
     wallet = wallet_of(state, command, command.player, command.currency)
     if isinstance(wallet, Refusal):
         return wallet
@@ -325,7 +326,7 @@ def award(state: State, command: Award, policy: Policy) -> Decision:
     if isinstance(amount_minor, Refusal):
         return amount_minor
     if wallet.cash_minor + amount_minor > MAX_BALANCE_MINOR:
-        return too_rich(wallet)
+        return balance_too_large(wallet)
     kind = command.award_kind
     account = f"jackpot:{command.origin.provider_id}" if kind == "jackpot" else ACCOUNTS[kind]
     payload = Awarded(
@@ -340,7 +341,7 @@ def bet_settled(state: State, event: Event, payload: BetSettled) -> Touched:
     win = Settlement(
         folds.integration_id(event), payload.win_id or payload.settlement_id, payload.settlement_id, event.tenant_id,
         folds.player_id(event), payload.currency, payload.bet_id, payload.round_id, payload.session_id, payload.game_id,
-        payload.kind, payload.win_minor, HOUSE, payload.mode, None, Conversion.of(payload.conversion),
+        payload.kind, payload.win_minor, HOUSE, payload.mode, None, Conversion.from_record(payload.conversion),
     )  # fmt: skip
     return *_with_win(state, event, payload, win), _new(state, win), folds.wallet_after(state, event, payload.currency)
 

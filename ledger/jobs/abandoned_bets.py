@@ -21,7 +21,7 @@ from ledger.admin.policies import PolicyError
 from ledger.core.commands import Command, Origin
 from ledger.core.money import Amount
 from ledger.core.policy import LOSE, REFUSE, Policy
-from ledger.core.rollbacks import RollbackBet
+from ledger.core.rollbacks import Rollback
 from ledger.core.wins import SettleBet
 from ledger.journal.writer import Journal, Retryable
 from ledger.outcome import Callback, Outcome
@@ -59,7 +59,7 @@ class Hold:
     player_id: str
     round_id: str | None
     currency: str
-    asked_currency: str
+    stake_currency: str
     """The currency that the bet was told in."""
     exponent: int
     held_minor: int
@@ -182,12 +182,12 @@ def _careful(policy: Policy) -> Policy:
 
 
 def _refund(hold: Hold, integration: Integration) -> Command:
-    return RollbackBet(*_base(hold, integration), hold.bet_id, None, REASON, player=hold.player_id, only_open=True)
+    return Rollback(*_base(hold, integration), hold.bet_id, None, REASON, player=hold.player_id, only_open=True)
 
 
 def _lose(hold: Hold, integration: Integration) -> Command:
     return SettleBet(
-        *_base(hold, integration), hold.bet_id, None, Amount(0, 0), hold.asked_currency,
+        *_base(hold, integration), hold.bet_id, None, Amount(0, 0), hold.stake_currency,
         player=hold.player_id, win_kind=REASON, only_open=True,
     )  # fmt: skip
 

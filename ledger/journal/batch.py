@@ -11,7 +11,7 @@ from ledger.core.decision import Accepted, Decision, Refusal
 from ledger.core.events import Event
 from ledger.core.evolve import evolve
 from ledger.core.policy import CURRENT, REFUSE, Policy
-from ledger.core.rollbacks import RollbackBet
+from ledger.core.rollbacks import Rollback
 from ledger.core.state import Bet, Key, Session, Settlement, State
 from ledger.journal.directory import Owner, owner_of, stream_of
 from ledger.journal.recording import record
@@ -82,9 +82,9 @@ class Batch:
         trial.keep()
         return tuple(trial.outcomes)
 
-    def made(self, command: RollbackBet) -> bool:
+    def made(self, command: Rollback) -> bool:
         """Whether the bet that is undone came to be in an earlier callback of this batch."""
-        key = Bet, command.origin.integration_id, command.bet_id
+        key = Bet, command.origin.integration_id, command.target_id
         return key in self.state.entities and key not in self.loaded.entities
 
 
@@ -114,7 +114,7 @@ class _Trial:
             outcome = self._repeat(command, asked, stream, known)
             if outcome.refusal_code == MISMATCH:
                 self.batch.refusals.append(self._decided(command, asked, stream, None, outcome))
-        elif isinstance(command, RollbackBet) and self.batch.made(command):
+        elif isinstance(command, Rollback) and self.batch.made(command):
             raise NotLocked(stream)
         else:
             outcome = self._judge(command, asked, stream, decide(self.state, command, self.callback.policy))

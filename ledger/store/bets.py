@@ -67,7 +67,7 @@ def load_of_rounds(keys: Iterable[Key]) -> Statement:
 
 
 def load_of_wins(keys: Iterable[Key]) -> Statement:
-    """For keys (BetOfWin, integration, win)."""
+    """For keys (BetOfSettlement, integration, win)."""
     return Statement(LOAD_OF_WINS, settlements.KEY.packed(key[1:] for key in keys))
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ledger.core.commands import Command
 from ledger.core.money import Amount
-from ledger.core.rollbacks import RollbackBet
+from ledger.core.rollbacks import Rollback
 from ledger.core.value import value
 from ledger.entry import canonical
 from ledger.outcome import Outcome
@@ -105,7 +105,10 @@ _NOT_ASKED = {"origin", "command_id", "received_at", "expires_at", "wallet_curre
 _OF_THE_ROW = {"origin", "command_id"}
 """Fields that have columns of their own."""
 
-_ASKED_OF_PLAYERS: dict[type[Command], tuple[str, ...]] = {RollbackBet: ("bet_id", "player", "target")}
+_WRITTEN: dict[type[Command], dict[str, str]] = {Rollback: {"target_id": "bet_id"}}
+"""How fields are written whose name is another. What was written stays: fingerprints are compared years later."""
+
+_ASKED_OF_PLAYERS: dict[type[Command], tuple[str, ...]] = {Rollback: ("target_id", "player", "target")}
 """What tells these apart where they name their player: a provider may leave the rest out of a repeat."""
 
 
@@ -123,7 +126,11 @@ def fingerprint(command: Command) -> bytes:
             if only
             else [field for field in fields_asked if field[0] != "session_id"]
         )
-    asked = [f"{name}={value!r}" for name, default in fields_asked if (value := getattr(command, name)) != default]
+    asked = [
+        f"{written}={value!r}"
+        for name, written, default in fields_asked
+        if (value := getattr(command, name)) != default
+    ]
     return sha256("\n".join([command.kind, *asked]).encode()).digest()
 
 
@@ -132,8 +139,9 @@ def asked_of(command: Command) -> str:
     session and the actor are in it, and what the provider calls the transaction.
     """
     origin = command.origin
+    written = _WRITTEN.get(type(command), {})
     names = [field.name for field in fields(command) if field.name not in _OF_THE_ROW]
-    asked = {name: getattr(command, name) for name in names}
+    asked = {written.get(name, name): getattr(command, name) for name in names}
     asked |= {name: getattr(origin, name) for name in ("provider_occurred_at", "provider_transaction_id")}
     plain = {
         name: str(value) if isinstance(value, Amount) else value for name, value in asked.items() if value is not None
@@ -141,16 +149,17 @@ def asked_of(command: Command) -> str:
     return canonical(plain).decode()
 
 
-def _asked_fields(kind: type[Command]) -> tuple[tuple[str, object], ...]:
-    """Name and default of each."""
+def _asked_fields(kind: type[Command]) -> tuple[tuple[str, str, object], ...]:
+    """Of each field that is asked: its name, the name that it is written by, and its default."""
     found = _ASKED_FIELDS.get(kind)
     if found is None:
-        found = tuple((field.name, field.default) for field in fields(kind) if field.name not in _NOT_ASKED)
+        written, asked = _WRITTEN.get(kind, {}), [field for field in fields(kind) if field.name not in _NOT_ASKED]
+        found = tuple((field.name, written.get(field.name, field.name), field.default) for field in asked)
         _ASKED_FIELDS[kind] = found
     return found
 
 
-_ASKED_FIELDS: dict[type[Command], tuple[tuple[str, object], ...]] = {}
+_ASKED_FIELDS: dict[type[Command], tuple[tuple[str, str, object], ...]] = {}
 
 
 def load(keys: Iterable[CommandKey]) -> Statement:

@@ -10,4 +10,4 @@ def to_text(conversion: Conversion | None) -> str | None:
 
 
 def from_text(text: str | None) -> Conversion | None:
-    return Conversion.of(json.loads(text)) if text else None
+    return Conversion.from_record(json.loads(text)) if text else None

@@ -7,7 +7,7 @@ from typing import Any
 
 from ledger.core.state import (
     Bet,
-    BetOfWin,
+    BetOfSettlement,
     BetsOfRound,
     Currency,
     Entity,
@@ -18,9 +18,9 @@ from ledger.core.state import (
     Round,
     Session,
     Settlement,
+    SettlementsBesideBet,
     State,
     Wallet,
-    WinsBesideBet,
 )
 from ledger.store import bets, currencies, players, rates, rounds, sessions, settlements, wallets
 from ledger.store.statement import Statement
@@ -39,8 +39,8 @@ TABLES: dict[object, Any] = {
 
 QUERIES: dict[object, tuple[Any, Callable[[Iterable[Key]], Statement]]] = {
     BetsOfRound: (bets, bets.load_of_rounds),
-    BetOfWin: (bets, bets.load_of_wins),
-    WinsBesideBet: (settlements, settlements.load_beside_bets),
+    BetOfSettlement: (bets, bets.load_of_wins),
+    SettlementsBesideBet: (settlements, settlements.load_beside_bets),
     RatesFrom: (rates, rates.load_from),
 }
 """Keys that do not name what they load: the table whose rows they give, and the query."""

@@ -66,7 +66,7 @@ def load(keys: Iterable[Key]) -> Statement:
 
 
 def load_beside_bets(keys: Iterable[Key]) -> Statement:
-    """For keys (WinsBesideBet, integration, bet)."""
+    """For keys (SettlementsBesideBet, integration, bet)."""
     return Statement(LOAD_BESIDE_BETS, OF_BET.packed(key[1:] for key in keys))
 
 

@@ -13,7 +13,7 @@ from uuid_utils import uuid7
 from ledger.core.bets import FinalizeBet
 from ledger.core.commands import Command, Origin
 from ledger.core.evolve import event_of
-from ledger.core.rollbacks import ReinstateBet, RollbackBet
+from ledger.core.rollbacks import ReinstateBet, Rollback
 from ledger.journal.recording import record
 from ledger.streams import PLAYER, Recorded, StreamKey, stream_of
 from schemas.events import EVENTS
@@ -110,12 +110,12 @@ def _rare(ledger: Ledger, player: str) -> None:
     ledger.bet(ledger.start_session(player), "reinstated")
 
     def ask(kind: Callable[..., Command], **more: Any) -> None:
-        ledger.ask(kind, "brand-a", integration="acme", bet_id="reinstated", **more)
+        ledger.ask(kind, "brand-a", integration="acme", **more)
 
-    ask(RollbackBet, round_id=None, reason="void")
-    ask(ReinstateBet, reason="not void")
+    ask(Rollback, target_id="reinstated", round_id=None, reason="void")
+    ask(ReinstateBet, bet_id="reinstated", reason="not void")
     ledger.settle("reinstated", 5)
-    ask(FinalizeBet)
+    ask(FinalizeBet, bet_id="reinstated")
 
 
 def _announced(ledger: Ledger, player: str) -> None:

@@ -8,7 +8,7 @@ from prometheus_client import REGISTRY
 from ledger.core.commands import Origin
 from ledger.core.events import Event
 from ledger.core.money import Amount
-from ledger.core.rollbacks import RollbackBet
+from ledger.core.rollbacks import Rollback
 from ledger.core.wallets import Deposit
 from ledger.core.wins import BetSettled
 from ledger.journal.recording import record
@@ -186,7 +186,7 @@ def test_unreadable_record_parks_a_stream_that_has_no_player(publisher, read_mod
     """The key of an integration's stream is its id: that stream is found by it."""
     ledger = Ledger()
     for n in range(2):
-        ledger.ask(RollbackBet, "brand-a", integration="acme", bet_id=f"lost-{n}", round_id=None, reason="late")
+        ledger.ask(Rollback, "brand-a", integration="acme", target_id=f"lost-{n}", round_id=None, reason="late")
     publisher.publish(ledger.recorded[:1])
     publisher.publish_raw([("brand-a/eu/acme", b"garbage")])
     read_models.catch_up()

@@ -10,7 +10,7 @@ from ledger.core.bets import AuthorizeBet, FinalizeBet
 from ledger.core.commands import Origin
 from ledger.core.money import Amount, parse_amount
 from ledger.core.players import EndSession, RestrictPlayer, StartSession
-from ledger.core.rollbacks import ReinstateBet, RollbackBet
+from ledger.core.rollbacks import ReinstateBet, Rollback
 from ledger.core.rounds import FinishRound
 from ledger.core.state import LOCKED, REAL
 from ledger.core.wallets import Adjust, Deposit, OpenWallet, Withdraw
@@ -101,10 +101,10 @@ class Asks:
     def award(self, text="5", award_id="a1", kind="promo", *, player="ann", currency="EUR", key=None, **more) -> Award:
         return Award(*self._base(key), player, currency, amount(text), award_id, kind, **more)
 
-    def rollback(self, bet_id="b1", round_id="r1", *, session_id=None, key=None, **more) -> RollbackBet:
-        return RollbackBet(*self._base(key), bet_id, round_id, "void", session_id, **more)
+    def rollback(self, target_id="b1", round_id="r1", *, session_id=None, key=None, **more) -> Rollback:
+        return Rollback(*self._base(key), target_id, round_id, "void", session_id, **more)
 
-    def undo_win(self, win_id="w1", *, key=None, **more) -> RollbackBet:
+    def undo_win(self, win_id="w1", *, key=None, **more) -> Rollback:
         return self.rollback(win_id, None, key=key, **({"target": "win"} | more))
 
     def reinstate(self, bet_id="b1", *, key=None) -> ReinstateBet:

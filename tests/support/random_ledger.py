@@ -26,7 +26,7 @@ from ledger.core.policy import (
     REVERSE,
     Policy,
 )
-from ledger.core.rollbacks import ReinstateBet, RollbackBet
+from ledger.core.rollbacks import ReinstateBet, Rollback
 from ledger.core.rounds import FinishRound
 from ledger.core.state import LOCKED, Rate, State, Wallet
 from ledger.core.wallets import Adjust, Deposit, OpenWallet, Withdraw
@@ -209,11 +209,11 @@ def random_ledger(rng: random.Random, commands: int, pace_us: int = 1000) -> Led
                 tenant_id, _, integration, bet_id, round_id = rng.choice(bets)
                 policy = Policy(rollback_of_settled=REVERSE)
                 ledger.ask(
-                    RollbackBet,
+                    Rollback,
                     tenant_id,
                     policy=policy,
                     integration=integration,
-                    bet_id=bet_id,
+                    target_id=bet_id,
                     round_id=round_id,
                     reason="cancelled",
                 )
@@ -221,10 +221,10 @@ def random_ledger(rng: random.Random, commands: int, pace_us: int = 1000) -> Led
                 session_id, tenant_id, _, integration = rng.choice(sessions)
                 known_session = rng.choice((session_id, None))
                 ledger.ask(
-                    RollbackBet,
+                    Rollback,
                     tenant_id,
                     integration=integration,
-                    bet_id=f"lost-{number}",
+                    target_id=f"lost-{number}",
                     round_id=None,
                     reason="late",
                     session_id=known_session,
@@ -263,8 +263,8 @@ def _ask_as_dialects_do(ledger: Ledger, rng: random.Random, tenant_id: str, play
     def settle() -> None:
         named = {"bet_id": None, "round_id": round_id} | own
         known = ledger.state.bet(f"{tenant_id}/eu/{integration}", bet_id)
-        if known and known.asked_currency and rng.random() < 0.7:
-            named = {"bet_id": bet_id, "round_id": None, "currency": known.asked_currency}
+        if known and known.stake_currency and rng.random() < 0.7:
+            named = {"bet_id": bet_id, "round_id": None, "currency": known.stake_currency}
         ask(SettleBet, win=amount, win_id=rng.choice((win_id, None)), ends_bet=rng.random() < 0.7, **named)
 
     def award() -> None:
@@ -280,8 +280,8 @@ def _ask_as_dialects_do(ledger: Ledger, rng: random.Random, tenant_id: str, play
     rng.choice(
         (
             bet, bet, bet, settle, settle, settle, award, adjust,
-            lambda: ask(RollbackBet, bet_id=bet_id, round_id=None, reason="void"),
-            lambda: ask(RollbackBet, bet_id=win_id, round_id=None, reason="void", target=rng.choice(("win", "any"))),
+            lambda: ask(Rollback, target_id=bet_id, round_id=None, reason="void"),
+            lambda: ask(Rollback, target_id=win_id, round_id=None, reason="void", target=rng.choice(("win", "any"))),
             lambda: ask(ReinstateBet, bet_id=bet_id, reason="not void"),
             lambda: ask(FinalizeBet, bet_id=bet_id) if rng.random() < 0.2 else None,
             lambda: ask(FinishRound, round_id=str(round_id), player=player, currency="EUR"),

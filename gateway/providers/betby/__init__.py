@@ -20,7 +20,7 @@ from gateway.providers.betby.bodies import (
     Lost,
     Make,
     Refund,
-    Rollback,
+    RollbackRequest,
     Settled,
     Win,
 )
@@ -28,7 +28,7 @@ from gateway.providers.betby.signature import claims_of, parties, verify
 from ledger.core.bets import AuthorizeBet, FinalizeBet
 from ledger.core.commands import Command
 from ledger.core.policy import AT_SETTLEMENT, KNOWN, REVERSE, Policy
-from ledger.core.rollbacks import ReinstateBet, RollbackBet
+from ledger.core.rollbacks import ReinstateBet, Rollback
 from ledger.core.state import FREE, OPEN, ROLLED_BACK, TOMBSTONED, Bet
 from ledger.core.wins import SettleBet
 from ledger.outcome import Outcome
@@ -124,7 +124,7 @@ async def discard(call: Call, ledger: TenantLedger) -> Reply:
 
 async def rollback(call: Call, ledger: TenantLedger) -> Reply:
     """Undoes a win, a loss or a refund: the bet is open again. Repeats undo it once, under whatever id."""
-    body = _payload(call, Rollback)
+    body = _payload(call, RollbackRequest)
     theirs, parent = body.transaction, body.parent_transaction_id
     bet = await _bet(ledger, body.bet_transaction_id)
     undo = _undo_win if parent.startswith((WIN, LOST)) else _undo_refund
@@ -152,7 +152,7 @@ async def settlement(call: Call, ledger: TenantLedger) -> Reply:
             0,
             call.command(
                 SettleBet, "lost", f"settlement:{bet.bet_id}", bet_id=bet.bet_id, round_id=None, win=nothing,
-                currency=str(bet.asked_currency), player=bet.player_id,
+                currency=str(bet.stake_currency), player=bet.player_id,
             ),
         )  # fmt: skip
     return yes({}, (await ledger.submit(*commands))[-1])
@@ -214,7 +214,7 @@ async def _undo(
     target: str = "bet",
 ) -> Outcome:
     command = call.command(
-        RollbackBet, step, key, occurred_at=at, bet_id=what, round_id=None, reason=step, player=player, target=target
+        Rollback, step, key, occurred_at=at, target_id=what, round_id=None, reason=step, player=player, target=target
     )
     return await _decide(ledger, command)
 
@@ -223,8 +223,8 @@ async def _check_stake(call: Call, ledger: TenantLedger, bet: Bet, amount: int, 
     """What they ask back must be what was staked, as it was asked for. Of a free bet nothing comes back."""
     if bet.status == TOMBSTONED or bet.stake_kind == FREE or bet.currency is None or bet.player_id is None:
         return
-    if bet.asked_currency != call.currency(currency):
-        raise Rejected("CURRENCY_MISMATCH", currency=currency, expected=bet.asked_currency)
+    if bet.stake_currency != call.currency(currency):
+        raise Rejected("CURRENCY_MISMATCH", currency=currency, expected=bet.stake_currency)
     if bet.conversion:
         stake_minor, exponent = bet.conversion.amount_minor, bet.conversion.exponent
     else:
@@ -234,7 +234,7 @@ async def _check_stake(call: Call, ledger: TenantLedger, bet: Bet, amount: int, 
         raise Unreadable("FIELD_INVALID", field="transaction.amount", reason=f"must be the stake, {stake}")
 
 
-async def _undo_win(call: Call, ledger: TenantLedger, bet: Bet, body: Rollback) -> Outcome:
+async def _undo_win(call: Call, ledger: TenantLedger, bet: Bet, body: RollbackRequest) -> Outcome:
     theirs, parent = body.transaction, body.parent_transaction_id
     win = await ledger.win(parent)
     if win is None or win.bet_id != bet.bet_id:
@@ -243,7 +243,7 @@ async def _undo_win(call: Call, ledger: TenantLedger, bet: Bet, body: Rollback) 
     return await _undo(call, ledger, "rollback", key, parent, theirs.ext_player_id, at=theirs.timestamp, target="win")
 
 
-async def _undo_refund(call: Call, ledger: TenantLedger, bet: Bet, body: Rollback) -> Outcome:
+async def _undo_refund(call: Call, ledger: TenantLedger, bet: Bet, body: RollbackRequest) -> Outcome:
     theirs, parent = body.transaction, body.parent_transaction_id
     if not parent.startswith(REFUND) or bet.player_id != theirs.ext_player_id:
         raise Rejected("BET_NOT_FOUND", bet_id=parent)

@@ -69,7 +69,7 @@ class Discard(Body):
     transaction_id: BetbyId
 
 
-class Rollback(Body):
+class RollbackRequest(Body):
     bet_transaction_id: OurId
     parent_transaction_id: OurId
     transaction: Transaction

@@ -17,7 +17,7 @@ from ledger.core.bets import AuthorizeBet
 from ledger.core.commands import Command
 from ledger.core.money import Amount
 from ledger.core.policy import ACCEPT, ACKNOWLEDGE, AT_AUTHORIZATION, CURRENT, KNOWN, REFUND, REVERSE, Policy
-from ledger.core.rollbacks import RollbackBet
+from ledger.core.rollbacks import Rollback
 from ledger.core.rounds import FinishRound
 from ledger.core.wins import Award, SettleBet
 from ledger.outcome import Balances
@@ -112,7 +112,7 @@ def _command(call: Call, body: Play, action: Action) -> Command:
     action_id, currency = action.action_id, call.currency(body.currency)
     if action.action == "rollback":
         return call.command(
-            RollbackBet, ACTION, action_id, bet_id=action.original_action_id, round_id=None, reason="rollback",
+            Rollback, ACTION, action_id, target_id=action.original_action_id, round_id=None, reason="rollback",
             player=body.user_id, currency=currency, target="any",
         )  # fmt: skip
     assert action.amount is not None, "the body's own rule"

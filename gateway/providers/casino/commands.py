@@ -9,7 +9,7 @@ from gateway.providers.casino.bodies import Launch
 from ledger.core.bets import AuthorizeBet
 from ledger.core.money import Amount
 from ledger.core.players import StartSession
-from ledger.core.rollbacks import RollbackBet
+from ledger.core.rollbacks import Rollback
 from ledger.core.state import REAL, Session
 from ledger.core.wins import SettleBet
 
@@ -34,9 +34,9 @@ def credit(call: Call, session: Session, transaction_id: str, round_id: str, uni
     )  # fmt: skip
 
 
-def rollback(call: Call, session: Session, transaction_id: str, original_transaction_id: str) -> RollbackBet:
+def rollback(call: Call, session: Session, transaction_id: str, original_transaction_id: str) -> Rollback:
     return call.command(
-        RollbackBet, TRANSACTION, transaction_id, bet_id=original_transaction_id, round_id=None, reason="rollback",
+        Rollback, TRANSACTION, transaction_id, target_id=original_transaction_id, round_id=None, reason="rollback",
         player=session.player_id, currency=session.currency, target="any",
     )  # fmt: skip
 

@@ -31,7 +31,7 @@ from ledger.core.bets import AuthorizeBet
 from ledger.core.money import Amount
 from ledger.core.players import StartSession
 from ledger.core.policy import ACCEPT, CURRENT, Policy
-from ledger.core.rollbacks import RollbackBet
+from ledger.core.rollbacks import Rollback
 from ledger.core.state import REAL, ROLLED_BACK, TOMBSTONED, Bet
 from ledger.core.wins import Award, SettleBet
 from ledger.outcome import Balances, Outcome
@@ -119,7 +119,7 @@ async def _is_their_bet(call: Call, ledger: TenantLedger, body: DebitRequest) ->
     known = await ledger.bet(body.transaction.ref_id)
     if known is None or known.status == ROLLED_BACK:
         return False
-    return (known.player_id, known.asked_currency) == (body.user_id, call.currency(body.currency))
+    return (known.player_id, known.stake_currency) == (body.user_id, call.currency(body.currency))
 
 
 async def _already(call: Call, ledger: TenantLedger, body: DebitRequest) -> Reply:
@@ -141,7 +141,7 @@ async def _debited_before(call: Call, ledger: TenantLedger, body: DebitRequest, 
 def _is_same(bet: Bet, body: DebitRequest, currency: str, exponent: int) -> bool:
     conversion = bet.conversion
     stake = (conversion.amount_minor, conversion.exponent) if conversion else (bet.stake_minor, exponent)
-    says = bet.player_id, bet.asked_currency, stake[0]
+    says = bet.player_id, bet.stake_currency, stake[0]
     return says == (body.user_id, currency, body.transaction.amount.to_minor(stake[1]))
 
 
@@ -167,7 +167,7 @@ async def cancel(call: Call, ledger: TenantLedger) -> Reply:
     body = read_json(TransactionRequest, call.body)
     one = body.transaction
     command = call.command(
-        RollbackBet, CANCEL, one.id, bet_id=one.ref_id, round_id=None, reason="cancel", player=body.user_id,
+        Rollback, CANCEL, one.id, target_id=one.ref_id, round_id=None, reason="cancel", player=body.user_id,
         currency=call.currency(body.currency),
     )  # fmt: skip
     (outcome,) = await ledger.submit(command)

@@ -31,7 +31,7 @@ from ledger.core.bets import AuthorizeBet
 from ledger.core.commands import Command
 from ledger.core.money import Amount
 from ledger.core.policy import AT_AUTHORIZATION, REVERSE, Policy
-from ledger.core.rollbacks import RollbackBet
+from ledger.core.rollbacks import Rollback
 from ledger.core.wallets import Adjust
 from ledger.core.wins import Award, SettleBet
 from ledger.outcome import Balances, Outcome
@@ -210,7 +210,7 @@ def _promotion(call: Call, body: BalanceUpdate, transaction_id: str, player: str
 def _refund(call: Call, body: BalanceUpdate, transaction_id: str, player: str) -> Command:
     """The id names what is undone: there is no other field for it."""
     return call.command(
-        RollbackBet, "rollback", transaction_id, bet_id=transaction_id, round_id=None, reason="refund",
+        Rollback, "rollback", transaction_id, target_id=transaction_id, round_id=None, reason="refund",
         session_id=body.session_id, player=player, currency=call.currency(body.currency), target="any",
     )  # fmt: skip
 
@@ -247,8 +247,8 @@ async def _before(ledger: TenantLedger, command: Command, outcome: Outcome, afte
     """What the movement left, without the movement."""
     if outcome.unchanged or outcome.result.get("status") == "tombstoned":
         given_minor = 0
-    elif isinstance(command, RollbackBet):
-        given_minor = await _given_back(ledger, command.bet_id)
+    elif isinstance(command, Rollback):
+        given_minor = await _given_back(ledger, command.target_id)
     else:
         taken = isinstance(command, AuthorizeBet) or (isinstance(command, Adjust) and command.negative)
         given_minor = (amount.to_minor(after.exponent) or 0) * (-1 if taken else 1)

@@ -30,7 +30,7 @@ from gateway.providers.hub88.bodies import (
 from ledger.core.bets import AuthorizeBet
 from ledger.core.commands import Command
 from ledger.core.policy import ACCEPT, AT_AUTHORIZATION, REFUND, REVERSE, Policy
-from ledger.core.rollbacks import RollbackBet
+from ledger.core.rollbacks import Rollback
 from ledger.core.rounds import FinishRound
 from ledger.core.wins import Award, SettleBet
 from ledger.outcome import Outcome
@@ -108,7 +108,7 @@ async def rollback(call: Call, ledger: TenantLedger) -> Reply:
     """RS_OK whatever it names: an unknown transaction can then never begin."""
     body = read_json(RollbackRequest, call.body)
     command = call.command(
-        RollbackBet, TRANSACTION, body.transaction_uuid, bet_id=body.reference_transaction_uuid, round_id=None,
+        Rollback, TRANSACTION, body.transaction_uuid, target_id=body.reference_transaction_uuid, round_id=None,
         reason="rollback", player=body.user, target="any",
     )  # fmt: skip
     outcomes = await ledger.submit(command)

@@ -30,7 +30,7 @@ from gateway.providers.legacy_callbacks.spellings import SPELLINGS, read
 from ledger.core.bets import AuthorizeBet
 from ledger.core.commands import Command
 from ledger.core.policy import AT_AUTHORIZATION, REVERSE, Policy
-from ledger.core.rollbacks import RollbackBet
+from ledger.core.rollbacks import Rollback
 from ledger.core.wins import Award, SettleBet
 from ledger.outcome import Balances, Outcome
 
@@ -166,7 +166,7 @@ def _win(call: Call, body: Change, shared: dict[str, Any]) -> Command:
 def _refund(call: Call, body: Change, shared: dict[str, Any]) -> Command:
     """The id names what is undone: there is no other field for it."""
     return call.command(
-        RollbackBet, "rollback", body.transaction_id, bet_id=body.transaction_id, round_id=None, reason="refund",
+        Rollback, "rollback", body.transaction_id, target_id=body.transaction_id, round_id=None, reason="refund",
         player=shared["player"], currency=shared["currency"], target="any",
     )  # fmt: skip
 

@@ -18,7 +18,7 @@ from gateway.providers.operator_wallet.signature import envelope_of, verify
 from ledger.core.bets import AuthorizeBet
 from ledger.core.commands import Command
 from ledger.core.policy import ACCEPT, AT_AUTHORIZATION, REFUND, REVERSE, Policy
-from ledger.core.rollbacks import RollbackBet
+from ledger.core.rollbacks import Rollback
 from ledger.core.rounds import FinishRound as EndRound
 from ledger.core.state import FREE, ROLLED_BACK, TOMBSTONED
 from ledger.core.wins import SettleBet
@@ -87,10 +87,10 @@ async def cancel(call: Call, ledger: TenantLedger) -> Reply:
     body = _data(call, Cancel)
     await ledger.submit(
         call.command(
-            RollbackBet,
+            Rollback,
             "cancel",
             body.transaction_id,
-            bet_id=body.transaction_id,
+            target_id=body.transaction_id,
             round_id=body.round_id,
             reason="cancel",
             player=body.user_id,

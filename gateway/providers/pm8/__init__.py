@@ -20,7 +20,7 @@ from ledger.core.bets import AuthorizeBet
 from ledger.core.commands import Command
 from ledger.core.money import Amount
 from ledger.core.policy import ACCEPT, AT_AUTHORIZATION, KNOWN, REFUND, Policy
-from ledger.core.rollbacks import RollbackBet
+from ledger.core.rollbacks import Rollback
 from ledger.core.wins import Award, SettleBet
 from ledger.outcome import Balances
 
@@ -100,7 +100,7 @@ async def refund(call: Call, ledger: TenantLedger) -> Reply:
     """A success whatever it names: an unknown bet can then never begin."""
     body = read_json(RefundRequest, call.body)
     command = call.command(
-        RollbackBet, REFUND_OF, body.tx_id, bet_id=body.tx_id, round_id=None, reason="refund", player=body.player_id,
+        Rollback, REFUND_OF, body.tx_id, target_id=body.tx_id, round_id=None, reason="refund", player=body.player_id,
         currency=call.currency(body.currency),
     )  # fmt: skip
     return await _submit(call, ledger, body, command)

@@ -35,7 +35,7 @@ from ledger.core.bets import AuthorizeBet
 from ledger.core.commands import Command
 from ledger.core.players import EndSession
 from ledger.core.policy import ACCEPT, AT_AUTHORIZATION, CURRENT, KNOWN, REFUND, REFUSE, Policy
-from ledger.core.rollbacks import RollbackBet
+from ledger.core.rollbacks import Rollback
 from ledger.core.rounds import FinishRound
 from ledger.core.state import ROLLED_BACK
 from ledger.core.wallets import Adjust
@@ -207,7 +207,7 @@ async def refund(call: Call, ledger: TenantLedger) -> Reply:
     """
     body = read_form(Transaction, call.body)
     command = call.command(
-        RollbackBet, REFUND_OF, body.reference, occurred_at=body.timestamp, bet_id=body.reference, round_id=None,
+        Rollback, REFUND_OF, body.reference, occurred_at=body.timestamp, target_id=body.reference, round_id=None,
         reason="refund", player=body.user_id,
     )  # fmt: skip
     (outcome,) = await ledger.submit(command)

@@ -18,7 +18,7 @@ from gateway.providers.rgs.bodies import Action, ActionIfAny, Asked, Balance, Be
 from ledger.core.bets import AuthorizeBet
 from ledger.core.commands import Command
 from ledger.core.policy import AT_AUTHORIZATION, REFUND, REVERSE, Policy
-from ledger.core.rollbacks import RollbackBet
+from ledger.core.rollbacks import Rollback
 from ledger.core.wins import SettleBet
 from ledger.outcome import Balances
 
@@ -91,7 +91,7 @@ def _win(call: Call, body: Win) -> Command:
 
 def _refund(call: Call, body: Refund) -> Command:
     return call.command(
-        RollbackBet, "refund", body.transaction_id, bet_id=body.bet_transaction_id, round_id=body.round_id,
+        Rollback, "refund", body.transaction_id, target_id=body.bet_transaction_id, round_id=body.round_id,
         reason="refund", player=body.player_id, currency=call.currency(body.currency),
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from gateway.providers.slotegrator.bodies import (
     Bet,
     Refund,
     Request,
-    Rollback,
+    RollbackRequest,
     Settle,
     Transaction,
     Win,
@@ -26,7 +26,7 @@ from gateway.providers.slotegrator.signature import verify
 from ledger.core.bets import AuthorizeBet, FinalizeBet
 from ledger.core.commands import Command
 from ledger.core.policy import ACCEPT, ACKNOWLEDGE, AT_AUTHORIZATION, CURRENT, KNOWN, REFUND, REVERSE, Policy
-from ledger.core.rollbacks import RollbackBet
+from ledger.core.rollbacks import Rollback
 from ledger.core.rounds import FinishRound
 from ledger.core.wins import Award, SettleBet
 from ledger.outcome import Balances, Outcome
@@ -93,7 +93,7 @@ async def refund(call: Call, ledger: TenantLedger, body: Refund) -> Reply:
     return await _answered(call, ledger, body, await ledger.submit(command))
 
 
-async def rollback(call: Call, ledger: TenantLedger, body: Rollback) -> Reply:
+async def rollback(call: Call, ledger: TenantLedger, body: RollbackRequest) -> Reply:
     """Undoes what is listed and nothing else, all or none."""
     undone = [one for one in body.rollback_transactions if one.action != "refund"]
     commands = [_undo(call, body, ROLLBACK, one.transaction_id, one.transaction_id, one.action) for one in undone]
@@ -125,9 +125,9 @@ def _win(call: Call, body: Win) -> Command:
     )  # fmt: skip
 
 
-def _undo(call: Call, body: Transaction, operation: str, key: str, undone: str, target: str) -> RollbackBet:
+def _undo(call: Call, body: Transaction, operation: str, key: str, undone: str, target: str) -> Rollback:
     return call.command(
-        RollbackBet, operation, key, bet_id=undone, round_id=None, reason=operation, player=body.player_id,
+        Rollback, operation, key, target_id=undone, round_id=None, reason=operation, player=body.player_id,
         currency=call.currency(body.currency), target=target,
     )  # fmt: skip
 
@@ -170,7 +170,7 @@ ACTIONS: dict[str, tuple[type[Request], Callable[[Call, TenantLedger, Any], Awai
     "bet": (Bet, bet),
     "win": (Win, win),
     "refund": (Refund, refund),
-    "rollback": (Rollback, rollback),
+    "rollback": (RollbackRequest, rollback),
     "settle": (Settle, settle),
 }
 

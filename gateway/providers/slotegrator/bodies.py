@@ -55,7 +55,7 @@ class RolledBack(Body):
     transaction_id: ProviderId
 
 
-class Rollback(Transaction):
+class RollbackRequest(Transaction):
     rollback_transactions: Annotated[list[RolledBack], Field(min_length=1, max_length=MAX_ROLLED_BACK)]
 
     @model_validator(mode="after")

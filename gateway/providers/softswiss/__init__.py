@@ -24,7 +24,7 @@ from gateway.providers.softswiss.bodies import (
 from ledger.core.bets import AuthorizeBet
 from ledger.core.commands import Command
 from ledger.core.policy import ACCEPT, AT_AUTHORIZATION, KNOWN, REFUND, REVERSE, Policy
-from ledger.core.rollbacks import RollbackBet
+from ledger.core.rollbacks import Rollback
 from ledger.core.rounds import FinishRound
 from ledger.core.wins import SettleBet
 from ledger.outcome import Balances, Outcome
@@ -68,7 +68,7 @@ async def rollback(call: Call, ledger: TenantLedger) -> Reply:
     body = read_json(RollbackRequest, call.body)
     commands: list[Command] = [
         call.command(
-            RollbackBet, TRANSACTION, one.id_provider, bet_id=one.original_id_provider, round_id=None,
+            Rollback, TRANSACTION, one.id_provider, target_id=one.original_id_provider, round_id=None,
             reason="rollback", player=body.account_id, currency=call.currency(body.currency), target="any",
         )
         for one in body.transactions

@@ -32,7 +32,7 @@ from gateway.providers.st8.bodies import (
 from ledger.core.bets import AuthorizeBet
 from ledger.core.commands import Command
 from ledger.core.policy import ACCEPT, AT_AUTHORIZATION, KNOWN, REFUND, REVERSE, Policy
-from ledger.core.rollbacks import RollbackBet
+from ledger.core.rollbacks import Rollback
 from ledger.core.rounds import FinishRound
 from ledger.core.state import TOMBSTONED
 from ledger.core.wins import Award, SettleBet
@@ -133,7 +133,7 @@ async def cancel(call: Call, ledger: TenantLedger) -> Reply:
     """Of an unknown transaction: transaction_not_found, and remembered."""
     body = _read(call, CancelRequest)
     command = call.command(
-        RollbackBet, CANCEL, body.cancel_id, bet_id=body.transaction_id, round_id=None, reason="cancel",
+        Rollback, CANCEL, body.cancel_id, target_id=body.transaction_id, round_id=None, reason="cancel",
         player=body.player, currency=call.currency(body.currency), target="any",
     )  # fmt: skip
     (outcome,) = await ledger.submit(command)

@@ -12,13 +12,13 @@ from gateway.dialect.reply import Reply
 from gateway.dialect.tenant_ledger import TenantLedger
 from ledger.core.bets import AuthorizeBet, FinalizeBet
 from ledger.core.commands import Command
-from ledger.core.rollbacks import ReinstateBet, RollbackBet
+from ledger.core.rollbacks import ReinstateBet, Rollback
 from ledger.core.rounds import FinishRound
 from ledger.core.wallets import Adjust
 from ledger.core.wins import Award, SettleBet
 from ledger.outcome import Outcome
 
-GIVES = SettleBet, Award, Adjust, RollbackBet, ReinstateBet, FinalizeBet, FinishRound
+GIVES = SettleBet, Award, Adjust, Rollback, ReinstateBet, FinalizeBet, FinishRound
 """What gives a player money, takes back what was given, or ends what holds it."""
 
 

@@ -17,7 +17,7 @@ from gateway.dialect.reply import Reply
 from gateway.dialect.tenant_ledger import TenantLedger
 from gateway.providers import pm8, softswiss
 from ledger.core.money import Amount
-from ledger.core.rollbacks import RollbackBet
+from ledger.core.rollbacks import Rollback
 from ledger.outcome import Balances, Outcome
 from tests.gateway.providers import checks, spellings
 from tests.gateway.providers.calls import Calls
@@ -132,7 +132,7 @@ class _Forgetful:
 
     async def submit(self, *commands: Any) -> tuple[Outcome, ...]:
         (command, *_) = commands
-        if isinstance(command, RollbackBet) and await self.ledger.bet(command.bet_id) is None:
+        if isinstance(command, Rollback) and await self.ledger.bet(command.target_id) is None:
             balances = await self.ledger.wallet(command.player, command.currency)
             assert isinstance(balances, Balances)
             told = {"status": "tombstoned", "rollback_id": "rb_0"}

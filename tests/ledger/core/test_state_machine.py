@@ -32,15 +32,15 @@ from ledger.core.state import (
     SETTLED,
     TOMBSTONED,
     Bet,
-    BetOfWin,
+    BetOfSettlement,
     BetsOfRound,
     Player,
     Rate,
     RatesFrom,
     Settlement,
+    SettlementsBesideBet,
     State,
     Wallet,
-    WinsBesideBet,
 )
 from ledger.journal.batch import MISMATCH, PARTLY_KNOWN, Batch
 from ledger.journal.directory import owner_of, stream_of
@@ -208,18 +208,18 @@ class Histories(RuleBasedStateMachine):
         kind, *names = key
         if kind is BetsOfRound:
             return [bet for bet in self.entities(Bet) if [bet.integration_id, bet.player_id, bet.round_id] == names]
-        if kind is BetOfWin:
+        if kind is BetOfSettlement:
             win = self.state.settlement(*names)
             bet = self.state.bet(win.integration_id, win.bet_id) if win and win.bet_id else None
             return [bet] if bet else []
         if kind is RatesFrom:
             return self.state.rates_from(*names)
-        if kind is WinsBesideBet:
-            return self.wins_beside(self.state.bet(*names))
+        if kind is SettlementsBesideBet:
+            return self.settlements_beside(self.state.bet(*names))
         entity = self.state.get(key)
         return [entity] if entity else []
 
-    def wins_beside(self, bet):
+    def settlements_beside(self, bet):
         if bet is None:
             return []
         return [
@@ -478,15 +478,15 @@ class Histories(RuleBasedStateMachine):
         """In the round of a bet that is there, in its currency."""
         integration_id, bet_id = self.known_bet(bet)
         bet = self.state.bet(integration_id, bet_id)
-        if bet and bet.player_id and bet.asked_currency:
+        if bet and bet.player_id and bet.stake_currency:
             ask = self.ask(integration_id)
-            self.submit(ask.win(text, win_id, bet.round_id, player=bet.player_id, currency=bet.asked_currency))
+            self.submit(ask.win(text, win_id, bet.round_id, player=bet.player_id, currency=bet.stake_currency))
 
     @rule(bet=numbers, win_id=ids | bet_ids, win=amounts, ends_bet=st.booleans())
     def settle_by_id(self, bet, win_id, win, ends_bet):
         integration_id, bet_id = self.known_bet(bet)
         bet = self.state.bet(integration_id, bet_id)
-        currency = bet.asked_currency if bet and bet.currency else "EUR"
+        currency = bet.stake_currency if bet and bet.currency else "EUR"
         self.submit(
             self.ask(integration_id).settle(win, bet_id, None, currency=currency, win_id=win_id, ends_bet=ends_bet)
         )
@@ -537,9 +537,9 @@ class Histories(RuleBasedStateMachine):
     def finish_known(self, bet):
         integration_id, bet_id = self.known_bet(bet)
         bet = self.state.bet(integration_id, bet_id)
-        if bet and bet.player_id and bet.round_id and bet.asked_currency:
+        if bet and bet.player_id and bet.round_id and bet.stake_currency:
             ask = self.ask(integration_id)
-            self.submit(ask.finish(bet.round_id, player=bet.player_id, currency=bet.asked_currency))
+            self.submit(ask.finish(bet.round_id, player=bet.player_id, currency=bet.stake_currency))
 
     @rule(player=payers, text=amounts, negative=st.booleans())
     def adjust(self, player, text, negative):

@@ -2,7 +2,7 @@ import random
 from collections import defaultdict
 from typing import Any
 
-from ledger.core.rollbacks import RollbackBet
+from ledger.core.rollbacks import Rollback
 from tests.projector.direct_fold import Folded, day, fold
 from tests.support.random_ledger import Ledger, decoded
 
@@ -34,7 +34,7 @@ def test_free_and_demo_bets_make_nobody_active(bi_database: str) -> None:
     ledger.bet(ledger.open_player("free"), "b2", stake_kind="free")
     assert len([one for one in ledger.recorded if one.event_type == "bet.authorized"]) == 2
     ledger.bet(ledger.open_player("refunded"), "b3")
-    ledger.ask(RollbackBet, "brand-a", integration="acme", bet_id="b3", round_id=None, reason="void")
+    ledger.ask(Rollback, "brand-a", integration="acme", target_id="b3", round_id=None, reason="void")
     with fold(bi_database, decoded(ledger.recorded), random.Random(1)) as models:
         found = models.query("select active_players, real_sessions, demo_sessions from bi.active_players_by_day")
     assert found == [(1, 2, 1)]

@@ -1,7 +1,7 @@
 import random
 
 from ledger.core.policy import REVERSE, Policy
-from ledger.core.rollbacks import ReinstateBet, RollbackBet
+from ledger.core.rollbacks import ReinstateBet, Rollback
 from tests.projector.direct_fold import Folded, fold
 from tests.support.random_ledger import Ledger, decoded
 
@@ -35,8 +35,8 @@ def test_a_bet_that_is_open_again_holds_its_stake_again(bi_database: str) -> Non
         ledger.bet(session_id, bet_id, amount=10)
     ledger.settle("won", 5, win_id="win-1")
     policy, named = Policy(rollback_of_win=REVERSE), {"integration": "acme", "reason": "mistake"}
-    assert ledger.ask(RollbackBet, "brand-a", policy=policy, bet_id="win-1", round_id=None, target="win", **named)
-    assert ledger.ask(RollbackBet, "brand-a", bet_id="void", round_id=None, **named)
+    assert ledger.ask(Rollback, "brand-a", policy=policy, target_id="win-1", round_id=None, target="win", **named)
+    assert ledger.ask(Rollback, "brand-a", target_id="void", round_id=None, **named)
     assert ledger.ask(ReinstateBet, "brand-a", bet_id="void", **named)
     with fold(bi_database, decoded(ledger.recorded), random.Random(1)) as models:
         assert models.query("select bet_id, status, held from bi.bets order by 1") == [

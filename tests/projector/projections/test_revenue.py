@@ -3,7 +3,7 @@ from collections import Counter, defaultdict
 from typing import Any
 
 from ledger.core.policy import REVERSE, Policy
-from ledger.core.rollbacks import ReinstateBet, RollbackBet
+from ledger.core.rollbacks import ReinstateBet, Rollback
 from tests.projector.direct_fold import Folded, Record, day, fold, hour, of_real_money
 from tests.support.random_ledger import Ledger, decoded
 
@@ -135,11 +135,11 @@ def test_a_report_of_a_day_and_the_corrections_since_give_the_row_of_today(bi_da
     ledger.bet(session_id, "bet-1", amount=30)
     ledger.settle("bet-1", 50, win_id="win-1")
     first = day(ledger.now)
-    policy, named = Policy(rollback_of_settled=REVERSE), {"integration": "acme", "bet_id": "bet-1", "reason": "void"}
+    policy, named = Policy(rollback_of_settled=REVERSE), {"integration": "acme", "reason": "void"}
     ledger.now += DAY_US
-    ledger.ask(RollbackBet, "brand-a", policy=policy, round_id=None, **named)
+    ledger.ask(Rollback, "brand-a", policy=policy, target_id="bet-1", round_id=None, **named)
     ledger.now += DAY_US
-    ledger.ask(ReinstateBet, "brand-a", policy=policy, **named)
+    ledger.ask(ReinstateBet, "brand-a", policy=policy, bet_id="bet-1", **named)
     with fold(bi_database, decoded(ledger.recorded), random.Random(1)) as models:
         (row,) = models.rows("revenue_by_day")
         corrections = models.query(

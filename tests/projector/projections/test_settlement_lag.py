@@ -2,7 +2,7 @@ import random
 from collections import defaultdict
 from datetime import timedelta
 
-from ledger.core.rollbacks import RollbackBet
+from ledger.core.rollbacks import Rollback
 from ledger.core.rounds import FinishRound
 from tests.projector.direct_fold import Folded, day, fold
 from tests.support.random_ledger import Ledger, decoded
@@ -54,7 +54,7 @@ def test_the_end_of_a_round_ends_its_bets_of_real_money(bi_database: str) -> Non
         session_id = ledger.open_player("tester", mode=mode)
         for number in range(2):
             ledger.bet(session_id, f"{mode}-{number}", round_id="round-1")
-    ledger.ask(RollbackBet, "brand-a", integration="acme", bet_id="real-1", round_id=None, reason="void")
+    ledger.ask(Rollback, "brand-a", integration="acme", target_id="real-1", round_id=None, reason="void")
     ledger.now += 20 * 10**6
     ledger.ask(FinishRound, "brand-a", integration="acme", player="tester", round_id="round-1", currency="EUR")
     with fold(bi_database, decoded(ledger.recorded), random.Random(1)) as models:

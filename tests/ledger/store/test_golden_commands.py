@@ -10,13 +10,13 @@ from ledger.core.commands import Command, Origin
 from ledger.core.decide import RULES
 from ledger.core.money import Amount
 from ledger.core.players import EndSession, RestrictPlayer, StartSession
-from ledger.core.rollbacks import ReinstateBet, RollbackBet
+from ledger.core.rollbacks import ReinstateBet, Rollback
 from ledger.core.rounds import FinishRound
 from ledger.core.wallets import Adjust, Deposit, OpenWallet, Withdraw
 from ledger.core.wins import Award, SettleBet
 from ledger.store.commands import asked_of, fingerprint
 
-GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "commands.json"
+GOLDEN = Path(__file__).parents[2] / "data" / "golden" / "commands.json"
 """Name of a command below to the fingerprint and the JSON that were written of it."""
 ORIGIN = Origin("acme", "eu", "acme/eu/spin", "spin", "api", "key-1", "trace-1", None, 1_700_000_000_000_001, "tx-1")
 ASKED = {"origin": ORIGIN, "command_id": "0190a6e0-0000-7000-8000-000000000001", "received_at": 1_700_000_000_000_000}
@@ -52,9 +52,9 @@ COMMANDS: dict[str, Command] = {
     "Award": Award(
         **ANN, amount=FIVE, award_id="a1", award_kind="promo", campaign_id="c1", round_id="r1", game_id="dice"
     ),
-    "RollbackBet": RollbackBet(**ASKED, bet_id="b1", round_id="r1", reason="void", session_id="s1", currency="EUR"),
-    "RollbackBet of a player's win": RollbackBet(
-        **ANN, bet_id="w1", round_id="r1", reason="void", session_id="s1", target="win", only_open=True
+    "RollbackBet": Rollback(**ASKED, target_id="b1", round_id="r1", reason="void", session_id="s1", currency="EUR"),
+    "RollbackBet of a player's win": Rollback(
+        **ANN, target_id="w1", round_id="r1", reason="void", session_id="s1", target="win", only_open=True
     ),
     "ReinstateBet": ReinstateBet(**ASKED, bet_id="b1", reason="void", rollback_id="rb_1"),
     "FinishRound": FinishRound(**ANN, round_id="r1", game_id="dice"),

@@ -55,7 +55,7 @@ class AnchorsError(Exception):
 
 
 class Anchor(NamedTuple):
-    """A row of `anchors`."""
+    """A row of the table `anchors`: a signed tree head, and what is needed to go on from its tree."""
 
     tree_size: int
     last_xid: int
@@ -64,11 +64,11 @@ class Anchor(NamedTuple):
 
     @property
     def head(self) -> Head:
-        """As it was signed. Raises HeadError."""
+        """The tree head as it was signed. Raises HeadError where the stored text is none."""
         return SignedHead.parse(self.line).head
 
     def range(self) -> Range:
-        """The frontier, proven by the head beside it. Raises AnchorsError."""
+        """The tree's frontier, proven by the head beside it. Raises AnchorsError where the two do not fit."""
         try:
             frontier, head = Range.from_bytes(self.tree_size, self.frontier), self.head
         except ValueError as error:
@@ -79,7 +79,7 @@ class Anchor(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """A row of `sealed_leaves`."""
+    """A row of the table `sealed_leaves`: leaf hashes in a row, up to the end of a database transaction."""
 
     first_leaf: int
     leaves: int
@@ -88,12 +88,13 @@ class Chunk(NamedTuple):
 
     @property
     def end(self) -> int:
+        """The number of the first leaf after this chunk."""
         return self.first_leaf + self.leaves
 
 
 @dataclass
 class Tree:
-    """The tree as far as it is sealed."""
+    """The Merkle tree over the log, as far as its leaves are stored, with the newest head that was signed over it."""
 
     frontier: Range = field(default_factory=Range)
     last_xid: int = 0
@@ -101,11 +102,12 @@ class Tree:
 
     @property
     def size(self) -> int:
+        """How many leaves are stored."""
         return self.frontier.end
 
     @property
     def anchored(self) -> int:
-        """The size that is signed."""
+        """How many leaves the newest signed head covers; 0 before the first head."""
         return self.newest.tree_size if self.newest else 0
 
     def add(self, chunk: Chunk) -> None:
@@ -116,7 +118,9 @@ class Tree:
 
 
 def load(connection: Connection[Any]) -> Tree:
-    """The tree at its end: the newest anchor, and what was stored after it. Raises AnchorsError."""
+    """The sealed tree as the tables have it now: the newest anchor, and the chunks stored after it. Raises
+    AnchorsError.
+    """
     tree = Tree()
     if row := connection.execute(NEWEST, binary=True).fetchone():
         anchor = Anchor(*row)
@@ -142,7 +146,7 @@ def extend(tree: Tree, reader: Connection[Any], writer: Connection[Any]) -> Iter
 
 
 def anchor(tree: Tree, writer: Connection[Any], key: Ed25519PrivateKey, name: str) -> SignedHead:
-    """Sign a head over the tree and store it."""
+    """Sign a head over the whole stored tree and store it as the newest anchor; gives the signed head."""
     signed = heads.sign(
         key,
         log=name,
@@ -158,7 +162,7 @@ def anchor(tree: Tree, writer: Connection[Any], key: Ed25519PrivateKey, name: st
 
 
 def chunks(connection: Connection[Any], first_leaf: int) -> Iterator[Chunk]:
-    """The chunks from the one that begins at `first_leaf` on, a few at a time."""
+    """The stored chunks from the one that begins at `first_leaf` on, read a few at a time."""
     with connection.transaction(), connection.cursor("chunks", binary=True) as cursor:
         cursor.itersize = 8
         cursor.execute(CHUNKS_FROM, [first_leaf])
@@ -166,7 +170,7 @@ def chunks(connection: Connection[Any], first_leaf: int) -> Iterator[Chunk]:
 
 
 def last_up_to(connection: Connection[Any], tree_size: int) -> Anchor | None:
-    """The newest anchor of a tree that is not larger."""
+    """The newest anchor whose tree has at most `tree_size` leaves; None where there is none."""
     row = connection.execute(LAST_UP_TO, [tree_size], binary=True).fetchone()
     return Anchor(*row) if row else None
 

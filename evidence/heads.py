@@ -1,4 +1,4 @@
-"""Signed tree heads: what is said to the outside about the whole log, so that nobody can say otherwise later.
+"""Signed tree heads: what is published about the whole log, so that nobody can claim something else later.
 
 A head is canonical JSON, and so is its published line. The signature covers the head's bytes, which name their format:
 no signature of something else can be taken for one of a head.
@@ -22,12 +22,12 @@ FORMAT = "wagerledger-head-1"
 
 
 class HeadError(ValueError):
-    """A line is no signed head."""
+    """A published line is not a signed tree head, or not in its one canonical spelling."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """What is signed."""
+    """The content of a signed tree head: how long the log is, and the root over all of it."""
 
     log: str
     """Name of the log (WAGERLEDGER_ANCHOR_LOG)."""
@@ -46,7 +46,7 @@ class Head:
 
 @dataclass(frozen=True)
 class SignedHead:
-    """A head with its signature. `line` is what was published, without the line feed."""
+    """A tree head with its signature. `line` is what was published, without the line feed."""
 
     head: Head
     key_id: str
@@ -59,12 +59,12 @@ class SignedHead:
 
     @property
     def hash(self) -> str:
-        """What the next head names as the previous one."""
+        """SHA-256 of the published line, in hex: what the next head names as `previous`."""
         return sha256(self.line.encode()).hexdigest()
 
     @classmethod
     def parse(cls, line: str | bytes) -> Self:
-        """Raises HeadError. Says nothing about the signature."""
+        """The signed head of a published line. Raises HeadError; whether the signature holds is asked with `valid`."""
         try:
             text = line.decode().strip() if isinstance(line, bytes) else line.strip()
             content = json.loads(text)
@@ -77,7 +77,7 @@ class SignedHead:
         return cls(head, id_, signature, text)
 
     def valid(self, trusted: Keys) -> bool:
-        """Whether one of the trusted keys signed it."""
+        """Whether one of the `trusted` keys made the signature over exactly this head."""
         key = trusted.get(self.key_id)
         if key is None:
             return False
@@ -91,7 +91,7 @@ class SignedHead:
 def sign(
     key: Ed25519PrivateKey, *, log: str, generation: int, tree_size: int, root: bytes, previous: SignedHead | None
 ) -> SignedHead:
-    """A new head of now."""
+    """A tree head of this moment, signed with `key`."""
     head = Head(log, generation, tree_size, root.hex(), time.time_ns() // 1000, previous.hash if previous else None)
     signature, id_ = key.sign(canonical(asdict(head))), key_id(key.public_key())
     return SignedHead(head, id_, signature, _line(head, id_, signature))

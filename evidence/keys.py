@@ -13,7 +13,7 @@ KEY_BYTES = 32
 KEY_ID_CHARACTERS = 16
 
 Keys = Mapping[str, Ed25519PublicKey]
-"""Public keys by their id."""
+"""Public Ed25519 keys by their id (`key_id`)."""
 
 
 class AnchorKeyError(ValueError):
@@ -21,22 +21,23 @@ class AnchorKeyError(ValueError):
 
 
 def new_key() -> Ed25519PrivateKey:
+    """A fresh random Ed25519 key for the sealer."""
     return Ed25519PrivateKey.generate()
 
 
 def key_id(key: Ed25519PublicKey) -> str:
-    """Names a key: the beginning of its SHA-256, in hex."""
+    """The id under which heads and manifests name a public key: the first hex digits of its SHA-256."""
     return sha256(key.public_bytes_raw()).hexdigest()[:KEY_ID_CHARACTERS]
 
 
 def to_text(key: Ed25519PrivateKey | Ed25519PublicKey) -> str:
-    """As the settings have it."""
+    """A private or public key as the settings have it: its 32 bytes in base64."""
     raw = key.private_bytes_raw() if isinstance(key, Ed25519PrivateKey) else key.public_bytes_raw()
     return base64.b64encode(raw).decode()
 
 
 def signing_key(settings: Settings) -> Ed25519PrivateKey:
-    """Raises AnchorKeyError."""
+    """The sealer's private key, from WAGERLEDGER_ANCHOR_KEY. Raises AnchorKeyError where it is missing or malformed."""
     if settings.anchor_key is None:
         raise AnchorKeyError("WAGERLEDGER_ANCHOR_KEY is not set: `wagerledger anchor-key` makes one")
     return Ed25519PrivateKey.from_private_bytes(
@@ -45,7 +46,9 @@ def signing_key(settings: Settings) -> Ed25519PrivateKey:
 
 
 def trusted_keys(settings: Settings) -> Keys:
-    """The public keys by their id: those of the settings, else that of the signing key. Raises AnchorKeyError."""
+    """The public keys that heads and archives are checked with, by id: WAGERLEDGER_ANCHOR_PUBLIC_KEYS, else that of the
+    signing key. Raises AnchorKeyError where neither is set or one is malformed.
+    """
     texts = [text.strip() for text in settings.anchor_public_keys.split(",") if text.strip()]
     if texts:
         raw = [_raw("WAGERLEDGER_ANCHOR_PUBLIC_KEYS", text, shown=True) for text in texts]

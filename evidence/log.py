@@ -52,14 +52,15 @@ Row = Sequence[Any]
 
 
 def horizon(connection: Connection[Any]) -> int:
-    """The last database transaction up to which nothing can be added any more."""
+    """The horizon: the last database transaction id (xid) up to which no entry can be added any more."""
     row = connection.execute(HORIZON, binary=True).fetchone()
     assert row
     return int(row[0])
 
 
 def entries(connection: Connection[Any], after: int, upto: int) -> Generator[Entry]:
-    """The entries of the transactions after `after`, up to and with `upto`, as one snapshot has them.
+    """The entries of the database transactions with xids after `after`, up to and with `upto`, as one snapshot has
+    them.
 
     The connection must be in a transaction (REPEATABLE READ) until the last entry was taken.
     """

@@ -14,7 +14,7 @@ HASH_BYTES = 32
 EMPTY_ROOT = sha256().digest()
 
 Subtree = Callable[[int, int], bytes]
-"""Gives the root over the leaves [first, end)."""
+"""A function that gives the Merkle root over the leaves [first, end)."""
 
 
 def leaf_hash(leaf: bytes) -> bytes:
@@ -26,7 +26,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 class Node(NamedTuple):
-    """The root of a perfect subtree of 2**level leaves."""
+    """The root of a perfect subtree: one of 2**level leaves."""
 
     level: int
     hash: bytes
@@ -34,7 +34,7 @@ class Node(NamedTuple):
 
 @dataclass
 class Range:
-    """The leaves [first, end), as the fewest perfect subtrees that the whole tree has too."""
+    """The leaves [first, end) of a tree, held as the fewest perfect subtrees that the whole tree has too."""
 
     first: int = 0
     end: int = field(default=-1)
@@ -44,11 +44,11 @@ class Range:
         self.end = max(self.first, self.end)
 
     def append(self, leaf: bytes) -> None:
-        """Add one leaf by its hash."""
+        """Add one leaf, given by its hash (`leaf_hash`)."""
         self.push(Node(0, leaf))
 
     def extend(self, leaves: Sequence[bytes]) -> None:
-        """Add many leaves by their hashes: as `append`, but each level in one go."""
+        """Add many leaves, given by their hashes: as `append` does, but each level in one go."""
         done = 0
         while done < len(leaves):
             level = (len(leaves) - done).bit_length() - 1
@@ -83,13 +83,15 @@ class Range:
         return root_of([node.hash for node in self.nodes])
 
     def to_bytes(self) -> bytes:
-        """The nodes' hashes; with the size they are the whole frontier."""
+        """The hashes of the subtrees, joined; with the number of leaves they are the whole frontier."""
         assert self.first == 0, "only a frontier's levels follow from its size"
         return b"".join(node.hash for node in self.nodes)
 
     @classmethod
     def from_bytes(cls, size: int, stored: bytes) -> Self:
-        """The frontier that `to_bytes` gave. Raises ValueError where the length does not fit."""
+        """The frontier of a tree of `size` leaves, from what `to_bytes` gave. Raises ValueError where the length does
+        not fit.
+        """
         levels = [level for level in reversed(range(size.bit_length())) if size >> level & 1]
         if len(stored) != HASH_BYTES * len(levels):
             raise ValueError(f"{len(stored)} bytes are no frontier of {size} leaves: it has {len(levels)} hashes")
@@ -97,7 +99,7 @@ class Range:
 
 
 def root_of(nodes: Sequence[bytes]) -> bytes:
-    """The root over perfect subtrees, the largest first."""
+    """The Merkle root over the roots of perfect subtrees, the largest first."""
     if not nodes:
         return EMPTY_ROOT
     *rest, root = nodes
@@ -107,12 +109,12 @@ def root_of(nodes: Sequence[bytes]) -> bytes:
 
 
 def hashes(joined: bytes) -> list[bytes]:
-    """Cut joined hashes apart."""
+    """The single hashes of bytes in which hashes stand one after the other."""
     return [joined[at : at + HASH_BYTES] for at in range(0, len(joined), HASH_BYTES)]
 
 
 def root(leaves: Iterable[bytes]) -> bytes:
-    """The root over leaf hashes."""
+    """The Merkle root over leaves, given by their hashes; the hash of nothing where there are none."""
     whole = Range()
     whole.extend(list(leaves))
     return whole.root
@@ -122,7 +124,9 @@ def root(leaves: Iterable[bytes]) -> bytes:
 
 
 def inclusion_path(index: int, size: int, subtree: Subtree) -> list[bytes]:
-    """PATH(index, D[size]) of section 2.1.3.1: from the leaf's sibling up."""
+    """The inclusion proof of the leaf at `index` in a tree of `size` leaves: PATH(index, D[size]) of RFC 9162, section
+    2.1.3.1, from the leaf's sibling up.
+    """
     assert 0 <= index < size, f"leaf {index} is not in a tree of {size}"
     path = []
     first, end = 0, size
@@ -138,7 +142,9 @@ def inclusion_path(index: int, size: int, subtree: Subtree) -> list[bytes]:
 
 
 def consistency_path(earlier: int, size: int, subtree: Subtree) -> list[bytes]:
-    """PROOF(earlier, D[size]) of section 2.1.4.1: that the tree of `earlier` leaves begins the tree of `size`."""
+    """The consistency proof that the tree of `size` leaves begins with that of `earlier` leaves: PROOF(earlier,
+    D[size]) of RFC 9162, section 2.1.4.1.
+    """
     assert 0 < earlier <= size, f"a tree of {earlier} leaves cannot begin one of {size}"
     path = []
     first, end = 0, size
@@ -156,7 +162,9 @@ def consistency_path(earlier: int, size: int, subtree: Subtree) -> list[bytes]:
 
 
 def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> bool:
-    """Whether the tree of `size` leaves with this root has the leaf hash at `index` (section 2.1.3.2)."""
+    """Whether `path` proves that the tree of `size` leaves with this `root` has the leaf hash `leaf` at `index` (RFC
+    9162, section 2.1.3.2).
+    """
     if not 0 <= index < size:
         return False
     at, last, computed = index, size - 1, leaf
@@ -174,7 +182,9 @@ def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], 
 
 
 def verify_consistency(earlier: int, size: int, path: Sequence[bytes], earlier_root: bytes, root: bytes) -> bool:
-    """Whether the tree of `size` leaves begins with the tree of `earlier` leaves (section 2.1.4.2)."""
+    """Whether `path` proves that the tree of `size` leaves begins with the tree of `earlier` leaves, given both roots
+    (RFC 9162, section 2.1.4.2).
+    """
     if not 0 < earlier <= size:
         return False
     if earlier == size:

@@ -1,6 +1,7 @@
 """Proofs for one entry: that it is in the log under a signed head, and that a later head extends that one.
 
-A proof costs what was sealed at once with the entry, however long the log is; a later head costs what lies between.
+A proof costs as much as was sealed together with the entry, however long the log is; a later head costs as much as lies
+between.
 """
 
 import json
@@ -47,7 +48,7 @@ CHANGED = "the log was changed; run `wagerledger audit verify --anchors`"
 
 
 class ProofError(ValueError):
-    """There is nothing to prove, or not yet; the message says why."""
+    """An entry or a head cannot be proven, or not yet; the message says why."""
 
 
 def prove_id(connection: Connection[Any], id_: str, trusted: Keys) -> dict[str, Any]:

@@ -49,7 +49,7 @@ BECOME_OWNER = "set local role wagerledger_owner"
 
 @dataclass(frozen=True)
 class Proven:
-    """A month, found in an archive."""
+    """A month of the event log whose every event was found in an archive: what `detach` demands."""
 
     events: int
     first_leaf: int
@@ -59,7 +59,7 @@ class Proven:
 
 
 def prove(url: str, archive: Archive, month: date, published: tuple[int, int]) -> Proven:
-    """That the archive has each event of a month, byte for byte, and no relay needs the month any more.
+    """Prove that the archive has each event of a month, byte for byte, and that no relay needs the month any more.
 
     `published` is the place (xid, position) up to which every relay has come. Raises ArchiveError where an event is not
     in the archive, or a relay would lose its place; psycopg.Error; OSError.
@@ -78,7 +78,7 @@ def prove(url: str, archive: Archive, month: date, published: tuple[int, int]) -
 
 def detach(connection: Connection[Any], archive: Archive, month: date, by: By, proven: Proven) -> None:
     """Take a month that is over and `proven` out of the log, in the caller's transaction (of a role that may become
-    wagerledger_owner). Its table stays, with all its rows, outside of the log; an act tells who did it.
+    wagerledger_owner). Its table stays, with all its rows, outside of the log; an act says who did it.
 
     Raises ActError; psycopg.Error.
     """
@@ -169,13 +169,15 @@ class DetachedEvents:
     """The events of detached months, sorted by stream in a temporary file."""
 
     def __init__(self, archive: Archive, months: Collection[date]) -> None:
-        """Raises ArchiveError; OSError."""
+        """Read the events of `months` from the archive and sort them. Raises ArchiveError; OSError."""
         self._database = sqlite3.connect("")  # a file of its own, which is gone when it is closed
         self._database.execute(MAKE)
         self._database.executemany(ADD, _rows(archive, months))
 
     def merged(self, rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
-        """`rows` of the event log (as `audit.stored.EVENTS` has them), with the detached ones among them."""
+        """The `rows` of the event log (as `audit.stored.EVENTS` has them), with the detached events in their places
+        among them.
+        """
         return merge(rows, self._database.execute(IN_ORDER), key=_place)
 
     def hash_at(self, stream: StreamKey, version: int) -> bytes | None:

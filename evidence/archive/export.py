@@ -32,25 +32,26 @@ select tree_size, last_xid, frontier, signed_head::text from wagerledger.anchors
 SESSION = {"idle_in_transaction_session_timeout": "0", "statement_timeout": "0", "timezone": "UTC"}
 
 Progress = Callable[[int, int], None]
-"""Hears (entries done, entries in all)."""
+"""Called with the number of entries done, and of entries in all."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How an archive is written."""
+    """How an archive is written: who signs it, and how its segments look."""
 
     key: Ed25519PrivateKey | None
-    """Signs the manifest; None: not signed."""
+    """The private key that signs the manifest; None writes it unsigned."""
     known_keys: Keys | None
-    """Those that may have signed what is there."""
+    """The public keys that may have signed the manifests that are there already; None checks no signature."""
     parquet: bool = False
     codec: str = "null"
     segment_leaves: int = segment.LEAVES
-    """A power of two."""
+    """Most entries of a segment, a power of two."""
 
 
 def export(url: str, folder: Path, options: Options, progress: Progress = lambda done, total: None) -> Manifest | None:
-    """Add what is sealed and not archived yet. Gives the new manifest; None where there was nothing to add.
+    """Add to the archive in `folder` what the database has sealed and the archive lacks. Gives the new manifest; None
+    where there was nothing to add.
 
     Raises ArchiveError where the archive is damaged or the log is not what was anchored; psycopg.Error; OSError.
     """

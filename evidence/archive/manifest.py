@@ -28,7 +28,7 @@ FILE_NAME = re.compile(r"[a-z0-9][a-z0-9-]*\.(avro|jsonl|parquet)")
 
 @dataclass(frozen=True)
 class File:
-    """A file beside the segments."""
+    """A file of an archive that is no segment, such as anchors or Parquet; `sha256` is hex."""
 
     file: str
     sha256: str
@@ -37,24 +37,24 @@ class File:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What one export added. Times are microseconds since the epoch, hashes are hex."""
+    """What one export added to an archive. Times are microseconds since the epoch, hashes are hex."""
 
     number: int
-    """1, 2, 3, …"""
+    """The manifest's number in its archive: 1, 2, 3, … without a hole."""
     first_leaf: int
     tree_size: int
-    """Leaves of the Merkle tree after it; the first leaf of the next one."""
+    """Leaves of the Merkle tree after this export: the first leaf of the next one."""
     root: str
     previous_sha256: str | None
-    """Of the file of the manifest before it."""
+    """SHA-256 of the file of the manifest before this one; null in the first."""
     created_at: int
     segments: tuple[Segment, ...]
     anchors: tuple[File, ...]
     """The signed tree heads up to `tree_size`, as they were published; JSON lines."""
     parquet: tuple[File, ...]
-    """Segments' events once more, for BI tools."""
+    """The segments' events once more as Parquet, for BI tools."""
     schemas: dict[str, dict[str, Any]]
-    """By fingerprint: the Avro schemas that the segments' events need."""
+    """The Avro schemas that the segments' events need, by fingerprint in hex."""
 
     @property
     def file(self) -> str:
@@ -67,7 +67,7 @@ def schemas_of(segments: tuple[Segment, ...]) -> dict[str, dict[str, Any]]:
 
 
 def to_bytes(manifest: Manifest, key: Ed25519PrivateKey | None) -> bytes:
-    """The manifest's file, signed with `key` (None: not signed)."""
+    """The content of the manifest's file, signed with `key`; None leaves it unsigned."""
     content = {"format": FORMAT, **asdict(manifest)}
     signature = None
     if key:
@@ -77,7 +77,9 @@ def to_bytes(manifest: Manifest, key: Ed25519PrivateKey | None) -> bytes:
 
 
 def from_bytes(text: bytes, name: str, keys: Keys | None) -> Manifest:
-    """Raises ArchiveError where it is no manifest, or (with `keys`) not signed by one of them."""
+    """The manifest in a file's content; `name` stands in the messages. Raises ArchiveError where it is no manifest, or
+    where `keys` are given and none of them signed it.
+    """
     try:
         said = json.loads(text)
         content, signature = said["manifest"], said["signature"]
@@ -123,7 +125,7 @@ def digest(text: bytes) -> str:
 
 
 def write_durably(path: Path, content: bytes) -> None:
-    """All of it or nothing, also if the machine stops."""
+    """Write a file durably: all of it is there or nothing, also if the machine stops."""
     temporary = path.with_name(f".{path.name}.part")
     with temporary.open("wb") as file:
         file.write(content)
@@ -134,7 +136,7 @@ def write_durably(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """A file's new name is durable when its folder is."""
+    """Make new names of files in a folder durable: a name is when its folder is."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

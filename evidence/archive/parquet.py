@@ -32,7 +32,7 @@ def file_name(of: Segment) -> str:
 
 
 def require() -> None:
-    """Raises ArchiveError where pyarrow is not installed."""
+    """Demand the extra `archive`. Raises ArchiveError where pyarrow is not installed."""
     try:
         import pyarrow.parquet  # noqa: F401  # only whether it is there
     except ImportError:
@@ -40,7 +40,7 @@ def require() -> None:
 
 
 def write(folder: Path, of: Segment) -> File:
-    """Write the events of a segment, and read them back. Raises ArchiveError; OSError."""
+    """Write the events of a segment as a Parquet file beside it, and read them back. Raises ArchiveError; OSError."""
     require()
     import pyarrow as pa
     from pyarrow import parquet

@@ -17,26 +17,26 @@ from ledger.entry import Entry
 
 @dataclass(frozen=True)
 class Archive:
-    """What the manifests of a folder say."""
+    """An archive as the manifests of its folder describe it, after they were checked."""
 
     folder: Path
     manifests: tuple[Manifest, ...]
     last_sha256: str | None
-    """Of the last manifest's file; the next one names it."""
+    """SHA-256 of the last manifest's file, in hex: what the next manifest names."""
 
     @property
     def segments(self) -> tuple[Segment, ...]:
-        """All of them, in the order of their leaves."""
+        """All segments of the archive, in the order of their leaves."""
         return tuple(segment for manifest in self.manifests for segment in manifest.segments)
 
     @property
     def tree_size(self) -> int:
-        """How many entries it holds: the first of the log, without a gap."""
+        """How many entries the archive holds: the first ones of the log, without a gap."""
         return self.manifests[-1].tree_size if self.manifests else 0
 
     @property
     def root(self) -> str | None:
-        """Of the Merkle tree over all of it."""
+        """The Merkle root over all entries of the archive, in hex; None where it is empty."""
         return self.manifests[-1].root if self.manifests else None
 
     def path(self, of: Segment | File) -> Path:
@@ -55,7 +55,7 @@ class Archive:
         return sorted(found - named)
 
     def entries(self) -> Iterator[Entry]:
-        """Every entry, in the order of the log. Raises ArchiveError; OSError."""
+        """Every entry of the archive, in the order of the log. Raises ArchiveError; OSError."""
         for one in self.segments:
             yield from self.read(one)
 
@@ -69,7 +69,9 @@ class Archive:
 
 
 def open_archive(folder: Path, keys: Keys | None) -> Archive:
-    """Read and check the manifests; signatures only with `keys`. Raises ArchiveError; OSError."""
+    """Open the archive in a folder, perhaps an empty one: read and check its manifests, their signatures only with
+    `keys`. Raises ArchiveError; OSError.
+    """
     if not folder.is_dir():
         raise NoArchiveError(f"there is no folder {folder}")
     manifests: list[Manifest] = []
@@ -87,7 +89,9 @@ def open_archive(folder: Path, keys: Keys | None) -> Archive:
 
 
 def open_filled(folder: Path, keys: Keys | None) -> Archive:
-    """The same of an archive that has something. Raises ArchiveError; OSError."""
+    """Open an archive that must hold something, else as `open_archive`. Raises NoArchiveError where it is empty;
+    ArchiveError; OSError.
+    """
     archive = open_archive(folder, keys)
     if not archive.manifests:
         raise NoArchiveError(f"{folder} holds no manifest: no export into it has come to its end")

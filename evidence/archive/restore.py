@@ -61,7 +61,7 @@ from generate_series(date_trunc('month', %s::timestamptz at time zone 'UTC'),
 XID = "select pg_current_xact_id()::text::bigint"
 
 Progress = Callable[[int, int], None]
-"""Hears (entries done, entries in all)."""
+"""Called with the number of entries done, and of entries in all."""
 
 
 def restore(

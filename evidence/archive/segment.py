@@ -47,12 +47,12 @@ class ArchiveError(Exception):
 
 
 class NoArchiveError(ArchiveError):
-    """There is none where one was looked for."""
+    """There is no archive where one was looked for."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """What a manifest says of a segment; times are microseconds since the epoch, hashes are hex."""
+    """A segment as its manifest describes it; times are microseconds since the epoch, hashes are hex."""
 
     file: str
     first_leaf: int
@@ -60,27 +60,29 @@ class Segment:
     first_xid: int
     last_xid: int
     kinds: dict[str, int]
-    """Entries by kind."""
+    """Number of entries of each kind."""
     event_types: dict[str, int]
-    """Events by type and schema version."""
+    """Number of events of each type and schema version."""
     fingerprints: tuple[str, ...]
-    """Of the schemas that its events need."""
+    """Fingerprints of the schemas that the segment's events need, in hex."""
     first_recorded_at: int | None
     last_recorded_at: int | None
     streams: int
-    """Streams that it has events of."""
+    """How many streams the segment has events of."""
     heads_sha256: str
-    """Over [tenant, type, id, first version, last version, hash of the last] of each, as sorted canonical JSON."""
+    """SHA-256 over [tenant, type, id, first version, last version, hash of the last] of each stream, as sorted
+    canonical JSON.
+    """
     size_bytes: int
     sha256: str
     frontier: str
-    """Of the Merkle tree after this segment (`Range.to_bytes`): with it the next one can be added."""
+    """Frontier of the Merkle tree after this segment (`Range.to_bytes`): with it the next one can be added."""
     root: str
-    """Of the Merkle tree after this segment."""
+    """Root of the Merkle tree after this segment."""
 
     @property
     def end(self) -> int:
-        """The first leaf after it."""
+        """The number of the first leaf after the segment."""
         return self.first_leaf + self.leaves
 
 
@@ -89,13 +91,13 @@ def file_name(first_leaf: int, leaves: int) -> str:
 
 
 def end_of(path: Path) -> int:
-    """The first leaf after a segment, by its name."""
+    """The number of the first leaf after a segment, read from its file's name."""
     _, first_leaf, leaves = path.name.partition(".")[0].split("-")
     return int(first_leaf) + int(leaves)
 
 
 def write(path: Path, entries: Iterable[Entry], codec: str) -> None:
-    """Write `entries`, durably."""
+    """Write `entries` as a segment's file, durably; `codec` is one of `CODECS`."""
     with path.open("wb") as file:
         records = (entry._asdict() for entry in entries)
         container_writer(file, SCHEMA, records, codec=codec, sync_interval=BLOCK_BYTES)
@@ -114,7 +116,7 @@ def read(path: Path) -> Iterator[Entry]:
 
 
 def check_file(path: Path, segment: Segment) -> None:
-    """Whether the file is the one that the manifest speaks of. Raises ArchiveError."""
+    """Check that a file is the one that the manifest names, by its SHA-256. Raises ArchiveError."""
     try:
         with path.open("rb") as file:
             found = file_digest(file, sha256).hexdigest()
@@ -134,7 +136,7 @@ class Tree(Protocol):
 
 
 def summarize(path: Path, first_leaf: int, tree: Tree) -> Segment:
-    """Read a segment back and say what is in it. `tree` is what lies before it, and grows by it.
+    """Read a segment's file back and describe what is in it. `tree` is what lies before it, and grows by its entries.
 
     Raises ArchiveError; OSError.
     """
@@ -200,13 +202,13 @@ class _Summary:
 
 
 def heads_sha256(heads: dict[tuple[str, str, str], tuple[int, int, bytes]]) -> str:
-    """The digest over where the streams of a segment begin and end in it."""
+    """SHA-256, in hex, over where the streams of a segment begin and end in it."""
     lines = [[*stream, first, last, hash_.hex()] for stream, (first, last, hash_) in sorted(heads.items())]
     return sha256(canonical({"heads": lines})).hexdigest()
 
 
 def decoded(entry: Entry) -> dict[str, Any]:
-    """The envelope of an event. Raises ArchiveError."""
+    """The decoded envelope of an event's entry. Raises ArchiveError where this code lacks the schema that wrote it."""
     schema = BY_FINGERPRINT.get(entry.fingerprint)
     if schema is None:
         raise ArchiveError(

@@ -1,4 +1,4 @@
-"""What the Kafka clients answer, with their time limits in one kind of error, and no answer that is none."""
+"""Answers of the Kafka clients, with their time limits in one kind of error, and no answer that is none."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
@@ -18,20 +18,20 @@ EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 QUIET: dict[str, str | int | float | bool] = {"log_level": 0}
-"""For clients whose errors are raised and told in our words: their own lines say it again ten times a second."""
+"""For clients whose errors are raised in our own words: their own log lines say it again ten times a second."""
 
 LATER_S = 5.0
 """How much longer than the request its future is waited for: the client's own word for a time-out comes first."""
 
 
 def timed_out(text: str) -> KafkaException:
-    """A time limit of ours, as the client says it."""
+    """The error with which a time limit of ours is raised, as the client raises its own."""
     return KafkaException(KafkaError(KafkaError._TIMED_OUT, text))  # noqa: SLF001, its name
 
 
 def answer(future: "Future[T]", request_timeout_s: float) -> T:
-    """What a request of the admin client gives. Raises KafkaException, also where nothing comes in time: a future that
-    is waited for as long as its request raises the builtin TimeoutError instead.
+    """The answer to a request of the admin client. Raises KafkaException, also where nothing comes in time: a future
+    that is waited for as long as its request raises the builtin TimeoutError instead.
     """
     try:
         return future.result(request_timeout_s + LATER_S)
@@ -40,16 +40,16 @@ def answer(future: "Future[T]", request_timeout_s: float) -> T:
 
 
 def answers(futures: dict[Any, "Future[T]"], request_timeout_s: float) -> dict[Any, T]:
-    """The same for all that one request asked."""
+    """The answers to all that one request of the admin client asked, by what was asked. Raises as `answer` does."""
     return {key: answer(future, request_timeout_s) for key, future in futures.items()}
 
 
 def offsets(
     admin: AdminClient, partitions: Iterable[At], which: OffsetSpec, *, timeout_s: float, committed: bool = False
 ) -> dict[At, int]:
-    """Where partitions begin or end; `committed`: where the records end that readers of committed ones see. Raises
-    KafkaException, also where a partition's leader is gone: then the client gives an offset below zero, as if it had
-    been answered.
+    """The offsets at which partitions begin or end; `committed`: where the records end that readers of committed ones
+    see. Raises KafkaException, also where a partition's leader is gone: then the client gives an offset below zero, as
+    if it had been answered.
     """
     asked = {TopicPartition(*at): which for at in partitions}
     if not asked:
@@ -65,8 +65,8 @@ def offsets(
 
 
 def topic_ids(admin: AdminClient, names: Iterable[str], *, timeout_s: float) -> dict[str, str]:
-    """What Kafka tells topics apart by: one that is deleted and made again has another id. Raises KafkaException, also
-    where there is no such topic.
+    """The ids that Kafka tells topics apart by: one that is deleted and made again has another id. Raises
+    KafkaException, also where there is no such topic.
     """
     asked = TopicCollection(list(names))
     found = answers(admin.describe_topics(asked, request_timeout=timeout_s), timeout_s)
@@ -74,9 +74,10 @@ def topic_ids(admin: AdminClient, names: Iterable[str], *, timeout_s: float) -> 
 
 
 class Brokers:
-    """Whom the admin client asks, with patience. After an error another client asks: one that has met a partition
-    without a leader, or with another one, does not find it again, however often it is asked. Before an error the same
-    one: where the leaders are not known yet, its first question of offsets sometimes takes three seconds.
+    """Brokers that are asked, through the admin client, with patience. After an error another client asks: one that has
+    met a partition without a leader, or with another one, does not find it again, however often it is asked. Before an
+    error the same one: where the leaders are not known yet, its first question of offsets sometimes takes three
+    seconds.
     """
 
     def __init__(self, bootstrap_servers: str, patience: Patience = IMPATIENT) -> None:
@@ -85,7 +86,7 @@ class Brokers:
         self._admin: AdminClient | None = None
 
     def ask(self, question: Callable[[AdminClient], T]) -> T:
-        """What `question` gets of the client. Raises what it raises."""
+        """The answer that `question` gets of an admin client, tried again with patience. Raises what it raises."""
         return self._patience.call(lambda: self._once(question), "Kafka")
 
     def _once(self, question: Callable[[AdminClient], T]) -> T:

@@ -21,7 +21,7 @@ FATE = "select pg_xact_status(%s::xid8)"
 
 
 class UnknownOutcomeError(Exception):
-    """The connection was lost while the transaction was committed, and what became of it could not be asked."""
+    """A connection was lost while its transaction was committed, and what became of it could not be asked."""
 
 
 class _UndoneError(TransientError):
@@ -29,8 +29,9 @@ class _UndoneError(TransientError):
 
 
 def transact(connect: Callable[[], Connection[Any]], action: Callable[[Connection[Any]], T], patience: Patience) -> T:
-    """What `action` gives, in one transaction of a connection of its own, tried again as a whole while the trouble may
-    pass. A connection that is lost at the commit itself is followed by a question to the server: so it is done once.
+    """The result of `action`, in one database transaction of a connection of its own, tried again as a whole while the
+    trouble may pass. A connection that is lost at the commit itself is followed by a question to the server: so it is
+    done once.
 
     `action` neither commits nor does anything outside of the database that must not happen twice. Raises
     UnknownOutcomeError; psycopg.Error; whatever `action` raises, with everything undone.

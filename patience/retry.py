@@ -33,10 +33,11 @@ class Patience:
     limit_s: float = DEFAULT_S
 
     def at_most(self, limit_s: float) -> "Patience":
+        """This patience, or one of `limit_s` seconds where that is shorter."""
         return replace(self, limit_s=min(limit_s, self.limit_s))
 
     def call(self, action: Callable[[], T], what: str, *, progress: Callable[[], object] = lambda: None) -> T:
-        """What `action` gives, tried again while it fails with what may pass: at least twice, unless the limit is 0.
+        """The result of `action`, tried again while it fails with what may pass: at least twice, unless the limit is 0.
         Trying it again must be safe. `what` is its subject in the words for those who wait, such as "Kafka". Where
         `action` goes on from where it stopped, `progress` tells how far it is: trouble further on is new trouble.
         Raises the last error, which is not tried again by somebody's patience around this one: limits do not add up.
@@ -98,7 +99,7 @@ def _may_be_tried(error: BaseException) -> bool:
 
 
 def said(error: BaseException | None) -> str:
-    """An error in one line."""
+    """An error's message in one line, for logs."""
     if isinstance(error, KafkaException) and error.args and isinstance(error.args[0], KafkaError):
         error = RuntimeError(error.args[0].str())
     return " ".join(str(error).split()) or type(error).__name__
@@ -114,7 +115,7 @@ class Backoff:
         self._longest_s = longest_s
 
     def after(self, attempt_s: float) -> float:
-        """How long to pause after an attempt that took `attempt_s`."""
+        """The seconds to pause after an attempt that took `attempt_s` seconds."""
         if attempt_s > self._longest_s:
             self._next_s = self._first_s
         pause_s, self._next_s = self._next_s, min(2 * self._next_s, self._longest_s)

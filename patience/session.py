@@ -39,11 +39,11 @@ _REMEDY = "let it pool whole sessions (PgBouncer: pool_mode = session), or conne
 
 
 class PoolerError(psycopg.OperationalError):
-    """What stands between us and the server does not keep a session as it was set."""
+    """A pooler between us and the server does not keep a session as it was set."""
 
 
 class ReadOnlyError(psycopg.OperationalError):
-    """The session cannot write."""
+    """A session of PostgreSQL cannot write: the server is read only."""
 
     sqlstate = "25006"
 
@@ -64,7 +64,7 @@ _Steps = Generator[_Query, tuple[Any, ...], None]
 
 
 def conninfo(url: str) -> str:
-    """`url` with time limits for the network where it has none of its own."""
+    """The connection string `url`, with time limits for the network where it has none of its own."""
     return make_conninfo("", **{**NETWORK, **conninfo_to_dict(url)})
 
 
@@ -76,9 +76,9 @@ def connect_as_is(url: str, *, autocommit: bool = False) -> Connection[Any]:
 def connect(
     url: str, wanted: Mapping[str, str], *, application_name: str, writes: bool = False, **options: Any
 ) -> Connection[Any]:
-    """A connection in autocommit with the `wanted` settings in force: names in small letters, values as `pg_settings`
-    has them (times in milliseconds). `writes` refuses a session that cannot. Raises psycopg.OperationalError, among
-    them PoolerError and ReadOnlyError.
+    """A connection to PostgreSQL in autocommit with the `wanted` settings in force: names in small letters, values as
+    `pg_settings` has them (times in milliseconds). `writes` refuses a session that cannot. Raises
+    psycopg.OperationalError, among them PoolerError and ReadOnlyError.
     """
     target = conninfo(url)
     with ExitStack() as opened:
@@ -101,7 +101,7 @@ def connect(
 async def connect_async(
     url: str, wanted: Mapping[str, str], kind: type[AnyConnection], *, application_name: str, writes: bool = False
 ) -> AnyConnection:
-    """As `connect`, a connection of `kind`."""
+    """An asynchronous connection of `kind`, with settings in force as `connect` gives it."""
     target = conninfo(url)
     async with AsyncExitStack() as opened:
         connection = await kind.connect(target, autocommit=True, application_name=application_name)

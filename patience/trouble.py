@@ -1,4 +1,4 @@
-"""What is transient: the next attempt may fare better without anybody's help."""
+"""Trouble that is transient: the next attempt may fare better without anybody's help."""
 
 import re
 
@@ -50,7 +50,7 @@ REFUSED_CONNECTION = re.compile(
 
 
 class TransientError(Exception):
-    """Our own words for trouble that may pass."""
+    """The base of our own errors for trouble that may pass."""
 
 
 class Trouble(Exception):  # noqa: N818, it says how something went, not what is wrong
@@ -68,7 +68,7 @@ WAITED_FOR = (
 
 
 def is_transient(error: BaseException | None) -> bool:
-    """Whether the next attempt may fare better without anybody's help."""
+    """Whether an error is of the kind that the next attempt may not meet, without anybody's help."""
     if isinstance(error, Trouble):
         return is_transient(error.__cause__)
     if isinstance(error, KafkaException):
@@ -87,15 +87,15 @@ def _is_transient_in_postgresql(error: psycopg.Error) -> bool:
 
 
 def is_server_wide(error: BaseException | None) -> bool:
-    """Whether whatever else is asked of this session now would fare no better."""
+    """Whether an error is the whole server's: whatever else is asked of this session now would fare no better."""
     return isinstance(error, psycopg.Error) and SERVER_WIDE.match(error.sqlstate or "") is not None
 
 
 def is_out_of_room(error: BaseException | None) -> bool:
-    """Whether the server's disk is full: it may go on to answer whatever writes nothing."""
+    """Whether an error says that the server's disk is full: it may go on to answer whatever writes nothing."""
     return isinstance(error, psycopg.Error) and error.sqlstate == "53100"
 
 
 def is_read_only(error: BaseException | None) -> bool:
-    """Whether another session may be able to write where this one is not."""
+    """Whether an error says that this session cannot write, where another one may."""
     return isinstance(error, psycopg.Error) and error.sqlstate == "25006"

@@ -21,7 +21,7 @@ PREFIX = "WAGERLEDGER_"
 
 
 class Settings(BaseSettings):
-    """What a process needs to know. Every field is described here once, and in docs/reference/settings.md."""
+    """The settings of a process. Every field is described here once, and in docs/reference/settings.md."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, hide_input_in_errors=True)
 
@@ -181,14 +181,16 @@ class Settings(BaseSettings):
 
     @property
     def gateway_url(self) -> str:
-        """Where providers reach the gateway."""
+        """The URL at which providers reach the gateway: the public one, else host and port."""
         host = f"[{self.gateway_host}]" if ":" in self.gateway_host else self.gateway_host
         return self.gateway_public_url.rstrip("/") or f"http://{host}:{self.gateway_port}"
 
     @field_validator("database_url", "bi_database_url", "projector_page_database_url")
     @classmethod
     def _is_database_url(cls, url: SecretStr | None) -> SecretStr | None:
-        """Here, because the drivers quote what they cannot read, and that is most often the password."""
+        """Check a database URL here, because the drivers quote what they cannot read, and that is most often the
+        password.
+        """
         if url is None:
             return None
         try:
@@ -205,7 +207,7 @@ class Settings(BaseSettings):
     @field_validator("schema_registry_url")
     @classmethod
     def _is_registry_url(cls, url: SecretStr) -> SecretStr:
-        """Here, because the client quotes what it cannot read, credentials and all."""
+        """Check the registry's URL here, because the client quotes what it cannot read, credentials and all."""
         if not all(re.fullmatch(r"https?://[^/]\S*", one.strip()) for one in url.get_secret_value().split(",")):
             raise ValueError("is no URL of a schema registry (http://host:port/path)")
         return url
@@ -225,7 +227,7 @@ def load_settings() -> Settings:
 
 
 def reference_page() -> str:
-    """docs/reference/settings.md."""
+    """The text of docs/reference/settings.md: every variable with its default and meaning."""
     lines = [
         "# Settings",
         "",

@@ -15,7 +15,7 @@ from schemas.releases import TYPES
 from schemas.topics import KEPT_FOREVER, Topics
 
 VERSION = "1.0.0"
-"""Of the contract as a whole: the minor grows with a field or a type, the major would with a broken promise."""
+"""Version of the contract as a whole: the minor grows with a field or a type, the major would with a broken promise."""
 
 AVRO = "application/vnd.apache.avro+json;version=1.9.0"
 BINDING = "0.5.0"
@@ -43,7 +43,7 @@ _OPTIONAL = {"traceparent", "Deprecation", "Sunset"}
 
 
 def document() -> dict[str, Any]:
-    """The whole document."""
+    """The whole AsyncAPI document, as plain values."""
     channels = {Topics().events: _channel(Topics().events, "Every event of every type, in stream order.", EVENTS)}
     channels |= {
         topic_of(schema): _channel(topic_of(schema), schema.schema["doc"], [name]) for name, schema in TYPES.items()
@@ -148,7 +148,7 @@ def _trait() -> dict[str, Any]:
 
 
 def text() -> str:
-    """The document in YAML. Needs PyYAML, which development has."""
+    """The AsyncAPI document in YAML. Needs PyYAML, which the environment for development has."""
     import yaml
 
     plain = json.loads(json.dumps(document()))  # nothing shared, so nothing is written as an alias

@@ -15,12 +15,12 @@ from schemas.events import Schema
 
 
 def incompatibilities(earlier: Schema, later: Schema) -> list[str]:
-    """Why `later` must not follow `earlier`; empty where it may."""
+    """The reasons why schema `later` must not follow schema `earlier`, one line each; empty where it may."""
     return [*_unreadable(earlier, later), *_changes(earlier, later, "")]
 
 
 def same(one: Schema, other: Schema) -> bool:
-    """Equal in all that a program sees: only docs may differ."""
+    """Whether two schemas are equal in all that a program sees: only their docs may differ."""
     return bool(_without_docs(one) == _without_docs(other))
 
 

@@ -42,11 +42,11 @@ def _reach(data: bytes, at: int) -> tuple[int, int]:
 
 
 def decoder(writer: Schema, reader: Schema | None = None) -> Callable[[bytes], dict[str, Any]]:
-    """A function from the bytes of a record of `writer` to that record, as `reader` has it where that is given: fields
-    that it lacks are left out, and those that it adds have their defaults.
+    """A function that takes the bytes of a record of `writer` and gives that record; where `reader` is given, as that
+    schema has it: fields that it lacks are left out, and those that it adds have their defaults.
 
-    The function raises ValueError for bytes that are not exactly one record. Raises TypeError where the schemas have
-    what it cannot read.
+    That function raises ValueError for bytes that are not exactly one record. Raises TypeError, at once, where the
+    schemas use types that it cannot read.
     """
     source = _Source(dict)
     made: Callable[[bytes], dict[str, Any]] = source.function(source.read(writer, reader or writer))

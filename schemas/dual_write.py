@@ -18,22 +18,22 @@ Payload = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class EventVariant:
-    """Another form of an event type."""
+    """Another form of an event type, such as `bet.settled.v2`: its schema, and how its payload is made."""
 
     schema: EventSchema
     payload_of: Callable[[Payload], Payload]
-    """From the payload in the log's form; pure."""
+    """Makes this form's payload from the payload that the log holds; pure."""
 
     def encode(self, record: Mapping[str, Any]) -> bytes:
-        """The Avro bytes of an envelope that the log holds, in this form. Nothing in the envelope is another, but the
-        type and its version.
+        """The Avro bytes in this form of an envelope that the log holds. Of the envelope only the type and its version
+        change.
         """
         named = {"event_type": self.schema.event_type, "schema_version": self.schema.schema_version}
         return self.schema.encode({**record, **named, "payload": self.payload_of(record["payload"])})
 
 
 def chosen(names: str) -> dict[str, EventVariant]:
-    """The forms that a list such as `bet.settled.v2,bet.authorized.v2` names, by the type that the log holds.
+    """The other forms that a list such as `bet.settled.v2,bet.authorized.v2` names, by the type that the log holds.
 
     Raises ValueError for a name that is no form, and for two forms of one type.
     """

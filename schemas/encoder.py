@@ -43,9 +43,10 @@ def _array(items: list[Any], encode: Callable[[Any], bytes]) -> bytes:
 
 
 def encoder(schema: Schema) -> Callable[[dict[str, Any]], bytes]:
-    """A function from a record of `schema` to its Avro bytes.
+    """A function that takes a record of `schema` and gives its Avro bytes.
 
-    A value that does not fit raises TypeError, AttributeError, KeyError, ValueError or OverflowError.
+    That function raises TypeError, AttributeError, KeyError, ValueError or OverflowError for a value
+    that does not fit.
     """
     return _Source().encoder(schema)
 

@@ -10,7 +10,7 @@ from importlib.resources import files
 
 @dataclass(frozen=True, slots=True)
 class ErrorCode:
-    """One entry of errors.toml, where the fields are explained."""
+    """One code of the error catalogue: an entry of errors.toml, where the fields are explained."""
 
     code: str
     status: int
@@ -19,7 +19,7 @@ class ErrorCode:
     remembered: bool = False
 
     def text(self, details: Mapping[str, object]) -> str:
-        """The message, filled in. Raises KeyError when `details` lacks a name that the message has."""
+        """The code's message, filled in. Raises KeyError where `details` lacks a name that the message has."""
         return self.message.format_map(details)
 
 
@@ -30,7 +30,7 @@ ERRORS: dict[str, ErrorCode] = {
 
 
 def reference_page() -> str:
-    """docs/reference/errors.md."""
+    """The text of docs/reference/errors.md: every code with its status and message."""
     lines = [
         "# Error codes",
         "",

@@ -30,28 +30,30 @@ RELEASED = files("schemas") / "released"
 
 @dataclass(frozen=True)
 class EventSchema:
-    """One version of one event type."""
+    """The Avro schema of one version of one event type, with its codec."""
 
     event_type: str
     schema_version: str
     schema: Schema
-    """As it is registered: with docs, defaults and logical types."""
+    """The record schema as it is registered: with docs, defaults and logical types."""
     announced: bool = False
-    """Nothing writes it yet: the rule comes later."""
+    """Whether nothing writes this type yet: the rule that will comes later."""
     form_of: str | None = None
-    """The type whose other form it is: never in the log or in `ledger.events`, only in a topic of its own."""
+    """Of another form of a type: that type. Such events are never in the log or in `ledger.events`, only in a topic of
+    their own.
+    """
     consumers: str = ""
-    """Who reads it, for the documentation."""
+    """Who reads events of this type, for the documentation."""
     deprecated: str | None = None
-    """Since this day (ISO 8601) its type topic should not get new readers."""
+    """The day (ISO 8601) since which the type's topic should not get new readers."""
     sunset: str | None = None
-    """From this day on nothing more comes into its type topic."""
+    """The day (ISO 8601) from which nothing more comes into the type's topic."""
     read_as: "EventSchema | None" = None
-    """Of a version that is not today's: today's, as which its records are read."""
+    """Of an earlier version: today's schema of the type, as which its records are read."""
 
     @cached_property
     def record_name(self) -> str:
-        """Full Avro name; the subject in `ledger.events` (record name strategy)."""
+        """The schema's full Avro name: its subject in `ledger.events` (record name strategy)."""
         return f"{self.schema['namespace']}.{self.schema['name']}"
 
     @cached_property
@@ -63,12 +65,12 @@ class EventSchema:
 
     @cached_property
     def canonical_form(self) -> str:
-        """Avro's parsing canonical form: what the fingerprint is of."""
+        """The schema in Avro's parsing canonical form, which the fingerprint is taken over."""
         return to_parsing_canonical_form(self.schema)
 
     @cached_property
     def text(self) -> str:
-        """The schema as the registry gets it."""
+        """The schema as JSON text, as the registry gets it."""
         return json.dumps(self.schema, separators=(",", ":"))
 
     @cached_property
@@ -99,7 +101,7 @@ class EventSchema:
             return partial(_decode_by_fastavro, parse_schema(deepcopy(writer)), parse_schema(deepcopy(reader)))
 
     def picker(self, *fields: str) -> Callable[[bytes], tuple[Any, ...]]:
-        """A function that decodes the `fields` alone: see `schemas.decoder.picker`."""
+        """A function that decodes these `fields` of an envelope alone, as a tuple: see `schemas.decoder.picker`."""
         return picker(_without_logical_types(self.schema), fields)
 
 
@@ -164,7 +166,7 @@ def released(today: EventSchema, releases: Traversable = RELEASED) -> list[Event
 
 
 def version_of(text: str) -> tuple[int, ...]:
-    """A SemVer version as numbers that can be compared."""
+    """The numbers of a SemVer version, which can be compared."""
     return tuple(map(int, text.split(".")))
 
 
@@ -176,10 +178,10 @@ def _by_fingerprint(types: dict[str, EventSchema]) -> dict[bytes, EventSchema]:
 _ALL = _current()
 
 EVENTS: dict[str, EventSchema] = {name: schema for name, schema in _ALL.items() if not schema.form_of}
-"""Today's schema of each event type."""
+"""Today's schema of each event type, by its name."""
 
 VARIANTS: dict[str, EventSchema] = {name: schema for name, schema in _ALL.items() if schema.form_of}
-"""Today's schema of each other form of a type (see `schemas.dual_write`)."""
+"""Today's schema of each other form of a type (see `schemas.dual_write`), by its name."""
 
 BY_FINGERPRINT: dict[bytes, EventSchema] = _by_fingerprint(EVENTS)
 """Every schema that an event log may name: of each type every version."""

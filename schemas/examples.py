@@ -164,7 +164,7 @@ _REFUSED = {
 
 @cache
 def story() -> tuple[dict[str, Any], ...]:
-    """The records (envelopes) of the story in stream order."""
+    """The example story: its events' records (envelopes), in stream order."""
     records, previous = [], bytes(32)
     for version, fact in enumerate(_STORY, 1):
         record = _envelope(fact, version, previous)
@@ -174,7 +174,9 @@ def story() -> tuple[dict[str, Any], ...]:
 
 
 def example(event_type: str) -> dict[str, Any]:
-    """The record of an event type: the story's first one, or its other form; of `command.refused`, a bet too many."""
+    """The example record of an event type: the story's first one, or its other form; of `command.refused`, a bet too
+    many.
+    """
     if event_type == REFUSAL.event_type:
         return _REFUSED
     schema = VARIANTS.get(event_type) or EVENTS[event_type]

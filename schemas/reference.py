@@ -79,17 +79,17 @@ _SHOWN = (
 
 
 def pages() -> dict[str, str]:
-    """Every page by the name of its file."""
+    """Every page of docs/events as text, by the name of its file."""
     return {"README.md": index()} | {f"{name}.md": page(schema) for name, schema in TYPES.items()}
 
 
 def topic_of(schema: EventSchema) -> str:
-    """The topic that holds this type alone."""
+    """The name, without prefix, of the topic that holds an event type alone."""
     return Topics().refusals if schema is REFUSAL else schema.event_type
 
 
 def index() -> str:
-    """What holds for all types, the list of them, and the envelope."""
+    """The index page of docs/events: what holds for all types, the list of them, and the envelope."""
     lines = [HEAD, "## Types", "", "| type | version | what happened | status |", "|---|---|---|---|"]
     for name, schema in TYPES.items():
         lines.append(
@@ -100,7 +100,7 @@ def index() -> str:
 
 
 def page(schema: EventSchema) -> str:
-    """The page of one type."""
+    """The page of docs/events about one event type."""
     name = schema.event_type
     shown = json.dumps(readable(schema, example(name)), indent=2, ensure_ascii=False)
     lines = [f"# `{name}`", "", schema.schema["doc"], "", *_facts(schema), "", *_fields(schema), "", "## Example", ""]
@@ -189,7 +189,7 @@ def _type(avro: Any) -> str:
 
 
 def write(folder: Path) -> None:
-    """Write every page, and remove those of types that are gone."""
+    """Write every page of docs/events into `folder`, and remove those of types that are gone."""
     made = pages()
     for old in folder.glob("*.md"):
         if old.name not in made:

@@ -13,7 +13,7 @@ def _load() -> EventSchema:
 
 
 REFUSAL = _load()
-"""Today's schema."""
+"""Today's schema of a refused command."""
 
 VERSIONS = [*(schema for schema in released(REFUSAL) if schema.read_as), REFUSAL]
-"""Every version that topics may hold, the oldest first."""
+"""Every version of the schema that topics may hold, the oldest first."""

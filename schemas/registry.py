@@ -40,7 +40,7 @@ class RegistryUnavailableError(Exception):
 
 
 class RegistryAwayError(RegistryUnavailableError, TransientError):
-    """It does not answer now. Try again."""
+    """The schema registry does not answer now; another attempt may fare better."""
 
 
 class SchemaMismatchError(ValueError):
@@ -48,22 +48,22 @@ class SchemaMismatchError(ValueError):
 
 
 class UndecodableRecord(ValueError):  # noqa: N818, it names what is at fault
-    """These bytes can never be read as an event."""
+    """A record's bytes can never be read as an event, however often it is tried."""
 
 
 ERRORS = (RegistryUnavailableError, SchemaMismatchError)
-"""What a deploy step may meet."""
+"""The errors that a deploy step may meet at the registry."""
 
 
 class Finding(NamedTuple):
-    """What is wrong with a subject."""
+    """Something that is wrong with a subject of the registry."""
 
     subject: str
     problem: str
 
 
 class Registration(NamedTuple):
-    """A schema in its subject."""
+    """A schema as the registry has it: its subject and its id."""
 
     subject: str
     schema_id: int
@@ -77,7 +77,7 @@ class WirePrefixes(NamedTuple):
 
 
 class VariantTarget(NamedTuple):
-    """Where another form of an event goes, and the five bytes before its body there."""
+    """The type topic that another form of an event goes to, and the five bytes before its body there."""
 
     event_type: str
     topic: str
@@ -88,19 +88,19 @@ class WireRecord(NamedTuple):
     """A value from a topic, taken apart: `record` is the envelope as this code knows it; the hash covers `body`."""
 
     schema: EventSchema
-    """The one that wrote `body`, perhaps of another version than ours."""
+    """The schema that wrote `body`, perhaps of another version than this code's."""
     body: bytes
     record: dict[str, Any]
 
 
 def connect(url: str) -> SchemaRegistryClient:
-    """A client that gives up soon: who calls it decides how often to try."""
+    """A client of the schema registry that gives up soon: its caller decides how often to try."""
     return SchemaRegistryClient({"url": url, "timeout": TIMEOUT_S, "max.retries": 0})
 
 
 def subjects(schema: EventSchema, topics: Topics) -> tuple[str, ...]:
-    """The subjects of an event: in `ledger.events` (where another form of a type never goes), and in its type topic.
-    Refusals have a topic of their own.
+    """The registry's subjects of an event type: in `ledger.events` (where another form of a type never goes), and in
+    its type topic. Refusals have a topic of their own.
     """
     if schema.record_name == REFUSAL.record_name:
         return (f"{topics.refusals}-value",)
@@ -161,7 +161,7 @@ class WireIds:
         self._refusals = b""
 
     def of(self, fingerprint: bytes) -> WirePrefixes:
-        """The prefixes of what was written with a schema.
+        """The prefixes, in both topics, of events that were written with the schema of this fingerprint.
 
         Raises SchemaMismatchError where this code or the registry lacks it, RegistryUnavailableError (retryable).
         """
@@ -175,7 +175,9 @@ class WireIds:
         return WirePrefixes(*self._prefixes(schema))
 
     def of_variant(self, fingerprint: bytes) -> VariantTarget:
-        """Where another form that was written with a schema goes. Raises as `of` does."""
+        """The topic and prefix of another form that was written with the schema of this fingerprint. Raises as `of`
+        does.
+        """
         known = self._variants.get(fingerprint)
         if known is None:
             schema = _known_schema(VARIANTS_BY_FINGERPRINT, fingerprint)
@@ -206,14 +208,16 @@ def _known_schema(schemas: Mapping[bytes, EventSchema], fingerprint: bytes) -> E
 
 
 class Reader:
-    """Reads values of the topics. The registry is asked once per schema id."""
+    """Reads the values of records in event topics. The registry is asked once per schema id."""
 
     def __init__(self, client: SchemaRegistryClient) -> None:
         self._client = client
         self._schemas: dict[int, EventSchema] = {}
 
     def read(self, value: bytes | None) -> WireRecord:
-        """Raises UndecodableRecord; RegistryUnavailableError (retryable)."""
+        """The event in a record's value. Raises UndecodableRecord where it can never be read; RegistryUnavailableError
+        (retryable).
+        """
         schema = self.schema_of(value)
         assert value, "it has a schema"
         body = value[PREFIX.size :]
@@ -223,7 +227,7 @@ class Reader:
             raise UndecodableRecord(str(error)) from error
 
     def schema_of(self, value: bytes | None) -> EventSchema:
-        """What `value` was written with. Raises as `read` does."""
+        """The schema that a record's value was written with. Raises as `read` does."""
         if value is None or len(value) <= PREFIX.size:
             raise UndecodableRecord(f"a value of {len(value or b'')} bytes is too short for an event")
         magic, schema_id = PREFIX.unpack_from(value)
@@ -249,7 +253,7 @@ class Reader:
 
 
 class RefusalReader(Reader):
-    """The same for the topic of refusals."""
+    """Reads the values of records in the topic of refusals."""
 
     def _look_up(self, schema_id: int) -> EventSchema:
         try:

@@ -22,7 +22,7 @@ TYPES: dict[str, EventSchema] = EVENTS | VARIANTS | {REFUSAL.event_type: REFUSAL
 
 
 class Finding(NamedTuple):
-    """What must not be so."""
+    """A reason why today's schemas must not be released: the file or type, and what is wrong with it."""
 
     event_type: str
     problem: str
@@ -41,7 +41,9 @@ def check(types: Mapping[str, EventSchema] = TYPES, folder: Traversable = RELEAS
 
 
 def release(types: Mapping[str, EventSchema] = TYPES, folder: Path = Path(str(RELEASED))) -> list[str]:
-    """Write the files of versions that were not released yet. Gives their names; what exists stays as it is."""
+    """Write the files of versions that were not released yet. Gives the names of these files; what exists stays as it
+    is.
+    """
     written = []
     for today in types.values():
         path = folder / today.event_type / f"{today.schema_version}.avsc"

@@ -37,7 +37,7 @@ class TopicMismatchError(ValueError):
 
 @dataclass(frozen=True)
 class Topics:
-    """The names, each with the configured prefix."""
+    """The names of all Kafka topics, each with the configured prefix."""
 
     prefix: str = ""
 
@@ -93,7 +93,7 @@ class Topics:
 
 
 def wanted(topics: Topics, *, partitions: int, replication: int) -> list[NewTopic]:
-    """Every topic as it must be."""
+    """Every topic with the partitions, replicas and policies that it must have."""
     in_sync = {"min.insync.replicas": str(max(1, replication - 1))}
     kept = KEPT_FOREVER | in_sync
     partitioned = topics.events, *topics.of_types, *topics.of_variants, topics.refusals
@@ -150,7 +150,7 @@ def _existing(admin: AdminClient, timeout_s: float) -> dict[str, TopicMetadata]:
 
 
 def differences(admin: AdminClient, topics: Topics, *, partitions: int, replication: int) -> list[str]:
-    """What is otherwise than `apply` wants it, of the topics that exist. Raises KafkaException."""
+    """What differs, in the topics that exist, from what `apply` wants; one line each. Raises KafkaException."""
     existing = _existing(admin, TIMEOUT_S)
     specifications = wanted(topics, partitions=partitions, replication=replication)
     return [

@@ -1,4 +1,4 @@
-"""The read models, one file each. A new one is a file that has a `Projection`, and its test."""
+"""The read models of the projector, one file each. A new one is a file that has a `Projection`, and its test."""
 
 import importlib
 import pkgutil
@@ -13,7 +13,7 @@ def _found() -> list[Projection]:
 
 
 def _ordered(projections: Iterable[Projection]) -> tuple[Projection, ...]:
-    """By name, each after those that it needs. Raises KeyError for a need that is no model."""
+    """The projections by name, each after those that it needs. Raises KeyError for a need that is no model."""
     by_name = {projection.name: projection for projection in projections}
     ordered: dict[str, Projection] = {}
 

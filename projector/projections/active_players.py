@@ -1,6 +1,7 @@
 """Active players: who bet, per UTC day and month; and how many sessions began, real and demo apart.
 
-Active is who placed a bet in real mode that was not free, also one that was rolled back later. Demo never counts.
+A player is active who placed a bet in real mode that was not free, also one that was rolled back later. Demo never
+counts.
 """
 
 from collections.abc import Sequence

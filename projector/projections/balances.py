@@ -123,7 +123,7 @@ Wallets = dict[tuple[str, str, str], list[Any]]
 Accounts = dict[tuple[str, str, str, str, int], list[Any]]
 
 PLACE = {"cash": 5, "bonus": 6, "held": 7, "receivable": 8}
-"""Where a wallet's row has each account."""
+"""The place of each account in a wallet's row."""
 assert PLACE.keys() == WALLET_ACCOUNTS
 
 
@@ -163,7 +163,7 @@ def _move(record: dict[str, Any], partition: int, wallets: Wallets, accounts: Ac
 
 
 def exponents_of(payload: dict[str, Any]) -> dict[str, int]:
-    """The decimals of every currency that an event names."""
+    """The decimals (exponent) of every currency that an event's payload names."""
     exponents = {payload["currency"]: payload["exponent"]}
     for part in (payload, *payload.get("bets", ())):
         if conversion := part.get("conversion"):

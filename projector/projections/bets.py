@@ -1,4 +1,4 @@
-"""Bets: one row per bet or tombstone, with the time, id and trace of each step."""
+"""Bets: one row per bet or tombstone, with the time, event id and trace of each step of it."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,7 +1,7 @@
 """Liability: what the tenant owes all players together, at the end of each UTC day.
 
-A table of what each day moved; the view adds the days up. A day on which no wallet moved has no row: the row before it
-holds. The day of an event is that of `occurred_at`, whenever it was folded.
+The table holds what each day moved, and the view adds the days up. A day on which no wallet moved has no row: the row
+before it holds. The day of an event is that of `occurred_at`, whenever it was folded.
 """
 
 from collections.abc import Sequence
@@ -79,7 +79,7 @@ on conflict (tenant_id, region, currency, day, partition) do update set
 """  # noqa: S608  # our own constants
 
 PLACE = {"cash": 6, "bonus": 7, "held": 8, "receivable": 9}
-"""Where a row has each account."""
+"""The place of each account in a day's row."""
 
 
 def apply(events: Sequence[Admitted], cursor: Rows) -> None:

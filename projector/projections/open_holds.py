@@ -1,4 +1,4 @@
-"""Open holds by age: a view over the bets, which has no rows of its own. It is made with them."""
+"""Open holds by age: a view over the read model of bets, made with it; it has no rows of its own."""
 
 from projector.projections.views import (
     CURRENCY,
@@ -14,7 +14,7 @@ from projector.projections.views import (
 )
 
 AGES = {"1 minute": 0, "1 hour": 1, "1 day": 2, "7 days": 3}
-"""Upper bounds, each with its number in the order of ages."""
+"""Upper bounds of a hold's age, each with its number in their order."""
 OLDER = "older"
 
 AGE = "\n        ".join(

@@ -1,4 +1,6 @@
-"""What a correction corrects: when a bet began, and when and what a win was. Read from the models of bets and wins."""
+"""Origins of corrections: when the bet began, and when and how much the win was, that an event takes back. Read from
+the models of bets and wins.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -20,18 +22,20 @@ from {incoming("integration_id text, win_id text")} join wins using (integration
 """  # noqa: S608  # our own constants
 
 Key = tuple[str, str]
-"""Integration, and the provider's id in it."""
+"""The integration, and the provider's id of a bet or win in it."""
 
 
 class Began(NamedTuple):
-    """A bet's beginning."""
+    """The beginning of a bet, whose stake a correction gives back or takes again."""
 
     at: int
     game_id: str | None
 
 
 class Won(NamedTuple):
-    """A win or award; amounts are minor units, in the wallet's currency and in the one it was asked in."""
+    """A win or award that a correction takes back; amounts are minor units, in the wallet's currency and in the one
+    that the provider named.
+    """
 
     at: int
     game_id: str | None
@@ -42,7 +46,7 @@ class Won(NamedTuple):
 
 
 class Origins:
-    """What the corrections among some events correct."""
+    """The bets and wins that the corrections among some events name, read at once."""
 
     def __init__(self, cursor: Rows, corrections: Iterable[dict[str, Any]]) -> None:
         bets: set[Key] = set()
@@ -59,18 +63,18 @@ class Origins:
             self._wins = {(integration_id, win_id): Won(*rest) for integration_id, win_id, *rest in cursor}
 
     def bet(self, record: dict[str, Any]) -> tuple[str, Began] | None:
-        """The bet whose stake goes back, or is taken again."""
+        """The id and beginning of the bet whose stake an event gives back, or takes again; None where it names none."""
         bet_id, _ = corrected(record)
         return (bet_id, self._bets[record["integration_id"], bet_id]) if bet_id else None
 
     def wins(self, record: dict[str, Any]) -> list[tuple[str, Won]]:
-        """The wins and awards that are taken back; those of zero are left out."""
+        """The ids and amounts of the wins and awards that an event takes back; those of zero are left out."""
         keys = [(record["integration_id"], win_id) for win_id in corrected(record)[1]]
         return [(key[1], self._wins[key]) for key in keys if key in self._wins]
 
 
 def corrected(record: dict[str, Any]) -> tuple[str | None, Sequence[str]]:
-    """Which bet, and which wins, a correction names."""
+    """The ids that a correction names: of a bet (or None), and of wins."""
     payload = record["payload"]
     match record["event_type"]:
         case "bet.rolled_back":

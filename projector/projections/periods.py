@@ -1,4 +1,4 @@
-"""Periods in UTC, of times in microseconds since the epoch."""
+"""Hours, days and months in UTC, of times in microseconds since the epoch."""
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -9,17 +9,17 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def hour_of(time_us: int) -> int:
-    """When its hour begins."""
+    """The beginning of a time's hour, in microseconds since the epoch."""
     return time_us - time_us % HOUR_US
 
 
 def day_of(time_us: int) -> int:
-    """When its day begins."""
+    """The beginning of a time's day, in microseconds since the epoch."""
     return time_us - time_us % DAY_US
 
 
 def month_of(time_us: int) -> int:
-    """Its month: 12 * year + month - 1."""
+    """The month of a time as one number: 12 * year + month - 1."""
     return _month_of_day(time_us // DAY_US)
 
 

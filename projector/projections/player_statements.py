@@ -29,7 +29,7 @@ from projector.projections.views import (
 )
 
 MONTHS = 15
-"""The newest month and the 14 before it."""
+"""How many months are kept: the newest one and the 14 before it."""
 ACCOUNTS = "cash", "bonus", "held", "receivable"
 
 PARTITIONS = "\n".join(
@@ -175,7 +175,7 @@ BEGUN = "insert into statement_months select month, month %% %s from unnest(%s::
 Row = tuple[Any, ...]
 Wallet = tuple[str, str, str]
 Change = tuple[int, int, int, int]
-"""What moves in each account."""
+"""What an event moves in `cash`, `bonus`, `held` and `receivable`, in minor units."""
 NOTHING = 0, 0, 0, 0
 
 
@@ -223,7 +223,7 @@ def _row(record: dict[str, Any], change: Change, after: Change) -> Row:
 
 
 def _kept(cursor: Rows, months: set[int]) -> set[int]:
-    """Which of these months are kept. A new one takes the place of one that falls out."""
+    """Those of `months` that are kept: a new month takes the place of one that falls out."""
     if not months or cursor.execute(KNOWN, [list(months)]).rowcount == len(months):
         return months
     cursor.execute("lock table statement_months in exclusive mode")

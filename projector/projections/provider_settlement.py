@@ -103,7 +103,7 @@ on conflict ({KEY}) do update set
 """  # noqa: S608  # our own constants
 
 FIRST = 8
-"""Where a row's sums begin."""
+"""The place in a row where its sums begin."""
 
 Change = dict[int, int]
 Days = dict[tuple[Any, ...], list[Any]]
@@ -179,7 +179,7 @@ def _taken_back(record: dict[str, Any], origins: Origins) -> Change:
 
 
 def _asked(payload: dict[str, Any], own_minor: int) -> int:
-    """An amount as the provider asked for it."""
+    """An amount in the currency that the provider named, in minor units."""
     return int(payload["conversion"]["amount_minor"]) if payload["conversion"] else own_minor
 
 

@@ -93,7 +93,7 @@ FIELDS = (
 
 
 def apply(_: Sequence[Admitted], __: Rows) -> None:
-    """No event is a refusal."""
+    """Fold no event: refusals come from a topic of their own."""
 
 
 def refusals(records: Sequence[dict[str, Any]], cursor: Rows) -> None:

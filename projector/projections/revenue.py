@@ -197,9 +197,9 @@ select * from {
     WIN, REVERSED_WIN, PAYOUT, BONUS, JACKPOT, ADJUSTED,
 ) = range(len(SUMS))  # fmt: skip
 FIRST = 8
-"""Where a row's sums begin."""
+"""The place in a row where its sums begin."""
 PAID_FROM = {HOUSE: PAYOUT, BONUS_COST: BONUS, ADJUSTMENT: ADJUSTED}
-"""Where an award counts, by the account that pays it; all others are jackpots."""
+"""The sum in which an award counts, by the account that pays it; all other accounts are jackpots."""
 Change = dict[int, int]
 Record = dict[str, Any]
 
@@ -221,14 +221,14 @@ def apply(events: Sequence[Admitted], cursor: Rows) -> None:
 
 
 class Revenue:
-    """What a batch adds."""
+    """The sums of revenue that a batch of events adds, by hour."""
 
     def __init__(self) -> None:
         self.hours: dict[tuple[Any, ...], list[Any]] = {}
         self.corrections: list[tuple[Any, ...]] = []
 
     def add(self, event: Admitted, at: int, game_id: str | None, change: Change) -> None:
-        """Add to the hour of `at`."""
+        """Add `change` to the hour of the time `at` (microseconds since the epoch)."""
         record, partition = event
         payload = record["payload"]
         key = (
@@ -243,7 +243,9 @@ class Revenue:
         row[-1] = max(row[-1], record["occurred_at"])
 
     def correct(self, event: Admitted, at: int, game_id: str | None, item: str, item_id: str, change: Change) -> None:
-        """Add to the hour of `at`, and tell so where that is another one than the event's."""
+        """Add `change` to the hour of the time `at`, and record a correction where that is another hour than the
+        event's.
+        """
         self.add(event, at, game_id, change)
         record = event.record
         if hour_of(at) == hour_of(record["occurred_at"]):
@@ -306,11 +308,11 @@ OWN: dict[str, Callable[[Record], Change | None]] = {
     "bonus.issued": _bonus,
     "bonus.consumed": _bonus,
 }
-"""What belongs to the hour of its own event."""
+"""The changes that belong to the hour of their own event, by event type."""
 
 
 def _correct(corrections: Sequence[Admitted], cursor: Rows, fold: Revenue) -> None:
-    """What belongs to the hour of a bet or win before."""
+    """Add what belongs to the hour of an earlier bet or win."""
     origins = Origins(cursor, (record for record, _ in corrections))
     for event in corrections:
         if bet := origins.bet(event.record):
@@ -325,7 +327,7 @@ def _correct(corrections: Sequence[Admitted], cursor: Rows, fold: Revenue) -> No
 
 
 def _stake_back(record: Record) -> Change:
-    """A rollback of a bet, or what undoes it."""
+    """The change by a rollback of a bet, or by what undoes it."""
     sign = 1 if record["event_type"] == "bet.rolled_back" else -1
     bonus_minor = sum(one["amount_minor"] for one in record["postings"] if one["account"] == "bonus")
     back_minor = sign * record["payload"]["stake_minor"]

@@ -1,4 +1,4 @@
-"""Rounds: what was staked, won and rolled back in each round."""
+"""Rounds: one row per round, with what was staked, won and rolled back in it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -90,7 +90,7 @@ on conflict (integration_id, round_id, currency, mode) do update set
 
 Key = tuple[str, str, str, str]
 SUMS = slice(9, 9 + len(totals.Totals._fields))
-"""Where a row has its totals; after them come first_at and what is known of the last event."""
+"""The place of the totals in a row; after them come first_at and what is known of the last event."""
 
 
 def apply(events: Sequence[Admitted], cursor: Rows) -> None:

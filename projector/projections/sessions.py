@@ -107,7 +107,7 @@ Row = list[Any]
 
 
 SUMS = slice(4, 4 + len(totals.Totals._fields))
-"""Where a step has its totals; after them comes what is known of the last event."""
+"""The place of the totals in a step; after them comes what is known of the last event."""
 
 
 def apply(events: Sequence[Admitted], cursor: Rows) -> None:
@@ -144,7 +144,7 @@ def _start(record: dict[str, Any]) -> Row:
 
 
 def _step(record: dict[str, Any], session_id: str, steps: dict[str, Row]) -> Row:
-    """What the batch changes in a session."""
+    """The row of what the batch changes in a session."""
     step = steps.get(session_id)
     if step is None:
         step = steps[session_id] = [None, None, None, None, *totals.Totals(), 0, 0, ""]

@@ -16,7 +16,7 @@ BOUNDS = {
     "upto_5m": "5 minutes", "upto_15m": "15 minutes", "upto_1h": "1 hour", "upto_6h": "6 hours", "upto_1d": "1 day",
     "upto_7d": "7 days",
 }  # fmt: skip
-"""Upper bounds of the buckets; what waited longer is in none."""
+"""Upper bounds of the lag's buckets, by column; what waited longer is in none."""
 KEY = "tenant_id, region, integration_id, day, partition"
 
 # A row per partition lets projectors work side by side.

@@ -1,4 +1,4 @@
-"""What the events of play add up to, in a round as in a session."""
+"""Totals of play: what the events of bets and wins add up to, in a round as in a session."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -9,27 +9,27 @@ from projector.projections.views import Column, amount
 
 
 class Totals(NamedTuple):
-    """Counts of bets, and sums of minor units."""
+    """Counts of bets, and sums of amounts in minor units."""
 
     bets: int = 0
     open_bets: int = 0
     rolled_back_bets: int = 0
     stake_minor: int = 0
-    """What was paid for all bets, also for those rolled back; in demo mode, what was staked."""
+    """Stakes paid for all bets, also for those rolled back; in demo mode, what was staked."""
     free_stake_minor: int = 0
-    """What free bets are worth, which nobody paid."""
+    """Stakes of free bets, which nobody paid."""
     win_minor: int = 0
-    """Less what was taken back."""
+    """Wins, less what was taken back."""
     reversed_win_minor: int = 0
-    """What was taken back."""
+    """Wins that were taken back."""
     award_minor: int = 0
-    """Promotions, jackpots and the like, less what was taken back."""
+    """Awards (promotions, jackpots and the like), less what was taken back."""
     rolled_back_stake_minor: int = 0
-    """Less what was taken again."""
+    """Stakes given back by rollbacks, less what was taken again."""
 
 
 class Played(NamedTuple):
-    """What an event adds, and where."""
+    """The totals that an event adds, with the session and round that they belong to."""
 
     session_id: str | None
     round_id: str | None
@@ -39,13 +39,13 @@ class Played(NamedTuple):
 
 
 COLUMNS = ", ".join(f"{name} {'integer' if name.endswith('bets') else 'bigint'}" for name in Totals._fields)
-"""As `projection.incoming` wants them."""
+"""The columns of the totals with their SQL types, as `projection.incoming` wants them."""
 
 DDL = ",\n    ".join(f"{column} not null" for column in COLUMNS.split(", "))
 
 
 def view_columns(exponent: str = "exponent") -> list[Column]:
-    """What a view tells of them; awards only where it has some."""
+    """The columns in which a view shows the totals; awards only where it has some."""
     return [
         Column("bets", "Bets that began, rolled back or not."),
         Column("open_bets", "Bets without an end."),
@@ -72,7 +72,7 @@ def plus(one: Iterable[int], other: Iterable[int]) -> Iterable[int]:
 
 
 def played(record: dict[str, Any]) -> Iterable[Played]:
-    """What an event adds: nothing where it is not of play."""
+    """The totals that an event adds, none where it is not of play; one for each bet where it ends a round."""
     event_type, payload = record["event_type"], record["payload"]
     if event_type == "round.finished":
         for bet in payload["bets"]:

@@ -1,11 +1,11 @@
-"""How a view of schema `bi` is told: its columns with their meanings, which become the comments in the database."""
+"""Views of schema `bi`, described: columns with their meanings, which become the comments in the database."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
 
 class Column(NamedTuple):
-    """A column, what it means, and the expression that it stands for where that is not its name."""
+    """A column of a view, its meaning, and the expression that it stands for where that is not its name."""
 
     name: str
     meaning: str
@@ -29,11 +29,13 @@ AS_OF = Column(
     "as_of", "When the ledger recorded the last event that changed the row (timestamptz, UTC).", "occurred_at"
 )
 SUMMED = AS_OF._replace(expression="max(occurred_at)")
-"""The same where the row of a view is the sum of many."""
+"""`as_of` where the row of a view is the sum of many."""
 
 
 def amount(name: str, meaning: str, minor: str | None = None, exponent: str = "exponent") -> tuple[Column, Column]:
-    """An amount in both forms. `minor` is the expression of its minor units, where that is not `<name>_minor`."""
+    """The two columns of an amount: in minor units and in the currency. `minor` is the expression of the minor units,
+    where that is not `<name>_minor`.
+    """
     minor = minor or f"{name}_minor"
     return (
         Column(f"{name}_minor", f"{meaning} Minor units.", minor),
@@ -42,12 +44,12 @@ def amount(name: str, meaning: str, minor: str | None = None, exponent: str = "e
 
 
 def summed(name: str, meaning: str) -> tuple[Column, Column]:
-    """An amount that is the sum of many rows of one currency."""
+    """The two columns of an amount that is the sum of many rows of one currency."""
     return amount(name, meaning, f"sum({name}_minor)", "max(exponent)")
 
 
 def view(name: str, about: str, columns: Iterable[Column], source: str) -> str:
-    """The statements that make the view from `source`, the rest of a select after its columns, with all comments."""
+    """The SQL statements that make a view from `source`, the rest of a select after its columns, with all comments."""
     columns = list(columns)
     selected = ",\n    ".join(f"{one.expression} as {one.name}" if one.expression else one.name for one in columns)
     comments = [f"comment on view {name} is {_quoted(about)};"]
@@ -59,7 +61,7 @@ def fenced(table: str, condition: str = "true") -> str:
     """The from-item of a table of tenants: the rows that the reader may see, under the table's name.
 
     PostgreSQL moves comparisons that it holds leakproof below a row policy, where they meet everybody's rows, and
-    EXPLAIN or the clock tells how far they came. It moves nothing below an offset, also of 0.
+    EXPLAIN or the clock shows how far they came. It moves nothing below an offset, also of 0.
     """
     return f"(select * from {table} where {condition} offset 0) as {table}"  # noqa: S608  # our own constants
 

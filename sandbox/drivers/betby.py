@@ -1,4 +1,4 @@
-"""BetBy: ES256 tokens in the body, whole cents, our ids in every later call."""
+"""BetBy's side of its sportsbook wallet: ES256 tokens in the body, whole cents, our ids in every later call."""
 
 import json
 import time
@@ -64,7 +64,7 @@ class BetbyDriver(Driver):
         return Setup(public_keys=(public,), options=options)
 
     def signed(self, request: Request, at: float | None = None) -> Request:
-        """A GET has no token: the session key that it asks about is its proof."""
+        """The request with its token. A GET has none: the session key that it asks about is its proof."""
         if request.method == "GET":
             return request
         now = int(time.time() if at is None else at)

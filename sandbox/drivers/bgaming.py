@@ -1,4 +1,4 @@
-"""SoftSwiss GCP v1 as BGaming speaks it."""
+"""BGaming's side of its wallet: SoftSwiss GCP v1 as BGaming speaks it."""
 
 import hashlib
 import hmac
@@ -10,7 +10,7 @@ from sandbox.drivers.driver import Answer, Credit, Driver, Request, Says, Seat, 
 
 SIGNATURE = "X-REQUEST-SIGN"
 DECIMALS = {"EUR": 2, "USD": 2, "JPY": 0, "KWD": 3, "BTC": 8}
-"""Subunits that the provider counts in, whatever the wallet has."""
+"""Decimals of the subunits that the provider counts in, whatever the wallet has."""
 
 
 class BgamingDriver(Driver):

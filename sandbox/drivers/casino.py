@@ -1,4 +1,4 @@
-"""The provider of a casino ↔ provider integration, as it calls the casino."""
+"""The provider's side of a casino ↔ provider integration, as it calls the casino."""
 
 import hashlib
 import hmac
@@ -9,7 +9,7 @@ from sandbox.drivers.driver import Answer, Driver, Request, Says, Seat, Setup, T
 
 SIGNATURE = "x-casino-signature"
 DECIMALS = {"EUR": 2, "USD": 2, "JPY": 0, "KWD": 3, "BTC": 8}
-"""Minor units that the provider counts in, whatever the wallet has."""
+"""Decimals of the minor units that the provider counts in, whatever the wallet has."""
 
 
 class CasinoDriver(Driver):

@@ -1,4 +1,4 @@
-"""What a driver is: a provider's side of its protocol, and what its contract promises about the answers."""
+"""The interface of a driver: a provider's side of its protocol, and what its contract promises about the answers."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -9,23 +9,23 @@ from typing import ClassVar, NamedTuple
 
 @dataclass(frozen=True)
 class Request:
-    """A callback, path and query below the base URL. Unsigned ones carry no credentials at all."""
+    """A provider's callback; path and query are below the base URL. An unsigned one carries no credentials at all."""
 
     path: str
     body: bytes = b""
     method: str = "POST"
     query: str = ""
-    """Without the question mark, as sent."""
+    """The query without its question mark, as sent."""
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def target(self, base_path: str) -> str:
-        """Path and query as the request line has them."""
+        """The request target, below `base_path`: path and query as the request line has them."""
         return base_path + self.path + ("?" + self.query if self.query else "")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back, untouched. Header names are lower-case."""
+    """The HTTP answer to a request, untouched. Header names are lower-case."""
 
     status: int
     headers: Mapping[str, str]
@@ -46,24 +46,24 @@ class Told:
     """An answer as the provider understands it."""
 
     ok: bool
-    """It takes the call as done, now or earlier."""
+    """Whether the provider takes the call as done, now or earlier."""
     says: Says
     balance: Decimal | None = None
-    """In whole units of the currency, such as 98.50."""
+    """The player's balance in the answer, in whole units of the currency, such as 98.50."""
     ids: tuple[str, ...] = ()
-    """Our transaction ids in it, in order."""
+    """Our transaction ids in the answer, in order."""
 
 
 @dataclass(frozen=True)
 class Seat:
-    """A player at a game: what the launch told the provider."""
+    """A player at a game, as the launch named them to the provider."""
 
     player_id: str
     session_id: str
-    """Also the provider's token or sid."""
+    """The session's id, which is also the provider's token or sid."""
     currency: str = "EUR"
     exponent: int = 2
-    """Decimals of the wallet. Only protocols that count in minor units use it."""
+    """Decimals of the wallet's currency. Only protocols that count in minor units use them."""
     game_id: str = "game_1"
 
 
@@ -73,79 +73,84 @@ class Credit:
 
     request: Request
     pays: str = "0"
-    """What the player has more after it, in whole units; less than nothing where it takes back."""
+    """How much more the player has after the call, in whole units; below zero where it takes back."""
     before: tuple[Request, ...] = ()
-    """What is answered first. Then the credit is made once more: it may name an id of ours."""
+    """Calls that must be answered first. Then the credit is made once more: it may name an id of ours."""
     signed: bool = False
-    """An amount below zero means something: a debit."""
+    """Whether an amount below zero means something: a debit."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What the integration is added with."""
+    """What an integration of this provider is added with: options and keys."""
 
     secret: str | None = None
     public_keys: tuple[bytes, ...] = ()
-    """In PEM."""
+    """The provider's public keys, in PEM."""
     options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Traits:
-    """What the contract says. The suite reads its expectations here and asks no driver's name.
+    """What a provider's contract says about answers and proof. The conformance suite reads its expectations here and
+    asks no driver's name.
 
     Every `Says | None` with the default None: the protocol cannot ask this, so it is not tested.
     """
 
     # Words
     ok: Says
-    """The plain yes."""
+    """The answer to a call that was done: the plain yes."""
     bad_signature: Says
-    """Wrong, truncated or missing."""
+    """The answer to a call whose signature is wrong, truncated or missing."""
     stale: Says | None = None
-    """The signed time is too far off. None: as `bad_signature`."""
+    """The answer where the signed time is too far off. None: as `bad_signature`."""
     incomplete: Says | None = None
-    """Its other word for 'again', of a call that is many in one: a part of it could not be done."""
+    """The protocol's other word for 'again', of a call that is many in one: a part of it could not be done."""
     malformed: Says
-    """A signed body that cannot be parsed. A missing or wrong field is refused too, in any word."""
+    """The answer to a signed body that cannot be parsed. A missing or wrong field is refused too, in any word."""
     insufficient: Says
     temporary: Says
-    """Ask again with the same id: database gone, overloaded."""
+    """The word for 'ask again with the same id': the database is gone, or overloaded."""
     repeat: Says | None = None
-    """The same call again. None: as the first time."""
+    """The answer to the same call again. None: as the first time."""
     other_amount: Says
-    """The same id with another amount: never moves money."""
+    """The answer to the same id with another amount, which never moves money."""
     unknown_player: Says
-    """A balance asked of a player that nobody knows."""
+    """The answer to a balance asked of a player that nobody knows."""
     cancel_unknown: Says
-    """Never moves money, and always keeps the bet from beginning later."""
+    """The answer to a cancel of a bet that nobody knows. It never moves money, and always keeps the bet from beginning
+    later.
+    """
     late_bet: Says
-    """The bet that arrives after its cancel. Never moves money."""
+    """The answer to a bet that arrives after its cancel. It never moves money."""
     cancel_again: Says | None = None
-    """The same bet, cancelled under another cancel id. Never moves money."""
+    """The answer where the same bet is cancelled under another cancel id. It never moves money."""
     too_fine: Says | None = None
-    """An amount with more decimals than the wallet. None: the protocol cannot say one."""
+    """The answer to an amount with more decimals than the wallet. None: the protocol cannot say one."""
     missing_id: Says
-    """A bet without the provider's id (`without_id`)."""
+    """The answer to a bet without the provider's id (`without_id`)."""
     restricted_bet: Says
-    """A bet of a locked or self-excluded player."""
+    """The answer to a bet of a locked or self-excluded player."""
     expired_bet: Says | None = None
-    """A bet in an expired session. None: the protocol names no session, and the bet passes."""
+    """The answer to a bet in an expired session. None: the protocol names no session, and the bet passes."""
     win_without_bet: Says
-    """A win whose bet or round nobody knows."""
+    """The answer to a win whose bet or round nobody knows."""
     win_without_bet_pays: bool
     win_after_cancel: Says
     win_after_cancel_pays: bool = False
     cancel_after_win: Says
-    """A cancel of a bet that was won."""
+    """The answer to a cancel of a bet that was won."""
     cancel_after_win_effect: str
-    """none, refund (the stake comes back, the win stays) or reverse (stake back, win taken back)."""
+    """The effect of a cancel after the win: none, refund (the stake comes back, the win stays) or reverse (stake back,
+    win taken back).
+    """
     cancel_win: Says | None = None
-    """A cancel that names the win (`cancel_win`)."""
+    """The answer to a cancel that names the win (`cancel_win`)."""
     cancel_win_effect: str = "none"
-    """none or reverse."""
+    """The effect of a cancel that names the win: none or reverse."""
     cancel_win_names_our_id: bool = False
-    """It names the id that we answered the win with, so it cannot come first."""
+    """Whether that cancel names the id that we answered the win with, so that it cannot come first."""
     zero_bet: Says | None = None
     zero_win: Says | None = None
     told_as_ok: frozenset[str] = frozenset()
@@ -153,34 +158,36 @@ class Traits:
 
     # Proof
     covers_body: bool = True
-    """The credentials prove the content too. False: a shared secret beside it (Basic, a token in the query)."""
+    """Whether the credentials prove the content too. False: a shared secret beside it (Basic, a token in the query)."""
     covers_query: bool = True
-    """Of requests that have one: a changed query is refused."""
+    """Whether the credentials prove the query too, of requests that have one: a changed query is refused."""
     signature_headers: tuple[str, ...] = ()
     """Headers that carry credentials; every mutated byte in them is refused."""
     time_window_s: int | None = None
-    """A signed time may be this far off. None: no time is signed."""
+    """How far a signed time may be off, in seconds. None: no time is signed."""
     uses_signature_once: bool = False
-    """The very same signed request is refused the second time (a nonce); a repeat must be signed anew."""
+    """Whether the very same signed request is refused the second time (a nonce); a repeat must be signed anew."""
 
     # Content
     decimals: int | None = None
     """Decimals that an amount can have on the wire: 5 for x100000, 2 for cents. None: any number, or the wallet's."""
     minor_units: bool = False
-    """Amounts are whole minor units of the wallet's currency."""
+    """Whether amounts are whole minor units of the wallet's currency."""
     balance_decimals: int | None = None
-    """The balance is told with so many, rounded down. None: exactly."""
+    """Decimals of the balance in an answer, rounded down to them. None: exactly as it is."""
     replay_balance: str = "stored"
-    """The balance that a repeat tells: `stored` with the first answer, or `current`; "" where none is told."""
+    """The balance in the answer to a repeat: `stored` with the first answer, or `current`; "" where the answer has
+    none.
+    """
     tolerates_unknown_fields: bool = True
     names_currency: bool = True
-    """Callbacks say the currency."""
+    """Whether callbacks name the currency."""
     json: bool = True
-    """Bodies are JSON (False: forms)."""
+    """Whether bodies are JSON (False: forms)."""
     needs_session: bool = False
-    """A bet needs a session that lives (expired_bet says the word)."""
+    """Whether a bet needs a session that lives (`expired_bet` is the answer where it does not)."""
     win_names_bet: bool = True
-    """A win says which bet it is of. False: only the round."""
+    """Whether a win names its bet. False: only the round."""
 
 
 class Driver(ABC):
@@ -192,15 +199,15 @@ class Driver(ABC):
     traits: ClassVar[Traits]
 
     base_path: str = ""
-    """Path of the base URL, such as /integrations/brand/EU/name, once the integration exists."""
+    """Path of the integration's base URL, such as /integrations/brand/EU/name, once the integration exists."""
     kid: str = ""
 
     def __init__(self, who: str = "studio") -> None:
-        """The keys depend on `who` only, where the kind of key allows it."""
+        """Make the provider's keys; they depend on `who` only, where the kind of key allows it."""
         self.who = who
 
     def mounted(self, base_path: str, kid: str) -> None:
-        """The integration exists."""
+        """Take where the integration is served, and the id of its key, once it exists."""
         self.base_path, self.kid = base_path, kid
 
     @abstractmethod
@@ -208,8 +215,8 @@ class Driver(ABC):
 
     @abstractmethod
     def signed(self, request: Request, at: float | None = None) -> Request:
-        """With credentials, made at the time `at` (Unix seconds; None: now) where time is signed. Takes any bytes as
-        body, also such that are none of the protocol's.
+        """The request with credentials, made at the time `at` (Unix seconds; None: now) where time is signed. Takes any
+        bytes as body, also such that are none of the protocol's.
         """
 
     @abstractmethod
@@ -223,7 +230,7 @@ class Driver(ABC):
         return name
 
     def player_id(self, number: int) -> str:
-        """A player's id in the form that the protocol can say."""
+        """The player's id of a number, in a form that the protocol can say."""
         return f"p_{number}"
 
     @abstractmethod
@@ -234,11 +241,11 @@ class Driver(ABC):
 
     @abstractmethod
     def win(self, seat: Seat, win_id: str, bet_id: str, amount: str, round_id: str) -> Request:
-        """Protocols that name only the round leave `bet_id` out."""
+        """A win of a bet, in whole units. Protocols that name only the round leave `bet_id` out."""
 
     @abstractmethod
     def cancel(self, seat: Seat, cancel_id: str, bet_id: str, amount: str, round_id: str) -> Request:
-        """Protocols whose cancels have no id of their own leave `cancel_id` out."""
+        """A cancel of a bet with its stake. Protocols whose cancels have no id of their own leave `cancel_id` out."""
 
     @abstractmethod
     def without_id(self, seat: Seat) -> Request:
@@ -247,11 +254,11 @@ class Driver(ABC):
     def cancel_win(
         self, seat: Seat, cancel_id: str, win_id: str, bet_id: str, amount: str, round_id: str
     ) -> Request | None:
-        """None: a win cannot be cancelled."""
+        """A cancel that names a win. None: a win cannot be cancelled."""
         return None
 
     def bet_and_win(self, seat: Seat, bet_id: str, stake: str, win_id: str, win: str, round_id: str) -> Request | None:
-        """Both in one callback, all or none. None: there is no such call."""
+        """A bet and its win in one callback, all or none. None: there is no such call."""
         return None
 
     def finish(self, seat: Seat, round_id: str) -> Request | None:

@@ -1,4 +1,4 @@
-"""Evolution's One Wallet."""
+"""Evolution's side of its One Wallet: a shared secret in the query, and nothing signed."""
 
 import json
 import uuid

@@ -1,5 +1,5 @@
-"""The game callbacks of a casino platform: camel case, numbers as amounts, X-Signature over time, method, target and
-body.
+"""The provider's side of a casino platform's game callbacks: camel case, numbers as amounts, X-Signature over time,
+method, target and body.
 """
 
 import hmac

@@ -1,4 +1,4 @@
-"""Hub88's Wallet API v2."""
+"""Hub88's side of its Wallet API v2: RSA signatures over the body, amounts in 1/100,000 of a unit."""
 
 import base64
 import json

@@ -1,4 +1,6 @@
-"""The legacy callbacks of a casino platform: the same things under other names, signed alike."""
+"""The provider's side of a casino platform's legacy callbacks: those of `game_callbacks` under other names, signed
+alike.
+"""
 
 import hmac
 import json

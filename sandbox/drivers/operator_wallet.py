@@ -1,4 +1,6 @@
-"""The operator wallet: SHA-1 of command and secret in a header, of command, time and secret in the body."""
+"""The provider's side of the operator wallet: SHA-1 of command and secret in a header, of command, time and secret in
+the body.
+"""
 
 import json
 import time
@@ -55,7 +57,7 @@ class OperatorWalletDriver(Driver):
         return Setup(secret=self._secret(), options=options)
 
     def signed(self, request: Request, at: float | None = None) -> Request:
-        """The envelope around `data`, which is what the requests here are made of."""
+        """The envelope, with credentials, around `data`, which is what the requests here are made of."""
         command = request.path.removeprefix("/")
         stamp = datetime.fromtimestamp(time.time() if at is None else at, UTC).strftime("%Y-%m-%d %H:%M:%S")
         outer = {"command": command, "request_timestamp": stamp, "hash": self._hash(command + stamp)}

@@ -1,4 +1,4 @@
-"""PM8's operator wallet, signed with an HMAC."""
+"""PM8's side of its operator wallet, signed with an HMAC."""
 
 import hashlib
 import hmac
@@ -10,7 +10,7 @@ from sandbox.drivers.driver import Answer, Credit, Driver, Request, Says, Seat, 
 
 SIGNATURE = "X-Operator-Signature"
 DECIMALS = {"EUR": 2, "USD": 2, "JPY": 0, "KWD": 3, "BTC": 8}
-"""Of the minor units that amounts are told in, whatever the wallet has."""
+"""Decimals of the minor units that amounts are written in, whatever the wallet has."""
 
 
 class Pm8Driver(Driver):

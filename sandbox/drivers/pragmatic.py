@@ -1,4 +1,4 @@
-"""Pragmatic Play's seamless wallet."""
+"""Pragmatic Play's side of its seamless wallet: forms with a hash over their sorted fields."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""An aggregator: hex HMAC-SHA256 of the raw body, decimal strings, one error text."""
+"""An aggregator's side of its wallet: hex HMAC-SHA256 of the raw body, decimal strings, one error text."""
 
 import hmac
 import json

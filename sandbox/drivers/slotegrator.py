@@ -1,4 +1,4 @@
-"""Slotegrator GIS, slots API v1: forms in the manner of PHP, signed with HMAC-SHA1."""
+"""Slotegrator's side of GIS, slots API v1: forms in the manner of PHP, signed with HMAC-SHA1."""
 
 import hashlib
 import hmac
@@ -118,7 +118,7 @@ class SlotegratorDriver(Driver):
         return self.transaction("bet", seat, amount="1.00", type="bet", round_id="round-without-id")
 
     def rollback(self, seat: Seat, rollback_id: str, listed: list[tuple[str, str, str]], round_id: str) -> Request:
-        """`listed` are actions, amounts and transaction ids."""
+        """A rollback of several transactions; `listed` are their actions, amounts and transaction ids."""
         fields: dict[str, str] = {}
         for index, (action, amount, transaction_id) in enumerate(listed):
             element = {"action": action, "amount": amount, "transaction_id": transaction_id, "type": action}
@@ -128,7 +128,7 @@ class SlotegratorDriver(Driver):
         )
 
     def transaction(self, action: str, seat: Seat, **fields: str) -> Request:
-        """Any of them; empty fields are left out."""
+        """A call of any action with its fields; empty ones are left out."""
         who = {"player_id": seat.player_id, "currency": seat.currency, "session_id": seat.session_id}
         return _form(**({"action": action, "game_uuid": self.id(seat.game_id)} | who | fields))
 

@@ -1,4 +1,4 @@
-"""SoftSwiss Game Aggregator v2, spoken from its published contract."""
+"""SoftSwiss's side of its Game Aggregator v2, spoken from the published contract."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""ST8's operator wallet."""
+"""ST8's side of its operator wallet: ECDSA signatures over the body."""
 
 import base64
 import json

@@ -3,24 +3,19 @@
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 from xdist import is_xdist_controller
 
-from sandbox.progress import Progress
-from sandbox.servers import artifacts
-from sandbox.servers.stack import reach_loopback_directly
-from tests.support import limits, order, seeds, traces
+from sandbox.servers.ports import reach_loopback_directly
+from tests.support import limits, order, seeds, traces, unit
 from tests.support.process_state import State, demand_no_bound_loggers, demand_unchanged, process_state
-from tests.support.servers import (
-    Servers,
-    fresh_database,
-    fresh_topic_prefix,
-    kind_of_servers,
-    migrated_template,
-    running_servers,
-)
+
+# What needs servers imports what drives them when it runs: a test that needs none begins in half the time.
+if TYPE_CHECKING:
+    from tests.support.servers import Servers
 
 # No deadline: it measures the neighbours. No database: a failure is repeated with the run's seed, not from a folder.
 hypothesis.settings.register_profile("tests", deadline=None, database=None, print_blob=True)
@@ -29,7 +24,7 @@ hypothesis.settings.load_profile("tests")
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """The first hook of all: whatever these have to say, options too, is heard."""
-    for plugin in (limits, order, seeds, traces):
+    for plugin in (limits, order, seeds, traces, unit):
         pluginmanager.register(plugin, plugin.__name__)
 
 
@@ -42,12 +37,23 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.default_int_handler)
     reach_loopback_directly()  # as every start of a stack does: here before anybody looks what the environment was
-    if is_xdist_controller(session) and kind_of_servers() == "embedded":
-        download()  # here, once, because nobody sees what the workers say
+    if is_xdist_controller(session) and session.config.option.markexpr != "unit":
+        download_for_workers()
+
+
+def download_for_workers() -> None:
+    """Here, once, because nobody sees what the workers say."""
+    from tests.support.servers import kind_of_servers
+
+    if kind_of_servers() == "embedded":
+        download()
 
 
 def download() -> None:
     """The first start downloads the servers: show it to whoever waits."""
+    from sandbox.progress import Progress
+    from sandbox.servers import artifacts
+
     with Progress() as progress:
         artifacts.fetch(artifacts.read_lock(), report=progress)
 
@@ -83,8 +89,11 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 @pytest.fixture(scope="session")
-def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
+def servers(request: pytest.FixtureRequest) -> "Iterator[Servers]":
     """All servers, started once per test run."""
+    from sandbox.progress import Progress
+    from tests.support.servers import running_servers
+
     capture = request.config.pluginmanager.getplugin("capturemanager")
     manager = running_servers(progress := Progress())
     try:
@@ -102,43 +111,60 @@ def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
 
 
 @pytest.fixture(scope="session")
-def ledger_template(servers: Servers) -> Iterator[str]:
+def own_servers() -> None:
+    """For tests that start servers or whole systems by themselves, and so are no unit tests."""
+
+
+@pytest.fixture(scope="session")
+def ledger_template(servers: "Servers") -> Iterator[str]:
     """URL of a migrated, empty ledger database to copy from with `fresh_database`. Never connect to it."""
+    from tests.support.servers import migrated_template
+
     with migrated_template(servers.database_url) as url:
         yield url
 
 
 @pytest.fixture
-def ledger_database(servers: Servers, ledger_template: str) -> Iterator[str]:
+def ledger_database(servers: "Servers", ledger_template: str) -> Iterator[str]:
     """URL (as an administrator) of a fresh, migrated ledger database."""
+    from tests.support.servers import fresh_database
+
     with fresh_database(servers.database_url, template=ledger_template) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
-def ledger_database_of_module(servers: Servers, ledger_template: str) -> Iterator[str]:
+def ledger_database_of_module(servers: "Servers", ledger_template: str) -> Iterator[str]:
     """The same, shared by the tests of a module."""
+    from tests.support.servers import fresh_database
+
     with fresh_database(servers.database_url, template=ledger_template) as url:
         yield url
 
 
 @pytest.fixture
-def empty_database(servers: Servers) -> Iterator[str]:
+def empty_database(servers: "Servers") -> Iterator[str]:
     """URL of a fresh database of the ledger's instance, before any migration."""
+    from tests.support.servers import fresh_database
+
     with fresh_database(servers.database_url) as url:
         yield url
 
 
 @pytest.fixture
-def bi_database(servers: Servers) -> Iterator[str]:
+def bi_database(servers: "Servers") -> Iterator[str]:
     """URL of a fresh, empty database of the BI instance."""
+    from tests.support.servers import fresh_database
+
     with fresh_database(servers.bi_database_url) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
-def bi_database_of_module(servers: Servers) -> Iterator[str]:
+def bi_database_of_module(servers: "Servers") -> Iterator[str]:
     """The same, shared by the tests of a module."""
+    from tests.support.servers import fresh_database
+
     with fresh_database(servers.bi_database_url) as url:
         yield url
 
@@ -146,14 +172,16 @@ def bi_database_of_module(servers: Servers) -> Iterator[str]:
 @pytest.fixture
 def topic_prefix() -> str:
     """A prefix for topics and subjects that nobody else uses."""
+    from tests.support.servers import fresh_topic_prefix
+
     return fresh_topic_prefix()
 
 
 @pytest.fixture
-def kafka_bootstrap_servers(servers: Servers) -> str:
+def kafka_bootstrap_servers(servers: "Servers") -> str:
     return servers.kafka_bootstrap_servers
 
 
 @pytest.fixture
-def schema_registry_url(servers: Servers) -> str:
+def schema_registry_url(servers: "Servers") -> str:
     return servers.schema_registry_url

@@ -1,6 +1,5 @@
 """The embedded stack: two PostgreSQL instances, Kafka and the schema registry, started and stopped together."""
 
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Self
 from sandbox.servers import artifacts
 from sandbox.servers.file_lock import FileLock
 from sandbox.servers.kafka import Kafka
-from sandbox.servers.ports import LOOPBACK
+from sandbox.servers.ports import reach_loopback_directly
 from sandbox.servers.postgres import BI, LEDGER, Postgres
 from sandbox.servers.process import Process, Report, StartError, silent
 from sandbox.servers.registry import Registry
@@ -100,14 +99,6 @@ class Stack:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-
-def reach_loopback_directly() -> None:
-    """A proxy that the environment names must not stand between this process and the servers here."""
-    for name in ("NO_PROXY", "no_proxy"):
-        hosts = list(filter(None, os.environ.get(name, "").split(",")))
-        if LOOPBACK not in hosts:
-            os.environ[name] = ",".join([*hosts, LOOPBACK])
 
 
 def at_once(action: Callable[[Process], None], items: Iterable[Process]) -> None:

@@ -5,6 +5,10 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.usefixtures("own_servers")
+
 
 def test_every_row_is_there_and_every_bet_is_counted():
     """A short run measures all contestants in both cases, gets nothing but 200, and finds each of them in the database."""

@@ -5,6 +5,10 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.usefixtures("own_servers")
+
 COMMAND = [sys.executable, "-m", "cli", "bench", "bets"]
 
 

@@ -5,6 +5,10 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.usefixtures("own_servers")
+
 
 def test_the_audit_of_the_benchmark_s_own_events_finds_nothing():
     """A short run fills a log and an archive by the rule book and verifies all of each."""

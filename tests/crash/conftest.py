@@ -9,12 +9,12 @@ from tests.support.seeds import seeded_random
 
 
 @pytest.fixture(scope="package")
-def casino(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Casino]:
+def casino(own_servers: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Casino]:
     with open_casino(tmp_path_factory.mktemp("casino"), seeded_random()) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def own_casino(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Casino]:
+def own_casino(own_servers: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Casino]:
     with open_casino(tmp_path_factory.mktemp("casino"), seeded_random()) as opened:
         yield opened

@@ -86,7 +86,7 @@ def _environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
+def folder(own_servers: None, tmp_path: Path) -> Iterator[Path]:
     """A data folder; what still runs on it afterwards is stopped."""
     yield tmp_path / "data"
     _run("down", "--data-dir", tmp_path / "data")

@@ -37,6 +37,7 @@ def _steps(page: Path) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_servers")
 def test_the_examples_run(tmp_path: Path) -> None:
     """Every shell block of `first-bet.md` and every example of the pages behind it works, in order, exactly as printed."""
     missing = [tool for tool in ("bash", "curl", "openssl") if shutil.which(tool) is None]

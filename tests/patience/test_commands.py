@@ -155,7 +155,7 @@ def _publish(settings: Settings) -> None:
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
+def house(own_servers: None) -> Iterator[House]:
     with (
         tempfile.TemporaryDirectory(prefix="wagerledger-patience-", ignore_cleanup_errors=True) as folder,
         Stack(Path(folder) / "stack") as stack,

@@ -8,6 +8,7 @@ import pytest
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_servers")
 def test_the_demo_shows_everything_and_ends_well() -> None:
     """`wagerledger demo` starts the whole system, plays, shows each answer, the events, the read models and the auditor's verdict, and ends with 0."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("WAGERLEDGER_")}

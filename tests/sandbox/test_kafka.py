@@ -15,7 +15,7 @@ MANY = 100
 
 
 @pytest.fixture(scope="module")
-def kafka(tmp_path_factory):
+def kafka(own_servers, tmp_path_factory):
     """One whose controller's port a stranger took in the last moment."""
     with started([server := RobbedKafka(tmp_path_factory.mktemp("kafka"))]):
         yield server

@@ -13,7 +13,7 @@ from tests.support.strangers import Robbed, started
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
+def root(own_servers, tmp_path_factory):
     """A folder closed to everybody else, as a home folder is."""
     folder = tmp_path_factory.mktemp("closed")
     folder.chmod(0o700)

@@ -9,7 +9,7 @@ from tests.support.strangers import Robbed, started
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory):
+def registry(own_servers, tmp_path_factory):
     """One whose management's port a stranger took in the last moment."""
     with started([server := RobbedRegistry(tmp_path_factory.mktemp("registry"))]):
         yield server

@@ -26,6 +26,7 @@ with Stack(Path(sys.argv[1])) as stack:
 """
 
 
+@pytest.mark.usefixtures("own_servers")
 def test_killed_owner_leaves_nothing_and_its_successor_finds_everything(tmp_path):
     """After a SIGKILL of the owner all servers end, and the next stack on the folder starts with the same data."""
     with subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as owner:
@@ -61,6 +62,7 @@ class Broken(Process):
         return False
 
 
+@pytest.mark.usefixtures("own_servers")
 def test_failed_start_leaves_nothing_running(tmp_path):
     """When one server cannot start, the error says which and why, the others are stopped, and the folder is free again."""
     stack = Stack(tmp_path)

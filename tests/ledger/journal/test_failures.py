@@ -461,7 +461,7 @@ create trigger full_disk before insert on wagerledger.event_log for each row exe
 
 
 @pytest.fixture
-def own_postgres(tmp_path):
+def own_postgres(own_servers, tmp_path):
     """A server that may be killed."""
     server = Postgres("postgres", tmp_path, database="wagerledger")
     server.start()

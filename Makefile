@@ -12,10 +12,13 @@ RUNS ?= 10
 # ARGS="tests/ledger/core -k refund" WORKERS=0 runs a few of them in one process.
 WORKERS ?= 3
 
+# They wait for nobody.
+UNIT_WORKERS ?= 2
+
 UV_LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak test-spark lint format lock clean
+.PHONY: help setup demo unit check test pages soak test-spark lint format lock clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +32,14 @@ $(STAMP):
 
 demo: setup ## Start the whole system, play real rounds, show every step, stop.
 	@.venv/bin/wagerledger demo
+
+unit: setup ## Run the tests that need no server; ARGS="tests/ledger/core -k refund" runs a few.
+	@.venv/bin/python -m pytest -m unit -q $(if $(ARGS),,-n $(UNIT_WORKERS)) $(ARGS)
+
+check: lint unit ## What every change must pass: style, types, contracts, the tests without servers.
+
+pages: setup ## Write the pages again that are made from the code.
+	@.venv/bin/python -m cli.pages
 
 test: setup ## Run all tests against real servers (embedded unless told otherwise).
 	@.venv/bin/python -m pytest -n $(WORKERS) $(ARGS)

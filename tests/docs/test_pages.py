@@ -13,11 +13,11 @@ import ledger.journal.writer
 import outbox_relay.metrics
 import projector.metrics
 import sealer.metrics
+from cli import pages
 from cli import reference as cli_reference
 from gateway.app import build_app
 from gateway.dialect.signing import Place, sign
 from ledger.admin.secrets import new_secrets_key
-from projector import reference as projector_reference
 from runtime import settings
 from schemas import errors
 from schemas.events import EVENTS, VARIANTS
@@ -61,19 +61,22 @@ def test_every_page_can_be_found() -> None:
     assert set(PAGES) <= seen
 
 
-@pytest.mark.parametrize(
-    ("page", "made"),
-    [
-        ("errors", errors.reference_page),
-        ("settings", settings.reference_page),
-        ("cli", cli_reference.reference_page),
-        ("read-models", projector_reference.reference_page),
-    ],
-)
-def test_generated_pages_are_current(page, made) -> None:
-    """What is made from the code is what the code makes now."""
-    path = ROOT / "docs" / "reference" / f"{page}.md"
-    assert path.read_text() == made(), f"make {name_of(path)} again, as it says itself"
+def test_pages_made_from_the_code_are_current() -> None:
+    """Each is what the code makes now, and none is left of an event type that is gone."""
+    assert not list(pages.stale()), "these are not what the code makes now: run `make pages`"
+
+
+def test_stale_pages_are_written_again(tmp_path: Path) -> None:
+    """`make pages` writes what is missing or differs, removes what nothing makes any more, and leaves the rest alone."""
+    for name in pages.pages():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    gone, changed, kept = (tmp_path / "docs/events" / name for name in ("bet.flown.md", "README.md", "asyncapi.yaml"))
+    assert set(pages.write(tmp_path)) == set(pages.pages())
+    gone.write_text("of a type that was never released")
+    changed.write_text("something else")
+    before = kept.stat().st_mtime_ns
+    assert pages.write(tmp_path) == ["docs/events/README.md", "docs/events/bet.flown.md"]
+    assert (list(pages.stale(tmp_path)), gone.exists(), kept.stat().st_mtime_ns) == ([], False, before)
 
 
 def test_metrics_are_those_of_the_code() -> None:

@@ -5,6 +5,7 @@ mark can be believed; a test that starts servers or whole systems by itself says
 """
 
 import contextlib
+import itertools
 import subprocess
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
@@ -54,5 +55,5 @@ def server_of(args: str | Path | Sequence[str | Path]) -> str | None:
     if program := next((name for name in names if name in PROGRAMS), None):
         return program
     before = {"cli", "wagerledger"}
-    pairs = zip(names, names[1:], strict=False)
+    pairs = itertools.pairwise(names)
     return next((f"{one} {two}" for one, two in pairs if one in before and two in COMMANDS), None)

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.dialect.errors import Rejected
 from gateway.providers.evolution import DIALECT
-from gateway.providers.evolution.answers import told
+from gateway.providers.evolution.answers import answer_ok
 from ledger.outcome import Balances
 from sandbox.drivers.driver import Request
 from tests.gateway.providers.checks import Tables, yes
@@ -55,7 +55,7 @@ def test_the_token_of_the_query(query: bytes, code: str | None) -> None:
 def test_balances_are_rounded_down(balances: Balances, decimals: str, body: bytes) -> None:
     """What is told may never be more than what can be staked; a debt is not part of it."""
     call = signed_call(DIALECT, "s3cr3t-token", {}, b"{}", balance_decimals=decimals)
-    assert told(call, "u", balances).body == body
+    assert answer_ok(call, "u", balances).body == body
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ from gateway.http_protocol import BoundedHeadProtocol
 from gateway.listener import connections_within, listen
 from gateway.read_connection import ReadConnection, Unmigrated
 from gateway.services import Services
-from gateway.serving import refuse
+from gateway.serving import error_reply
 from ledger import __version__
 from ledger.admin.secrets import Vault
 from ledger.journal import writing_session
@@ -216,9 +216,9 @@ async def _crash(request: Request, error: Exception) -> Response:
 
 def _error(request: Request, code: str, **details: object) -> Response:
     head = head_of(request.scope)
-    answer = refuse(head, code, **details)
-    response = Response(answer.body, answer.status, media_type="application/json")
-    response.headers.update({name.decode(): value.decode() for name, value in answer.headers})
+    reply = error_reply(head, code, **details)
+    response = Response(reply.body, reply.status, media_type="application/json")
+    response.headers.update({name.decode(): value.decode() for name, value in reply.headers})
     response.headers["X-Trace-Id"] = head.trace.trace_id
     return response
 

@@ -1,4 +1,4 @@
-"""The canonical API: what its bodies look like, which command each operation becomes, and how an outcome is told."""
+"""The canonical API: what its bodies look like, the command of each operation, its outcome as bytes."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -156,7 +156,7 @@ class Wallet(BaseModel):
     balances: WalletBalances
 
 
-def tell_balances(balances: Balances) -> dict[str, str | int]:
+def render_balances(balances: Balances) -> dict[str, str | int]:
     currency, exponent, cash, bonus, held, receivable = balances
     available = cash + bonus
     return {
@@ -178,7 +178,7 @@ def tell_balances(balances: Balances) -> dict[str, str | int]:
 # From body to command, from outcome to answer -----------------------------------------------------------------------
 
 
-class Asked(NamedTuple):
+class ApiRequest(NamedTuple):
     """A verified and well-formed request. Times are microseconds since the epoch."""
 
     origin: Origin
@@ -193,6 +193,9 @@ class Asked(NamedTuple):
     """Where the operation prepares one."""
 
 
+Prepare = Callable[[KeyRing, Integration, float, Any], Awaitable[Launch]]
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One write: `echoed` are the fields of the body that the answer repeats; `prepare` judges what the ledger's rules
@@ -204,31 +207,31 @@ class Operation:
     summary: str
     body: type[Body]
     answer: type[BaseModel]
-    command: Callable[[Asked, Any], Command]
+    command: Callable[[ApiRequest, Any], Command]
     echoed: tuple[str, ...]
     refusals: tuple[str, ...]
     status: int = 200
     body_required: bool = True
-    prepare: Callable[[KeyRing, Integration, float, Any], Awaitable[Launch]] | None = None
+    prepare: Prepare | None = None
 
     @property
     def names_session(self) -> bool:
         """Whether the path carries a session's id."""
         return "{session_id}" in self.path
 
-    def tell(self, asked: Asked, body: Body, outcome: Outcome) -> bytes:
+    def render(self, request: ApiRequest, body: Body, outcome: Outcome) -> bytes:
         """The exact answer."""
         if outcome.refusal_code:
-            return error_body(outcome.refusal_code, outcome.details, asked.origin.trace_id)
+            return error_body(outcome.refusal_code, outcome.details, request.origin.trace_id)
         answer: dict[str, Any] = dict(outcome.result)
         if "expires_at" in answer:
             answer["expires_at"] = rfc3339(int(answer["expires_at"]))
         for name in self.echoed:
             if (value := getattr(body, name)) is not None:
                 answer[name] = value
-        if asked.launch:
-            answer |= _tell_launch(asked.launch, None if answer["mode"] == DEMO else outcome.result["session_id"])
-        answer["balances"] = tell_balances(outcome.balances) if outcome.balances else None
+        if request.launch:
+            answer |= _render_launch(request.launch, None if answer["mode"] == DEMO else outcome.result["session_id"])
+        answer["balances"] = render_balances(outcome.balances) if outcome.balances else None
         return to_json(answer)
 
 
@@ -240,7 +243,7 @@ async def _prepare_session(keys: KeyRing, caller: Integration, now: float, body:
     )  # fmt: skip
 
 
-def _tell_launch(launch: Launch, token: str | None) -> dict[str, str | None]:
+def _render_launch(launch: Launch, token: str | None) -> dict[str, str | None]:
     url = launch.url(token)
     return {
         "integration_id": launch.integration.integration_id,
@@ -250,57 +253,45 @@ def _tell_launch(launch: Launch, token: str | None) -> dict[str, str | None]:
     }
 
 
-def _start_session(asked: Asked, body: SessionStart) -> Command:
-    assert asked.launch, "prepared"
-    mode, integration_id = DEMO if body.mode == "demo" else REAL, asked.launch.integration.integration_id
+def _start_session(request: ApiRequest, body: SessionStart) -> Command:
+    assert request.launch, "prepared"
+    integration_id = request.launch.integration.integration_id
     return StartSession(
-        asked.origin,
-        asked.command_id,
-        asked.received_at,
-        body.player_id,
-        body.currency,
-        body.game_id,
-        body.locale,
-        mode,
-        asked.session_expires_at,
-        None if integration_id == asked.origin.integration_id else integration_id,
-        body.jurisdiction,
-    )
-
-
-def _end_session(asked: Asked, body: SessionEnd) -> Command:
-    assert asked.session_id, "the route has a session id"
-    return EndSession(
-        asked.origin, asked.command_id, asked.received_at, asked.session_id, body.reason, asked.by_operator
-    )
-
-
-def _authorize(asked: Asked, body: BetAuthorize) -> Command:
-    money = body.amount
-    return AuthorizeBet(
-        asked.origin,
-        asked.command_id,
-        asked.received_at,
-        body.session_id,
-        body.bet_id,
-        body.round_id,
-        money.amount,
-        money.currency,
-    )
-
-
-def _settle(asked: Asked, body: BetSettle) -> Command:
-    bonus = body.bonus_state or _NO_BONUS
-    return SettleBet(
-        asked.origin, asked.command_id, asked.received_at, body.bet_id, body.round_id,
-        body.win.amount, body.win.currency, bonus.in_bonus, bonus.freespins_left,
+        request.origin, request.command_id, request.received_at, player=body.player_id, currency=body.currency,
+        game_id=body.game_id, locale=body.locale, mode=DEMO if body.mode == "demo" else REAL,
+        expires_at=request.session_expires_at,
+        for_integration=None if integration_id == request.origin.integration_id else integration_id,
+        jurisdiction=body.jurisdiction,
     )  # fmt: skip
 
 
-def _rollback(asked: Asked, body: BetRollback) -> Command:
-    return Rollback(
-        asked.origin, asked.command_id, asked.received_at, body.bet_id, body.round_id, body.reason, body.session_id
+def _end_session(request: ApiRequest, body: SessionEnd) -> Command:
+    assert request.session_id, "the route has a session id"
+    return EndSession(
+        request.origin, request.command_id, request.received_at, request.session_id, body.reason, request.by_operator
     )
+
+
+def _authorize(request: ApiRequest, body: BetAuthorize) -> Command:
+    return AuthorizeBet(
+        request.origin, request.command_id, request.received_at, session_id=body.session_id, bet_id=body.bet_id,
+        round_id=body.round_id, amount=body.amount.amount, currency=body.amount.currency,
+    )  # fmt: skip
+
+
+def _settle(request: ApiRequest, body: BetSettle) -> Command:
+    bonus = body.bonus_state or _NO_BONUS
+    return SettleBet(
+        request.origin, request.command_id, request.received_at, bet_id=body.bet_id, round_id=body.round_id,
+        win=body.win.amount, currency=body.win.currency, in_bonus=bonus.in_bonus, freespins_left=bonus.freespins_left,
+    )  # fmt: skip
+
+
+def _rollback(request: ApiRequest, body: BetRollback) -> Command:
+    return Rollback(
+        request.origin, request.command_id, request.received_at, body.bet_id, round_id=body.round_id,
+        reason=body.reason, session_id=body.session_id,
+    )  # fmt: skip
 
 
 _NO_BONUS = BonusState()
@@ -309,32 +300,32 @@ _AMOUNT = "AMOUNT_SCALE", "AMOUNT_TOO_LARGE", "CURRENCY_MISMATCH"
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "authorize_bet", "/v1/bets/authorize", "Reserve a stake: the bet begins.",
-        BetAuthorize, BetAuthorized, _authorize, ("session_id", "bet_id", "round_id"),
-        ("INSUFFICIENT_FUNDS", "DUPLICATE", "BET_TOMBSTONED", "SESSION_NOT_FOUND", "SESSION_ENDED", "SESSION_EXPIRED",
-         "WALLET_NOT_FOUND", "REGION_MISMATCH", "AMOUNT_NOT_POSITIVE", *_AMOUNT),
+        body=BetAuthorize, answer=BetAuthorized, command=_authorize, echoed=("session_id", "bet_id", "round_id"),
+        refusals=("INSUFFICIENT_FUNDS", "DUPLICATE", "BET_TOMBSTONED", "SESSION_NOT_FOUND", "SESSION_ENDED", "SESSION_EXPIRED",
+                  "WALLET_NOT_FOUND", "REGION_MISMATCH", "AMOUNT_NOT_POSITIVE", *_AMOUNT),
     ),
     Operation(
         "settle_bet", "/v1/bets/settle", "Pay what a bet won, or nothing: the bet ends.",
-        BetSettle, BetSettled, _settle, ("bet_id", "round_id"),
-        ("BET_NOT_FOUND", "BET_TOMBSTONED", "BET_ROLLED_BACK", "BET_ALREADY_SETTLED", "ROUND_MISMATCH",
-         "BALANCE_TOO_LARGE", *_AMOUNT),
+        body=BetSettle, answer=BetSettled, command=_settle, echoed=("bet_id", "round_id"),
+        refusals=("BET_NOT_FOUND", "BET_TOMBSTONED", "BET_ROLLED_BACK", "BET_ALREADY_SETTLED", "ROUND_MISMATCH",
+                  "BALANCE_TOO_LARGE", *_AMOUNT),
     ),
     Operation(
         "rollback_bet", "/v1/bets/rollback", "Undo a bet. One that has not arrived yet can then never begin.",
-        BetRollback, BetRolledBack, _rollback, ("bet_id", "round_id"),
-        ("BET_ALREADY_SETTLED", "ROUND_MISMATCH"),
+        body=BetRollback, answer=BetRolledBack, command=_rollback, echoed=("bet_id", "round_id"),
+        refusals=("BET_ALREADY_SETTLED", "ROUND_MISMATCH"),
     ),
     Operation(
         "start_session", "/v1/sessions", "Let a player into a game, of one's own or of another integration.",
-        SessionStart, SessionStarted, _start_session, ("player_id", "game_id", "currency", "mode"),
-        ("WALLET_NOT_FOUND", "REGION_MISMATCH", "GAME_NOT_FOUND", "GAME_DISABLED", "JURISDICTION_NOT_ALLOWED",
-         "CURRENCY_NOT_SUPPORTED", "LAUNCH_NOT_ALLOWED", "LAUNCH_NOT_POSSIBLE"),
+        body=SessionStart, answer=SessionStarted, command=_start_session, echoed=("player_id", "game_id", "currency", "mode"),
+        refusals=("WALLET_NOT_FOUND", "REGION_MISMATCH", "GAME_NOT_FOUND", "GAME_DISABLED", "JURISDICTION_NOT_ALLOWED",
+                  "CURRENCY_NOT_SUPPORTED", "LAUNCH_NOT_ALLOWED", "LAUNCH_NOT_POSSIBLE"),
         status=201, prepare=_prepare_session,
     ),
     Operation(
         "end_session", "/v1/sessions/{session_id}/end",
         "End a session: no bet begins in it any more, open ones still end.",
-        SessionEnd, SessionEnded, _end_session, (),
-        ("SESSION_NOT_FOUND",), body_required=False,
+        body=SessionEnd, answer=SessionEnded, command=_end_session, echoed=(),
+        refusals=("SESSION_NOT_FOUND",), body_required=False,
     ),
 )  # fmt: skip

@@ -9,17 +9,18 @@ import uuid_utils
 from pydantic_core import to_json
 
 from gateway.api import canonical
-from gateway.api.canonical import Asked, Operation
+from gateway.api.canonical import ApiRequest, Operation, Prepare
 from gateway.dialect.errors import Rejected
 from gateway.dialect.fields import Body, read_json
 from gateway.dialect.incoming import Receive, RequestHead, Scope, Send, read_body
 from gateway.dialect.integration import NOBODY, Integration
-from gateway.host.ledger_view import in_wallet
+from gateway.dialect.reply import Reply
 from gateway.launch import Launch
 from gateway.services import Services
-from gateway.serving import Answer, serve
+from gateway.serving import serve
+from gateway.submission import submit
 from ledger.core.commands import Origin
-from ledger.outcome import Balances, Callback, Outcome
+from ledger.outcome import Balances, Outcome
 from ledger.store import commands, wallets
 from runtime.identifiers import ID_RULE, is_currency, is_id, player_id_fault
 from schemas.errors import ERRORS
@@ -33,12 +34,12 @@ class Write:
         self._operation = operation
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def answer(head: RequestHead, facts: dict[str, Any]) -> Answer:
+        async def answer(head: RequestHead, facts: dict[str, Any]) -> Reply:
             return await self._answer(scope, receive, head, facts)
 
         await serve(self._operation.name, scope, send, answer)
 
-    async def _answer(self, scope: Scope, receive: Receive, head: RequestHead, facts: dict[str, Any]) -> Answer:
+    async def _answer(self, scope: Scope, receive: Receive, head: RequestHead, facts: dict[str, Any]) -> Reply:
         services, operation = self._services, self._operation
         raw = await read_body(head, receive, services.settings.body_limit_bytes)
         integration, kid = await services.authenticator.signer_of(head, raw)
@@ -51,36 +52,39 @@ class Write:
         body = self._body(head, raw)
         if bet_id := getattr(body, "bet_id", None):
             facts["bet_id"] = bet_id
-        asked = self._asked(head, integration, kid, key, session_id)
+        request = self._request(head, integration, kid, key, session_id)
         if operation.prepare:
             try:
-                launch = await operation.prepare(services.keys, integration, asked.received_at / 1_000_000, body)
+                request = await self._with_launch(operation.prepare, integration, request, body)
             except Rejected:
                 # What was answered once stays answered, whatever the catalogue says today.
-                if known := await self._answered_before(asked, body):
-                    return known
+                if stored := await self._stored_answer(request, body):
+                    return stored
                 raise
-            asked = asked._replace(launch=launch)
-            if ttl_s := launch.integration.option("session_ttl_s"):
-                expires_at = (asked.received_at // 1_000_000 + int(ttl_s)) * 1_000_000
-                asked = asked._replace(session_expires_at=expires_at)
-        command = operation.command(asked, body)
-        if wallet_currency := integration.option("wallet_currency"):
-            command = in_wallet(command, wallet_currency)
 
         def render(outcome: Outcome) -> bytes:
-            return operation.tell(asked, body, outcome)
+            return operation.render(request, body, outcome)
 
-        # Nothing cancels this: a caller that leaves now finds the outcome under its key.
-        (outcome,) = await services.journal.submit(Callback((command,), integration.policy, render))
+        command = operation.command(request, body)
+        (outcome,) = await submit(services.journal, integration, (command,), render=render)
         assert outcome.answer is not None, "the journal keeps what `render` gave"
         if code := outcome.refusal_code:
-            return Answer(ERRORS[code].status, outcome.answer, code, [])
-        return Answer(operation.status, outcome.answer, "repeated" if outcome.replayed else "accepted", [])
+            return Reply(ERRORS[code].status, outcome.answer, code)
+        return Reply(operation.status, outcome.answer, "repeated" if outcome.replayed else "accepted")
 
-    async def _answered_before(self, asked: Asked, body: Body) -> Answer | None:
+    async def _with_launch(
+        self, prepare: Prepare, integration: Integration, request: ApiRequest, body: Body
+    ) -> ApiRequest:
+        """The request with the launch that its session is for, and as long as that integration lets sessions be."""
+        launch = await prepare(self._services.keys, integration, request.received_at / 1_000_000, body)
+        expires_at = request.session_expires_at
+        if ttl_s := launch.integration.option("session_ttl_s"):
+            expires_at = (request.received_at // 1_000_000 + int(ttl_s)) * 1_000_000
+        return request._replace(launch=launch, session_expires_at=expires_at)
+
+    async def _stored_answer(self, request: ApiRequest, body: Body) -> Reply | None:
         """The stored answer of a success under this key, where it is the answer to this body."""
-        origin = asked.origin
+        origin = request.origin
         found = await self._services.read_connection.fetch(
             commands.ANSWER, (origin.scope, origin.operation, origin.idempotency_key)
         )
@@ -88,10 +92,10 @@ class Write:
             return None
         stored, fingerprint = map(bytes, found[0])
         target = replace(NOBODY, integration_id=json.loads(stored).get("integration_id"))
-        command = self._operation.command(asked._replace(launch=Launch(target, "", {}, b"")), body)
+        command = self._operation.command(request._replace(launch=Launch(target, "", {}, b"")), body)
         if commands.fingerprint(command) != fingerprint:
             raise Rejected("IDEMPOTENCY_MISMATCH", idempotency_key=origin.idempotency_key)
-        return Answer(self._operation.status, stored, "repeated", [])
+        return Reply(self._operation.status, stored, "repeated")
 
     def _body(self, head: RequestHead, raw: bytes) -> Body:
         operation = self._operation
@@ -101,17 +105,18 @@ class Write:
             raise Rejected("UNSUPPORTED_MEDIA_TYPE")
         return read_json(operation.body, raw)
 
-    def _asked(
+    def _request(
         self, head: RequestHead, integration: Integration, kid: str | None, key: str, session_id: str | None
-    ) -> Asked:
+    ) -> ApiRequest:
         now = time.time_ns() // 1000
         origin = Origin(
-            integration.tenant_id, integration.region, integration.integration_id, integration.provider_id,
-            canonical.OPERATION_CLASS, key, head.trace.trace_id, head.trace.traceparent, kid=kid,
+            tenant_id=integration.tenant_id, region=integration.region, integration_id=integration.integration_id,
+            provider_id=integration.provider_id, operation=canonical.OPERATION_CLASS, idempotency_key=key,
+            trace_id=head.trace.trace_id, traceparent=head.trace.traceparent, kid=kid,
         )  # fmt: skip
         expires_at = (now // 1_000_000 + self._services.settings.session_ttl_s) * 1_000_000
         by_operator = integration.option("may_launch") == "true"
-        return Asked(origin, str(uuid_utils.uuid7()), now, expires_at, session_id, by_operator)
+        return ApiRequest(origin, str(uuid_utils.uuid7()), now, expires_at, session_id, by_operator)
 
 
 class ReadWallet:
@@ -123,12 +128,12 @@ class ReadWallet:
         self._services = services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def answer(head: RequestHead, facts: dict[str, Any]) -> Answer:
+        async def answer(head: RequestHead, facts: dict[str, Any]) -> Reply:
             return await self._answer(scope, head, facts)
 
         await serve(self.name, scope, send, answer)
 
-    async def _answer(self, scope: Scope, head: RequestHead, facts: dict[str, Any]) -> Answer:
+    async def _answer(self, scope: Scope, head: RequestHead, facts: dict[str, Any]) -> Reply:
         integration, _ = await self._services.authenticator.signer_of(head, b"")
         self._services.callers.admit(scope, head.headers, integration)
         facts["provider_id"] = integration.provider_id
@@ -145,8 +150,8 @@ class ReadWallet:
         wallet = next((wallet for wallet in of_player if wallet.currency == currency), None)
         if wallet is None:
             raise Rejected("WALLET_NOT_FOUND", player_id=player_id, currency=currency)
-        balances = canonical.tell_balances(Balances.of(wallet))
-        return Answer(200, to_json({"player_id": player_id, "balances": balances}), "accepted", [])
+        balances = canonical.render_balances(Balances.of(wallet))
+        return Reply(200, to_json({"player_id": player_id, "balances": balances}))
 
 
 def _idempotency_key(head: RequestHead) -> str:

@@ -42,15 +42,15 @@ def error_body(code: str, details: Mapping[str, object], trace_id: str) -> bytes
     return to_json({"code": code, "message": error.text(details), "retryable": error.retryable, "trace_id": trace_id})
 
 
-def error_headers(code: str, details: Mapping[str, object]) -> list[tuple[bytes, bytes]]:
+def error_headers(code: str, details: Mapping[str, object]) -> tuple[tuple[bytes, bytes], ...]:
     """What an error's answer says besides its body (RFC 9110: Retry-After, Allow; 413 ends the connection, since the
     body stays unread).
     """
     status = ERRORS[code].status
     if status in (429, 503):
-        return [(b"retry-after", b"%d" % RETRY_AFTER_S)]
+        return ((b"retry-after", b"%d" % RETRY_AFTER_S),)
     if status == 405:
-        return [(b"allow", str(details["allow"]).encode())]
+        return ((b"allow", str(details["allow"]).encode()),)
     if status in (408, 413):
-        return [(b"connection", b"close")]
-    return []
+        return ((b"connection", b"close"),)
+    return ()

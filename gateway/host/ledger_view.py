@@ -1,6 +1,5 @@
 """The ledger as an endpoint of a dialect sees it: only its integration's tenant, only its integration's bets."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -10,19 +9,18 @@ from gateway.dialect.endpoint import Endpoint
 from gateway.dialect.errors import Rejected
 from gateway.host.entity_reader import EntityReader
 from gateway.launch import allowed_game, playable_game
+from gateway.submission import in_unit_of, submit
 from ledger.core.bets import AuthorizeBet
 from ledger.core.commands import Command
 from ledger.core.players import StartSession
 from ledger.core.state import DEMO, Bet, Session, Settlement, Wallet
-from ledger.core.wallets import Adjust
-from ledger.core.wins import Award, SettleBet
 from ledger.journal.batch import PROVEN_OTHERWISE
 from ledger.journal.writer import Journal
-from ledger.outcome import Balances, Callback, Outcome, Proof
+from ledger.outcome import Balances, Outcome, Proof
 
 
 class LedgerView:
-    """TenantLedger for one call. It remembers what was decided, for the log line. `proof`: to be remembered with it."""
+    """The TenantLedger of one call. `facts` are those of its log line; `proof` is remembered with what it submits."""
 
     def __init__(
         self, journal: Journal, entities: EntityReader, call: Call, facts: dict[str, Any], proof: Proof | None = None
@@ -43,15 +41,8 @@ class LedgerView:
                 allowed_game(integration, command.game_id, command.jurisdiction)
             elif isinstance(command, AuthorizeBet) and command.game_id:
                 await self._check_game(command, command.game_id)
-        if integration.powers:
-            commands = tuple([in_our_unit(command, integration.powers) for command in commands])
-        if wallet_currency := integration.option("wallet_currency"):
-            commands = tuple([in_wallet(command, wallet_currency) for command in commands])
-        # Nothing cancels this: a caller that leaves now finds the outcome under its key.
-        outcomes = await self._journal.submit(Callback(commands, integration.policy, proof=self._proof))
+        outcomes = await submit(self._journal, integration, commands, proof=self._proof)
         self._proof_kept = True
-        if integration.powers:
-            outcomes = tuple([replace(one, balances=one.balances and self._told(one.balances)) for one in outcomes])
         for outcome in outcomes:
             if outcome.refusal_code == PROVEN_OTHERWISE:
                 count_unsigned("reused", integration=integration.integration_id)
@@ -66,7 +57,7 @@ class LedgerView:
         must not come to one as another call.
         """
         if not self._proof_kept and not endpoint.only_tells:
-            await self._journal.submit(Callback((), proof=self._proof))
+            await submit(self._journal, self._call.integration, (), proof=self._proof)
             self._proof_kept = True
 
     async def _check_game(self, command: AuthorizeBet, game_id: str) -> None:
@@ -85,11 +76,11 @@ class LedgerView:
     async def wallet(self, player_id: str, currency: str) -> Balances:
         for wallet in await self._wallets(player_id):
             if wallet.currency == currency:
-                return self._told(Balances.of(wallet))
+                return self._balances(wallet)
         raise Rejected("WALLET_NOT_FOUND", player_id=player_id, currency=currency)
 
     async def wallets(self, player_id: str) -> list[Balances]:
-        return [self._told(Balances.of(wallet)) for wallet in await self._wallets(player_id)]
+        return [self._balances(wallet) for wallet in await self._wallets(player_id)]
 
     async def currency_of(self, player_id: str) -> str:
         found = await self._wallets(player_id)
@@ -127,10 +118,8 @@ class LedgerView:
         key = Settlement, self._call.integration.integration_id, win_id
         return cast(Settlement | None, await self._entities.find(key))
 
-    def _told(self, balances: Balances) -> Balances:
-        """In the provider's unit of the currency."""
-        power = self._call.integration.powers.get(balances.currency, 0)
-        return balances.times_ten_to(power) if power else balances
+    def _balances(self, wallet: Wallet) -> Balances:
+        return in_unit_of(Balances.of(wallet), self._call.integration.powers)
 
     async def _wallets(self, player_id: str) -> list[Wallet]:
         integration = self._call.integration
@@ -138,25 +127,9 @@ class LedgerView:
 
 
 class NoLedger:
-    """For endpoints that answer without a signature: they learn nothing and do nothing."""
+    """The TenantLedger of endpoints that answer without a signature: it shows nothing and takes nothing."""
 
     repeated = False
 
     def __getattr__(self, name: str) -> Any:
         raise Rejected("SIGNATURE_MISSING")
-
-
-def in_our_unit(command: Command, powers: Mapping[str, int]) -> Command:
-    """As the ledger counts: the amount of a command whose currency the provider counts in another unit."""
-    power = powers.get(getattr(command, "currency", None) or "", 0)
-    if power and isinstance(command, SettleBet):
-        return replace(command, win=command.win.times_ten_to(power))
-    if power and isinstance(command, AuthorizeBet | Award | Adjust):
-        return replace(command, amount=command.amount.times_ten_to(power))
-    return command
-
-
-def in_wallet(command: Command, wallet_currency: str) -> Command:
-    if isinstance(command, AuthorizeBet | SettleBet) and command.currency != wallet_currency:
-        return replace(command, wallet_currency=wallet_currency)
-    return command

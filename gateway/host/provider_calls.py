@@ -5,14 +5,14 @@ who, how often, then what.
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, cast
-from urllib.parse import unquote, unquote_to_bytes
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, cast
+from urllib.parse import unquote
 
 import structlog
 
-from gateway import metrics
+from gateway import metrics, serving
 from gateway.auth.authentication import count_unsigned
 from gateway.dialect.call import Call
 from gateway.dialect.dialect import Dialect
@@ -25,8 +25,9 @@ from gateway.dialect.reply import Reply
 from gateway.dialect.tenant_ledger import TenantLedger
 from gateway.host.entity_reader import EntityReader
 from gateway.host.ledger_view import LedgerView, NoLedger
+from gateway.host.paths import Paths, Routed, Target
 from gateway.services import Services
-from gateway.serving import Answer, refusal, serve
+from gateway.serving import serve
 from ledger.journal.batch import PROVEN_OTHERWISE
 from ledger.journal.writer import Unavailable
 from schemas.errors import ERRORS
@@ -38,77 +39,8 @@ MOUNT = "/integrations/"
 _REASONS = {"SIGNATURE_MISSING": "missing", "SIGNATURE_INVALID": "wrong", "SIGNATURE_EXPIRED": "expired"}
 
 
-class Target(NamedTuple):
-    """What a path leads to."""
-
-    dialect: Dialect
-    endpoint: Endpoint
-    operation: str
-    """For logs and metrics."""
-    params: Mapping[str, str] = {}
-
-
-class Routed(NamedTuple):
-    """`targets` are several where contracts fix the same absolute path. Without any, `methods` are what it takes."""
-
-    targets: list[Target]
-    methods: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class Paths:
-    """Targets by method and path. Paths without parts are found at once."""
-
-    plain: dict[tuple[str, str], list[Target]] = field(default_factory=dict)
-    with_parts: list[tuple[str, list[str], Target]] = field(default_factory=list)
-    _all_methods: set[str] = field(default_factory=set)
-
-    def add(self, path: str, target: Target) -> None:
-        self._all_methods.add(target.endpoint.method)
-        if "{" in path:
-            self.with_parts.append((target.endpoint.method, path.split("/"), target))
-        else:
-            self.plain.setdefault((target.endpoint.method, path), []).append(target)
-
-    def targets(self, method: str, path: str) -> Routed:
-        """`path` as it was sent: a part may hold an encoded slash."""
-        found = self._find(method, path)
-        return Routed(found, () if found else self._methods(path))
-
-    def have(self, path: str) -> bool:
-        return bool(self._methods(path))
-
-    def _find(self, method: str, path: str) -> list[Target]:
-        return self.plain.get((method, path)) or list(self._matching(method, path.split("/")))
-
-    def _methods(self, path: str) -> tuple[str, ...]:
-        return tuple(sorted(method for method in self._all_methods if self._find(method, path)))
-
-    def _matching(self, method: str, parts: list[str]) -> Iterable[Target]:
-        for known, template, target in self.with_parts:
-            if known == method and len(template) == len(parts):
-                params = _params(template, parts)
-                if params is not None:
-                    yield target._replace(params=params)
-
-
-def _params(template: list[str], parts: list[str]) -> dict[str, str] | None:
-    params: dict[str, str] = {}
-    for wanted, part in zip(template, parts, strict=True):
-        if wanted.startswith("{"):
-            try:
-                params[wanted[1:-1]] = unquote_to_bytes(part).decode()
-            except UnicodeDecodeError:
-                return None
-            if not part:
-                return None
-        elif wanted != part:
-            return None
-    return params
-
-
 class ProviderCalls:
-    """An ASGI application for all of them; `takes` tells which requests are its own."""
+    """An ASGI application for the calls of all dialects; `takes` says which requests are its own."""
 
     def __init__(self, services: Services, dialects: Mapping[str, Dialect]) -> None:
         self.services = services
@@ -147,7 +79,7 @@ def _split(path: str) -> tuple[str, str]:
 
 
 class _Exchange:
-    """One call and its answer. As soon as there is a `call`, refusals are in its dialect's words."""
+    """One call and its reply. As soon as there is a `Call`, refusals are in its dialect's words."""
 
     def __init__(
         self,
@@ -169,31 +101,30 @@ class _Exchange:
     def operation(self) -> str:
         return self._target.operation if self._target else "unknown path"
 
-    async def answer(self, head: RequestHead, facts: dict[str, Any]) -> Answer:
+    async def answer(self, head: RequestHead, facts: dict[str, Any]) -> Reply:
         raw = await self._body(head)
-        target, integration = self._found(head, raw)
+        target, integration = self._find(head, raw)
         facts["provider_id"] = integration.provider_id
-        self._call = self._made(head, raw, target, integration)
+        self._call = self._make_call(head, raw, target, integration)
         reply, repeated = await self._reply(self._call, target, facts)
-        outcome = "repeated" if repeated and reply.outcome == "accepted" else reply.outcome
-        return Answer(reply.status, reply.body, outcome, list(reply.headers), reply.content_type)
+        return reply._replace(outcome="repeated") if repeated and reply.outcome == "accepted" else reply
 
-    def refuse(self, head: RequestHead, rejected: Rejected) -> Answer:
+    def refuse(self, head: RequestHead, rejected: Rejected) -> Reply:
         if self._call is None or self._target is None:
-            return refusal(head, rejected)
+            return serving.refuse(head, rejected)
         # Signed for another call, so not for this one: every protocol has a word for that.
-        told = Rejected("SIGNATURE_INVALID") if rejected.code == PROVEN_OTHERWISE else rejected
+        shown = Rejected("SIGNATURE_INVALID") if rejected.code == PROVEN_OTHERWISE else rejected
         try:
-            told = self._repeatable(self._call, self._target, told)
-            reply = self._target.dialect.refuse(self._call, told)
+            shown = self._repeatable(self._call, self._target, shown)
+            reply = self._target.dialect.refuse(self._call, shown)
         except Exception:  # a word that its author forgot must not end the connection
             log.exception("refusal crashed", operation=self.operation, code=rejected.code)
-            return refusal(head, Rejected("INTERNAL"))
-        headers = [*reply.headers, *transport_headers(told.code, reply.status)]
-        return Answer(reply.status, reply.body, rejected.code, headers, reply.content_type)
+            return serving.refuse(head, Rejected("INTERNAL"))
+        headers = (*reply.headers, *transport_headers(shown.code, reply.status))
+        return reply._replace(outcome=rejected.code, headers=headers)
 
     def _repeatable(self, call: Call, target: Target, rejected: Rejected) -> Rejected:
-        """What the provider is told: of a credit that nobody could read, that it may fare better in a while."""
+        """The refusal that the provider is shown: a credit that could not be read may fare better in a while."""
         if not may_be_cured(rejected) or not target.endpoint.is_credit(call):
             return rejected
         field = str(rejected.details.get("field") or "body")
@@ -211,10 +142,10 @@ class _Exchange:
             return await read_body(head, self._receive, limit_bytes or self._calls.services.settings.body_limit_bytes)
         except Rejected:
             if self._target and self._integration:
-                self._call = self._made(head, b"", self._target, self._integration)
+                self._call = self._make_call(head, b"", self._target, self._integration)
             raise
 
-    def _found(self, head: RequestHead, raw: bytes) -> tuple[Target, Integration]:
+    def _find(self, head: RequestHead, raw: bytes) -> tuple[Target, Integration]:
         """Raises Rejected, or Unavailable while no keys have been loaded."""
         if not self._calls.services.keys.loaded:
             raise Unavailable
@@ -222,19 +153,19 @@ class _Exchange:
         if self._routed.methods and (absolute or self._integration):
             raise Rejected("METHOD_NOT_ALLOWED", method=head.method, allow=", ".join(self._routed.methods))
         if absolute:
-            self._target, self._integration = self._claimed(head, raw)
+            self._target, self._integration = self._find_claimed(head, raw)
             if self._target and self._target.endpoint.open:  # whoever asks whether anybody is there may be nobody
                 self._integration = self._integration or NOBODY
         if self._target is None or self._integration is None:
             raise Rejected("NOT_FOUND")
         return self._target, self._integration
 
-    def _claimed(self, head: RequestHead, raw: bytes) -> tuple[Target | None, Integration | None]:
+    def _find_claimed(self, head: RequestHead, raw: bytes) -> tuple[Target | None, Integration | None]:
         """What an absolute path leads to: the one integration that the credentials name, whoever wrote them."""
         found = []
         for target in self._routed.targets:
             try:
-                call = self._made(head, raw, target, NOBODY)
+                call = self._make_call(head, raw, target, NOBODY)
                 claims = target.dialect.claims(call) if target.dialect.claims else {}
             except Rejected:  # whatever it claims, it can be no integration
                 continue
@@ -242,10 +173,12 @@ class _Exchange:
                 found.append((target, integration))
         return found[0] if len(found) == 1 else (self._target, None)
 
-    def _made(self, head: RequestHead, raw: bytes, target: Target, integration: Integration) -> Call:
+    def _make_call(self, head: RequestHead, raw: bytes, target: Target, integration: Integration) -> Call:
         return Call(
-            head.method, target.endpoint.path, target.params, head.target, self._scope["query_string"], head.headers,
-            raw, self._calls.services.callers.of(self._scope, head.headers).address, head.trace, integration,
+            method=head.method, path=target.endpoint.path, params=target.params, target=head.target,
+            query=self._scope["query_string"], headers=head.headers, body=raw,
+            client=self._calls.services.callers.of(self._scope, head.headers).address,
+            trace=head.trace, integration=integration,
         )  # fmt: skip
 
     async def _reply(self, call: Call, target: Target, facts: dict[str, Any]) -> tuple[Reply, bool]:
@@ -262,7 +195,7 @@ class _Exchange:
         if not call.integration.enabled:  # it may be switched on again
             await ledger.keep_proof(endpoint)
         services.authenticator.admit(call.integration)
-        return await _handled(endpoint, call, ledger), ledger.repeated
+        return await _handle(endpoint, call, ledger), ledger.repeated
 
     def _path(self, call: Call) -> str:
         """As it was sent, without what only says whose it is: another spelling is another call."""
@@ -270,7 +203,7 @@ class _Exchange:
         return path.removeprefix(f"{MOUNT}{call.integration.integration_id}")
 
 
-async def _handled(endpoint: Endpoint, call: Call, ledger: LedgerView) -> Reply:
+async def _handle(endpoint: Endpoint, call: Call, ledger: LedgerView) -> Reply:
     try:
         reply = await endpoint.handle(call, ledger)
     except Rejected:
@@ -307,7 +240,9 @@ def _signer(dialect: Dialect, call: Call) -> str | None:
     return call.integration.signer(call.received_at / 1_000_000, proves)
 
 
-def transport_headers(code: str, status: int) -> list[tuple[bytes, bytes]]:
-    """What HTTP wants to hear besides the provider's own words: the connection ends where the body stays unread."""
+def transport_headers(code: str, status: int) -> tuple[tuple[bytes, bytes], ...]:
+    """What HTTP itself needs besides the provider's own words: the connection ends where the body stays unread, and who
+    may repeat later hears when.
+    """
     ours = ERRORS[code].status
-    return [header for header in error_headers(code, {}) if ours in (408, 413) or status in (429, 503)]
+    return error_headers(code, {}) if ours in (408, 413) or status in (429, 503) else ()

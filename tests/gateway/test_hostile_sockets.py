@@ -24,8 +24,8 @@ from uvicorn.server import ServerState
 
 from gateway import http_protocol
 from gateway.dialect.incoming import head_of, read_body
+from gateway.dialect.reply import Reply
 from gateway.http_protocol import MAX_HEAD_BYTES, BoundedHeadProtocol
-from gateway.serving import Answer as AppAnswer
 from gateway.serving import respond
 from runtime.settings import Settings
 from tests.gateway.process import GatewayProcess, answers, head, logged, raw, start
@@ -445,7 +445,7 @@ async def _application(scope, receive, send):
     request = head_of(scope)
     await read_body(request, receive, 1000)
     status = 200 if request.headers.get(b"x-proof") == b"right" else 403
-    await respond(request, send, AppAnswer(status, b"", "", []))
+    await respond(request, send, Reply(status, b"", ""))
 
 
 def heard_of(protocol: type[BoundedHeadProtocol], promise: Promise) -> list[int] | None:

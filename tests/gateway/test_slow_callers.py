@@ -11,7 +11,7 @@ from gateway.dialect import incoming
 from gateway.dialect.errors import Rejected
 from gateway.dialect.incoming import head_of, read_body
 from gateway.http_protocol import BoundedHeadProtocol
-from gateway.serving import refuse, respond
+from gateway.serving import error_reply, respond
 
 
 async def _application(scope, receive, send):
@@ -19,7 +19,7 @@ async def _application(scope, receive, send):
     try:
         await read_body(head, receive, 1000)
     except Rejected as rejected:
-        await respond(head, send, refuse(head, rejected.code, **rejected.details))
+        await respond(head, send, error_reply(head, rejected.code, **rejected.details))
 
 
 async def _answer_to(*pieces: bytes) -> bytes:

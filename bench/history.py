@@ -14,8 +14,10 @@ from ledger.core.state import Currency, Entity, State
 from ledger.core.wallets import Deposit, OpenWallet
 from ledger.core.wins import SettleBet
 from ledger.journal.batch import Batch
+from ledger.journal.directory import owner_of, stream_of
+from ledger.journal.unit_of_work import UnitOfWork, requests_of
 from ledger.outcome import Callback
-from ledger.streams import player_stream
+from ledger.streams import StreamKey, player_stream
 
 TENANT, CURRENCY = "bench", Currency("bench", "EUR", 2)
 
@@ -31,10 +33,15 @@ def decided(players: range, events_per_player: int, known: tuple[Entity, ...] = 
     loaded.put(*known)
     locked = {player_stream(TENANT, name_of(n).decode()) for n in players}
     batch = Batch(locked, loaded, {}, {}, time.time_ns() // 1000)
+
+    def stream(command: Command) -> StreamKey:
+        return stream_of(command, lambda key: owner_of(batch.state.get(key)))
+
     # Players take turns, as they do in life: the rows of a stream lie apart.
     for turn in zip(*(_callbacks(name_of(n).decode(), batch, events_per_player) for n in players), strict=True):
         for commands in turn:
-            outcomes = batch.decide(Callback(commands))
+            callback = Callback(commands)
+            outcomes = UnitOfWork(batch, callback, requests_of(callback, stream)).decide()
             assert not outcomes[-1].refusal_code, outcomes[-1]
     return batch
 

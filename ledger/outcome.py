@@ -1,4 +1,4 @@
-"""The unit of work: what one caller asks at once, and what it is told."""
+"""A callback, the commands that one caller sends at once, and what each of them comes to."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -30,7 +30,7 @@ class Balances(NamedTuple):
         return self.cash_minor + self.bonus_minor
 
     def times_ten_to(self, power: int) -> "Balances":
-        """The same told in a unit that is 10 to the `power` of the currency."""
+        """The same in a unit that is 10 to the `power` of the currency."""
         exponent = self.exponent + power
         currency, _, *accounts = self
         scale = 10 ** max(-exponent, 0)
@@ -120,6 +120,10 @@ class Outcome:
         )
 
 
+PROVEN_OTHERWISE = "SIGNATURE_REUSED"
+"""The refusal of a call whose signed bytes came with another call before."""
+
+
 class Proof(NamedTuple):
     """Signed bytes that do not say which call they prove, and the call that they came with: they prove no other one."""
 
@@ -136,7 +140,7 @@ class Callback:
     """Commands, in order, that become true together or not at all. Without any, only the proof is remembered.
 
     `render` makes the exact answer of a command's outcome at the moment of the decision; it is stored under the
-    command's key and told to every repeat. `proof` is remembered whatever the callback comes to, and lets it come to
+    command's key and sent to every repeat. `proof` is remembered whatever the callback comes to, and lets it come to
     nothing where it was that of another call.
     """
 

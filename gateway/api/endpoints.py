@@ -20,6 +20,7 @@ from gateway.services import Services
 from gateway.serving import serve
 from gateway.submission import submit
 from ledger.core.commands import Origin
+from ledger.idempotency import MISMATCH, fingerprint
 from ledger.outcome import Balances, Outcome
 from ledger.store import commands, wallets
 from runtime.identifiers import ID_RULE, is_currency, is_id, player_id_fault
@@ -90,11 +91,11 @@ class Write:
         )
         if not found:
             return None
-        stored, fingerprint = map(bytes, found[0])
+        stored, stored_fingerprint = map(bytes, found[0])
         target = replace(NOBODY, integration_id=json.loads(stored).get("integration_id"))
         command = self._operation.command(request._replace(launch=Launch(target, "", {}, b"")), body)
-        if commands.fingerprint(command) != fingerprint:
-            raise Rejected("IDEMPOTENCY_MISMATCH", idempotency_key=origin.idempotency_key)
+        if fingerprint(command) != stored_fingerprint:
+            raise Rejected(MISMATCH, idempotency_key=origin.idempotency_key)
         return Reply(self._operation.status, stored, "repeated")
 
     def _body(self, head: RequestHead, raw: bytes) -> Body:

@@ -14,9 +14,8 @@ from ledger.core.bets import AuthorizeBet
 from ledger.core.commands import Command
 from ledger.core.players import StartSession
 from ledger.core.state import DEMO, Bet, Session, Settlement, Wallet
-from ledger.journal.batch import PROVEN_OTHERWISE
 from ledger.journal.writer import Journal
-from ledger.outcome import Balances, Outcome, Proof
+from ledger.outcome import PROVEN_OTHERWISE, Balances, Outcome, Proof
 
 
 class LedgerView:

@@ -28,8 +28,8 @@ from gateway.host.ledger_view import LedgerView, NoLedger
 from gateway.host.paths import Paths, Routed, Target
 from gateway.services import Services
 from gateway.serving import serve
-from ledger.journal.batch import PROVEN_OTHERWISE
 from ledger.journal.writer import Unavailable
+from ledger.outcome import PROVEN_OTHERWISE
 from schemas.errors import ERRORS
 
 log = structlog.get_logger("gateway")

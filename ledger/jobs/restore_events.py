@@ -20,12 +20,13 @@ from ledger.core.commands import TENANT_SCOPE
 from ledger.core.events import Event, Payload
 from ledger.core.evolve import event_of, evolve
 from ledger.core.state import State
+from ledger.idempotency import CommandKey
 from ledger.journal.batch import Batch
 from ledger.journal.locks import stream_lock
 from ledger.journal.transaction import writes
 from ledger.outcome import Balances, Outcome
 from ledger.store import entities, players, streams, wallets
-from ledger.store.commands import CommandKey, Decided
+from ledger.store.commands import Decided
 from ledger.store.statement import Statement
 from ledger.streams import PLAYER, Recorded, StreamHead, StreamKey, stream_of
 from patience import session

@@ -8,9 +8,8 @@ it before, and the order (xid, position), in which the relay reads, is the order
 from collections.abc import Iterable
 from hashlib import blake2b
 
-from ledger.core.commands import Command
 from ledger.core.state import Bet, Currency
-from ledger.store.commands import key_of
+from ledger.idempotency import Request
 from ledger.streams import StreamKey
 
 TAKE = """
@@ -23,11 +22,11 @@ SET_TIMEOUT = "select set_config('lock_timeout', %b, true)"
 """Milliseconds for the rest of this transaction. It writes nothing."""
 
 
-def lock_keys(command: Command, stream: StreamKey) -> Iterable[int]:
+def lock_keys(request: Request) -> Iterable[int]:
     """The stream, the idempotency key, and what other streams may ask for: a bet's reference, a tenant's currency."""
-    yield stream_lock(stream)
-    yield _hash("command", *key_of(command))
-    for entity, *names in command.needs:
+    yield stream_lock(request.stream)
+    yield _hash("command", *request.key)
+    for entity, *names in request.command.needs:
         if entity is Bet or entity is Currency:
             yield _hash(entity.__name__, *map(str, names))
 

@@ -19,13 +19,13 @@ def record(
     origin: Origin,
     head: StreamHead,
     now: int,
-    asked: bytes | None = None,
+    fingerprint: bytes | None = None,
     variants: Mapping[str, EventVariant] = NO_VARIANTS,
 ) -> Recorded:
     """Give `event` the next place after `head` and encode it. `now` is microseconds since the epoch; time in a stream
     never runs backwards.
 
-    `asked` is the fingerprint of the command. With it the event carries all that a repeat of the command needs, should
+    `fingerprint` is the command's. With it the event carries all that a repeat of the command needs, should
     the commands ever be lost. `variants` are the other forms that are written beside the log's, by event type.
     """
     payload, stream = event.payload, stream_of(event)
@@ -57,7 +57,7 @@ def record(
         "provider_occurred_at": origin.provider_occurred_at,
         "provider_transaction_id": origin.provider_transaction_id,
         "operation": origin.operation,
-        "command_fingerprint": asked,
+        "command_fingerprint": fingerprint,
     }
     variant = variants.get(payload.event_type)
     return Recorded(

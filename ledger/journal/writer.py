@@ -1,6 +1,6 @@
 """The coalescing writer: callbacks that wait at the same moment are committed together, in one database transaction.
 
-Here is who waits, who writes, and what is told when it fails; what one transaction does is in
+Here is who waits, who writes, and what comes of it when it fails; what one transaction does is in
 `ledger.journal.transaction`.
 """
 
@@ -21,7 +21,7 @@ from ledger.journal.directory import Directory
 from ledger.journal.disk_room import DiskRoom
 from ledger.journal.fair_queue import FairQueue
 from ledger.journal.pipeline import Connection
-from ledger.journal.transaction import Answer, commit
+from ledger.journal.transaction import Result, commit
 from ledger.outcome import Callback, Outcome, Proof
 from ledger.streams import StreamKey
 from patience import TransientError
@@ -84,7 +84,7 @@ class _TransactionFailedError(Exception):
 @dataclass(slots=True)
 class _Waiting:
     callback: Callback
-    answer: asyncio.Future[tuple[Outcome, ...]]
+    outcomes: asyncio.Future[tuple[Outcome, ...]]
     since: float
 
     @property
@@ -94,14 +94,14 @@ class _Waiting:
             return self.callback.proof and self.callback.proof.scope
         return self.callback.commands[0].origin.integration_id
 
-    def tell(self, answer: Answer) -> None:
-        """A caller that has given up, or was told already, hears nothing."""
-        if self.answer.done():
+    def resolve(self, result: Result) -> None:
+        """Let its caller go on, unless that has given up or has a result already."""
+        if self.outcomes.done():
             return
-        if isinstance(answer, Exception):
-            self.answer.set_exception(answer)
+        if isinstance(result, Exception):
+            self.outcomes.set_exception(result)
         else:
-            self.answer.set_result(answer)
+            self.outcomes.set_result(result)
 
 
 @dataclass
@@ -168,7 +168,7 @@ class Journal:
         if self._waiting_of(waiting.integration_id) >= self._settings.journal_queue_per_integration:
             raise Overloaded
         self._enqueue(waiting)
-        return await waiting.answer
+        return await waiting.outcomes
 
     def _waiting_of(self, integration_id: str | None) -> int:
         return sum(writer.waiting.of(integration_id) for writer in self._writers)
@@ -207,7 +207,7 @@ class Journal:
             waiting = writer.waiting.popleft()
             self._waiting -= 1
             if waiting.since < oldest:
-                waiting.tell(DeadlineExceeded())
+                waiting.resolve(DeadlineExceeded())
             else:
                 batch.append(waiting)
         return batch
@@ -219,7 +219,7 @@ class Journal:
         try:
             await self._attempt(writer, batch)
         except Retryable as error:
-            _tell_all(batch, error)
+            _fail_all(batch, error)
         except _TransactionFailedError as error:
             SPLIT.inc()
             log.warning("batch split", callbacks=len(batch), error=str(error))
@@ -230,30 +230,30 @@ class Journal:
         for waiting in batch:
             place = self._place(waiting.callback)
             if place in blocked:  # it would wait for the same lock, and the others behind it
-                waiting.tell(Unavailable())
+                waiting.resolve(Unavailable())
                 continue
             try:
                 await self._attempt(writer, [waiting], alone=True)
             except Retryable as error:
                 blocked.add(place)
-                waiting.tell(error)
+                waiting.resolve(error)
             except _TransactionFailedError as error:
                 log.exception("callback failed", command=waiting.callback.kind)
                 cause = error.__cause__
-                waiting.tell(cause if isinstance(cause, Exception) else error)
+                waiting.resolve(cause if isinstance(cause, Exception) else error)
             if writer.connection is None:  # gone meanwhile: the others would only wait for it one after the other
-                _tell_all(batch, Unavailable())
+                _fail_all(batch, Unavailable())
                 return
 
     async def _attempt(self, writer: _Writer, batch: list[_Waiting], *, alone: bool = False) -> None:
-        """One transaction, with its answers told.
+        """One transaction, with its results handed to who waits.
 
         Raises _TransactionFailedError when the database undid it; Retryable when it is gone or too slow (its connection
         is thrown away then), or when a lock was too long in coming for a callback that is tried alone.
         """
         started = time.monotonic()
-        # Told in time, although a dead connection takes longer than that to be given up.
-        alarm = asyncio.get_running_loop().call_later(self._deadline_s, _tell_all, batch, DeadlineExceeded())
+        # In time, although a dead connection takes longer than that to be given up.
+        alarm = asyncio.get_running_loop().call_later(self._deadline_s, _fail_all, batch, DeadlineExceeded())
         try:
             async with asyncio.timeout(self._deadline_s):
                 await self._transact_on_sound_connection(writer, batch, alone=alone)
@@ -291,18 +291,18 @@ class Journal:
         connection = writer.connection or await self._connect(writer)
         callbacks = [waiting.callback for waiting in batch]
         lock_timeout_ms = self._settings.journal_deadline_ms // _ALONE_LOCK_FRACTION if alone else None
-        answers = await commit(
+        results = await commit(
             connection, self._directory, callbacks, lock_timeout_ms=lock_timeout_ms, variants=self._variants
         )
         tally: Tally[tuple[str, str]] = Tally()
         again = []
-        for waiting, answer in zip(batch, answers, strict=True):
-            if answer is None:
+        for waiting, result in zip(batch, results, strict=True):
+            if result is None:
                 again.append(waiting)
                 continue
-            waiting.tell(answer)
-            if not isinstance(answer, Exception):
-                tally.update((outcome.kind, outcome.code) for outcome in answer)
+            waiting.resolve(result)
+            if not isinstance(result, Exception):
+                tally.update((outcome.kind, outcome.code) for outcome in result)
         for (kind, code), count in tally.items():
             DECISIONS.labels(kind, code).inc(count)
         # To this writer whoever it is for: during a drain another one may have left already.
@@ -326,9 +326,9 @@ class Journal:
             await connection.close()
 
 
-def _tell_all(batch: Iterable[_Waiting], error: Exception) -> None:
+def _fail_all(batch: Iterable[_Waiting], error: Exception) -> None:
     for waiting in batch:
-        waiting.tell(error)
+        waiting.resolve(error)
 
 
 async def _rolled_back(connection: Connection) -> bool:

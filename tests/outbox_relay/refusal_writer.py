@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 import psycopg
 from uuid_utils import uuid7
 
+from ledger.idempotency import CommandKey
 from ledger.outcome import Outcome
 from ledger.store import commands
-from ledger.store.commands import CommandKey, Decided
+from ledger.store.commands import Decided
 from ledger.streams import player_stream
 from runtime import arrays
 from tests.outbox_relay.log_writer import TENANT
@@ -43,5 +44,5 @@ def refusal(player: str) -> Decided:
     outcome = Outcome("AuthorizeBet", "INSUFFICIENT_FUNDS", {"missing_minor": 5})
     return Decided(
         CommandKey(INTEGRATION, "bet", f"key-{command_id}"), command_id, "AuthorizeBet", TENANT, "trace-1", b"f" * 32,
-        player_stream(TENANT, player), None, outcome, time.time_ns() // 1000, region="eu", kid="key-1", asked="{}",
+        player_stream(TENANT, player), None, outcome, time.time_ns() // 1000, region="eu", kid="key-1", command_json="{}",
     )  # fmt: skip

@@ -5,11 +5,12 @@ from unittest import mock
 
 import pytest
 
+from ledger import idempotency
 from ledger.core import bets, decide, decision, evolve, players, postings, regions, rollbacks, wins
 from ledger.core.exchange import Conversion
 from ledger.core.state import TOMBSTONED, Bet, BetsOfRound, State, Wallet
-from ledger.journal import batch, recording
-from ledger.store import commands
+from ledger.journal import recording, unit_of_work
+from ledger.journal.unit_of_work import UnitOfWork
 from tests.ledger.core.test_state_machine import Histories, run_histories
 
 MOST_EXAMPLES = 2000
@@ -82,8 +83,8 @@ def moves_demo_money(original, state, command, policy):
     return decided
 
 
-def decides_again(original, trial, command, asked, stream, known):
-    return trial._judge(command, asked, stream, decide.decide(trial.state, command, trial.callback.policy))
+def decides_again(original, unit, request, known):
+    return unit._judge(request, decide.decide(unit.state, request.command, unit.callback.policy))
 
 
 def skips_a_version(original, event, origin, head, now, *asked):
@@ -104,16 +105,12 @@ def writes_another_time(original, event, *args):
     return original(event, *args)
 
 
-def refusal_keeps_what_came_before(original, self, callback):
+def refusal_keeps_what_came_before(original, unit):
     """Several commands are not all or none."""
-    trial = batch._Trial(self, callback)
-    for command in callback.commands:
-        outcome = trial.take(command)
-        if outcome.refusal_code:
-            trial.keep()
-            return (outcome,)
-    trial.keep()
-    return tuple(trial.outcomes)
+    outcomes = original(unit)
+    if outcomes[0].refusal_code:
+        unit.keep()
+    return outcomes
 
 
 def exchanges_for_nothing(_, moves, __):
@@ -210,15 +207,15 @@ FAULTS = {
         "demo",
     ),
     "I5 other content is not noticed": (
-        mock.patch.object(batch, "fingerprint", return_value=bytes(32)),
+        mock.patch.object(idempotency, "fingerprint", return_value=bytes(32)),
         "I5",
     ),
-    "I5 a repeat is decided again": (Patch(batch._Trial, "_repeat", decides_again), "I5"),
-    "I6 a refusal leaves something": (Patch(batch.Batch, "decide", refusal_keeps_what_came_before), "I6"),
-    "I7 a version is skipped": (Patch(batch, "record", skips_a_version), "I7"),
-    "I7 the chain is cut": (Patch(batch, "record", forgets_the_hash), "I7"),
-    "I7 time runs backwards": (Patch(batch, "record", runs_backwards), "I7"),
-    "I7 the log says something else than the state": (Patch(batch, "record", writes_another_time), "I7"),
+    "I5 a repeat is decided again": (Patch(UnitOfWork, "_repeat", decides_again), "I5"),
+    "I6 a refusal leaves something": (Patch(UnitOfWork, "decide", refusal_keeps_what_came_before), "I6"),
+    "I7 a version is skipped": (Patch(unit_of_work, "record", skips_a_version), "I7"),
+    "I7 the chain is cut": (Patch(unit_of_work, "record", forgets_the_hash), "I7"),
+    "I7 time runs backwards": (Patch(unit_of_work, "record", runs_backwards), "I7"),
+    "I7 the log says something else than the state": (Patch(unit_of_work, "record", writes_another_time), "I7"),
 }
 
 
@@ -232,6 +229,6 @@ def test_a_planted_fault_is_found(fault):
 
 def test_faults_are_gone_afterwards():
     """The patches of this module leave nothing behind."""
-    assert recording.record is batch.record
-    assert commands.fingerprint is batch.fingerprint
+    assert recording.record is unit_of_work.record
+    assert not isinstance(idempotency.fingerprint, mock.NonCallableMock)
     run_histories(5)

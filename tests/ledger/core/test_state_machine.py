@@ -42,10 +42,11 @@ from ledger.core.state import (
     State,
     Wallet,
 )
-from ledger.journal.batch import MISMATCH, PARTLY_KNOWN, Batch
+from ledger.idempotency import MISMATCH, PARTLY_KNOWN, CommandKey, Request
+from ledger.journal.batch import Batch
 from ledger.journal.directory import owner_of, stream_of
+from ledger.journal.unit_of_work import UnitOfWork, requests_of
 from ledger.outcome import Callback, Outcome
-from ledger.store.commands import CommandKey, key_of
 from ledger.streams import StreamHead, StreamKey
 from schemas.events import BY_FINGERPRINT
 from tests.support.commands import HOUR, NOW, Asks
@@ -152,7 +153,8 @@ class Histories(RuleBasedStateMachine):
         self.sound = False
         batch = Batch(AllStreams(), self.loaded(commands), self.heads, self.remembered, self.now)  # type: ignore[arg-type]
         policy = self.policies.get(commands[0].origin.integration_id or "", Policy())
-        outcomes = batch.decide(Callback(commands, policy, render=lambda outcome: outcome.to_json().encode()))
+        callback = Callback(commands, policy, render=lambda outcome: outcome.to_json().encode())
+        outcomes = UnitOfWork(batch, callback, requests_of(callback, self.stream_of)).decide()
         self.new = [event_of(BY_FINGERPRINT[one.schema_fingerprint].decode(one.body)) for one in batch.events]
         refused = outcomes[0].refusal_code is not None
         SEEN.update(outcome.refusal_code or ("REPEATED" if outcome.replayed else outcome.kind) for outcome in outcomes)
@@ -174,6 +176,12 @@ class Histories(RuleBasedStateMachine):
         self.sound = True
         return outcomes
 
+    def stream_of(self, command: Command) -> StreamKey:
+        return stream_of(command, lambda key: owner_of(self.state.get(key)))
+
+    def key_of(self, command: Command) -> CommandKey:
+        return Request.of(command, self.stream_of(command)).key
+
     def _listen(self, commands, outcomes):
         """I5: what was once told under a key is told again, and moves nothing."""
         told = (
@@ -184,7 +192,7 @@ class Histories(RuleBasedStateMachine):
         for command, outcome in told:
             if outcome.refusal_code in (MISMATCH, PARTLY_KNOWN):
                 continue
-            key = key_of(command)
+            key = self.key_of(command)
             before = self.heard.get(key)
             if before is not None:
                 assert outcome == replace(before, replayed=True), f"I5: {key} heard {before} and then {outcome}"
@@ -195,7 +203,7 @@ class Histories(RuleBasedStateMachine):
         """What the journal would load: what the commands say they need, and not a thing more."""
         state = State()
         for command in commands:
-            stream = stream_of(command, lambda key: owner_of(self.state.get(key)))
+            stream = self.stream_of(command)
             for entity in self.state.entities.values():
                 if isinstance(entity, Wallet | Player) and entity.player_id == stream.stream_id:
                     state.put(entity)
@@ -573,13 +581,13 @@ class Histories(RuleBasedStateMachine):
         """The same key again: the same answer, or a mismatch where the content is another."""
         command = replace(self.asked[number % len(self.asked)], command_id=str(uuid7()), received_at=self.now + 1)
         if changed and hasattr(command, "bet_id"):
-            known = key_of(command) in self.remembered
+            known = self.key_of(command) in self.remembered
             (outcome,) = self.submit(replace(command, bet_id=f"x{len(self.asked)}"))
             assert not known or outcome.refusal_code == MISMATCH, (
-                f"I5: other content under {key_of(command)} heard {outcome}"
+                f"I5: other content under {self.key_of(command)} heard {outcome}"
             )
             return
-        known = key_of(command) in self.remembered
+        known = self.key_of(command) in self.remembered
         self.submit(command)
         assert not (known and self.new), f"I5: the repeat of {command} made {self.new}"
 

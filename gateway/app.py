@@ -19,8 +19,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.api import openapi, reference_page
-from gateway.api.canonical import OPERATIONS
 from gateway.api.endpoints import ReadWallet, Write
+from gateway.api.operations import OPERATIONS
 from gateway.auth.authentication import Authenticator
 from gateway.auth.callers import Callers
 from gateway.auth.keys import KeyRing

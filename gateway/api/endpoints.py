@@ -8,8 +8,8 @@ from typing import Any
 import uuid_utils
 from pydantic_core import to_json
 
-from gateway.api import canonical
-from gateway.api.canonical import ApiRequest, Operation, Prepare
+from gateway.api.answers import render_balances
+from gateway.api.operations import OPERATION_CLASS, ApiRequest, Operation, Prepare
 from gateway.dialect.errors import Rejected
 from gateway.dialect.fields import Body, read_json
 from gateway.dialect.incoming import Receive, RequestHead, Scope, Send, read_body
@@ -112,7 +112,7 @@ class Write:
         now = time.time_ns() // 1000
         origin = Origin(
             tenant_id=integration.tenant_id, region=integration.region, integration_id=integration.integration_id,
-            provider_id=integration.provider_id, operation=canonical.OPERATION_CLASS, idempotency_key=key,
+            provider_id=integration.provider_id, operation=OPERATION_CLASS, idempotency_key=key,
             trace_id=head.trace.trace_id, traceparent=head.trace.traceparent, kid=kid,
         )  # fmt: skip
         expires_at = (now // 1_000_000 + self._services.settings.session_ttl_s) * 1_000_000
@@ -151,7 +151,7 @@ class ReadWallet:
         wallet = next((wallet for wallet in of_player if wallet.currency == currency), None)
         if wallet is None:
             raise Rejected("WALLET_NOT_FOUND", player_id=player_id, currency=currency)
-        balances = canonical.render_balances(Balances.of(wallet))
+        balances = render_balances(Balances.of(wallet))
         return Reply(200, to_json({"player_id": player_id, "balances": balances}))
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from gateway.api.canonical import OPERATIONS, Operation, Wallet
+from gateway.api.answers import Wallet
+from gateway.api.operations import OPERATIONS, Operation
 from gateway.dialect.dialect import Dialect
 from ledger import __version__
 from runtime.identifiers import CURRENCY, ID, PLAYER_ID

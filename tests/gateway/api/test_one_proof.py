@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.api.canonical import OPERATIONS
+from gateway.api.operations import OPERATIONS
 from tests.support.caller import Caller, Reply, RunningGateway, on_board
 
 KEY = Ed25519PrivateKey.generate()

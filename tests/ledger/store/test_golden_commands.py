@@ -14,7 +14,8 @@ from ledger.core.rollbacks import ReinstateBet, Rollback
 from ledger.core.rounds import FinishRound
 from ledger.core.wallets import Adjust, Deposit, OpenWallet, Withdraw
 from ledger.core.wins import Award, SettleBet
-from ledger.store.commands import asked_of, fingerprint
+from ledger.idempotency import fingerprint
+from ledger.store.commands import command_json
 
 GOLDEN = Path(__file__).parents[2] / "data" / "golden" / "commands.json"
 """Name of a command below to the fingerprint and the JSON that were written of it."""
@@ -65,7 +66,7 @@ COMMANDS: dict[str, Command] = {
 def test_a_command_is_told_by_the_same_bytes(name: str) -> None:
     """A repeat of a command that was taken years ago meets its fingerprint, and evidence of it reads the same."""
     command = COMMANDS[name]
-    written = {"fingerprint": fingerprint(command).hex(), "asked": asked_of(command)}
+    written = {"fingerprint": fingerprint(command).hex(), "asked": command_json(command)}
     assert written == json.loads(GOLDEN.read_text())[name]
 
 

@@ -1,181 +1,29 @@
-"""The canonical API: what its bodies look like, the command of each operation, its outcome as bytes."""
+"""The canonical API's writes: which command each body becomes, and how its outcome is rendered."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from pydantic_core import to_json
 
+from gateway.api.answers import BetAuthorized, BetRolledBack, BetSettled, SessionEnded, SessionStarted, render_balances
+from gateway.api.bodies import BetAuthorize, BetRollback, BetSettle, BonusState, SessionEnd, SessionStart
 from gateway.auth.keys import KeyRing
 from gateway.dialect.errors import error_body
-from gateway.dialect.fields import Body, Count, CurrencyCode, Decimal, Id, PlayerId, Reason, rfc3339
+from gateway.dialect.fields import Body, rfc3339
 from gateway.dialect.integration import Integration
 from gateway.launch import Launch, launch, target_of
 from ledger.core.bets import AuthorizeBet
 from ledger.core.commands import Command, Origin
-from ledger.core.money import format_minor
 from ledger.core.players import EndSession, StartSession
 from ledger.core.rollbacks import Rollback
 from ledger.core.state import DEMO, REAL
 from ledger.core.wins import SettleBet
-from ledger.outcome import Balances, Outcome
+from ledger.outcome import Outcome
 
 OPERATION_CLASS = "api"
 """All writes share it: one idempotency key means one effect, whatever the route."""
-
-_INTEGRATION_ID = r"^[A-Za-z0-9_:.\-]{1,128}(/[A-Za-z0-9_:.\-]{1,128}){2}$"
-_RETURN_URL = r"^https?://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%\-]{1,1024}$"
-
-# What bodies are made of --------------------------------------------------------------------------------------------
-
-
-class Money(Body):
-    amount: Decimal
-    currency: CurrencyCode
-
-
-class BonusState(Body):
-    in_bonus: bool = False
-    freespins_left: Count | None = None
-
-
-class SessionStart(Body):
-    player_id: PlayerId
-    game_id: Id = Field(description="The operator's id, as the catalogue has it.")
-    currency: CurrencyCode
-    locale: Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]{1,35}$", examples=["de-DE"])] | None = None
-    mode: Literal["real", "demo"] = Field("real", description="A demo session moves no money.")
-    integration_id: Annotated[str, Field(pattern=_INTEGRATION_ID, examples=["brand-7/EU/studio"])] | None = Field(
-        None, description="Launch into this integration's game. Default: the one whose catalogue has it, or one's own."
-    )
-    jurisdiction: Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]{2,35}$", examples=["MT"])] | None = Field(
-        None, description="ISO 3166 or the operator's word; a must where the provider has a list."
-    )
-    return_url: Annotated[str, Field(pattern=_RETURN_URL, examples=["https://brand.example/lobby"])] | None = Field(
-        None, description="Where the game lets the player out."
-    )
-
-
-class SessionEnd(Body):
-    reason: Reason = "requested"
-
-
-class BetAuthorize(Body):
-    session_id: Id
-    bet_id: Id
-    round_id: Id
-    amount: Money
-
-
-class BetSettle(Body):
-    bet_id: Id
-    round_id: Id
-    win: Money = Field(description="All that the bet pays; 0 closes it without a win.")
-    bonus_state: BonusState | None = None
-
-
-class BetRollback(Body):
-    bet_id: Id
-    round_id: Id | None = None
-    session_id: Id | None = Field(None, description="Tells the player of a bet that has not arrived yet.")
-    reason: Reason = "unspecified"
-
-
-# What answers are made of -------------------------------------------------------------------------------------------
-
-
-class WalletBalances(BaseModel):
-    """After the command. Decimals as strings, and the same in minor units; `available` is what a bet may stake: cash
-    and bonus.
-    """
-
-    currency: str
-    exponent: int
-    cash: str
-    bonus: str
-    held: str
-    receivable: str
-    available: str
-    cash_minor: int
-    bonus_minor: int
-    held_minor: int
-    receivable_minor: int
-    available_minor: int
-
-
-class SessionStarted(BaseModel):
-    status: Literal["started"]
-    session_id: str
-    expires_at: datetime
-    player_id: str
-    game_id: str
-    currency: str
-    mode: Literal["real", "demo"]
-    integration_id: str = Field(description="Whose session it is: only this integration bets in it.")
-    token: str | None = Field(description="What the provider sends back as its session token. None in demo mode.")
-    launch_url: str | None = Field(description="Signed. None where the integration has no address.")
-    launch_expires_at: datetime | None
-    balances: WalletBalances
-
-
-class SessionEnded(BaseModel):
-    status: Literal["ended"]
-    session_id: str
-    balances: WalletBalances
-
-
-class BetAuthorized(BaseModel):
-    status: Literal["authorized"]
-    hold_id: str
-    session_id: str
-    bet_id: str
-    round_id: str
-    balances: WalletBalances
-
-
-class BetSettled(BaseModel):
-    status: Literal["credited"]
-    settlement_id: str
-    bet_id: str
-    round_id: str
-    balances: WalletBalances
-
-
-class BetRolledBack(BaseModel):
-    status: Literal["rolled_back", "tombstoned"]
-    rollback_id: str
-    bet_id: str
-    round_id: str | None = None
-    balances: WalletBalances | None = Field(description="Null where the bet is not known and nothing names its player.")
-
-
-class Wallet(BaseModel):
-    player_id: str
-    balances: WalletBalances
-
-
-def render_balances(balances: Balances) -> dict[str, str | int]:
-    currency, exponent, cash, bonus, held, receivable = balances
-    available = cash + bonus
-    return {
-        "currency": currency,
-        "exponent": exponent,
-        "cash": format_minor(cash, exponent),
-        "bonus": format_minor(bonus, exponent),
-        "held": format_minor(held, exponent),
-        "receivable": format_minor(receivable, exponent),
-        "available": format_minor(available, exponent),
-        "cash_minor": cash,
-        "bonus_minor": bonus,
-        "held_minor": held,
-        "receivable_minor": receivable,
-        "available_minor": available,
-    }
-
-
-# From body to command, from outcome to answer -----------------------------------------------------------------------
 
 
 class ApiRequest(NamedTuple):
@@ -300,15 +148,20 @@ _AMOUNT = "AMOUNT_SCALE", "AMOUNT_TOO_LARGE", "CURRENCY_MISMATCH"
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "authorize_bet", "/v1/bets/authorize", "Reserve a stake: the bet begins.",
-        body=BetAuthorize, answer=BetAuthorized, command=_authorize, echoed=("session_id", "bet_id", "round_id"),
-        refusals=("INSUFFICIENT_FUNDS", "DUPLICATE", "BET_TOMBSTONED", "SESSION_NOT_FOUND", "SESSION_ENDED", "SESSION_EXPIRED",
-                  "WALLET_NOT_FOUND", "REGION_MISMATCH", "AMOUNT_NOT_POSITIVE", *_AMOUNT),
+        body=BetAuthorize, answer=BetAuthorized, command=_authorize,
+        echoed=("session_id", "bet_id", "round_id"),
+        refusals=(
+            "INSUFFICIENT_FUNDS", "DUPLICATE", "BET_TOMBSTONED", "SESSION_NOT_FOUND", "SESSION_ENDED",
+            "SESSION_EXPIRED", "WALLET_NOT_FOUND", "REGION_MISMATCH", "AMOUNT_NOT_POSITIVE", *_AMOUNT,
+        ),
     ),
     Operation(
         "settle_bet", "/v1/bets/settle", "Pay what a bet won, or nothing: the bet ends.",
         body=BetSettle, answer=BetSettled, command=_settle, echoed=("bet_id", "round_id"),
-        refusals=("BET_NOT_FOUND", "BET_TOMBSTONED", "BET_ROLLED_BACK", "BET_ALREADY_SETTLED", "ROUND_MISMATCH",
-                  "BALANCE_TOO_LARGE", *_AMOUNT),
+        refusals=(
+            "BET_NOT_FOUND", "BET_TOMBSTONED", "BET_ROLLED_BACK", "BET_ALREADY_SETTLED", "ROUND_MISMATCH",
+            "BALANCE_TOO_LARGE", *_AMOUNT,
+        ),
     ),
     Operation(
         "rollback_bet", "/v1/bets/rollback", "Undo a bet. One that has not arrived yet can then never begin.",
@@ -317,9 +170,12 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "start_session", "/v1/sessions", "Let a player into a game, of one's own or of another integration.",
-        body=SessionStart, answer=SessionStarted, command=_start_session, echoed=("player_id", "game_id", "currency", "mode"),
-        refusals=("WALLET_NOT_FOUND", "REGION_MISMATCH", "GAME_NOT_FOUND", "GAME_DISABLED", "JURISDICTION_NOT_ALLOWED",
-                  "CURRENCY_NOT_SUPPORTED", "LAUNCH_NOT_ALLOWED", "LAUNCH_NOT_POSSIBLE"),
+        body=SessionStart, answer=SessionStarted, command=_start_session,
+        echoed=("player_id", "game_id", "currency", "mode"),
+        refusals=(
+            "WALLET_NOT_FOUND", "REGION_MISMATCH", "GAME_NOT_FOUND", "GAME_DISABLED", "JURISDICTION_NOT_ALLOWED",
+            "CURRENCY_NOT_SUPPORTED", "LAUNCH_NOT_ALLOWED", "LAUNCH_NOT_POSSIBLE",
+        ),
         status=201, prepare=_prepare_session,
     ),
     Operation(

@@ -15,6 +15,7 @@ from tests.support.process_state import State, demand_no_bound_loggers, demand_u
 
 # What needs servers imports what drives them when it runs: a test that needs none begins in half the time.
 if TYPE_CHECKING:
+    from sandbox.servers.stack import Stack
     from tests.support.servers import Servers
 
 # No deadline: it measures the neighbours. No database: a failure is repeated with the run's seed, not from a folder.
@@ -167,6 +168,19 @@ def bi_database_of_module(servers: "Servers") -> Iterator[str]:
 
     with fresh_database(servers.bi_database_url) as url:
         yield url
+
+
+@pytest.fixture
+def stack(servers: "Servers") -> "Iterator[Stack]":
+    """The embedded servers, for a test that stops some of them: all run again afterwards."""
+    if servers.stack is None:
+        pytest.skip("only the embedded servers may be stopped")
+    from tests.support.lasting_connection import assert_none_dies_with
+
+    assert_none_dies_with(servers.stack)
+    yield servers.stack
+    for server in servers.stack.processes:
+        server.start()
 
 
 @pytest.fixture

@@ -12,15 +12,7 @@ from sandbox.servers.process import Process
 from sandbox.servers.stack import Stack
 from tests.outbox_relay.conftest import DEADLINE_S, Kafka, process, running
 from tests.outbox_relay.log_writer import LogWriter
-from tests.support.servers import Servers
 from tests.support.waiting import until
-
-
-@pytest.fixture
-def stack(servers: Servers) -> Stack:
-    if servers.stack is None:
-        pytest.skip("only the embedded servers may be stopped")
-    return servers.stack
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ from outbox_relay.recover import Recovery, Report, UnrecoverableError, recover
 from outbox_relay.relay import REFUSED, RefusedError, WaitingError
 from patience import Patience, is_transient
 from runtime.settings import Settings
+from sandbox.servers.stack import Stack
 from schemas.registry import WireRecord
 from tests.outbox_relay.conftest import Kafka, publisher, run_to_end, running
 from tests.outbox_relay.log_writer import LogWriter
-from tests.support.servers import Servers
 from tests.support.waiting import until
 
 DELETE_LAST = """
@@ -224,20 +224,18 @@ def test_recover_waits_for_a_relay_that_was_just_stopped(
         assert recovering.result().published == 5
 
 
-def test_recover_tries_again_what_may_pass(settings: Settings, log: LogWriter, kafka: Kafka, servers: Servers):
+def test_recover_tries_again_what_may_pass(settings: Settings, log: LogWriter, kafka: Kafka, stack: Stack):
     """A broker that restarts in the middle of it costs recover only delay."""
-    if servers.stack is None:
-        pytest.skip("only the embedded servers may be stopped")
     publish(settings, log, kafka, 20)
     steps = list[str]()
 
     def kill_once(step: str, events: int) -> None:
         if not steps:
-            servers.stack.kafka.kill()
+            stack.kafka.kill()
             starting.start()
         steps.append(step)
 
-    starting = threading.Thread(target=servers.stack.kafka.start, daemon=True)
+    starting = threading.Thread(target=stack.kafka.start, daemon=True)
     found = recover_patiently(settings, report=kill_once)
     starting.join()
     assert (found.published, found.completed) == (20, 0)

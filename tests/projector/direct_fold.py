@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import psycopg
 from psycopg import Connection
 from pydantic import SecretStr
 
@@ -16,6 +15,7 @@ from projector import database, models
 from projector.projection import Admitted
 from projector.projections import PROJECTIONS
 from tests.support import reference
+from tests.support.lasting_connection import LastingConnection
 
 PACE_US = 150 * 10**6
 """A command every two and a half minutes: 1500 of them are two and a half days."""
@@ -30,16 +30,11 @@ class Folded:
 
     url: str
     records: list[Record]
-    _connection: Connection
+    lasting: LastingConnection
 
     @property
     def connection(self) -> Connection:
-        """A new one where another test has killed the server meanwhile."""
-        try:
-            self._connection.execute("select")
-        except psycopg.OperationalError:
-            self._connection = database.connect(SecretStr(self.url))
-        return self._connection
+        return self.lasting()
 
     def rows(self, view: str) -> list[dict[str, Any]]:
         """The rows of `bi.<view>`, in minor units; the decimals were checked."""
@@ -59,7 +54,7 @@ class Folded:
 @contextlib.contextmanager
 def fold(url: str, records: Sequence[Record], rng: random.Random) -> Iterator[Folded]:
     """Fold events into the empty database of `url`."""
-    folded = Folded(url, list(records), database.connect(SecretStr(url)))
+    folded = Folded(url, list(records), LastingConnection(lambda: database.connect(SecretStr(url))))
     try:
         assert models.ensure(folded.connection) == PROJECTIONS
         fold_more(folded.connection, records, rng)

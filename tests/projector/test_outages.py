@@ -5,17 +5,6 @@ import pytest
 
 from tests.support.random_ledger import random_ledger
 from tests.support.seeds import seeded_random
-from tests.support.servers import Servers
-
-
-@pytest.fixture
-def stack(servers: Servers):
-    """The embedded servers, all running again afterwards."""
-    if servers.stack is None:
-        pytest.skip("only servers of our own are stopped and killed")
-    yield servers.stack
-    for server in servers.stack.processes:
-        server.start()
 
 
 @pytest.mark.parametrize("server", ["postgres-bi", "kafka"])

@@ -84,10 +84,8 @@ def test_a_topic_is_missing_when_it_was_looked_for_more_than_once(reader, make, 
 
 
 @pytest.mark.parametrize("silence_s", [60.0, 3.0], ids=["the client recovers", "the client is replaced"])
-def test_a_broker_that_dies_in_the_middle_costs_only_delay(reader, make, servers, monkeypatch, silence_s):
+def test_a_broker_that_dies_in_the_middle_costs_only_delay(reader, make, servers, stack, monkeypatch, silence_s):
     """Each record is read once and in order although the broker is killed meanwhile, by the same client or by another that goes on from there."""
-    if servers.stack is None:
-        pytest.skip("only the embedded servers may be stopped")
     for name, setting in (("AHEAD_KB", 64), ("FETCHED_BYTES", 16_384), ("AT_ONCE", 100), ("SILENCE_S", silence_s)):
         monkeypatch.setattr(topics_reader, name, setting)
     topic = make()
@@ -95,8 +93,8 @@ def test_a_broker_that_dies_in_the_middle_costs_only_delay(reader, make, servers
         write(servers, topic, [b"%d" % n + bytes(500) for n in range(RECORDS)], partition)
     batches = reader.read_batches(reader.ends([topic]))
     read = list(itertools.islice(batches, 3))
-    servers.stack.kafka.kill()
-    starting = threading.Thread(target=servers.stack.kafka.start, daemon=True)
+    stack.kafka.kill()
+    starting = threading.Thread(target=stack.kafka.start, daemon=True)
     starting.start()
     try:
         read += batches

@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from sandbox.servers.process import StartError, silent
 from sandbox.servers.stack import Stack
 from tests.support import servers
+from tests.support.lasting_connection import LastingConnection, assert_none_dies_with
 from tests.support.servers import ServersError, running_servers
 
 
@@ -77,3 +78,15 @@ def test_a_stack_that_does_not_start_is_tried_again(monkeypatch, tmp_path, failu
             assert stack.kafka.start_timeout_s == servers.START_TIMEOUT_S
             assert Path(stack.root / "log").is_dir()
     assert len(list(tmp_path.glob("*/logs-*"))) == 3
+
+
+def test_a_connection_that_would_die_with_a_server_is_found(stack: Stack):
+    """What a fixture of many tests holds open is found before a test stops the servers, but for a connection that is made anew."""
+    url = stack.ledger_database.url
+    lasting = LastingConnection(lambda: psycopg.connect(url))
+    assert_none_dies_with(stack)
+    with psycopg.connect(url), pytest.raises(AssertionError, match="open a LastingConnection"):
+        assert_none_dies_with(stack)
+    lasting().close()
+    assert lasting().execute("select 1").fetchone() == (1,)
+    lasting.close()

@@ -27,6 +27,7 @@ from runtime.settings import Settings
 from runtime.telemetry import _to_json_line, _tracebacks
 from sandbox.drivers.driver import Answer, Driver, Request, Says, Seat, Told
 from tests.support.caller import RunningGateway
+from tests.support.lasting_connection import LastingConnection
 from tests.support.process_state import logging_put_back
 
 NEVER_US = 9 * 10**15
@@ -84,7 +85,7 @@ class House(RunningGateway):
             super().__enter__()
         self._journal = Journal(self.settings)
         self.run(self._journal.__aenter__())
-        self._reader = self.connect()
+        self._reader = LastingConnection(self.connect)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -140,10 +141,10 @@ class House(RunningGateway):
         return found
 
     def row(self, sql: str, params: Iterable[object] = ()) -> tuple[Any, ...] | None:
-        return self._reader.execute(sql, tuple(params)).fetchone()
+        return self._reader().execute(sql, tuple(params)).fetchone()
 
     def rows(self, sql: str, params: Iterable[object] = ()) -> list[tuple[Any, ...]]:
-        return self._reader.execute(sql, tuple(params)).fetchall()
+        return self._reader().execute(sql, tuple(params)).fetchall()
 
     @contextmanager
     def at(self, time_us: int) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 What is proven of every entry: its bytes are those of the Merkle tree that the manifests and the signed heads name. Of
 every event: it can be read; it follows the event before it in its stream (version, hash, time); its postings sum to
-zero per currency; no wallet's account is negative after it (I3); a command of its database transaction asked for it and
+zero per currency; no wallet's account is negative after it (I3); a command of its database transaction caused it and
 says the same. Of the whole: all accounts sum to zero (I2), and the tenants' balances.
 
 What is not folded here is the state of bets: `audit verify` on a database does that, also on one that was restored from
@@ -15,9 +15,10 @@ from collections.abc import Sequence
 from itertools import accumulate, groupby, pairwise
 
 from audit.command_pairs import Transaction
-from audit.findings import Progress, Report
-from audit.segments import Head, Share, read_share
-from audit.stretch import ACCOUNTS, RECEIVABLE, Stretches, join, key_of
+from audit.findings import AuditProgress, AuditReport
+from audit.published_heads import PublishedHead
+from audit.segments import SegmentsUnit, read_segments
+from audit.stream_run import ACCOUNTS, RECEIVABLE, StreamRuns, join, key_of
 from audit.workers import cores, work
 from evidence.archive.reader import Archive
 
@@ -29,15 +30,15 @@ NAMES_SHOWN = 5
 
 def verify_archive(
     archive: Archive,
-    report: Report,
-    progress: Progress,
-    heads: Sequence[Head] = (),
-    shares: int | None = None,
+    report: AuditReport,
+    progress: AuditProgress,
+    heads: Sequence[PublishedHead] = (),
+    units: int | None = None,
     *,
     strict: bool = False,
 ) -> None:
     """Check an archive, whose manifests were checked when it was opened. `heads` were signed, one of them over all of
-    it; a large archive is read in `shares`, as many as there are cores, by processes. `strict` makes a finding of it
+    it; a large archive is read in `units`, as many as there are cores, by processes. `strict` makes a finding of it
     where heads know of more entries.
 
     Raises CannotCheckError where a process dies.
@@ -46,16 +47,16 @@ def verify_archive(
     if not total:
         return
     apart = total >= LEAST_LEAVES
-    cut = _shares(archive, heads, shares or (cores() if apart else 1))
-    parts = work(read_share, cut, lambda done: progress("archive", done, total), apart=apart)
-    streams: Stretches = {}
-    for part in parts:
-        report.add(part.report)
-    if not any(part.lost for part in parts):  # else pieces that do not touch would be blamed for it
-        for part in parts:
-            join(streams, part.streams, report)
-            part.streams.clear()
-        _settle([edge for part in parts for edge in part.edges], report)
+    work_units = _units(archive, heads, units or (cores() if apart else 1))
+    results = work(read_segments, work_units, lambda done: progress("archive", done, total), apart=apart)
+    streams: StreamRuns = {}
+    for result in results:
+        report.add(result.report)
+    if not any(result.lost for result in results):  # else pieces that do not touch would be blamed for it
+        for result in results:
+            join(streams, result.streams, report)
+            result.streams.clear()
+        _settle([edge for result in results for edge in result.edges], report)
         _check_books(streams, report)
     _check_end(total, heads, report, strict=strict)
     _note_unnamed(archive, report)
@@ -63,7 +64,7 @@ def verify_archive(
     progress("archive", total, total)
 
 
-def _check_end(total: int, heads: Sequence[Head], report: Report, *, strict: bool) -> None:
+def _check_end(total: int, heads: Sequence[PublishedHead], report: AuditReport, *, strict: bool) -> None:
     """An export ends where a head was signed: what ends elsewhere was cut or written by somebody else."""
     sizes = {head.tree_size for head in heads}
     if sizes and total not in sizes:
@@ -79,7 +80,7 @@ def _check_end(total: int, heads: Sequence[Head], report: Report, *, strict: boo
             report.notes.append(text)
 
 
-def _note_unnamed(archive: Archive, report: Report) -> None:
+def _note_unnamed(archive: Archive, report: AuditReport) -> None:
     if unnamed := archive.unnamed():
         report.checked["archive.files_not_named"] = len(unnamed)
         more = f" and {len(unnamed) - NAMES_SHOWN} more" if len(unnamed) > NAMES_SHOWN else ""
@@ -87,38 +88,38 @@ def _note_unnamed(archive: Archive, report: Report) -> None:
         report.notes.append(text)
 
 
-def _shares(archive: Archive, heads: Sequence[Head], many: int) -> list[Share]:
+def _units(archive: Archive, heads: Sequence[PublishedHead], many: int) -> list[SegmentsUnit]:
     """Segments in a row for each, about as many bytes."""
     segments = archive.segments
     ends = list(accumulate(segment.size_bytes for segment in segments))
-    wanted = [ends[-1] * place // many for place in range(1, many)]
+    wanted = [ends[-1] * unit // many for unit in range(1, many)]
     cuts = sorted({0, *(bisect_left(ends, size) for size in wanted), len(segments)})
     schemas = {bytes.fromhex(name): schema for one in archive.manifests for name, schema in one.schemas.items()}
-    shares = []
+    units = []
     for first, end in pairwise(cuts):
         frontier = segments[first - 1].frontier if first else ""
         start, stop = segments[first].first_leaf, segments[end - 1].end
         within = sorted(head for head in heads if start < head.tree_size <= stop)
-        shares.append(Share(archive.folder, segments[first:end], bytes.fromhex(frontier), within, schemas))
-    return shares
+        units.append(SegmentsUnit(archive.folder, segments[first:end], bytes.fromhex(frontier), within, schemas))
+    return units
 
 
-def _settle(edges: Sequence[Transaction], report: Report) -> None:
-    """Database transactions that lie across shares: bring their entries together."""
-    for xid, parts in groupby(edges, key=lambda edge: edge.xid):  # side by side: a restored log counts anew
+def _settle(edges: Sequence[Transaction], report: AuditReport) -> None:
+    """Database transactions that lie across two processes' segments: bring their entries together."""
+    for xid, group in groupby(edges, key=lambda edge: edge.xid):  # side by side: a restored log counts anew
         whole = Transaction(xid)
-        for part in parts:
-            whole.events |= part.events
-            whole.commands += part.commands
+        for edge in group:
+            whole.events |= edge.events
+            whole.commands += edge.commands
         whole.settle(report)
 
 
-def _check_books(streams: Stretches, report: Report) -> None:
+def _check_books(streams: StreamRuns, report: AuditReport) -> None:
     """I2: the accounts of all wallets and of the tenants, together."""
     totals: Counter[tuple[str, str]] = Counter()
-    for stream, stretch in streams.items():
+    for stream, run in streams.items():
         tenant_id = key_of(stream).tenant_id
-        for currency, wallet in stretch.wallets.items():
+        for currency, wallet in run.wallets.items():
             owned = sum(wallet[: len(ACCOUNTS)]) - 2 * wallet[RECEIVABLE]
             totals[tenant_id, currency.decode(errors="replace")] += owned
     for (tenant_id, name, _), balance_minor in report.accounts.items():

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from audit.explain import Command, Event, Explanation, Step
+from audit.explain import Command, CommandEvents, Event, Explanation
 from ledger.core.chain import hash_of
 from runtime import html
 
@@ -27,13 +27,13 @@ def lines(explanation: Explanation) -> Iterator[str]:
         yield from explanation.notes
 
 
-def _step(explanation: Explanation, step: Step) -> Iterator[str]:
+def _step(explanation: Explanation, step: CommandEvents) -> Iterator[str]:
     command = step.command
     yield f"{step.at}  trace {step.trace_id}"
     if command is None:
         yield f"  {NO_COMMAND}"
     else:
-        yield f"  {command.kind} → {command.told}"
+        yield f"  {command.kind} → {command.outcome_text}"
         for name, value in _facts(command).items():
             yield f"    {name}: {value}"
     for event in step.events:
@@ -65,11 +65,11 @@ def _rows(explanation: Explanation) -> Iterator[tuple[object, ...]]:
 def _command_cell(command: Command | None) -> html.Markup:
     if command is None:
         return html.verdict(NO_COMMAND, ok=False)
-    title = html.verdict(f"{command.kind} → {command.told}", ok=command.refusal is None)
+    title = html.verdict(f"{command.kind} → {command.outcome_text}", ok=command.refusal is None)
     return html.Markup(title + html.table(("", ""), _facts(command).items()))
 
 
-def _events_cell(explanation: Explanation, step: Step) -> html.Markup:
+def _events_cell(explanation: Explanation, step: CommandEvents) -> html.Markup:
     cells = []
     for event in step.events:
         facts = {
@@ -94,9 +94,9 @@ def _facts(command: Command) -> dict[str, str]:
         "command": command.command_id,
         "signed with": command.kid or "no key on record: the operator's own command, or restored",
         "fingerprint": command.fingerprint.hex() if command.fingerprint else "unknown: restored from the topics",
-        "asked": _json(command.asked) if command.asked is not None else "what its events say",
+        "asked": _json(command.command_json) if command.command_json is not None else "what its events say",
         "outcome": _json(command.outcome),
-        "answer": command.to_dict()["answer"] or "told from the outcome, in the provider's own words",
+        "answer": command.to_dict()["answer"] or "outcome_text from the outcome, in the provider's own words",
     }
     if command.refusal and not command.remembered:
         facts["afterwards"] = "the key stayed free: a repeat is decided anew"

@@ -1,4 +1,4 @@
-"""Commands and their events in a log of entries: each event was asked for by one command of its database transaction,
+"""Commands and their events in a log of entries: each event was caused by one command of its database transaction,
 and the two say the same.
 
 A command is canonical JSON, an event is Avro. Parsing the one costs as much as decoding the other, so what a command
@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from audit.findings import Report
-from audit.stretch import RawPosting, Stream, key_of
+from audit.findings import AuditReport
+from audit.stream_run import RawPosting, Stream, key_of
 from evidence.log import COMMAND_FIELDS
 from ledger.streams import StreamKey
 
@@ -46,7 +46,7 @@ def _cuts() -> list[tuple[bytes, bytes]]:
 _CUTS = _cuts()
 
 
-class Picked(NamedTuple):
+class EventFields(NamedTuple):
     """What is checked of an event without decoding the rest of it; texts are bytes, as they stand in its own."""
 
     event_type: bytes
@@ -74,7 +74,7 @@ class Picked(NamedTuple):
     def scope(self) -> bytes:
         return self.integration_id or b"tenant:" + self.tenant_id
 
-    def asked(self, kind: str | None) -> dict[str, Any]:
+    def command_fields(self, kind: str | None) -> dict[str, Any]:
         """What the event says of its command, under the names that a command has it by; `kind` is that command's, where
         it is known.
         """
@@ -84,7 +84,7 @@ class Picked(NamedTuple):
         return said if kind is None else said | {"command": kind}
 
 
-FIELDS = tuple("payload.currency" if name == "currency" else name for name in Picked._fields)
+FIELDS = tuple("payload.currency" if name == "currency" else name for name in EventFields._fields)
 """Of the envelope, for a picker."""
 
 
@@ -113,7 +113,7 @@ class Transaction:
         if self.events.pop(_cut(body), None) is None:
             self.commands.append(body)
 
-    def settle(self, report: Report) -> None:
+    def settle(self, report: AuditReport) -> None:
         """After the last entry: pair what is left one by one, and name what fits nothing."""
         left = {
             (event.stream, event.stream_version): (event, kind) for event, kind in map(_named, self.events.values())
@@ -131,7 +131,10 @@ class Transaction:
             report.find("command_missing", key_of(stream), version, text)
 
     def _settle(
-        self, command: dict[str, Any], left: dict[tuple[Stream, int], tuple[Picked, str | None]], report: Report
+        self,
+        command: dict[str, Any],
+        left: dict[tuple[Stream, int], tuple[EventFields, str | None]],
+        report: AuditReport,
     ) -> None:
         first, last = command["first_version"], command["last_version"]
         if first is None and last is None:
@@ -147,14 +150,14 @@ class Transaction:
             )
             report.find("command_unexplained", StreamKey(tenant_id, stream_type, stream_id), first, text)
         for event, kind in filter(None, found):
-            for said, value in event.asked(kind).items():
+            for said, value in event.command_fields(kind).items():
                 if command[said] != value:
                     text = f"{name} has {said} {command[said]!r}, the event {value!r}"
                     report.find("command_differs", key_of(stream), event.stream_version, text)
 
 
-def _named(event: tuple[tuple[Any, ...], str | None]) -> tuple[Picked, str | None]:
-    return Picked._make(event[0]), event[1]
+def _named(event: tuple[tuple[Any, ...], str | None]) -> tuple[EventFields, str | None]:
+    return EventFields._make(event[0]), event[1]
 
 
 def _cut(body: bytes) -> bytes:

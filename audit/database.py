@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
 
-from audit import stored
-from audit.findings import Progress, Report
+from audit import tables
+from audit.findings import AuditProgress, AuditReport
 from audit.read_models import ReadBalances
 from audit.snapshot import Merged, Row, Snapshot
 from audit.stream import StreamAudit, command_name
@@ -19,16 +19,16 @@ _stream = itemgetter(0, 1, 2)
 def verify_database(
     snapshot: Snapshot,
     read_balances: ReadBalances,
-    report: Report,
-    progress: Progress,
+    report: AuditReport,
+    progress: AuditProgress,
     events: Iterator[Row] | None = None,
 ) -> None:
     """Check everything that one snapshot holds. The memory needed is that of the largest stream's state.
 
-    `events` are the rows of the event log where they are not all in the snapshot: as `stored.EVENTS` gives them.
+    `events` are the rows of the event log where they are not all in the snapshot: as `tables.EVENTS` gives them.
     """
     audit = _DatabaseAudit(snapshot, read_balances, report, progress)
-    for key, rows in groupby(snapshot.rows(stored.EVENTS) if events is None else events, _stream):
+    for key, rows in groupby(snapshot.rows(tables.EVENTS) if events is None else events, _stream):
         audit.take(StreamKey(*key), rows)
     audit.finish()
 
@@ -36,15 +36,17 @@ def verify_database(
 class _DatabaseAudit:
     """All tables side by side, each advancing stream by stream."""
 
-    def __init__(self, snapshot: Snapshot, read_balances: ReadBalances, report: Report, progress: Progress) -> None:
+    def __init__(
+        self, snapshot: Snapshot, read_balances: ReadBalances, report: AuditReport, progress: AuditProgress
+    ) -> None:
         self._snapshot = snapshot
         self._read_balances = read_balances
         self._report = report
         self._progress = progress
-        self._total = snapshot.one(stored.EVENT_COUNT)
-        self._heads = Merged(snapshot.rows(stored.STREAMS))
-        self._commands = Merged(snapshot.rows(stored.COMMANDS))
-        self._tables = [(table, Merged(snapshot.rows(table.query))) for table in stored.TABLES]
+        self._total = snapshot.one(tables.EVENT_COUNT)
+        self._heads = Merged(snapshot.rows(tables.STREAMS))
+        self._commands = Merged(snapshot.rows(tables.COMMANDS))
+        self._tables = [(table, Merged(snapshot.rows(table.query))) for table in tables.TABLES]
         self._currencies: dict[tuple[str, str], int] = {}
         self._events = self._streams = self._shown = 0
 
@@ -147,7 +149,7 @@ class _DatabaseAudit:
 
     def _check_currencies(self) -> None:
         stored_rows = {
-            (tenant_id, currency): exponent for tenant_id, currency, exponent in self._snapshot.all(stored.CURRENCIES)
+            (tenant_id, currency): exponent for tenant_id, currency, exponent in self._snapshot.all(tables.CURRENCIES)
         }
         for key in sorted(stored_rows.keys() | self._currencies.keys()):
             said, wanted = stored_rows.get(key), self._currencies.get(key)
@@ -169,7 +171,7 @@ class _DatabaseAudit:
     def _check_books(self) -> None:
         """I2, from two sides: the wallets as they are stored, the tenants' accounts as sums of postings."""
         totals: dict[tuple[str, str], int] = {}
-        for tenant_id, currency, total in self._snapshot.all(stored.WALLET_TOTALS):
+        for tenant_id, currency, total in self._snapshot.all(tables.WALLET_TOTALS):
             totals[tenant_id, currency] = int(total)
         for (tenant_id, currency, _), balance_minor in self._report.accounts.items():
             totals[tenant_id, currency] = totals.get((tenant_id, currency), 0) + balance_minor
@@ -179,7 +181,7 @@ class _DatabaseAudit:
                 self._report.find("books_unbalanced", None, None, text)
 
     def _check_event_ids(self) -> None:
-        for *stream, version, event_id in self._snapshot.all(stored.REPEATED_EVENT_IDS):
+        for *stream, version, event_id in self._snapshot.all(tables.REPEATED_EVENT_IDS):
             self._report.find(
                 "event_id_repeated", StreamKey(*stream), version, f"event id {event_id} is in the log more than once"
             )

@@ -74,7 +74,7 @@ COMMANDS = f"""
 select {COMMAND_COLUMNS.read} from wagerledger.commands
 where (scope, operation, idempotency_key) in (select * from unnest(%s::text[], %s::text[], %s::text[]))
 """  # noqa: S608  # our own constants
-# Those that made no event say themselves what was asked.
+# Those that made no event have their command as JSON.
 EVENTLESS = f"""
 select {COMMAND_COLUMNS.read} from wagerledger.commands
 where scope = %s and asked is not null and (asked ->> 'bet_id' = %s or asked ->> 'round_id' = %s)
@@ -133,7 +133,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Command:
-    """What was asked under a key, and what it came to."""
+    """A command under its key, and what it came to."""
 
     xid: int
     scope: str
@@ -147,7 +147,7 @@ class Command:
     stream: str
     versions: tuple[int, int] | None
     outcome: Mapping[str, Any]
-    asked: Mapping[str, Any] | None
+    command_json: Mapping[str, Any] | None
     answer: bytes | None
     decided_at_us: int
     remembered: bool
@@ -159,7 +159,7 @@ class Command:
         return None if code is None else str(code)
 
     @property
-    def told(self) -> str:
+    def outcome_text(self) -> str:
         """The outcome in a few words."""
         if self.refusal:
             details = ", ".join(f"{name} {value}" for name, value in (self.outcome.get("details") or {}).items())
@@ -179,7 +179,7 @@ class Command:
             "stream": self.stream,
             "versions": self.versions,
             "outcome": self.outcome,
-            "asked": self.asked,
+            "asked": self.command_json,
             "answer": _answer(self.answer),
             "key_remembered": self.remembered,
             "trace_id": self.trace_id,
@@ -188,7 +188,7 @@ class Command:
 
 
 @dataclass(frozen=True)
-class Step:
+class CommandEvents:
     """A command with the events that it made. Commands of one callback share their database transaction and trace."""
 
     command: Command | None
@@ -219,7 +219,7 @@ class Explanation:
     """bet or round."""
     id: str
     integration_id: str
-    steps: list[Step] = field(default_factory=list)
+    steps: list[CommandEvents] = field(default_factory=list)
     """In the order of time."""
     stored: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Rows of the ledger's tables."""
@@ -355,14 +355,14 @@ class _Search:
         columns = [list(column) for column in zip(*sorted(keys), strict=True)] or [[], [], []]
         bet_id = self._subject if self._what == BET else None
         round_id = self._subject if self._what == ROUND else None
-        asked = self.integration_id, bet_id, round_id
+        subject = self.integration_id, bet_id, round_id
         found = [_command(row, remembered=True) for row in self._ledger.all(COMMANDS, columns)]
-        found += [_command(row, remembered=True) for row in self._ledger.all(EVENTLESS, asked)]
+        found += [_command(row, remembered=True) for row in self._ledger.all(EVENTLESS, subject)]
         known = {command.command_id for command in found}
-        refused = [_command(row, remembered=False) for row in self._ledger.all(REFUSALS, asked)]
+        refused = [_command(row, remembered=False) for row in self._ledger.all(REFUSALS, subject)]
         return found + [command for command in refused if command.command_id not in known]
 
-    def _steps(self) -> Iterator[Step]:
+    def _steps(self) -> Iterator[CommandEvents]:
         unexplained = {(event.stream, event.version): event for event in self.events}
         for command in self.commands:
             first, last = command.versions or (1, 0)
@@ -371,19 +371,19 @@ class _Search:
                 for stream, version in unexplained
                 if "/".join(stream[1:]) == command.stream and first <= version <= last
             ]
-            yield Step(command, tuple(unexplained.pop(place) for place in sorted(made, key=itemgetter(1))))
+            yield CommandEvents(command, tuple(unexplained.pop(event) for event in sorted(made, key=itemgetter(1))))
         for event in unexplained.values():
-            yield Step(None, (event,))
+            yield CommandEvents(None, (event,))
 
 
 def _command(row: Sequence[Any], *, remembered: bool) -> Command:
-    *origin, stream_type, stream_id, first, last, outcome, asked, answer, decided_at = row
+    *origin, stream_type, stream_id, first, last, outcome, command_json, answer, decided_at = row
     return Command(
         **dict(zip(ORIGIN, origin, strict=True)),
         stream=f"{stream_type}/{stream_id}",
         versions=(first, last) if first is not None else None,
         outcome=json.loads(outcome),
-        asked=json.loads(asked) if asked else None,
+        command_json=json.loads(command_json) if command_json else None,
         answer=answer,
         decided_at_us=decided_at + POSTGRES_EPOCH_US,
         remembered=remembered,
@@ -431,7 +431,7 @@ def _read(
 
 
 def _keys(columns: Sequence[str], found: _Search) -> set[tuple[str, ...]]:
-    """What a view is asked for."""
+    """The keys by which a view is searched."""
     match columns:
         case ("session_id",):
             sessions = {row["session_id"] for row in found.bets} - {None}

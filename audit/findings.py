@@ -70,12 +70,12 @@ CODES = {
 }
 """Every code with its meaning."""
 
-Progress = Callable[[str, int, int], None]
+AuditProgress = Callable[[str, int, int], None]
 """Hears (what is being read, how much is done, how much there is)."""
 
 
 def silent(_stage: str, _done: int, _total: int) -> None:
-    """Report to nobody."""
+    """AuditReport to nobody."""
 
 
 class CannotCheckError(Trouble):
@@ -98,7 +98,7 @@ class Finding(NamedTuple):
 
 
 @dataclass
-class Report:
+class AuditReport:
     """What was checked, and what was found. `ok` is the verdict."""
 
     findings: list[Finding] = field(default_factory=list)
@@ -116,7 +116,7 @@ class Report:
     def ok(self) -> bool:
         return not self.counts
 
-    def add(self, other: "Report") -> None:
+    def add(self, other: "AuditReport") -> None:
         """Take over what another audit of the same found, its counts added to those here."""
         self.findings += other.findings[: KEPT - len(self.findings)]
         self.counts += other.counts

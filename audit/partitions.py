@@ -11,9 +11,9 @@ from typing import Any
 
 from confluent_kafka import Message
 
-from audit.checkable import checkable
-from audit.findings import Report
-from audit.stretch import Stream, check_postings, key_of
+from audit.findings import AuditReport
+from audit.stream_run import Stream, check_postings, key_of
+from audit.topic_errors import reading_topics
 from audit.workers import Tick
 from ledger.core.chain import GENESIS, hash_of
 from runtime.settings import Settings
@@ -29,7 +29,7 @@ FIELDS = (
 
 NO_HEAD = 0, GENESIS
 
-Place = tuple[Stream, int]
+RawPosition = tuple[Stream, int]
 """A version of a stream."""
 
 
@@ -50,7 +50,7 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Share:
+class PartitionsUnit:
     """What one process reads: partitions up to where they ended when the audit began."""
 
     settings: Settings
@@ -58,14 +58,14 @@ class Share:
 
 
 @dataclass
-class Part:
+class PartitionsResult:
     """What it found out."""
 
-    report: Report = field(default_factory=Report)
+    report: AuditReport = field(default_factory=AuditReport)
     heads: dict[Stream, tuple[int, bytes]] = field(default_factory=dict)
     """Last version and its hash."""
     missing: dict[Stream, set[int]] = field(default_factory=dict)
-    aside: list[tuple[Place, bytes]] = field(default_factory=list)
+    aside: list[tuple[RawPosition, bytes]] = field(default_factory=list)
     """Records that came when their stream had passed their version."""
     events: dict[str, Tally] = field(default_factory=dict)
     """Of the events topic, by event type."""
@@ -73,20 +73,20 @@ class Part:
     """Of the type topics."""
 
 
-def read_share(share: Share, tick: Tick) -> Part:
-    """Check a share. Raises CannotCheckError."""
-    with checkable(), connect(share.settings.schema_registry_url.get_secret_value()) as client:
-        audit = _ShareAudit(Topics(share.settings.topic_prefix), Reader(client))
-        for messages in reader_of(share.settings).read_batches(share.ends):
+def read_partitions(unit: PartitionsUnit, tick: Tick) -> PartitionsResult:
+    """Check the partitions of a unit. Raises CannotCheckError."""
+    with reading_topics(), connect(unit.settings.schema_registry_url.get_secret_value()) as client:
+        audit = _PartitionsAudit(Topics(unit.settings.topic_prefix), Reader(client))
+        for messages in reader_of(unit.settings).read_batches(unit.ends):
             for message in messages:
                 audit.take(message)
             tick(len(messages))
         return audit.finish()
 
 
-class _ShareAudit:
+class _PartitionsAudit:
     def __init__(self, topics: Topics, reader: Reader) -> None:
-        self.part = Part()
+        self.result = PartitionsResult()
         self._reader = reader
         self._events_topic = topics.events
         self._types = {topics.of_type(event_type): event_type for event_type in EVENTS}
@@ -102,9 +102,9 @@ class _ShareAudit:
         else:
             self._take_of_type(message, str(topic), value)
 
-    def finish(self) -> Part:
-        self.part.events = {name.decode(errors="replace"): tally for name, tally in self._tallies.items()}
-        return self.part
+    def finish(self) -> PartitionsResult:
+        self.result.events = {name.decode(errors="replace"): tally for name, tally in self._tallies.items()}
+        return self.result
 
     def _take_event(self, message: Message, value: bytes) -> None:
         prefix, body = value[: PREFIX.size], value[PREFIX.size :]
@@ -112,69 +112,69 @@ class _ShareAudit:
             pick = self._picks.get(prefix) or self._pick(prefix, value)
             event_type, tenant_id, stream_type, stream_id, version, previous, currency, postings = pick(body)
         except ValueError as error:
-            self.part.report.find("topic_undecodable", None, None, f"{where(message)}: {error}")
+            self.result.report.find("topic_undecodable", None, None, f"{where(message)}: {error}")
             return
         stream, hash_ = (tenant_id, stream_type, stream_id), hash_of(body)
         tally = self._tallies.get(event_type)
         if tally is None:
             tally = self._tallies[event_type] = Tally()
         tally.add(hash_)
-        self._place(stream, version, previous, hash_)
+        self._take_version(stream, version, previous, hash_)
         total, mixed = 0, False
         for _, amount_minor, posted in postings:
             total += amount_minor
             mixed = mixed or posted != currency
         if total or mixed:
-            check_postings(stream, version, currency, postings, self.part.report)
+            check_postings(stream, version, currency, postings, self.result.report)
 
     def _pick(self, prefix: bytes, value: bytes) -> Callable[[bytes], tuple[Any, ...]]:
         pick = self._picks[prefix] = self._reader.schema_of(value).picker(*FIELDS)
         return pick
 
-    def _place(self, stream: Stream, version: int, previous: bytes, hash_: bytes) -> None:
-        part = self.part
-        head, head_hash = part.heads.get(stream, NO_HEAD)
+    def _take_version(self, stream: Stream, version: int, previous: bytes, hash_: bytes) -> None:
+        result = self.result
+        head, head_hash = result.heads.get(stream, NO_HEAD)
         if version == head + 1:
             if previous != head_hash:
                 text = f"it carries {previous.hex()} as the hash of version {head}, "
                 text += f"whose bytes hash to {head_hash.hex()}"
-                part.report.find("topic_chain_broken", key_of(stream), version, text)
+                result.report.find("topic_chain_broken", key_of(stream), version, text)
         elif version <= head:
             self._take_aside(stream, version, hash_)
             return
         else:
-            part.missing.setdefault(stream, set()).update(range(head + 1, version))
-        part.heads[stream] = version, hash_
+            result.missing.setdefault(stream, set()).update(range(head + 1, version))
+        result.heads[stream] = version, hash_
 
     def _take_aside(self, stream: Stream, version: int, hash_: bytes) -> None:
-        missing, checked = self.part.missing.get(stream, set()), self.part.report.checked
+        missing, checked = self.result.missing.get(stream, set()), self.result.report.checked
         if version in missing:
             missing.discard(version)
             text = f"version {version} comes after later versions of its stream"
-            self.part.report.find("topic_disordered", key_of(stream), version, text)
+            self.result.report.find("topic_disordered", key_of(stream), version, text)
         else:
             checked["topics.duplicates"] = checked.get("topics.duplicates", 0) + 1
-        self.part.aside.append(((stream, version), hash_))
+        self.result.aside.append(((stream, version), hash_))
 
     def _take_of_type(self, message: Message, topic: str, value: bytes) -> None:
         event_type, prefix = self._types[topic], value[: PREFIX.size]
         # A schema is looked at once per topic; a body that does not fit it has a hash that nothing explains.
         if (topic, prefix) not in self._known and self._is_of_type(message, value, event_type):
             self._known.add((topic, prefix))
-        tally = self.part.of_types.get(event_type)
+        tally = self.result.of_types.get(event_type)
         if tally is None:
-            tally = self.part.of_types[event_type] = Tally()
+            tally = self.result.of_types[event_type] = Tally()
         tally.add(hash_of(value[PREFIX.size :]))
 
     def _is_of_type(self, message: Message, value: bytes, event_type: str) -> bool:
         try:
             schema = self._reader.read(value).schema
         except UndecodableRecord as error:
-            self.part.report.find("topic_undecodable", None, None, f"{where(message)}: {error}")
+            self.result.report.find("topic_undecodable", None, None, f"{where(message)}: {error}")
             return False
         if schema.event_type != event_type:
             text = f"{where(message)}: it is a {schema.event_type}, not a {event_type}"
-            self.part.report.find("topic_undecodable", None, None, text)
+            self.result.report.find("topic_undecodable", None, None, text)
             return False
         return True
 

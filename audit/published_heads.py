@@ -1,11 +1,11 @@
-"""The tree heads that were told to the outside, from the topic or from files: only what a trusted key signed."""
+"""The tree heads that were published, from the topic or from files: only what a trusted key signed."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from audit.checkable import checkable
-from audit.findings import CannotCheckError, Report
+from audit.findings import AuditReport, CannotCheckError
+from audit.topic_errors import reading_topics
 from evidence.heads import HeadError, SignedHead
 from evidence.keys import Keys
 from runtime.settings import Settings
@@ -13,8 +13,8 @@ from runtime.topics_reader import reader_of
 from schemas.topics import Topics
 
 
-class Told(NamedTuple):
-    """A head with a valid signature, and where it was told."""
+class PublishedHead(NamedTuple):
+    """A head with a valid signature, and where it was published."""
 
     tree_size: int
     root: bytes
@@ -22,13 +22,13 @@ class Told(NamedTuple):
     where: str
 
 
-def read_heads(settings: Settings, files: Sequence[Path], trusted: Keys, report: Report) -> list[Told]:
+def read_heads(settings: Settings, files: Sequence[Path], trusted: Keys, report: AuditReport) -> list[PublishedHead]:
     """The heads of this log, the smallest first: those of the files, or without any those of the topic.
 
     What is no head, or not signed, is a finding. Raises CannotCheckError, also where there is none at all.
     """
     lines = _of_files(files) if files else _of_topic(settings)
-    told, hashes, previous = [], set[str](), dict[str, str]()
+    heads, hashes, previous = [], set[str](), dict[str, str]()
     for where, line in lines:
         try:
             signed = SignedHead.parse(line)
@@ -44,7 +44,7 @@ def read_heads(settings: Settings, files: Sequence[Path], trusted: Keys, report:
             text = f"{where}: the head of {signed.tree_size} entries has no valid signature of a trusted key"
             report.find("anchor_forged", None, None, text)
             continue
-        told.append(Told(signed.tree_size, bytes.fromhex(signed.head.root), signed.head.generation, where))
+        heads.append(PublishedHead(signed.tree_size, bytes.fromhex(signed.head.root), signed.head.generation, where))
         hashes.add(signed.hash)
         if signed.head.previous:
             previous[where] = signed.head.previous
@@ -52,14 +52,14 @@ def read_heads(settings: Settings, files: Sequence[Path], trusted: Keys, report:
         for where, hash_ in previous.items():
             if hash_ not in hashes:
                 report.find("anchor_missing", None, None, f"{where}: the head before it, {hash_}, is not in the topic")
-    if not told:
+    if not heads:
         source = ", ".join(map(str, files)) or f"topic {Topics(settings.topic_prefix).anchors}"
         raise CannotCheckError(
             f"{source} has no valid head of log {settings.anchor_log}: is `wagerledger seal` running, and does "
             "WAGERLEDGER_ANCHOR_PUBLIC_KEYS hold its key?"
         )
-    report.checked["anchors.heads"] = len(told)
-    return sorted(told)
+    report.checked["anchors.heads"] = len(heads)
+    return sorted(heads)
 
 
 def _of_files(files: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
@@ -74,6 +74,6 @@ def _of_files(files: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
 def _of_topic(settings: Settings) -> Iterator[tuple[str, bytes]]:
     topic = Topics(settings.topic_prefix).anchors
     reader = reader_of(settings)
-    with checkable():
+    with reading_topics():
         for message in reader.read(reader.ends([topic])):
             yield f"topic {topic} offset {message.offset()}", message.value() or b""

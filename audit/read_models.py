@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from audit.findings import Report
+from audit.findings import AuditReport
 from audit.snapshot import Merged, Row, Snapshot
 from ledger.core.folds import Touched
 from ledger.core.state import Wallet
@@ -19,7 +19,7 @@ order by tenant_id{c}, player_id{c}
 class ReadBalances:
     """The rows of `bi.balances`; none at all where no snapshot is given, and then nothing is checked."""
 
-    def __init__(self, snapshot: Snapshot | None, report: Report) -> None:
+    def __init__(self, snapshot: Snapshot | None, report: AuditReport) -> None:
         self._rows = Merged(snapshot.rows(BALANCES)) if snapshot else None
         self._report = report
         if snapshot:
@@ -39,7 +39,7 @@ class ReadBalances:
 class StreamBalances:
     """The read model's rows of one stream. One that names an earlier version than the wallet's last is only behind."""
 
-    def __init__(self, stream: StreamKey, rows: Iterator[Row], report: Report) -> None:
+    def __init__(self, stream: StreamKey, rows: Iterator[Row], report: AuditReport) -> None:
         self._stream = stream
         self._report = report
         self._rows = {row[6]: (row[3], Wallet(*row[4:])) for row in rows}

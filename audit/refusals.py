@@ -5,11 +5,11 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from audit.checkable import checkable
-from audit.findings import Progress, Report
+from audit.findings import AuditProgress, AuditReport
 from audit.partitions import where
 from audit.relay_positions import Passed
 from audit.snapshot import Snapshot
+from audit.topic_errors import reading_topics
 from ledger.journal.refusals import refused
 from ledger.relay_position import Cursor
 from ledger.store import commands
@@ -42,36 +42,36 @@ class Key(NamedTuple):
 class RefusalsAudit:
     """First `read`, then `compare` with a snapshot that is opened after it. Memory grows with the refusals."""
 
-    def __init__(self, settings: Settings, report: Report, progress: Progress) -> None:
+    def __init__(self, settings: Settings, report: AuditReport, progress: AuditProgress) -> None:
         self._settings = settings
         self._topic = Topics(settings.topic_prefix).refusals
         self._report = report
         self._progress = progress
-        self._told: dict[Key, bytes] = {}
+        self._published: dict[Key, bytes] = {}
 
     def read(self) -> None:
         """Raises CannotCheckError."""
         for place, record in self._records(self._report):
             digest = _digest(record)
-            if self._told.setdefault(_key(record), digest) != digest:
+            if self._published.setdefault(_key(record), digest) != digest:
                 text = f"{place}: another record says something else of refusal {record['command_id']}"
                 self._report.find("refusal_differs", _stream(record), None, text)
-        self._report.checked["topics.refusals"] = len(self._told)
+        self._report.checked["topics.refusals"] = len(self._published)
 
     def compare(self, snapshot: Snapshot, passed: Passed, *, strict: bool) -> None:
         """`passed` was read before the topic: what it speaks of may not be missing. `strict`: nothing may."""
-        left = dict(self._told)
+        left = dict(self._published)
         behind = 0
         for xid, refusal_id, *row in snapshot.rows(STORED):
             record = _record(row)
             left.pop(_key(record), None)
-            told = self._told.get(_key(record))
-            if told is None:
+            published = self._published.get(_key(record))
+            if published is None:
                 behind += 1
                 if strict or passed.refusal(Cursor(xid, refusal_id)):
                     text = f"refusal {record['command_id']} ({record['code']}) is not in {self._topic}"
                     self._report.find("refusal_unpublished", _stream(record), None, text)
-            elif told != _digest(record):
+            elif published != _digest(record):
                 text = f"refusal {record['command_id']} is not what the table has under this id"
                 self._report.find("refusal_differs", _stream(record), None, text)
         self._report.checked["topics.refusals_not_yet_published"] = behind
@@ -86,9 +86,9 @@ class RefusalsAudit:
         if lost := len(unknown) - len(found):
             self._report.checked["topics.refusals_lost_in_a_failover"] = lost
 
-    def _records(self, report: Report) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _records(self, report: AuditReport) -> Iterator[tuple[str, dict[str, Any]]]:
         """What the topic holds, each with its place."""
-        with checkable(), connect(self._settings.schema_registry_url.get_secret_value()) as client:
+        with reading_topics(), connect(self._settings.schema_registry_url.get_secret_value()) as client:
             reader, records = RefusalReader(client), reader_of(self._settings)
             ends = records.ends([self._topic])
             for done, message in enumerate(records.read(ends), 1):

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from audit.checkable import checkable
 from audit.snapshot import Snapshot
+from audit.topic_errors import reading_topics
 from ledger.relay_position import START, Cursor, Position, positions_in, shard_of
 from ledger.streams import StreamKey
 from runtime.settings import Settings
@@ -44,7 +44,7 @@ class Passed:
 def read_positions(settings: Settings) -> dict[int, Position]:
     """The position of every shard; to be read before the topics. Raises PositionError, CannotCheckError."""
     reader = reader_of(settings)
-    with checkable():
+    with reading_topics():
         return positions_in(reader.read(reader.ends([Topics(settings.topic_prefix).relay_position])))
 
 

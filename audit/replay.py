@@ -7,10 +7,10 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from audit import stored
-from audit.checkable import checkable
+from audit import tables
 from audit.findings import CannotCheckError
 from audit.snapshot import snapshot
+from audit.topic_errors import reading_topics
 from evidence.archive import segment
 from evidence.archive.reader import Archive
 from ledger.core.chain import GENESIS, hash_of
@@ -34,7 +34,7 @@ Record = tuple[dict[str, Any], bytes]
 
 
 @dataclass(frozen=True)
-class Step:
+class WalletEvent:
     """An event of the wallet, and the wallet after it."""
 
     version: int
@@ -62,7 +62,7 @@ class Replay:
     head_hash: str
     occurred_at: datetime
     open_bets: tuple[Bet, ...]
-    steps: tuple[Step, ...] = field(repr=False)
+    events: tuple[WalletEvent, ...] = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; amounts in minor units."""
@@ -78,15 +78,15 @@ class Replay:
             ],
             "events": [
                 {
-                    "version": step.version,
-                    "occurred_at": step.occurred_at.isoformat(),
-                    "event_type": step.event_type,
-                    "event_id": step.event_id,
-                    "reference": step.reference,
-                    "postings": [posting._asdict() for posting in step.postings],
-                    **_accounts(step.wallet),
+                    "version": event.version,
+                    "occurred_at": event.occurred_at.isoformat(),
+                    "event_type": event.event_type,
+                    "event_id": event.event_id,
+                    "reference": event.reference,
+                    "postings": [posting._asdict() for posting in event.postings],
+                    **_accounts(event.wallet),
                 }
-                for step in self.steps
+                for event in self.events
             ],
         }
 
@@ -96,7 +96,7 @@ class Replay:
         return "\n".join(
             [
                 f"{'version':>7}  {'time':<26}  {'event':<24}  {'cash':>14}  {'bonus':>10}  {'held':>12}  about",
-                *map(str, self.steps),
+                *map(str, self.events),
                 "",
                 f"{self.wallet.wallet_id} at version {self.version} ({self.occurred_at.isoformat()})",
                 ", ".join(f"{name} {amount}" for name, amount in _amounts(self.wallet).items())
@@ -150,7 +150,7 @@ class _Fold:
         self._version = 0
         self._hash = GENESIS
         self._occurred_at = 0
-        self._steps: list[Step] = []
+        self._events: list[WalletEvent] = []
 
     def take(self, record: Mapping[str, Any], hash_: bytes) -> None:
         version = record["stream_version"]
@@ -173,8 +173,8 @@ class _Fold:
         if wallet and record["wallet_id"] == wallet.wallet_id:
             payload = record["payload"]
             reference = payload.get("bet_id") or payload.get("session_id") or payload.get("reference") or ""
-            self._steps.append(
-                Step(
+            self._events.append(
+                WalletEvent(
                     version,
                     to_datetime(self._occurred_at),
                     record["event_type"],
@@ -206,7 +206,7 @@ class _Fold:
             self._hash.hex(),
             to_datetime(self._occurred_at),
             tuple(open_bets),
-            tuple(self._steps),
+            tuple(self._events),
         )
 
 
@@ -220,7 +220,7 @@ def _parsed(wallet: str) -> tuple[str, str, str]:
 
 def _from_database(settings: Settings, stream: StreamKey) -> Generator[Record]:
     with snapshot(settings.database_url, "WAGERLEDGER_DATABASE_URL") as ledger:
-        for _, _, _, version, _, _, _, fingerprint, _, body in ledger.rows(stored.EVENTS_OF_STREAM, stream):
+        for _, _, _, version, _, _, _, fingerprint, _, body in ledger.rows(tables.EVENTS_OF_STREAM, stream):
             schema = BY_FINGERPRINT.get(fingerprint)
             if schema is None:
                 raise CannotCheckError(
@@ -232,7 +232,7 @@ def _from_database(settings: Settings, stream: StreamKey) -> Generator[Record]:
 def _from_topics(settings: Settings, stream: StreamKey) -> Generator[Record]:
     events, records = Topics(settings.topic_prefix).events, reader_of(settings)
     key = record_key(*stream).encode()
-    with checkable(), connect(settings.schema_registry_url.get_secret_value()) as client:
+    with reading_topics(), connect(settings.schema_registry_url.get_secret_value()) as client:
         reader = Reader(client)
         for message in records.read(records.ends([events])):
             if message.key() != key:

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 
 from fastavro import block_reader
 
-from audit.command_pairs import FIELDS, Picked, Transaction
-from audit.findings import Report
-from audit.stretch import PLACE, Place, Stretch, Stretches, check_place, check_postings, key_of
+from audit.command_pairs import FIELDS, EventFields, Transaction
+from audit.findings import AuditReport
+from audit.published_heads import PublishedHead
+from audit.stream_run import ACCOUNT_INDEX, EventLink, StreamRun, StreamRuns, check_link, check_postings, key_of
 from audit.workers import Tick
 from evidence.archive.segment import SCHEMA, ArchiveError, Segment, check_file
 from evidence.merkle import Range, leaf_hash
@@ -38,23 +39,15 @@ _PLAYER = PLAYER.encode()
 _kind = itemgetter(1)
 
 
-class Head(NamedTuple):
-    """What somebody signed: the root over the first `tree_size` entries, and where they said so."""
-
-    tree_size: int
-    root: bytes
-    source: str
-
-
 @dataclass(frozen=True)
-class Share:
+class SegmentsUnit:
     """What one process reads: some segments in a row."""
 
     folder: Path
     segments: Sequence[Segment]
     frontier: bytes
-    """Of the Merkle tree before them, as the manifest has it: the share before proves it."""
-    heads: Sequence[Head]
+    """Of the Merkle tree before them, as the manifest has it: the unit of the segments before proves it."""
+    heads: Sequence[PublishedHead]
     """Signed heads of tree sizes within them, the smallest first."""
     schemas: Mapping[bytes, dict[str, Any]]
     """By fingerprint, from the manifests: what this version of the code does not know is read as it was written."""
@@ -65,43 +58,43 @@ class Share:
 
 
 @dataclass
-class Part:
-    """What a process found out about its share."""
+class SegmentsResult:
+    """What a process found out about its segments."""
 
-    report: Report = field(default_factory=Report)
-    streams: Stretches = field(default_factory=dict)
+    report: AuditReport = field(default_factory=AuditReport)
+    streams: StreamRuns = field(default_factory=dict)
     edges: list[Transaction] = field(default_factory=list)
     """Its first and its last database transaction: more entries of these may be in the shares beside it."""
     lost: bool = False
     """A segment could not be read: what its neighbours have of streams does not fit together."""
 
 
-def read_share(share: Share, tick: Tick) -> Part:
-    """Check a share."""
-    audit = _ShareAudit(share)
-    for segment in share.segments:
+def read_segments(unit: SegmentsUnit, tick: Tick) -> SegmentsResult:
+    """Check the segments of a unit."""
+    audit = _SegmentsAudit(unit)
+    for segment in unit.segments:
         audit.take(segment, tick)
     return audit.finish()
 
 
-class _ShareAudit:
-    def __init__(self, share: Share) -> None:
-        self._share = share
-        self._heads = deque(share.heads)
-        self._tree = Range.from_bytes(share.segments[0].first_leaf, share.frontier)
+class _SegmentsAudit:
+    def __init__(self, unit: SegmentsUnit) -> None:
+        self._unit = unit
+        self._heads = deque(unit.heads)
+        self._tree = Range.from_bytes(unit.segments[0].first_leaf, unit.frontier)
         self._leaves: list[bytes] = []
         self._agreed = 0
         self._at_edge = True
-        self._transaction = Transaction(share.segments[0].first_xid)
+        self._transaction = Transaction(unit.segments[0].first_xid)
         self._readings: dict[bytes, _Reading] = {}
         self._schemas: Counter[bytes] = Counter()
         self._accounts: Counter[tuple[bytes, bytes, bytes]] = Counter()
-        self._part = Part()
-        self._report = self._part.report
+        self._result = SegmentsResult()
+        self._report = self._result.report
 
     def take(self, segment: Segment, tick: Tick) -> None:
         """Check the next segment. One that cannot be read to its end leaves a hole: what follows begins anew."""
-        path = self._share.folder / segment.file
+        path = self._unit.folder / segment.file
         kinds, before, proven = Counter[str](), Counter(self._schemas), True
         try:
             check_file(path, segment)
@@ -119,8 +112,8 @@ class _ShareAudit:
         self._check_tree(segment)
         self._check_counts(segment, kinds, self._schemas - before)
 
-    def finish(self) -> Part:
-        self._part.edges.append(self._transaction)
+    def finish(self) -> SegmentsResult:
+        self._result.edges.append(self._transaction)
         for (tenant_id, currency, account), amount_minor in self._accounts.items():
             name = (
                 tenant_id.decode(errors="replace"),
@@ -130,7 +123,7 @@ class _ShareAudit:
             self._report.accounts[name] += amount_minor
         checked = self._report.checked
         checked["archive.events"] = self._schemas.total()
-        return self._part
+        return self._result
 
     def _take(self, rows: Sequence[tuple[int, str, bytes, bytes, str | None]], kinds: Counter[str]) -> None:
         leaves = self._leaves
@@ -151,7 +144,7 @@ class _ShareAudit:
         """The entries of the next database transaction begin."""
         done = self._transaction
         if self._at_edge:
-            self._part.edges.append(done)
+            self._result.edges.append(done)
             self._at_edge = False
         elif done.events or done.commands:
             done.settle(self._report)
@@ -173,13 +166,13 @@ class _ShareAudit:
             wallet_id, postings, _, _, _,
         ) = event  # fmt: skip
         stream, hash_ = (tenant_id, stream_type, stream_id), sha256(body).digest()
-        stretch = self._part.streams.get(stream)
-        if stretch is None:
-            stretch = self._part.streams[stream] = Stretch(Place(version, previous, occurred_at))
-        elif version != stretch.version + 1 or previous != stretch.hash or occurred_at < stretch.recorded_at:
-            place = Place(version, previous, occurred_at)
-            stretch.broken = not check_place(stretch, place, stream, self._report) or stretch.broken
-        stretch.version, stretch.hash, stretch.recorded_at = version, hash_, occurred_at
+        run = self._result.streams.get(stream)
+        if run is None:
+            run = self._result.streams[stream] = StreamRun(EventLink(version, previous, occurred_at))
+        elif version != run.version + 1 or previous != run.hash or occurred_at < run.recorded_at:
+            link = EventLink(version, previous, occurred_at)
+            run.broken = not check_link(run, link, stream, self._report) or run.broken
+        run.version, run.hash, run.recorded_at = version, hash_, occurred_at
         self._transaction.take_event(event, reading.kind)
         wallet = b"%b/%b/%b" % (tenant_id, player_id, currency) if currency and player_id else None
         player = stream_id if stream_type == _PLAYER else None
@@ -189,17 +182,17 @@ class _ShareAudit:
         for account, amount_minor, posted in postings:
             total += amount_minor
             mixed = mixed or posted != currency
-            if account not in PLACE:
+            if account not in ACCOUNT_INDEX:
                 self._accounts[tenant_id, posted, account] += amount_minor
         if total or mixed:
             check_postings(stream, version, currency, postings, self._report)
         if currency:
-            stretch.move(version, currency, postings)
+            run.move(version, currency, postings)
 
     def _reading(self, fingerprint: bytes) -> "_Reading | None":
         schema = BY_FINGERPRINT.get(fingerprint)
-        if schema is None and fingerprint in self._share.schemas:
-            schema = EventSchema("", "", self._share.schemas[fingerprint])
+        if schema is None and fingerprint in self._unit.schemas:
+            schema = EventSchema("", "", self._unit.schemas[fingerprint])
             schema = schema if schema.fingerprint == fingerprint else None
         if schema is None:
             if not self._schemas[fingerprint]:  # named once
@@ -214,7 +207,7 @@ class _ShareAudit:
 
     def _differs(self, picked: tuple[Any, ...], wallet_id: bytes | None, reading: "_Reading") -> None:
         """Name what an event repeats in other words than it has said it."""
-        event = Picked._make(picked)
+        event = EventFields._make(picked)
         player_id = event.stream_id if event.stream_type == _PLAYER else None
         wanted = {"event_type": reading.event_type or event.event_type, "player_id": player_id, "wallet_id": wallet_id}
         for name, value in wanted.items():
@@ -231,9 +224,7 @@ class _ShareAudit:
             if (self._tree.end, self._tree.root) == (head.tree_size, head.root):
                 self._agreed = head.tree_size
             elif self._tree.end == head.tree_size:
-                text = (
-                    f"the first {head.tree_size} entries have root {self._tree.root.hex()}, and {head.source} signed "
-                )
+                text = f"the first {head.tree_size} entries have root {self._tree.root.hex()}, and {head.where} signed "
                 text += f"{head.root.hex()}: what differs is among the leaves from {self._agreed} on"
                 self._report.find("archive_not_anchored", None, None, text)
             self._report.checked["archive.heads"] = self._report.checked.get("archive.heads", 0) + 1
@@ -263,8 +254,8 @@ class _ShareAudit:
         self._leaves.clear()
         while self._heads and self._heads[0].tree_size <= segment.end:
             self._heads.popleft()
-        self._part.streams.clear()
-        self._part.lost = True
+        self._result.streams.clear()
+        self._result.lost = True
         self._at_edge = True
         self._transaction = Transaction(segment.last_xid)
 

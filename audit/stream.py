@@ -6,8 +6,9 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from audit.findings import Report
+from audit.findings import AuditReport
 from audit.snapshot import Merged, Row
+from audit.tables import COMMAND_COLUMNS
 from ledger.core.chain import GENESIS, hash_of
 from ledger.core.commands import TENANT_SCOPE
 from ledger.core.events import Event
@@ -28,14 +29,14 @@ _REPEATED = (
 _repeated = itemgetter(*_REPEATED)
 
 # What a command's row must say, as its events say it.
-_ASKED = "scope", "operation", "idempotency_key", "trace_id", "fingerprint", "kind"
-_asked = itemgetter("operation", "idempotency_key", "trace_id", "command_fingerprint")
+_SAID = slice(COMMAND_COLUMNS.names.index("scope"), COMMAND_COLUMNS.names.index("kind") + 1)
+_of_command = itemgetter("operation", "idempotency_key", "trace_id", "command_fingerprint")
 
 
 class StreamAudit:
     """Takes the events of a stream in order. What is wrong goes into `report`, and the next event is looked at."""
 
-    def __init__(self, stream: StreamKey, commands: Merged, report: Report) -> None:
+    def __init__(self, stream: StreamKey, commands: Merged, report: AuditReport) -> None:
         self.stream = stream
         self.report = report
         self.state = State()
@@ -194,7 +195,7 @@ class StreamAudit:
 class _Commands:
     """The commands of a stream, in step with its events."""
 
-    def __init__(self, stream: StreamKey, rows: Merged, report: Report) -> None:
+    def __init__(self, stream: StreamKey, rows: Merged, report: AuditReport) -> None:
         self._stream = stream
         self._rows = rows.of(stream)
         self._report = report
@@ -216,9 +217,9 @@ class _Commands:
             return
         if event is None:
             return
-        asked = (event.integration_id or self._own_scope, *_asked(record), event.payload.command_kind)
-        if asked != self._row[5:11]:
-            self._differs(version, asked)
+        expected = (event.integration_id or self._own_scope, *_of_command(record), event.payload.command_kind)
+        if expected != self._row[_SAID]:
+            self._differs(version, expected)
         if version == self._last and state is not None:
             self._check_outcome(version, event, state)
 
@@ -244,8 +245,8 @@ class _Commands:
         if last > self._last:
             self._row, self._first, self._last = row, first, last
 
-    def _differs(self, version: int, asked: tuple[Any, ...]) -> None:
-        for name, said, wanted in zip(_ASKED, self._row[5:11], asked, strict=True):
+    def _differs(self, version: int, expected: tuple[Any, ...]) -> None:
+        for name, said, wanted in zip(COMMAND_COLUMNS.names[_SAID], self._row[_SAID], expected, strict=True):
             if said != wanted:
                 text = f"{command_name(self._row)} has {name} {said!r}, the event {wanted!r}"
                 self._find("command_differs", version, text)
@@ -269,7 +270,7 @@ class _Commands:
         self._report.find(code, self._stream, version, text)
 
 
-def check_held(stream: StreamKey, version: int, state: State, report: Report) -> None:
+def check_held(stream: StreamKey, version: int, state: State, report: AuditReport) -> None:
     """I3 at the end of a stream: what its wallets hold is what its open bets have not captured."""
     held: dict[str | None, int] = {}
     for entity in state.entities.values():

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import Message
 
-from audit.checkable import checkable
-from audit.findings import Progress, Report
-from audit.partitions import Part, Share, Tally, read_share, where
+from audit.findings import AuditProgress, AuditReport
+from audit.partitions import PartitionsResult, PartitionsUnit, Tally, read_partitions, where
 from audit.relay_positions import Passed
 from audit.snapshot import Snapshot
-from audit.stretch import key_of
+from audit.stream_run import key_of
+from audit.topic_errors import reading_topics
 from audit.workers import cores, work
-from evidence.archive.detached import DetachedEvents
+from evidence.archive.detached_months import DetachedEvents
 from ledger.core.chain import hash_of
 from ledger.relay_position import Cursor
 from ledger.streams import StreamKey
@@ -44,7 +44,7 @@ LEAST_RECORDS = 100_000
 """Fewer than this are read by this process alone: to start others takes as long."""
 
 
-class Place(NamedTuple):
+class StreamPosition(NamedTuple):
     """A version of a stream."""
 
     stream: StreamKey
@@ -57,14 +57,14 @@ class Published:
 
     heads: dict[StreamKey, tuple[int, bytes]] = field(default_factory=dict)
     """Last version and its hash."""
-    aside: list[tuple[Place, bytes]] = field(default_factory=list)
+    aside: list[tuple[StreamPosition, bytes]] = field(default_factory=list)
     """Records that came when their stream had passed their version."""
 
 
 class TopicsAudit:
     """First `read`, then `compare` with a snapshot that is opened after it and so knows all that the topics know."""
 
-    def __init__(self, settings: Settings, report: Report, progress: Progress) -> None:
+    def __init__(self, settings: Settings, report: AuditReport, progress: AuditProgress) -> None:
         self._settings = settings
         self._topics = Topics(settings.topic_prefix)
         self._records = reader_of(settings)
@@ -75,15 +75,15 @@ class TopicsAudit:
 
     def read(self) -> None:
         """Check order, chain and sums of the events topic, and the type topics against it. Raises CannotCheckError."""
-        with checkable():
+        with reading_topics():
             ends = self._records.ends([self._topics.events, *self._topics.of_types])
             total = sum(ends.values())  # marks of transactions count too: it is reached before it is full
             apart = total >= LEAST_RECORDS
-            shares = _shares(self._settings, self._topics, ends, cores() if apart else 1)
-            parts = work(read_share, shares, lambda done: self._progress("topics", done, total), apart=apart)
+            units = _units(self._settings, self._topics, ends, cores() if apart else 1)
+            results = work(read_partitions, units, lambda done: self._progress("topics", done, total), apart=apart)
             self._progress("topics", total, total)
-            self._join(parts)
-            self._compare_faces(parts, _of([self._topics.events], ends))
+            self._join(results)
+            self._compare_faces(results, _of([self._topics.events], ends))
 
     def compare(
         self, snapshot: Snapshot, passed: Passed, *, strict: bool, detached: DetachedEvents | None = None
@@ -97,42 +97,44 @@ class TopicsAudit:
         self._compare_heads(snapshot)
         self._compare_aside(snapshot)
         self._report.checked["topics.not_yet_published"] = unpublished
-        for place, _, cursor in _at_versions(snapshot, behind):
-            due = cursor is not None and passed.event(place.stream, cursor)
+        for position, _, cursor in _at_versions(snapshot, behind):
+            due = cursor is not None and passed.event(position.stream, cursor)
             if strict or due:
-                known = published.heads.get(place.stream)
+                known = published.heads.get(position.stream)
                 text = f"the events topic has {f'versions up to {known[0]}' if known else 'no event'} of this stream"
                 text += ", and the relay's position is past this one" if due else ""
-                self._report.find("topic_unpublished", place.stream, place.version, text)
+                self._report.find("topic_unpublished", position.stream, position.version, text)
         if published.heads:
             self._report.notes += [f"{doubt}: what is not published is only counted" for doubt in passed.doubts]
 
     # Reading
 
-    def _join(self, parts: Sequence[Part]) -> None:
+    def _join(self, results: Sequence[PartitionsResult]) -> None:
         heads = self._published.heads
-        for part in parts:
-            self._report.add(part.report)
-            for stream, head in part.heads.items():
+        for result in results:
+            self._report.add(result.report)
+            for stream, head in result.heads.items():
                 key = key_of(stream)
                 if key in heads:
                     text = "its events are in several partitions, where no order holds between them"
                     self._report.find("topic_disordered", key, None, text)
                 heads[key] = max(head, heads.get(key, head))
-            for stream, versions in part.missing.items():
+            for stream, versions in result.missing.items():
                 for version in sorted(versions):
                     text = f"version {version} is not in {self._topics.events}, but a later one is"
                     self._report.find("topic_version_missing", key_of(stream), version, text)
-            aside = [(Place(key_of(stream), version), hash_) for (stream, version), hash_ in part.aside]
+            aside = [(StreamPosition(key_of(stream), version), hash_) for (stream, version), hash_ in result.aside]
             self._published.aside += aside
-        self._report.checked["topics.events"] = sum(tally.count for part in parts for tally in part.events.values())
+        self._report.checked["topics.events"] = sum(
+            tally.count for result in results for tally in result.events.values()
+        )
         self._report.checked["topics.streams"] = len(heads)
 
     # The type topics
 
-    def _compare_faces(self, parts: Sequence[Part], first: Ends) -> None:
-        in_events = _tallies(part.events for part in parts)
-        of_types = _tallies(part.of_types for part in parts)
+    def _compare_faces(self, results: Sequence[PartitionsResult], first: Ends) -> None:
+        in_events = _tallies(result.events for result in results)
+        of_types = _tallies(result.of_types for result in results)
         differing = [name for name in EVENTS if in_events.get(name, Tally()) != of_types.get(name, Tally())]
         if differing:
             with connect(self._settings.schema_registry_url.get_secret_value()) as client:
@@ -188,7 +190,7 @@ class TopicsAudit:
 
     # Against the database
 
-    def _behind(self, snapshot: Snapshot) -> tuple[list[Place], int]:
+    def _behind(self, snapshot: Snapshot) -> tuple[list[StreamPosition], int]:
         """Per stream the first event that is not published, and how many in all. Names streams that nobody knows."""
         behind, unpublished = [], 0
         unknown = dict(self._published.heads)
@@ -196,7 +198,7 @@ class TopicsAudit:
             stream = StreamKey(*key)
             head, _ = unknown.pop(stream, (0, b""))
             if head < version:
-                behind.append(Place(stream, head + 1))
+                behind.append(StreamPosition(stream, head + 1))
                 unpublished += version - head
         for stream, (version, _) in unknown.items():
             text = f"the events topic has {version} events of a stream that the database does not have"
@@ -207,50 +209,53 @@ class TopicsAudit:
     def _compare_heads(self, snapshot: Snapshot) -> None:
         """An equal hash at the head proves all before it."""
         heads = self._published.heads
-        places = (Place(stream, version) for stream, (version, _) in heads.items())
-        for place, hash_, _ in _at_versions(snapshot, places):
-            self._compare(place, heads[place.stream][1], hash_)
+        positions = (StreamPosition(stream, version) for stream, (version, _) in heads.items())
+        for position, hash_, _ in _at_versions(snapshot, positions):
+            self._compare(position, heads[position.stream][1], hash_)
 
     def _compare_aside(self, snapshot: Snapshot) -> None:
         stored = {
-            place: hash_ for place, hash_, _ in _at_versions(snapshot, {place for place, _ in self._published.aside})
+            position: hash_
+            for position, hash_, _ in _at_versions(snapshot, {position for position, _ in self._published.aside})
         }
-        for place, hash_ in self._published.aside:
-            self._compare(place, hash_, stored[place])
+        for position, hash_ in self._published.aside:
+            self._compare(position, hash_, stored[position])
 
-    def _compare(self, place: Place, published: bytes, stored: bytes | None) -> None:
+    def _compare(self, position: StreamPosition, published: bytes, stored: bytes | None) -> None:
         if stored is None and self._detached:
-            stored = self._detached.hash_at(*place)
+            stored = self._detached.hash_at(*position)
         if stored != published:
             text = f"the events topic has it with hash {published.hex()}; the database has "
             text += f"{stored.hex()} there" if stored else "no such version"
-            self._report.find("topic_not_in_database", *place, text)
+            self._report.find("topic_not_in_database", *position, text)
 
 
-def _at_versions(snapshot: Snapshot, places: Iterable[Place]) -> Iterator[tuple[Place, bytes | None, Cursor | None]]:
-    """What the log has at `places`: the hash, and where it stands in the published order."""
-    left = iter(places)
+def _at_versions(
+    snapshot: Snapshot, positions: Iterable[StreamPosition]
+) -> Iterator[tuple[StreamPosition, bytes | None, Cursor | None]]:
+    """What the log has at `positions`: the hash, and where it stands in the published order."""
+    left = iter(positions)
     while portion := list(islice(left, COMPARED_AT_ONCE)):
         columns = [list(column) for column in zip(*((*stream, version) for stream, version in portion), strict=True)]
-        for *key, version, hash_, xid, position in snapshot.all(AT_VERSIONS, columns):
-            yield Place(StreamKey(*key), version), hash_, Cursor(xid, position) if hash_ else None
+        for *key, version, hash_, xid, log_position in snapshot.all(AT_VERSIONS, columns):
+            yield StreamPosition(StreamKey(*key), version), hash_, Cursor(xid, log_position) if hash_ else None
 
 
-def _shares(settings: Settings, topics: Topics, ends: Ends, many: int) -> list[Share]:
-    """Partitions for each, about as much work: the largest first, each to the share that has least."""
+def _units(settings: Settings, topics: Topics, ends: Ends, many: int) -> list[PartitionsUnit]:
+    """Partitions for each, about as much work: the largest first, each to the unit that has least."""
     cost = {at: end * (EVENTS_COST if at[0] == topics.events else 1) for at, end in ends.items()}
-    shares: list[tuple[int, dict[tuple[str, int], int]]] = [(0, {}) for _ in range(many)]
+    units: list[tuple[int, dict[tuple[str, int], int]]] = [(0, {}) for _ in range(many)]
     for at in sorted(ends, key=lambda at: (-cost[at], at)):
-        place = min(range(many), key=lambda place: shares[place][0])
-        spent, taken = shares[place]
-        shares[place] = spent + cost[at], taken | {at: ends[at]}
-    return [Share(settings, taken) for _, taken in shares if taken]
+        index = min(range(many), key=lambda index: units[index][0])
+        spent, taken = units[index]
+        units[index] = spent + cost[at], taken | {at: ends[at]}
+    return [PartitionsUnit(settings, taken) for _, taken in units if taken]
 
 
-def _tallies(parts: Iterable[dict[str, Tally]]) -> dict[str, Tally]:
+def _tallies(results: Iterable[dict[str, Tally]]) -> dict[str, Tally]:
     joined: dict[str, Tally] = {}
-    for part in parts:
-        for name, tally in part.items():
+    for result in results:
+        for name, tally in result.items():
             joined.setdefault(name, Tally()).join(tally)
     return joined
 

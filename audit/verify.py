@@ -5,18 +5,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from audit import stored
-from audit.anchored import verify_anchors
+from audit import tables
+from audit.anchors import verify_anchors
 from audit.archive import verify_archive
+from audit.archive_folds import verify_folds
 from audit.database import verify_database
-from audit.detached import detached_events
-from audit.findings import CannotCheckError, Progress, Report, silent
-from audit.folding import verify_folds
-from audit.published_heads import read_heads
+from audit.detached_months import detached_events
+from audit.findings import AuditProgress, AuditReport, CannotCheckError, silent
+from audit.published_heads import PublishedHead, read_heads
 from audit.read_models import ReadBalances
 from audit.refusals import RefusalsAudit
 from audit.relay_positions import borne_out, read_positions
-from audit.segments import Head
 from audit.settings import verify_settings
 from audit.snapshot import Snapshot, snapshot
 from audit.topics import TopicsAudit
@@ -38,8 +37,8 @@ def verify(
     archive: Archive | None = None,
     fold: bool = False,
     strict: bool = False,
-    progress: Progress = silent,
-) -> Report:
+    progress: AuditProgress = silent,
+) -> AuditReport:
     """Check what was asked for, and report everything that is wrong.
 
     Without `database` the topics are checked by themselves; `bi` compares the read model of balances with it;
@@ -49,16 +48,16 @@ def verify(
     that only heads know. Raises CannotCheckError where something
     could not be read to its end; ArchiveError.
     """
-    report = Report()
+    report = AuditReport()
     started = time.monotonic()
     if archive:
-        alone = Report()
+        alone = AuditReport()
         signed = _signed(archive, settings, heads, alone)
         verify_archive(archive, alone, progress, signed, strict=strict and not database)
         if fold:
             verify_folds(archive, alone, progress)
         if database:
-            alone.accounts.clear()  # the log's own are told, which the archive's are a part of
+            alone.accounts.clear()  # the log's own are shown, which the archive's are a part of
         report.add(alone)
     published = TopicsAudit(settings, report, progress) if topics else None
     refused = RefusalsAudit(settings, report, progress) if topics else None
@@ -74,7 +73,7 @@ def verify(
             snapshot(settings.database_url, "WAGERLEDGER_DATABASE_URL") as ledger,
             detached_events(ledger, archive) as detached,
         ):
-            events = detached.merged(ledger.rows(stored.EVENTS)) if detached else None
+            events = detached.merged(ledger.rows(tables.EVENTS)) if detached else None
             verify_database(ledger, ReadBalances(read_model, report), report, progress, events)
             verify_settings(ledger, report)
             if published and refused:
@@ -87,7 +86,7 @@ def verify(
     return report
 
 
-def _positions(settings: Settings, report: Report) -> dict[int, Position]:
+def _positions(settings: Settings, report: AuditReport) -> dict[int, Position]:
     try:
         return read_positions(settings)
     except PositionError as error:
@@ -104,17 +103,16 @@ def _read_model(settings: Settings, *, wanted: bool) -> Iterator[Snapshot | None
         yield opened
 
 
-def _signed(archive: Archive, settings: Settings, files: Sequence[Path], report: Report) -> list[Head]:
+def _signed(archive: Archive, settings: Settings, files: Sequence[Path], report: AuditReport) -> list[PublishedHead]:
     """The tree heads that the archive holds, and those of outside files."""
     trusted = None  # an archive that nobody vouches for is still compared with what it says
     try:
         trusted = trusted_keys(settings)
-        told = read_heads(settings, files, trusted, report) if files else []
+        heads = read_heads(settings, files, trusted, report) if files else []
     except AnchorKeyError as error:
         if files:
             raise CannotCheckError(str(error)) from error
-        told = []
-    signed = [Head(head.tree_size, head.root, head.where) for head in told]
+        heads = []
     for line in archive.anchors():
         try:
             own = SignedHead.parse(line)
@@ -128,5 +126,6 @@ def _signed(archive: Archive, settings: Settings, files: Sequence[Path], report:
             text = f"{where} is of log {own.head.log}; WAGERLEDGER_ANCHOR_LOG is {settings.anchor_log}"
             report.find("archive_not_anchored", None, None, text)
         else:
-            signed.append(Head(own.tree_size, bytes.fromhex(own.head.root), str(archive.folder)))
-    return signed
+            root = bytes.fromhex(own.head.root)
+            heads.append(PublishedHead(own.tree_size, root, own.head.generation, str(archive.folder)))
+    return heads

@@ -1,4 +1,4 @@
-"""Shares of an audit in processes of their own, as many as there are cores."""
+"""Units of an audit's work in processes of their own, as many as there are cores."""
 
 import gc
 import os
@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from audit.findings import CannotCheckError
 
-Share = TypeVar("Share")
-Part = TypeVar("Part")
+WorkUnit = TypeVar("WorkUnit")
+WorkResult = TypeVar("WorkResult")
 
 Tick = Callable[[int], None]
 """Hears how much more was done."""
@@ -19,11 +19,11 @@ Tick = Callable[[int], None]
 SHOWN_EVERY_S = 0.2
 
 _done: Any = None
-"""In a worker: how much of each share is done, shared with the parent; and last, whether to stop."""
+"""In a worker: how much of each unit is done, shared with the parent; and last, whether to stop."""
 
 
 class StoppedError(Exception):
-    """Another share has failed."""
+    """Another unit has failed."""
 
 
 def cores() -> int:
@@ -32,20 +32,24 @@ def cores() -> int:
 
 
 def work(
-    do: Callable[[Share, Tick], Part], shares: Sequence[Share], progress: Callable[[int], None], *, apart: bool
-) -> list[Part]:
-    """`do` each share, one after the other or `apart`, in a process for each; `progress` hears how much is done in all.
+    do: Callable[[WorkUnit, Tick], WorkResult],
+    units: Sequence[WorkUnit],
+    progress: Callable[[int], None],
+    *,
+    apart: bool,
+) -> list[WorkResult]:
+    """`do` each unit, one after the other or `apart`, in a process for each; `progress` hears how much is done in all.
 
     Processes are started afresh, never forked: a client of Kafka or PostgreSQL does not survive a fork. Raises what
     `do` raises; CannotCheckError where a process dies.
     """
-    if not apart or len(shares) == 1:
+    if not apart or len(units) == 1:
         tick = _adding_up(progress)
-        return [do(share, tick) for share in shares]
+        return [do(unit, tick) for unit in units]
     context = get_context("spawn")
-    done = context.Array("q", len(shares) + 1, lock=False)
-    with ProcessPoolExecutor(len(shares), context, _begin, (done,)) as pool:
-        futures = [pool.submit(_work, do, share, place) for place, share in enumerate(shares)]
+    done = context.Array("q", len(units) + 1, lock=False)
+    with ProcessPoolExecutor(len(units), context, _begin, (done,)) as pool:
+        futures = [pool.submit(_work, do, unit, index) for index, unit in enumerate(units)]
         try:
             while (left := wait(futures, SHOWN_EVERY_S, FIRST_EXCEPTION)).not_done and not any(map(_failed, left.done)):
                 progress(sum(done[:-1]))
@@ -55,7 +59,7 @@ def work(
         except BrokenProcessPool as error:
             raise CannotCheckError(f"a process of the audit died: {error}; is there enough memory?") from error
         finally:
-            done[len(shares)] = True
+            done[len(units)] = True
 
 
 def _failed(future: Future[Any]) -> bool:
@@ -79,10 +83,10 @@ def _begin(done: Any) -> None:
     gc.disable()  # millions of small objects and no cycles among them: looking for some takes a fifth of the time
 
 
-def _work(do: Callable[[Share, Tick], Part], share: Share, place: int) -> Part:
+def _work(do: Callable[[WorkUnit, Tick], WorkResult], unit: WorkUnit, index: int) -> WorkResult:
     def tick(more: int) -> None:
-        _done[place] += more
+        _done[index] += more
         if _done[len(_done) - 1]:
             raise StoppedError
 
-    return do(share, tick)
+    return do(unit, tick)

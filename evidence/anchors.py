@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg import Connection
 
 from evidence import heads, log, merkle
-from evidence.heads import Head, SignedHead
+from evidence.heads import SignedHead, TreeHead
 from evidence.merkle import Range
 from ledger.entry import Entry
 
@@ -63,7 +63,7 @@ class Anchor(NamedTuple):
     line: str
 
     @property
-    def head(self) -> Head:
+    def head(self) -> TreeHead:
         """The tree head as it was signed. Raises HeadError where the stored text is none."""
         return SignedHead.parse(self.line).head
 
@@ -175,7 +175,7 @@ def last_up_to(connection: Connection[Any], tree_size: int) -> Anchor | None:
     return Anchor(*row) if row else None
 
 
-def heads_after(connection: Connection[Any], last: Head | None, newest: Head) -> list[SignedHead]:
+def heads_after(connection: Connection[Any], last: TreeHead | None, newest: TreeHead) -> list[SignedHead]:
     """The stored heads that were signed after `last` (all for None), up to `newest`, which is stored as well."""
     rows = connection.execute(LINES_AFTER, [last.tree_size if last else 0]).fetchall()
     if last and newest.generation > last.generation:

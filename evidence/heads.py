@@ -26,7 +26,7 @@ class HeadError(ValueError):
 
 
 @dataclass(frozen=True)
-class Head:
+class TreeHead:
     """The content of a signed tree head: how long the log is, and the root over all of it."""
 
     log: str
@@ -48,7 +48,7 @@ class Head:
 class SignedHead:
     """A tree head with its signature. `line` is what was published, without the line feed."""
 
-    head: Head
+    head: TreeHead
     key_id: str
     signature: bytes
     line: str
@@ -68,7 +68,7 @@ class SignedHead:
         try:
             text = line.decode().strip() if isinstance(line, bytes) else line.strip()
             content = json.loads(text)
-            head = Head(**content["head"])
+            head = TreeHead(**content["head"])
             signature, id_ = base64.b64decode(content["signature"], validate=True), str(content["key_id"])
         except (ValueError, LookupError, TypeError, binascii.Error, RecursionError) as error:
             raise HeadError(f"it is no signed head: {error!r}") from error
@@ -92,17 +92,17 @@ def sign(
     key: Ed25519PrivateKey, *, log: str, generation: int, tree_size: int, root: bytes, previous: SignedHead | None
 ) -> SignedHead:
     """A tree head of this moment, signed with `key`."""
-    head = Head(log, generation, tree_size, root.hex(), time.time_ns() // 1000, previous.hash if previous else None)
+    head = TreeHead(log, generation, tree_size, root.hex(), time.time_ns() // 1000, previous.hash if previous else None)
     signature, id_ = key.sign(canonical(asdict(head))), key_id(key.public_key())
     return SignedHead(head, id_, signature, _line(head, id_, signature))
 
 
-def _line(head: Head, key_id: str, signature: bytes) -> str:
+def _line(head: TreeHead, key_id: str, signature: bytes) -> str:
     signed: dict[str, Any] = {"head": asdict(head), "key_id": key_id, "signature": base64.b64encode(signature).decode()}
     return canonical(signed).decode()
 
 
-def _plausible(head: Head) -> bool:
+def _plausible(head: TreeHead) -> bool:
     numbers = head.generation, head.tree_size, head.sealed_at
     texts = head.log, head.root, head.previous or ""
     return (

@@ -59,7 +59,7 @@ class Item(NamedTuple):
     """Where to look, such as a line of a file."""
 
 
-class Difference(NamedTuple):
+class ItemDifference(NamedTuple):
     """An item that the books do not agree on. Amounts are minor units; None where a book has none."""
 
     outcome: str
@@ -110,7 +110,7 @@ class Reconciliation:
     there: str
     totals: dict[tuple[str, str], Total] = field(default_factory=dict)
     """By (kind, currency)."""
-    differences: list[Difference] = field(default_factory=list)
+    differences: list[ItemDifference] = field(default_factory=list)
     hidden: int = 0
     """Differences that were counted and not kept."""
     unreadable: int = 0
@@ -125,7 +125,7 @@ class Reconciliation:
     def total(self, kind: str, currency: str) -> Total:
         return self.totals.setdefault((kind, currency), Total())
 
-    def add(self, difference: Difference) -> None:
+    def add(self, difference: ItemDifference) -> None:
         if len(self.differences) < KEPT:
             self.differences.append(difference)
         else:
@@ -134,7 +134,7 @@ class Reconciliation:
     def reject(self, place: str, reason: str) -> None:
         """A line of the other book that cannot be read."""
         self.unreadable += 1
-        self.add(Difference(UNREADABLE, "", place, "", text=reason))
+        self.add(ItemDifference(UNREADABLE, "", place, "", text=reason))
 
     def amount(self, minor: int | None, currency: str) -> str:
         """For people: in the currency, where its decimals are known."""
@@ -203,7 +203,7 @@ class Comparison:
                 total.duplicate += 1
                 total.duplicate_minor += row[5]
                 text = f"{row[3] or key} again: {row[8]}"
-                result.add(Difference(DUPLICATE, kind, key, row[4], there_minor=row[5], text=text))
+                result.add(ItemDifference(DUPLICATE, kind, key, row[4], there_minor=row[5], text=text))
             if not there.rows and not within(here.at_us, window):
                 continue
             _judge(result, kind, key, here, there)
@@ -254,19 +254,19 @@ def _judge(result: Reconciliation, kind: str, key: str, here: _Group, there: _Gr
     if not here.rows:
         total.missing_here += 1
         total.missing_here_minor += there.amount_minor
-        found = Difference(MISSING_HERE, kind, key, there.currency, None, there.amount_minor, there.place)
+        found = ItemDifference(MISSING_HERE, kind, key, there.currency, None, there.amount_minor, there.place)
     elif not there.rows:
         total.missing_there += 1
         total.missing_there_minor += here.amount_minor
-        found = Difference(MISSING_THERE, kind, key, here.currency, here.amount_minor, None, here.place)
-    elif told := _differing(here, there):
+        found = ItemDifference(MISSING_THERE, kind, key, here.currency, here.amount_minor, None, here.place)
+    elif text := _differing(here, there):
         total.different += 1
         total.different_here_minor += here.amount_minor
         if here.currency == there.currency:
             total.different_there_minor += there.amount_minor
         else:  # each book in its own currency
             result.total(kind, there.currency).different_there_minor += there.amount_minor
-        found = Difference(DIFFERENT, kind, key, here.currency, here.amount_minor, there.amount_minor, told)
+        found = ItemDifference(DIFFERENT, kind, key, here.currency, here.amount_minor, there.amount_minor, text)
     else:
         total.matched += 1
         total.matched_minor += here.amount_minor
@@ -275,14 +275,14 @@ def _judge(result: Reconciliation, kind: str, key: str, here: _Group, there: _Gr
 
 
 def _differing(here: _Group, there: _Group) -> str:
-    told = []
+    texts = []
     if here.currency != there.currency:
-        told.append(f"{here.currency or 'no currency'} here, {there.currency or 'no currency'} there")
+        texts.append(f"{here.currency or 'no currency'} here, {there.currency or 'no currency'} there")
     elif here.amount_minor != there.amount_minor:
-        told.append("another amount")
+        texts.append("another amount")
     if here.state != there.state:
-        told.append(f"{here.state or 'nothing'} here, {there.state or 'nothing'} there")
-    return ", ".join([*told, there.place]).removesuffix(", ") if told else ""
+        texts.append(f"{here.state or 'nothing'} here, {there.state or 'nothing'} there")
+    return ", ".join([*texts, there.place]).removesuffix(", ") if texts else ""
 
 
 def within(at_us: int | None, window: Window) -> bool:

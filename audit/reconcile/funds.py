@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from audit import stored
-from audit.detached import check_has_all, detached_events
-from audit.findings import Progress, silent
+from audit import tables
+from audit.detached_months import check_has_all, detached_events
+from audit.findings import AuditProgress, silent
 from audit.reconcile.comparison import Item
 from audit.snapshot import Snapshot, snapshot
 from evidence.archive.reader import Archive
@@ -29,7 +29,7 @@ select tenant_id, region, currency, exponent::bigint, day::text, cash_minor::tex
 from bi.liability
 """
 
-Place = tuple[str, str, str]
+FundsKey = tuple[str, str, str]
 """Tenant, region, currency."""
 
 
@@ -54,10 +54,10 @@ class DayEnd:
 
     def to_dict(self) -> dict[str, Any]:
         amounts = {f"{name}_minor": n for name, n in zip(ACCOUNTS, self.balances_minor, strict=True)}
-        place = {"tenant_id": self.tenant_id, "region": self.region, "currency": self.currency}
+        key = {"tenant_id": self.tenant_id, "region": self.region, "currency": self.currency}
         since = self.unchanged_since and str(self.unchanged_since)
         days = {"exponent": self.exponent, "day": str(self.day), "unchanged_since": since}
-        return place | days | amounts | {"funds_minor": self.funds_minor}
+        return key | days | amounts | {"funds_minor": self.funds_minor}
 
     def cells(self) -> list[str]:
         amounts = [format_minor(n, self.exponent) for n in (*self.balances_minor, self.funds_minor)]
@@ -69,27 +69,27 @@ class Funds:
     """Takes events in any order."""
 
     def __init__(self) -> None:
-        self._moved: dict[Place, dict[date, list[int]]] = {}
-        self._exponents: dict[Place, int] = {}
+        self._moved: dict[FundsKey, dict[date, list[int]]] = {}
+        self._exponents: dict[FundsKey, int] = {}
 
     def take(self, record: dict[str, Any]) -> None:
         if not record["postings"]:
             return
-        place = record["tenant_id"], record["region"], record["payload"]["currency"]
-        self._exponents[place] = record["payload"]["exponent"]
+        key = record["tenant_id"], record["region"], record["payload"]["currency"]
+        self._exponents[key] = record["payload"]["exponent"]
         day = to_datetime(record["occurred_at"]).date()
-        balances = self._moved.setdefault(place, {}).setdefault(day, [0] * len(ACCOUNTS))
+        balances = self._moved.setdefault(key, {}).setdefault(day, [0] * len(ACCOUNTS))
         for posting in record["postings"]:
             if posting["account"] in ACCOUNTS:
                 balances[ACCOUNTS.index(posting["account"])] += posting["amount_minor"]
 
     def rows(self) -> Iterator[DayEnd]:
         """One row per day on which something moved."""
-        for place, days in sorted(self._moved.items()):
+        for key, days in sorted(self._moved.items()):
             balances = [0] * len(ACCOUNTS)
             for day, moved in sorted(days.items()):
                 balances = [one + other for one, other in zip(balances, moved, strict=True)]
-                yield DayEnd(*place, self._exponents[place], day, tuple(balances))
+                yield DayEnd(*key, self._exponents[key], day, tuple(balances))
 
     def items(self) -> Iterator[Item]:
         for row in self.rows():
@@ -106,7 +106,7 @@ def of_read_model(bi: Snapshot, exponents: dict[str, int]) -> Iterator[Item]:
             yield Item(account, f"{tenant_id} {region} {currency} {day}", currency, int(amount_minor))
 
 
-def read(settings: Settings, *, archive: Archive | None = None, progress: Progress = silent) -> list[DayEnd]:
+def read(settings: Settings, *, archive: Archive | None = None, progress: AuditProgress = silent) -> list[DayEnd]:
     """Fold the whole log; the events of detached months are read from the archive.
 
     Raises CannotCheckError where something of it cannot be read; ArchiveError, OSError.
@@ -128,11 +128,11 @@ def _events(ledger: Snapshot, archive: Archive | None) -> Iterator[Iterator[tupl
             yield ((fingerprint, body) for fingerprint, body in ledger.rows(EVENTS))
             return
         check_has_all(ledger, archive)
-        yield ((row[7], row[9]) for row in detached.merged(ledger.rows(stored.EVENTS)))
+        yield ((row[7], row[9]) for row in detached.merged(ledger.rows(tables.EVENTS)))
 
 
 def at_end_of(day: date, rows: list[DayEnd]) -> list[DayEnd]:
-    """Of each place the last row up to `day`: where nothing moved, what was owed stays owed."""
+    """Of each tenant, region and currency the last row up to `day`: where nothing moved, what was owed stays owed."""
     last = {(row.tenant_id, row.region, row.currency): row for row in rows if row.day <= day}
     return [row if row.day == day else replace(row, day=day, unchanged_since=row.day) for row in last.values()]
 

@@ -14,7 +14,7 @@ BET, WIN, ROLLBACK, WIN_ROLLBACK, AWARD, REINSTATED = "bet", "win", "rollback", 
 KINDS = BET, WIN, ROLLBACK, WIN_ROLLBACK, AWARD, REINSTATED
 """What a line of a report can be."""
 NEAREST = {WIN_ROLLBACK: ROLLBACK, AWARD: WIN, REINSTATED: BET}
-"""What a report that has no such type tells instead."""
+"""What a report that has no such type has instead."""
 TAKEN_FROM_THE_PLAYER = {BET, WIN_ROLLBACK, REINSTATED}
 
 Kind = Literal["bet", "win", "rollback", "win_rollback", "award", "reinstated"]
@@ -115,11 +115,11 @@ class Mapping(_Part):
 
     @property
     def kinds(self) -> set[str]:
-        """What the report can hold, and so what the ledger is asked for."""
+        """What the report can hold, and so what is read of the ledger."""
         kinds: set[str] = {*self.types.values(), *self.each.values()}
         return kinds - set(self.ignore)
 
-    def told_as(self, kind: str) -> str | None:
+    def reported_as(self, kind: str) -> str | None:
         """What the report calls the ledger's `kind`: where it has no such type, the nearest one. None: left out."""
         if kind in self.ignore:
             return None

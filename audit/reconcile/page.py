@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from audit.reconcile.comparison import MEANINGS, Difference, Reconciliation
+from audit.reconcile.comparison import MEANINGS, ItemDifference, Reconciliation
 from runtime import html
 
 TOTALS = (
@@ -28,12 +28,12 @@ def difference_rows(result: Reconciliation) -> list[list[str]]:
     return [_difference(result, one) for one in result.differences]
 
 
-def _difference(result: Reconciliation, one: Difference) -> list[str]:
+def _difference(result: Reconciliation, one: ItemDifference) -> list[str]:
     amounts = [result.amount(minor, one.currency) for minor in (one.here_minor, one.there_minor)]
     return [one.outcome.replace("_", " "), one.kind, one.key, one.currency, *amounts, one.text]
 
 
-def told(result: Reconciliation) -> str:
+def verdict_text(result: Reconciliation) -> str:
     """The verdict as a sentence."""
     matched = sum(total.matched for total in result.totals.values())
     if result.ok:
@@ -45,7 +45,7 @@ def as_html(results: Iterable[Reconciliation]) -> str:
     """One page for one or more comparisons."""
     parts: list[str] = []
     for result in results:
-        parts += [html.heading(f"{result.here} ↔ {result.there}"), html.verdict(told(result), ok=result.ok)]
+        parts += [html.heading(f"{result.here} ↔ {result.there}"), html.verdict(verdict_text(result), ok=result.ok)]
         parts += [html.notes(result.notes), html.table(TOTALS, total_rows(result), numbers=range(2, 10))]
         if result.differences:
             parts.append(html.table(DIFFERENCES, difference_rows(result), numbers=(4, 5)))

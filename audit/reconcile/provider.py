@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from audit import detached
-from audit.findings import CannotCheckError, Progress, silent
+from audit import detached_months
+from audit.findings import AuditProgress, CannotCheckError, silent
 from audit.reconcile import mapping as forms
 from audit.reconcile.comparison import HERE, THERE, Comparison, Item, Reconciliation, Window, within
 from audit.reconcile.mapping import AWARD, BET, REINSTATED, ROLLBACK, WIN, WIN_ROLLBACK, Mapping
@@ -45,7 +45,7 @@ def reconcile(
     *,
     since: datetime | None = None,
     until: datetime | None = None,
-    progress: Progress = silent,
+    progress: AuditProgress = silent,
 ) -> Reconciliation:
     """Compare `report` with what the ledger has of the integration. `since` and `until` (aware, the end not included)
     bound both; without them the report's own first and last time do.
@@ -65,8 +65,8 @@ def reconcile(
         outside = _read_report(file, books, result, window, progress)
         window = _window(window, books.moments(THERE))
         result.notes += _notes(file, form, window, outside)
-        if gone := detached.months(ledger):
-            months = detached.named(gone)
+        if gone := detached_months.months(ledger):
+            months = detached_months.named(gone)
             result.notes.append(f"The events of {months} are detached from the log: here they are missing.")
         books.put_all(HERE, _ledger(ledger, tenant_id, integration_id, form, window, result.exponents))
         books.compare(result, window)
@@ -74,7 +74,7 @@ def reconcile(
 
 
 def _read_report(
-    file: ReportFile, books: Comparison, result: Reconciliation, window: Window, progress: Progress
+    file: ReportFile, books: Comparison, result: Reconciliation, window: Window, progress: AuditProgress
 ) -> int:
     """Gives how many lines lie outside of the window."""
     outside = 0
@@ -107,9 +107,9 @@ def _item(line: Line, result: Reconciliation) -> Item | None:
     return Item(line.kind, line.key, line.currency, signed, line.entry, at_us=line.at_us, place=line.place)
 
 
-def _window(asked: Window, told: tuple[int, int] | None) -> Window:
-    first, last = (told[0], told[1] + 1) if told else (None, None)
-    return (first if asked[0] is None else asked[0]), (last if asked[1] is None else asked[1])
+def _window(wanted: Window, reported: tuple[int, int] | None) -> Window:
+    first, last = (reported[0], reported[1] + 1) if reported else (None, None)
+    return (first if wanted[0] is None else wanted[0]), (last if wanted[1] is None else wanted[1])
 
 
 def _notes(file: ReportFile, form: Mapping, window: Window, outside: int) -> list[str]:
@@ -123,7 +123,7 @@ def _notes(file: ReportFile, form: Mapping, window: Window, outside: int) -> lis
         notes.append(f"{file.skipped} lines left out, as the mapping's [skip] says")
     if outside:
         notes.append(f"{outside} lines lie outside of the time asked for")
-    if left_out := [kind for kind in forms.KINDS if form.told_as(kind) is None]:
+    if left_out := [kind for kind in forms.KINDS if form.reported_as(kind) is None]:
         notes.append(f"Not compared, because the mapping names no such type: {', '.join(left_out)}")
     return notes
 
@@ -136,7 +136,7 @@ def _ledger(
 ) -> Iterator[Item]:
     since = to_datetime(window[0]) - MARGIN if window[0] is not None else "-infinity"
     until = to_datetime(window[1]) + MARGIN if window[1] is not None else "infinity"
-    params = tenant_id, integration_id.encode(), since, until, list(TOLD)
+    params = tenant_id, integration_id.encode(), since, until, list(REPORTED_AMOUNTS)
     for fingerprint, body in ledger.rows(EVENTS, params):
         record = BY_FINGERPRINT[fingerprint].decode(body)
         if record["integration_id"] == integration_id and record["payload"].get("mode") != DEMO:
@@ -145,20 +145,20 @@ def _ledger(
 
 def _items(record: dict[str, Any], form: Mapping, exponents: dict[str, int]) -> Iterator[Item]:
     payload = record["payload"]
-    asked = payload.get("conversion") or payload
-    for part in (payload, asked):
+    provider_side = payload.get("conversion") or payload
+    for part in (payload, provider_side):
         if "exponent" in part:
             exponents.setdefault(part["currency"], part["exponent"])
     at_us = record["provider_occurred_at"] or record["occurred_at"]
     place = f"event {record['event_id']}, trace {record['trace_id']}"
     signed = form.amounts.sign != "unsigned"
-    for kind, amount_minor, currency in TOLD[record["event_type"]](payload):
-        told = form.told_as(kind)
-        if told is None:
+    for kind, amount_minor, currency in REPORTED_AMOUNTS[record["event_type"]](payload):
+        reported = form.reported_as(kind)
+        if reported is None:
             continue
-        against = (kind in forms.TAKEN_FROM_THE_PLAYER) != (told in forms.TAKEN_FROM_THE_PLAYER) and signed
+        against = (kind in forms.TAKEN_FROM_THE_PLAYER) != (reported in forms.TAKEN_FROM_THE_PLAYER) and signed
         amount = -amount_minor if against else amount_minor
-        yield Item(told, _key(record, form.match), currency, amount, record["event_id"], at_us=at_us, place=place)
+        yield Item(reported, _key(record, form.match), currency, amount, record["event_id"], at_us=at_us, place=place)
 
 
 def _key(record: dict[str, Any], match: str) -> str:
@@ -170,52 +170,52 @@ def _key(record: dict[str, Any], match: str) -> str:
     return str(named or transaction)
 
 
-Told = tuple[str, int, str]
+ReportedAmount = tuple[str, int, str]
 """Kind, amount in minor units, currency."""
 
 
-def _bet(payload: dict[str, Any]) -> list[Told]:
+def _bet(payload: dict[str, Any]) -> list[ReportedAmount]:
     paid_minor = payload["stake_cash_minor"] + payload["stake_bonus_minor"]
     if paid_minor == 0 or not payload["conversion"]:
         return [(BET, paid_minor, (payload["conversion"] or payload)["currency"])]
-    return [(BET, *_asked(payload, paid_minor))]
+    return [(BET, *_in_provider_currency(payload, paid_minor))]
 
 
-def _win(payload: dict[str, Any]) -> list[Told]:
-    return [(WIN, *_asked(payload, payload["win_minor"]))]
+def _win(payload: dict[str, Any]) -> list[ReportedAmount]:
+    return [(WIN, *_in_provider_currency(payload, payload["win_minor"]))]
 
 
-def _rollback(payload: dict[str, Any]) -> list[Told]:
-    """The stake in the currency that it was asked in; wins that are undone with it, in the wallet's."""
-    told: list[Told] = [(ROLLBACK, *_asked(payload, payload["stake_minor"]))]
+def _rollback(payload: dict[str, Any]) -> list[ReportedAmount]:
+    """The stake in the provider's currency; wins that are undone with it, in the wallet's."""
+    amounts: list[ReportedAmount] = [(ROLLBACK, *_in_provider_currency(payload, payload["stake_minor"]))]
     if payload["win_reversed_minor"]:
-        told.append((WIN_ROLLBACK, payload["win_reversed_minor"], payload["currency"]))
-    return told
+        amounts.append((WIN_ROLLBACK, payload["win_reversed_minor"], payload["currency"]))
+    return amounts
 
 
-def _tombstone(payload: dict[str, Any]) -> list[Told]:
+def _tombstone(payload: dict[str, Any]) -> list[ReportedAmount]:
     return [(ROLLBACK, 0, payload["currency"] or "")]
 
 
-def _win_rollback(payload: dict[str, Any]) -> list[Told]:
-    return [(WIN_ROLLBACK, *_asked(payload, payload["amount_minor"]))]
+def _win_rollback(payload: dict[str, Any]) -> list[ReportedAmount]:
+    return [(WIN_ROLLBACK, *_in_provider_currency(payload, payload["amount_minor"]))]
 
 
-def _award(payload: dict[str, Any]) -> list[Told]:
+def _award(payload: dict[str, Any]) -> list[ReportedAmount]:
     return [(AWARD, payload["amount_minor"], payload["currency"])]
 
 
-def _reinstated(payload: dict[str, Any]) -> list[Told]:
-    return [(REINSTATED, *_asked(payload, payload["stake_minor"]))]
+def _reinstated(payload: dict[str, Any]) -> list[ReportedAmount]:
+    return [(REINSTATED, *_in_provider_currency(payload, payload["stake_minor"]))]
 
 
-def _asked(payload: dict[str, Any], own_minor: int) -> tuple[int, str]:
-    """The amount as the provider asked it."""
+def _in_provider_currency(payload: dict[str, Any], own_minor: int) -> tuple[int, str]:
+    """The amount, and the currency in which the provider has it."""
     conversion = payload["conversion"]
     return (conversion["amount_minor"], conversion["currency"]) if conversion else (own_minor, payload["currency"])
 
 
-TOLD: dict[str, Callable[[dict[str, Any]], list[Told]]] = {
+REPORTED_AMOUNTS: dict[str, Callable[[dict[str, Any]], list[ReportedAmount]]] = {
     "bet.authorized": _bet,
     "bet.settled": _win,
     "bet.rolled_back": _rollback,

@@ -31,7 +31,7 @@ from bi.revenue_by_day
 """  # noqa: S608  # our own constants
 
 
-class Place(NamedTuple):
+class RevenueKey(NamedTuple):
     """What a sum is of."""
 
     tenant_id: str
@@ -45,7 +45,7 @@ class Place(NamedTuple):
 class Origin(NamedTuple):
     """A bet or a win: where it counts, as what, and how much."""
 
-    place: Place
+    key: RevenueKey
     kind: str
     amount_minor: int
 
@@ -54,8 +54,8 @@ class Revenue:
     """Takes the events of one stream after the other, each stream in its order."""
 
     def __init__(self) -> None:
-        self.sums: dict[tuple[Place, str], int] = {}
-        self._bets: dict[tuple[str, str], Place] = {}
+        self.sums: dict[tuple[RevenueKey, str], int] = {}
+        self._bets: dict[tuple[str, str], RevenueKey] = {}
         self._wins: dict[tuple[str, str], Origin] = {}
 
     def begin(self) -> None:
@@ -69,19 +69,19 @@ class Revenue:
             return
         match record["event_type"]:
             case "bet.authorized":
-                place = self._bets[integration_id, payload["bet_id"]] = _place(record)
+                key = self._bets[integration_id, payload["bet_id"]] = _key(record)
                 paid_minor = payload["stake_cash_minor"] + payload["stake_bonus_minor"]
                 free = payload["kind"] == FREE
-                self._add(place, FREE_STAKE if free else STAKE, payload["stake_minor"] if free else paid_minor)
+                self._add(key, FREE_STAKE if free else STAKE, payload["stake_minor"] if free else paid_minor)
             case "bet.settled":
                 win_id = payload["win_id"] or payload["settlement_id"]
-                self._won((integration_id, win_id), Origin(_place(record), WIN, payload["win_minor"]))
+                self._won((integration_id, win_id), Origin(_key(record), WIN, payload["win_minor"]))
             case "wallet.credit.award":
                 kind = PAID_FROM.get(payload["account"], JACKPOT)
-                self._won((integration_id, payload["win_id"]), Origin(_place(record), kind, payload["amount_minor"]))
+                self._won((integration_id, payload["win_id"]), Origin(_key(record), kind, payload["amount_minor"]))
             case "bet.rolled_back":
-                place = self._bets[integration_id, payload["bet_id"]]
-                self._add(place, ROLLED_BACK_STAKE, payload["stake_minor"])
+                key = self._bets[integration_id, payload["bet_id"]]
+                self._add(key, ROLLED_BACK_STAKE, payload["stake_minor"])
                 for win_id in payload["undoes"]:
                     self._undo((integration_id, win_id))
             case "bet.reinstated":
@@ -89,49 +89,49 @@ class Revenue:
             case "wallet.debit.reversal":
                 self._undo((integration_id, payload["win_id"]))
             case "wallet.credit.adjustment":
-                self._add(_place(record), ADJUSTED, payload["amount_minor"])
+                self._add(_key(record), ADJUSTED, payload["amount_minor"])
             case "wallet.debit.adjustment":
-                self._add(_place(record), ADJUSTED, -payload["amount_minor"])
+                self._add(_key(record), ADJUSTED, -payload["amount_minor"])
             case "bonus.issued" | "bonus.consumed":
                 cost = [one["amount_minor"] for one in record["postings"] if one["account"] == BONUS_COST]
-                self._add(_place(record), BONUS, -sum(cost))
+                self._add(_key(record), BONUS, -sum(cost))
 
     def items(self) -> Iterator[Item]:
         """What is not zero."""
-        for (place, kind), amount_minor in self.sums.items():
-            yield from _item(place, kind, amount_minor)
+        for (key, kind), amount_minor in self.sums.items():
+            yield from _item(key, kind, amount_minor)
 
-    def _won(self, key: tuple[str, str], origin: Origin) -> None:
-        self._wins[key] = origin
+    def _won(self, win: tuple[str, str], origin: Origin) -> None:
+        self._wins[win] = origin
         self._add(*origin)
 
-    def _undo(self, key: tuple[str, str]) -> None:
-        place, kind, amount_minor = self._wins[key]
+    def _undo(self, win: tuple[str, str]) -> None:
+        key, kind, amount_minor = self._wins[win]
         if kind == WIN:
-            self._add(place, REVERSED_WIN, amount_minor)
+            self._add(key, REVERSED_WIN, amount_minor)
         else:
-            self._add(place, kind, -amount_minor)
+            self._add(key, kind, -amount_minor)
 
-    def _add(self, place: Place, kind: str, amount_minor: int) -> None:
+    def _add(self, key: RevenueKey, kind: str, amount_minor: int) -> None:
         for name, change in ((kind, amount_minor), (GGR, IN_GGR.get(kind, 0) * amount_minor)):
-            self.sums[place, name] = self.sums.get((place, name), 0) + change
+            self.sums[key, name] = self.sums.get((key, name), 0) + change
 
 
-def _place(record: dict[str, Any]) -> Place:
+def _key(record: dict[str, Any]) -> RevenueKey:
     payload, day = record["payload"], to_datetime(record["occurred_at"]).date()
     provider_id, game_id = record["provider_id"] or "", payload.get("game_id") or ""
-    return Place(record["tenant_id"], record["region"], provider_id, game_id, payload["currency"], day)
+    return RevenueKey(record["tenant_id"], record["region"], provider_id, game_id, payload["currency"], day)
 
 
 def of_read_model(bi: Snapshot, exponents: dict[str, int]) -> Iterator[Item]:
     """The rows of bi.revenue_by_day."""
     for tenant_id, region, provider_id, game_id, currency, day, exponent, *amounts in bi.rows(READ_MODEL):
         exponents[currency] = exponent
-        place = Place(tenant_id, region, provider_id, game_id, currency, date.fromisoformat(day))
+        key = RevenueKey(tenant_id, region, provider_id, game_id, currency, date.fromisoformat(day))
         for kind, amount_minor in zip(KINDS, amounts, strict=True):
-            yield from _item(place, kind, int(amount_minor))
+            yield from _item(key, kind, int(amount_minor))
 
 
-def _item(place: Place, kind: str, amount_minor: int) -> Iterator[Item]:
+def _item(key: RevenueKey, kind: str, amount_minor: int) -> Iterator[Item]:
     if amount_minor:
-        yield Item(kind, " ".join(str(part) or "-" for part in place), place.currency, amount_minor)
+        yield Item(kind, " ".join(str(part) or "-" for part in key), key.currency, amount_minor)

@@ -10,13 +10,13 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from audit import detached
-from audit.checkable import checkable
-from audit.findings import CannotCheckError, Progress, silent
+from audit import detached_months
+from audit.findings import AuditProgress, CannotCheckError, silent
 from audit.reconcile import funds, revenue
 from audit.reconcile.comparison import HERE, THERE, Comparison, Item, Reconciliation
 from audit.relay_positions import Passed, borne_out, read_positions
 from audit.snapshot import Merged, Snapshot, snapshot
+from audit.topic_errors import reading_topics
 from ledger.core.chain import hash_of
 from ledger.core.evolve import event_of, evolve
 from ledger.core.state import Bet, State, Wallet
@@ -57,7 +57,7 @@ def reconcile(
     read_models: bool = True,
     topics: bool = True,
     models: Collection[str] = MODELS,
-    progress: Progress = silent,
+    progress: AuditProgress = silent,
 ) -> list[Reconciliation]:
     """Compare the log with the `models` and with the events topic. Raises CannotCheckError where something could not be
     read to its end.
@@ -98,11 +98,11 @@ def reconcile(
 
 def _refuse_detached(settings: Settings) -> None:
     with snapshot(settings.database_url, "WAGERLEDGER_DATABASE_URL") as ledger:
-        gone = detached.months(ledger)
+        gone = detached_months.months(ledger)
     if gone:
         raise CannotCheckError(
-            f"the events of {detached.named(gone)} are detached from the log: the read models have more than it; "
-            "run `wagerledger audit verify --bi --archive DIR`, or `audit reconcile --no-read-models`"
+            f"the events of {detached_months.named(gone)} are detached from the log: the read models have more than "
+            "it; run `wagerledger audit verify --bi --archive DIR`, or `audit reconcile --no-read-models`"
         )
 
 
@@ -219,7 +219,7 @@ def _bet_items(bet: str, currency: str, stake_minor: int, win_minor: int, status
 class _Published:
     """The log against the events topic: the same events with the same bytes, once each."""
 
-    def __init__(self, settings: Settings, opened: ExitStack, progress: Progress) -> None:
+    def __init__(self, settings: Settings, opened: ExitStack, progress: AuditProgress) -> None:
         self._topic = Topics(settings.topic_prefix).events
         self._book = opened.enter_context(Comparison())
         self._result = Reconciliation("ledger", f"topic {self._topic}")
@@ -232,14 +232,14 @@ class _Published:
             self._positions = read_positions(settings)  # before the topic: what they speak of may not be missing in it
         except PositionError as error:
             self._result.reject("the relays' positions", str(error))
-        with checkable(), connect(settings.schema_registry_url.get_secret_value()) as client:
+        with reading_topics(), connect(settings.schema_registry_url.get_secret_value()) as client:
             self._read(reader_of(settings), Reader(client), progress)
 
     def hold_to_positions(self, ledger: Snapshot) -> None:
         """Take what the relays say they have published for due."""
         self._passed = borne_out(self._positions, ledger)
 
-    def _read(self, records: TopicsReader, reader: Reader, progress: Progress) -> None:
+    def _read(self, records: TopicsReader, reader: Reader, progress: AuditProgress) -> None:
         ends = records.ends([self._topic])
         total = sum(ends.values())
         for done, message in enumerate(records.read(ends)):

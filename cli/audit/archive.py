@@ -150,8 +150,8 @@ def detach(
     """
     import psycopg
 
-    from evidence.archive.detached import detach as run
-    from evidence.archive.detached import prove
+    from evidence.archive.detached_months import detach as run
+    from evidence.archive.detached_months import prove
     from outbox_relay.position import PositionError, read_positions
     from schemas.topics import Topics
 

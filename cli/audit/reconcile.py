@@ -130,7 +130,7 @@ def _print(result: "Reconciliation") -> None:
     if result.differences:
         console.print(table(page.DIFFERENCES, page.difference_rows(result)), markup=False)
     hidden = [f"… and {result.hidden} more"] if result.hidden else []
-    for line in (*hidden, *result.notes, page.told(result)):
+    for line in (*hidden, *result.notes, page.verdict_text(result)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

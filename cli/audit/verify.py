@@ -7,7 +7,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from audit.findings import CODES, Report
+from audit.findings import CODES, AuditReport
 from cli.audit.archive import Folder, Unsigned, archive_errors, open_or_fail
 from cli.output import FINDING, Json, fail, show
 from cli.progress import stages
@@ -161,7 +161,7 @@ def replay(
     show(found.to_dict(), as_json=as_json, text=found.text())
 
 
-def _content(report: Report) -> dict[str, object]:
+def _content(report: AuditReport) -> dict[str, object]:
     return {
         "ok": report.ok,
         "findings": [finding._asdict() for finding in report.findings],
@@ -176,7 +176,7 @@ def _content(report: Report) -> dict[str, object]:
     }
 
 
-def _text(report: Report) -> str:
+def _text(report: AuditReport) -> str:
     lines = [f"{what}: {count}" for what, count in report.checked.items()]
     lines += [
         f"{finding.code} {finding.stream or ''} {finding.version or ''}: {finding.text}" for finding in report.findings

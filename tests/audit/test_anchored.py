@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg import Connection, IsolationLevel
 
-from audit.anchored import verify_anchors
+from audit.anchors import verify_anchors
 from audit.differences import ADDED, CHANGED, MISSING, MOVED, differences
-from audit.findings import CannotCheckError, Report
+from audit.findings import AuditReport, CannotCheckError
 from evidence import anchors, heads, keys, merkle
 from evidence.heads import SignedHead
 from ledger.core.chain import hash_of
@@ -88,9 +88,9 @@ class Intruder:
             cursor = connection.execute(statement, parameters)
             return cursor.fetchall() if cursor.description else []
 
-    def audit(self) -> Report:
+    def audit(self) -> AuditReport:
         settings = Settings(database_url=self.database_url, anchor_public_keys=keys.to_text(KEY.public_key()))
-        report = Report()
+        report = AuditReport()
         verify_anchors(settings, report, files=[self.outside])
         return report
 
@@ -314,7 +314,7 @@ def test_without_heads_or_key_nothing_is_claimed(intruder, tmp_path):
         ({"anchor_log": "another"}, [intruder.outside], "has no valid head of log another"),
     ):
         with pytest.raises(CannotCheckError, match=text):
-            verify_anchors(settings.model_copy(update=changes), Report(), files=files)
+            verify_anchors(settings.model_copy(update=changes), AuditReport(), files=files)
 
 
 def mutations(sealed: list[bytes]) -> dict[str, Callable[[int], list[bytes]]]:

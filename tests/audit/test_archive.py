@@ -7,9 +7,9 @@ import psycopg
 import pytest
 
 from audit.archive import verify_archive
-from audit.findings import Report, silent
-from audit.folding import verify_folds
-from audit.segments import Head
+from audit.archive_folds import verify_folds
+from audit.findings import AuditReport, silent
+from audit.published_heads import PublishedHead
 from bench.archive import told, write_entries
 from evidence.archive.reader import open_archive
 from evidence.archive.segment import read
@@ -38,21 +38,21 @@ def folder(tmp_path):
     return tmp_path / "archive"
 
 
-def check(folder, entries=None, heads=(), shares=1) -> Report:
+def check(folder, entries=None, heads=(), units=1) -> AuditReport:
     """What an auditor says of an archive; of one that somebody made of other `entries`, with manifests that fit."""
     if entries is not None:
         write_entries(folder, iter(entries), SEGMENT_LEAVES)
-    report = Report()
-    verify_archive(open_archive(folder, None), report, silent, heads, shares)
+    report = AuditReport()
+    verify_archive(open_archive(folder, None), report, silent, heads, units)
     return report
 
 
-def head_of(folder) -> Head:
+def head_of(folder) -> PublishedHead:
     archive = open_archive(folder, None)
-    return Head(archive.tree_size, bytes.fromhex(archive.root or ""), "a head from outside")
+    return PublishedHead(archive.tree_size, bytes.fromhex(archive.root or ""), 1, "a head from outside")
 
 
-def texts(report: Report, code: str) -> str:
+def texts(report: AuditReport, code: str) -> str:
     assert code in report.counts, f"no {code} in\n{report.text()}"
     return "\n".join(str(finding) for finding in report.findings if finding.code == code)
 
@@ -76,14 +76,14 @@ def chained(entries: list[Entry], player=PLAYER) -> list[Entry]:
     return result
 
 
-@pytest.mark.parametrize(("shares", "apart"), [(1, False), (2, False), (3, False), (3, True)])
-def test_what_is_right_is_clean_however_many_read_it(folder, entries, monkeypatch, shares, apart):
+@pytest.mark.parametrize(("units", "apart"), [(1, False), (2, False), (3, False), (3, True)])
+def test_what_is_right_is_clean_however_many_read_it(folder, entries, monkeypatch, units, apart):
     """The same verdict, counts and balances in one piece and in several, which cut streams and database transactions
     apart; also where processes read them.
     """
     if apart:
         monkeypatch.setattr("audit.archive.LEAST_LEAVES", 0)
-    report = check(folder, entries, shares=shares)
+    report = check(folder, entries, units=units)
     assert report.ok, report.text()
     assert report.checked == {
         "archive.entries": len(entries),
@@ -124,17 +124,17 @@ def test_a_changed_event_is_named(folder, entries):
     assert "bench/player/player-0000007 version 6" in texts(check(folder, forged), "chain_broken")
 
 
-@pytest.mark.parametrize("shares", [1, 3])
-def test_a_deleted_event_is_named(folder, entries, shares):
+@pytest.mark.parametrize("units", [1, 3])
+def test_a_deleted_event_is_named(folder, entries, units):
     """A hole in the versions."""
     n = events_of(entries)[20]
-    report = check(folder, entries[:n] + entries[n + 1 :], shares=shares)
+    report = check(folder, entries[:n] + entries[n + 1 :], units=units)
     assert "bench/player/player-0000007 version 21: version 21 is gone" in texts(report, "version_missing")
     assert "names versions 21 to 21" in texts(report, "command_unexplained")
 
 
-@pytest.mark.parametrize("shares", [1, 3])
-def test_two_swapped_events_are_named(folder, entries, shares):
+@pytest.mark.parametrize("units", [1, 3])
+def test_two_swapped_events_are_named(folder, entries, units):
     """Each in the place of the other."""
     first, second = events_of(entries)[10:12]
     swapped = list(entries)
@@ -142,7 +142,7 @@ def test_two_swapped_events_are_named(folder, entries, shares):
         swapped[second]._replace(xid=entries[first].xid),
         swapped[first]._replace(xid=entries[second].xid),
     )
-    report = check(folder, swapped, shares=shares)
+    report = check(folder, swapped, units=units)
     assert "player-0000007 version 11" in texts(report, "version_missing")
     assert "player-0000007 version 11" in texts(report, "version_repeated")
 
@@ -185,8 +185,8 @@ def test_a_chain_with_recomputed_hashes_is_caught_by_the_heads(folder, entries):
     assert "a head from outside" in texts(check(folder / "forged", heads=[head]), "archive_not_anchored")
 
 
-@pytest.mark.parametrize("shares", [1, 3])
-def test_money_from_nowhere_is_found(folder, entries, shares):
+@pytest.mark.parametrize("units", [1, 3])
+def test_money_from_nowhere_is_found(folder, entries, units):
     """Postings that do not sum to zero, and an account that falls below zero, at the version at which it does."""
     place = events_of(entries)[30]
     record = BY_FINGERPRINT[entries[place].fingerprint].decode(entries[place].body)
@@ -194,7 +194,7 @@ def test_money_from_nowhere_is_found(folder, entries, shares):
     report = check(
         folder,
         chained([*entries[:place], changed(entries[place], postings=unbalanced), *entries[place + 1 :]]),
-        shares=shares,
+        units=units,
     )
     assert f"player-0000007 version {record['stream_version']}" in texts(report, "postings_unbalanced")
     assert "sum to" in texts(report, "books_unbalanced")
@@ -206,20 +206,20 @@ def test_money_from_nowhere_is_found(folder, entries, shares):
     report = check(
         folder / "negative",
         chained([*entries[:place], changed(entries[place], postings=negative), *entries[place + 1 :]]),
-        shares=shares,
+        units=units,
     )
     assert "cash of wallet player-0000007/EUR" in texts(report, "account_negative")
 
 
-@pytest.mark.parametrize("shares", [1, 3])
-def test_commands_and_events_that_do_not_fit_are_named(folder, entries, shares):
+@pytest.mark.parametrize("units", [1, 3])
+def test_commands_and_events_that_do_not_fit_are_named(folder, entries, units):
     """A command that is gone, one that says something else than its event, and one that was asked for twice."""
     gone, other, twice = [n for n, entry in enumerate(entries) if entry.kind == COMMAND and PLAYER in entry.body][5:8]
     forged = list(entries)
     forged[other] = Entry(forged[other].xid, COMMAND, canonical(json.loads(forged[other].body) | {"operation": "else"}))
     forged.insert(twice, forged[twice])
     del forged[gone]
-    report = check(folder, forged, shares=shares)
+    report = check(folder, forged, units=units)
     assert "player-0000007 version 6" in texts(report, "command_missing")
     assert "operation 'else', the event 'api'" in texts(report, "command_differs")
     assert "names versions 8 to 8" in texts(report, "command_unexplained")
@@ -231,8 +231,8 @@ def test_a_damaged_segment_is_blamed_alone(folder, entries):
     write_entries(folder, iter(entries), SEGMENT_LEAVES)
     path = sorted(folder.glob("segment-*.avro"))[3]
     path.write_bytes(path.read_bytes()[:-500])
-    for shares in (1, 2):
-        report = check(folder, shares=shares)
+    for units in (1, 2):
+        report = check(folder, units=units)
         assert set(report.counts) == {"archive_changed", "archive_unreadable"}, report.text()
         assert path.name in texts(report, "archive_unreadable")
 
@@ -244,7 +244,7 @@ def test_a_manifest_that_says_something_else_is_found(folder, entries):
     (manifest,) = archive.manifests
     wrong = replace(manifest.segments[1], root="00" * 32, kinds={"event": 1})
     segments = manifest.segments[0], wrong, *manifest.segments[2:]
-    report = Report()
+    report = AuditReport()
     verify_archive(replace(archive, manifests=(replace(manifest, segments=segments),)), report, silent)
     assert report.counts == {"archive_differs": 2}
 
@@ -265,7 +265,7 @@ def test_what_the_rules_forbid_is_found_by_the_fold(folder, entries):
             outcome["balances"][2] += 1
             forged[place] = entry._replace(body=canonical(command | {"outcome": json.dumps(outcome)}))
     assert check(folder, forged).ok
-    report = Report()
+    report = AuditReport()
     verify_folds(open_archive(folder, None), report, silent)
     assert "player-0000007 version 6" in texts(report, "fold_refused")
     assert "player-0000008 version 9" in texts(report, "command_differs")
@@ -296,15 +296,15 @@ def test_a_random_life_of_a_ledger_is_clean(ledger_database_of_module, tmp_path)
     archive(ledger_database_of_module, tmp_path)
     found = opened(tmp_path)
     heads = [
-        Head(head.tree_size, bytes.fromhex(head.head.root), "the topic")
+        PublishedHead(head.tree_size, bytes.fromhex(head.head.root), head.head.generation, "the topic")
         for head in map(SignedHead.parse, found.anchors())
     ]
-    report = Report()
+    report = AuditReport()
     verify_archive(found, report, silent, heads)
     assert report.ok, report.text()
     assert report.checked["archive.heads"] == len(heads) == 3
     for shards in (1, 3):
-        verify_folds(found, folds := Report(), silent, shards)
+        verify_folds(found, folds := AuditReport(), silent, shards)
         assert folds.ok, folds.text()
         assert folds.checked["archive.events_folded"] == report.checked["archive.events"]
     with psycopg.connect(ledger_database_of_module) as connection:

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from audit.findings import Report, silent
+from audit.findings import AuditReport, silent
 from audit.reconcile.stores import reconcile
 from audit.refusals import RefusalsAudit
 from audit.relay_positions import borne_out, read_positions
@@ -52,9 +52,9 @@ def test_audits_beside_load_raise_no_alarm(
     print(f"{audits} audits of {shards} shards, {events} events read; {unpublished} met events that were on their way")
 
 
-def topics_against_database(settings: Settings) -> Report:
+def topics_against_database(settings: Settings) -> AuditReport:
     """What `verify` says of the topics, without what it says of the database by itself."""
-    report = Report()
+    report = AuditReport()
     positions = read_positions(settings)
     audits = TopicsAudit(settings, report, silent), RefusalsAudit(settings, report, silent)
     for audit in audits:

@@ -7,7 +7,7 @@ from unittest import mock
 import psycopg
 import pytest
 
-from audit.findings import CODES, CannotCheckError, Report
+from audit.findings import CODES, AuditReport, CannotCheckError
 from audit.verify import verify
 from ledger.core import regions
 from ledger.journal.writer import Journal
@@ -34,7 +34,7 @@ def tampered(servers, played):
     """A copy of the history, and a way to change it."""
     with fresh_database(servers.database_url, template=played) as url:
 
-        def tamper(*statements: str) -> Report:
+        def tamper(*statements: str) -> AuditReport:
             with psycopg.connect(url) as connection:
                 disarm(connection)
                 for statement in statements:
@@ -49,11 +49,11 @@ def settings_of(url: str) -> Settings:
     return Settings(database_url=url)
 
 
-def check(url: str) -> Report:
+def check(url: str) -> AuditReport:
     return verify(settings_of(url), topics=False)
 
 
-def texts(report: Report, code: str) -> str:
+def texts(report: AuditReport, code: str) -> str:
     assert code in report.counts, f"no {code} in\n{report.text()}"
     return "\n".join(str(finding) for finding in report.findings if finding.code == code)
 

@@ -56,7 +56,7 @@ async def _play(settings: Settings) -> None:
 def test_a_bet_is_told_from_its_first_refusal_to_its_end(settings):
     """Each command once, in the order of time, with key, signer, fingerprint, outcome and answer, and each event below its own command."""
     found = explain(settings, "b1")
-    told = [(step.command.idempotency_key, step.command.told.partition(" (")[0]) for step in found.steps]
+    told = [(step.command.idempotency_key, step.command.outcome_text.partition(" (")[0]) for step in found.steps]
     assert told == [
         ("too-early", "refused: INSUFFICIENT_FUNDS"),
         ("bet-1", "authorized"),
@@ -70,7 +70,7 @@ def test_a_bet_is_told_from_its_first_refusal_to_its_end(settings):
         assert (command.kid, command.scope) == ("kid-7", "acme/eu/spin")
         assert command.fingerprint
         assert command.answer == f"told {command.refusal or 'ACCEPTED'}".encode()
-        assert command.asked["bet_id"] == "b1" if command.refusal else command.asked is None
+        assert command.command_json["bet_id"] == "b1" if command.refusal else command.command_json is None
         assert len(step.events) == (0 if command.refusal else 1)
         assert all(event.record["trace_id"] == command.trace_id for event in step.events)
     bet, win, round_win, end = (event for step in found.steps for event in step.events)

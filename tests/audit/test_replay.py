@@ -94,7 +94,7 @@ def test_the_whole_replay_is_the_stored_wallet(played, database):
         "select version, encode(head_hash, 'hex') from wagerledger.streams where (tenant_id, stream_type, stream_id) = ('acme', 'player', 'p0')"
     ).fetchone() == (found.version, found.head_hash)
     assert sum(bet.held_minor for bet in found.open_bets) == wallet.held_minor
-    assert found.steps[-1].wallet == wallet
+    assert found.events[-1].wallet == wallet
     assert json.loads(json.dumps(found.to_dict()))["cash_minor"] == wallet.cash_minor
     assert "acme/p0/EUR at version" in found.text()
 

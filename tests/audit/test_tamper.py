@@ -19,7 +19,7 @@ import pytest
 from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
-from audit.findings import Report
+from audit.findings import AuditReport
 from audit.verify import verify
 from bench.archive import write_entries
 from evidence import keys
@@ -113,7 +113,7 @@ class Intruder:
         )
         return int(record_of(pairs[0][0])["stream_version"])
 
-    def audit(self, settings: Settings, **what: Any) -> Report:
+    def audit(self, settings: Settings, **what: Any) -> AuditReport:
         return verify(settings.model_copy(update=with_heads() | {"database_url": SecretStr(self.url)}), **what)
 
 
@@ -268,7 +268,9 @@ TAMPERED = {
 }
 
 
-def check(folder: Path, truth: tuple[str, Path], keys_: manifest.Keys | None = None, *, strict: bool = False) -> Report:
+def check(
+    folder: Path, truth: tuple[str, Path], keys_: manifest.Keys | None = None, *, strict: bool = False
+) -> AuditReport:
     settings = Settings(**with_heads())
     heads = [truth[1] / "heads.jsonl"]
     archive = open_archive(folder, keys_)

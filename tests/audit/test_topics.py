@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from confluent_kafka import Producer
 
-from audit.findings import CannotCheckError, Report
+from audit.findings import AuditReport, CannotCheckError
 from audit.reconcile.stores import reconcile
 from audit.replay import replay
 from audit.verify import verify
@@ -38,7 +38,7 @@ def kafka(servers, ledger_database_of_module, topic_prefix) -> Iterator[Kafka]:
         yield opened
 
 
-def texts(report: Report, code: str) -> str:
+def texts(report: AuditReport, code: str) -> str:
     assert code in report.counts, f"no {code} in\n{report.text()}"
     return "\n".join(str(finding) for finding in report.findings if finding.code == code)
 

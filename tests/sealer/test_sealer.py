@@ -18,8 +18,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from psycopg import IsolationLevel
 from typer.testing import CliRunner
 
-from audit.anchored import verify_anchors
-from audit.findings import Report
+from audit.anchors import verify_anchors
+from audit.findings import AuditReport
 from cli.main import app
 from evidence import anchors, heads, keys, log, merkle
 from evidence.heads import HeadError, SignedHead
@@ -128,7 +128,7 @@ def test_every_entry_is_sealed_signed_and_told(sealed):
     assert (first.head.previous, second.head.previous) == (None, first.hash)
     assert {entry.kind for entry in whole} == {"event", "command", "refusal", "act"}
     assert heads_in_table(sealed) == heads_in_file(sealed) == heads_in_topic(sealed)
-    report = Report()
+    report = AuditReport()
     verify_anchors(sealed, report)
     assert report.ok, report.text()
     assert report.checked == {"anchors.heads": 2, "anchors.entries": len(whole)}
@@ -139,7 +139,7 @@ def test_a_head_that_was_taken_out_of_the_topic_is_missed(sealed):
     sign = {"log": "wagerledger", "generation": 1, "root": merkle.EMPTY_ROOT}
     first = heads.sign(KEY, tree_size=1, previous=None, **sign)
     TopicOutlet(sealed).append([heads.sign(KEY, tree_size=2, previous=first, **sign)])
-    report = Report()
+    report = AuditReport()
     verify_anchors(sealed, report)
     assert report.counts == {"anchor_missing": 1, "anchor_ahead": 1}
 

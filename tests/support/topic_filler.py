@@ -8,7 +8,7 @@ import psycopg
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
-from audit.findings import Report
+from audit.findings import AuditReport
 from audit.verify import verify
 from ledger.core.chain import hash_of
 from ledger.relay_position import START, Cursor, Epoch, Position
@@ -80,7 +80,7 @@ class Kafka:
         self.producer.produce(topic, value, "somebody")
         self.producer.flush()
 
-    def check(self, **options: bool) -> Report:
+    def check(self, **options: bool) -> AuditReport:
         return verify(self.settings, **options)
 
 

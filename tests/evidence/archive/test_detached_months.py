@@ -5,14 +5,14 @@ from datetime import date
 import psycopg
 import pytest
 
-from audit.anchored import verify_anchors
-from audit.findings import CannotCheckError, Report
+from audit.anchors import verify_anchors
+from audit.findings import AuditReport, CannotCheckError
 from audit.reconcile import funds
 from audit.reconcile.stores import LIABILITY, reconcile
 from audit.verify import verify
 from evidence import proof
-from evidence.archive.detached import MONTHS, Proven, prove
-from evidence.archive.detached import detach as take_out
+from evidence.archive.detached_months import MONTHS, ProvenMonth, prove
+from evidence.archive.detached_months import detach as take_out
 from evidence.archive.reader import Archive
 from evidence.archive.segment import ArchiveError
 from evidence.keys import to_text
@@ -52,7 +52,7 @@ def database(january, servers):
         yield url
 
 
-def detach(url: str, archive: Archive, month: date = MONTH, published: tuple[int, int] = FAR) -> Proven:
+def detach(url: str, archive: Archive, month: date = MONTH, published: tuple[int, int] = FAR) -> ProvenMonth:
     """As the command does it."""
     proven = prove(url, archive, month, published)
     with psycopg.connect(url) as connection:
@@ -132,7 +132,7 @@ def test_the_anchors_hold_though_events_are_detached(database, found, tmp_path):
     settings = settings_of(database, anchor_public_keys=to_text(KEY.public_key()), anchor_log="tests")
 
     def anchored(archive=None):
-        report = Report()
+        report = AuditReport()
         verify_anchors(settings, report, files=[heads], archive=archive)
         return dict(report.counts)
 

@@ -7,7 +7,7 @@ from alembic import command
 from pydantic import SecretStr
 from sqlalchemy import create_engine, make_url
 
-from audit.findings import Report
+from audit.findings import AuditReport
 from audit.settings import verify_settings
 from audit.snapshot import snapshot
 from evidence.log import entries, horizon
@@ -84,7 +84,7 @@ def test_settings_of_before_have_acts_too(empty_database, ledger_database):
                 assert new.execute(query).fetchall() == expected
         new.rollback()
     with snapshot(SecretStr(empty_database), "WAGERLEDGER_DATABASE_URL") as opened:
-        verify_settings(opened, report := Report())
+        verify_settings(opened, report := AuditReport())
     assert report.ok, report.text()
     with psycopg.connect(ledger_database) as fresh:
         assert fresh.execute("select count(*) from wagerledger.acts").fetchone() == (0,), "an empty ledger has no acts"

@@ -48,7 +48,7 @@ BECOME_OWNER = "set local role wagerledger_owner"
 
 
 @dataclass(frozen=True)
-class Proven:
+class ProvenMonth:
     """A month of the event log whose every event was found in an archive: what `detach` demands."""
 
     events: int
@@ -58,7 +58,7 @@ class Proven:
     """xid and position of its last event in the database."""
 
 
-def prove(url: str, archive: Archive, month: date, published: tuple[int, int]) -> Proven:
+def prove(url: str, archive: Archive, month: date, published: tuple[int, int]) -> ProvenMonth:
     """Prove that the archive has each event of a month, byte for byte, and that no relay needs the month any more.
 
     `published` is the place (xid, position) up to which every relay has come. Raises ArchiveError where an event is not
@@ -76,7 +76,7 @@ def prove(url: str, archive: Archive, month: date, published: tuple[int, int]) -
     return proven
 
 
-def detach(connection: Connection[Any], archive: Archive, month: date, by: By, proven: Proven) -> None:
+def detach(connection: Connection[Any], archive: Archive, month: date, by: By, proven: ProvenMonth) -> None:
     """Take a month that is over and `proven` out of the log, in the caller's transaction (of a role that may become
     wagerledger_owner). Its table stays, with all its rows, outside of the log; an act says who did it.
 
@@ -99,7 +99,7 @@ def _check_same_log(connection: Connection[Any], archive: Archive) -> None:
         raise ArchiveError(f"{archive.folder} is the archive of another log, or this log was changed")
 
 
-def _prove(connection: Connection[Any], archive: Archive, month: date) -> Proven:
+def _prove(connection: Connection[Any], archive: Archive, month: date) -> ProvenMonth:
     """Each row of the month is the next such event of the archive: its order is the log's."""
     name = f"event_log_{month:%Y_%m}"
     if connection.execute(IS_ATTACHED, [f"wagerledger.{name}"]).fetchone() != (True,):
@@ -122,7 +122,7 @@ def _prove(connection: Connection[Any], archive: Archive, month: date) -> Proven
             events, place = events + 1, (xid, position)
     if not events:
         raise ArchiveError(f"{month:%Y-%m} has no events: there is nothing to detach")
-    return Proven(events, first_leaf, last_leaf, place)
+    return ProvenMonth(events, first_leaf, last_leaf, place)
 
 
 def _numbered_events(archive: Archive, segments: Iterable[Segment]) -> Iterator[tuple[int, Entry]]:
@@ -175,7 +175,7 @@ class DetachedEvents:
         self._database.executemany(ADD, _rows(archive, months))
 
     def merged(self, rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
-        """The `rows` of the event log (as `audit.stored.EVENTS` has them), with the detached events in their places
+        """The `rows` of the event log (as `audit.tables.EVENTS` has them), with the detached events in their places
         among them.
         """
         return merge(rows, self._database.execute(IN_ORDER), key=_place)

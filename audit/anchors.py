@@ -1,7 +1,7 @@
 """The log against its anchors: today's entries are the sealed ones, and the tree over them is the one that was signed.
 
 Three stories must agree: the entries as they are, their hashes as they were sealed (which name each entry that
-differs), and the heads as they were told to the outside (which stay, whoever rewrites the database).
+differs), and the heads as they were published (which stay, whoever rewrites the database).
 """
 
 from bisect import bisect_right
@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import Connection, IsolationLevel
 
-from audit.differences import ADDED, CHANGED, MISSING, MOVED, Difference, differences, name_of
-from audit.findings import CannotCheckError, Progress, Report, silent
-from audit.published_heads import Told, read_heads
+from audit.differences import ADDED, CHANGED, MISSING, MOVED, EntryDifference, differences, name_of
+from audit.findings import AuditProgress, AuditReport, CannotCheckError, silent
+from audit.published_heads import PublishedHead, read_heads
 from audit.snapshot import SESSION
 from evidence import anchors, log, merkle
 from evidence.anchors import Chunk
-from evidence.archive.detached import SPANS
+from evidence.archive.detached_months import SPANS
 from evidence.archive.reader import Archive
 from evidence.heads import SignedHead
 from evidence.keys import AnchorKeyError, Keys, trusted_keys
@@ -39,8 +39,8 @@ ANCHORS = "select tree_size, frontier, signed_head::text from wagerledger.anchor
 
 def verify_anchors(
     settings: Settings,
-    report: Report,
-    progress: Progress = silent,
+    report: AuditReport,
+    progress: AuditProgress = silent,
     *,
     files: Sequence[Path] = (),
     archive: Archive | None = None,
@@ -53,9 +53,9 @@ def verify_anchors(
         trusted = trusted_keys(settings)
     except AnchorKeyError as error:
         raise CannotCheckError(str(error)) from error
-    told = read_heads(settings, files, trusted, report)  # before the database, which then knows all of them
+    published = read_heads(settings, files, trusted, report)  # before the database, which then knows all of them
     with _reading(settings) as connection:
-        walk = _Walk(sorted([*told, *_stored_heads(connection, trusted, report)]), report)
+        walk = _Walk(sorted([*published, *_stored_heads(connection, trusted, report)]), report)
         walk.take(connection, progress)
         for suspect in walk.suspects:
             _name(connection, suspect, _Archived(connection, archive), report)
@@ -76,8 +76,8 @@ class Suspect(NamedTuple):
 class _Walk:
     """The tree as it was sealed, chunk by chunk, under the heads that were signed over it."""
 
-    told: list[Told]
-    report: Report
+    heads: list[PublishedHead]
+    report: AuditReport
     sealed: Range = field(default_factory=Range)
     found: Range | None = None
     """The tree over the entries as they are, from where it is another one."""
@@ -86,7 +86,7 @@ class _Walk:
     _agreed: int = 0
     """Entries up to the last head that agreed."""
 
-    def take(self, connection: Connection[Any], progress: Progress) -> None:
+    def take(self, connection: Connection[Any], progress: AuditProgress) -> None:
         (total, last_xid) = connection.execute(SEALED).fetchone() or (0, 0)
         after_xid = 0
         with (
@@ -103,8 +103,8 @@ class _Walk:
                 self._add(chunk, found, after_xid)
                 after_xid = chunk.last_xid
                 progress("anchors", chunk.end, total)
-        for told in self.told[self._next :]:
-            text = f"{told.where}: {told.tree_size} entries were anchored, generation {told.generation}"
+        for head in self.heads[self._next :]:
+            text = f"{head.where}: {head.tree_size} entries were anchored, generation {head.generation}"
             self.report.find("anchor_ahead", None, None, f"{text}; only {self.sealed.end} are sealed here")
 
     def _add(self, chunk: Chunk, found: Sequence[bytes], after_xid: int) -> None:
@@ -114,7 +114,7 @@ class _Walk:
             self.found = self.found or deepcopy(self.sealed)
         if self.found:
             self.found.extend(found)
-        while self._next < len(self.told) and (size := self.told[self._next].tree_size) <= chunk.end:
+        while self._next < len(self.heads) and (size := self.heads[self._next].tree_size) <= chunk.end:
             self.sealed.extend(sealed[self.sealed.end - chunk.first_leaf : size - chunk.first_leaf])
             self._compare(size)
         self.sealed.extend(sealed[self.sealed.end - chunk.first_leaf :])
@@ -128,8 +128,8 @@ class _Walk:
 
     def _compare(self, size: int) -> None:
         """All heads of this size: with each other, and with the tree."""
-        end = bisect_right(self.told, size, key=attrgetter("tree_size"))
-        heads, self._next = self.told[self._next : end], end
+        end = bisect_right(self.heads, size, key=attrgetter("tree_size"))
+        heads, self._next = self.heads[self._next : end], end
         if len({head.root for head in heads}) > 1:
             text = "; ".join(f"{head.where} has root {head.root.hex()}" for head in heads)
             self.report.find("anchor_forked", None, None, f"{size} entries: {text}")
@@ -143,7 +143,7 @@ class _Walk:
         if all(head.root == root for head in heads):
             self._agreed = size
 
-    def _trust_entries(self, head: Told) -> None:
+    def _trust_entries(self, head: PublishedHead) -> None:
         """Where the entries are those that were signed, it is their stored hashes that were changed."""
         if self.found and self.found.end == head.tree_size and self.found.root == head.root:
             text = f"table sealed_leaves has other hashes than were signed among the leaves {self._agreed} to "
@@ -166,7 +166,7 @@ class _Portions:
             self._next = next(self._entries, None)
 
 
-def _stored_heads(connection: Connection[Any], trusted: Keys, report: Report) -> Iterator[Told]:
+def _stored_heads(connection: Connection[Any], trusted: Keys, report: AuditReport) -> Iterator[PublishedHead]:
     """The heads of table `anchors` that are signed. They prove nothing by themselves, but must not lie either."""
     for tree_size, frontier, line in connection.execute(ANCHORS):
         where = f"table anchors, {tree_size} entries"
@@ -181,7 +181,7 @@ def _stored_heads(connection: Connection[Any], trusted: Keys, report: Report) ->
         elif (signed.tree_size, bytes.fromhex(signed.head.root)) != (tree_size, root):
             report.find("anchor_forged", None, None, f"{where}: its columns are not what its head says")
         else:
-            yield Told(tree_size, root, signed.head.generation, where)
+            yield PublishedHead(tree_size, root, signed.head.generation, where)
 
 
 # Naming what differs -------------------------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ class _Archived:
         )
 
 
-def _name(connection: Connection[Any], suspect: Suspect, archived: _Archived, report: Report) -> None:
+def _name(connection: Connection[Any], suspect: Suspect, archived: _Archived, report: AuditReport) -> None:
     chunk = suspect.chunk
     sealed = merkle.hashes(chunk.hashes)
     found = list(log.entries(connection, suspect.after_xid, chunk.last_xid))
@@ -236,7 +236,7 @@ def _name(connection: Connection[Any], suspect: Suspect, archived: _Archived, re
 
 
 def _find(
-    difference: Difference, chunk: Chunk, sealed: Sequence[bytes], found: Sequence[Entry], report: Report
+    difference: EntryDifference, chunk: Chunk, sealed: Sequence[bytes], found: Sequence[Entry], report: AuditReport
 ) -> None:
     code, index, there = difference
     leaf = f"leaf {chunk.first_leaf + index}"

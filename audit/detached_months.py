@@ -6,7 +6,7 @@ from datetime import date
 
 from audit.findings import CannotCheckError
 from audit.snapshot import Snapshot
-from evidence.archive.detached import MONTHS, DetachedEvents
+from evidence.archive.detached_months import MONTHS, DetachedEvents
 from evidence.archive.reader import Archive
 from evidence.heads import SignedHead
 

@@ -11,7 +11,7 @@ from schemas.registry import RegistryUnavailableError
 
 
 @contextmanager
-def checkable() -> Iterator[None]:
+def reading_topics() -> Iterator[None]:
     """Turn what keeps us from reading topics into CannotCheckError."""
     try:
         yield

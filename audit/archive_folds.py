@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from zlib import crc32
 
-from audit.findings import Progress, Report
+from audit.findings import AuditProgress, AuditReport
 from audit.segments import blocks
 from audit.stream import check_held, expected_outcome
-from audit.stretch import Stream, key_of
+from audit.stream_run import Stream, key_of
 from audit.workers import Tick, cores, work
 from evidence.archive.reader import Archive
 from evidence.archive.segment import ArchiveError, Segment
@@ -32,7 +32,7 @@ LEAST_EVENTS = 20_000
 
 
 @dataclass(frozen=True)
-class Share:
+class FoldUnit:
     """What one process folds: of all segments the streams of one shard."""
 
     folder: Path
@@ -41,14 +41,14 @@ class Share:
     shards: int
 
 
-def verify_folds(archive: Archive, report: Report, progress: Progress, shards: int | None = None) -> None:
+def verify_folds(archive: Archive, report: AuditReport, progress: AuditProgress, shards: int | None = None) -> None:
     """Fold what `verify_archive` has read. Raises CannotCheckError where a process dies."""
     events = sum(segment.kinds.get(EVENT, 0) for segment in archive.segments)
     apart = events >= LEAST_EVENTS
     at_once = cores() if apart else 1
     if shards is None:
         shards = at_once * -(-events // (at_once * EVENTS_AT_ONCE)) or 1
-    shares = [Share(archive.folder, archive.segments, shard, shards) for shard in range(shards)]
+    units = [FoldUnit(archive.folder, archive.segments, shard, shards) for shard in range(shards)]
     total = archive.tree_size * shards
     done = 0
 
@@ -56,18 +56,18 @@ def verify_folds(archive: Archive, report: Report, progress: Progress, shards: i
         progress("folding", done + more, total)
 
     for first in range(0, shards, at_once):
-        for part in work(fold_share, shares[first : first + at_once], tell, apart=apart):
-            report.add(part)
+        for result in work(fold_unit, units[first : first + at_once], tell, apart=apart):
+            report.add(result)
         done += archive.tree_size * at_once
     progress("folding", total, total)
 
 
-def fold_share(share: Share, tick: Tick) -> Report:
+def fold_unit(unit: FoldUnit, tick: Tick) -> AuditReport:
     """Fold the streams of a shard."""
-    fold = _Fold(share)
-    for segment in share.segments:
+    fold = _Fold(unit)
+    for segment in unit.segments:
         try:
-            for rows in blocks(share.folder / segment.file):
+            for rows in blocks(unit.folder / segment.file):
                 fold.take(rows)
                 tick(len(rows))
         except ArchiveError:
@@ -83,9 +83,9 @@ class _Stream:
 
 
 class _Fold:
-    def __init__(self, share: Share) -> None:
-        self._share = share
-        self._report = Report()
+    def __init__(self, unit: FoldUnit) -> None:
+        self._unit = unit
+        self._report = AuditReport()
         self._streams: dict[Stream, _Stream] = {}
         fields = "tenant_id", "stream_type", "stream_id", "stream_version"
         self._picks = {fingerprint: schema.picker(*fields) for fingerprint, schema in BY_FINGERPRINT.items()}
@@ -103,7 +103,7 @@ class _Fold:
             elif kind == COMMAND and self._after:
                 self._command(body)
 
-    def finish(self) -> Report:
+    def finish(self) -> AuditReport:
         for stream, folded in self._streams.items():
             if not folded.stopped:
                 check_held(key_of(stream), folded.version, folded.state, self._report)
@@ -114,7 +114,7 @@ class _Fold:
         pick = self._picks.get(fingerprint)
         try:
             *key, version = pick(body) if pick else (b"", b"", b"", 0)
-            if not pick or crc32(key[2]) % self._share.shards != self._share.shard:
+            if not pick or crc32(key[2]) % self._unit.shards != self._unit.shard:
                 return
             record = BY_FINGERPRINT[fingerprint].decode(body)
         except ValueError:

@@ -332,7 +332,7 @@ def test_a_difference_is_told_once_and_in_its_place(pair):
     sealed = [b"%d" % number for number in range(size)]
     assert not list(differences(sealed, sealed))
     for code, change in mutations(sealed).items():
-        assert [(one.code, one.leaf, one.place) for one in differences(sealed, change(at))] == [(code, at, at)]
+        assert [(one.code, one.leaf, one.found_at) for one in differences(sealed, change(at))] == [(code, at, at)]
     duplicated = [*sealed[: at + 1], sealed[at], *sealed[at + 1 :]]
     assert [one.code for one in differences(sealed, duplicated)] == [ADDED]
     if at:

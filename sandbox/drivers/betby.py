@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from sandbox.drivers.driver import Answer, Credit, Driver, Request, Says, Seat, Setup, Told, Traits
+from sandbox.drivers.driver import Answer, Credit, Driver, Reading, Request, Says, Seat, Setup, Traits
 
 OK = Says(200)
 BAD_REQUEST, TOKEN, NOT_FOUND = Says(400, "2004"), Says(400, "2005"), Says(400, "2003")
@@ -56,7 +56,7 @@ class BetbyDriver(Driver):
         number = int.from_bytes(sha256(who.encode()).digest()) >> 1
         self._key = ec.derive_private_key(number, ec.SECP256R1())
         self._ours: dict[str, str] = {}
-        """Our ids of what they named, as the answers told them."""
+        """Our ids of what they named, as our answers gave them."""
 
     def setup(self) -> Setup:
         public = self._key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -77,14 +77,14 @@ class BetbyDriver(Driver):
         body = b'{"payload": "' + token + b'"}'
         return Request(request.path, body, "POST", request.query, {"Content-Type": "application/json"})
 
-    def told(self, answer: Answer, seat: Seat) -> Told:
+    def read(self, answer: Answer, seat: Seat) -> Reading:
         content = json.loads(answer.body)
         if answer.status != 200:
-            return Told(False, Says(answer.status, str(content["code"])))
+            return Reading(False, Says(answer.status, str(content["code"])))
         if "id" in content:
             self._ours[f"{content['operation']}:{content['ext_transaction_id']}"] = content["id"]
         balance = Decimal(content["balance"]).scaleb(-2) if "balance" in content else None
-        return Told(True, OK, balance, (content["id"],) if "id" in content else ())
+        return Reading(True, OK, balance, (content["id"],) if "id" in content else ())
 
     def balance(self, seat: Seat) -> Request:
         return Request("/identify", method="GET", query=f"key={seat.session_id}")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from decimal import Decimal
 
-from sandbox.drivers.driver import Answer, Credit, Driver, Request, Says, Seat, Setup, Told, Traits
+from sandbox.drivers.driver import Answer, Credit, Driver, Reading, Request, Says, Seat, Setup, Traits
 
 SIGNATURE = "X-REQUEST-SIGN"
 DECIMALS = {"EUR": 2, "USD": 2, "JPY": 0, "KWD": 3, "BTC": 8}
@@ -54,18 +54,18 @@ class BgamingDriver(Driver):
         headers = {"Content-Type": "application/json", **request.headers, SIGNATURE: signature}
         return Request(request.path, request.body, request.method, request.query, headers)
 
-    def told(self, answer: Answer, seat: Seat) -> Told:
+    def read(self, answer: Answer, seat: Seat) -> Reading:
         content = json.loads(answer.body)
         units = content.get("balance")
         if units is not None and type(units) is not int:
             raise ValueError(f"a balance is a whole number of subunits, not {units!r}")
         balance = None if units is None else Decimal(units).scaleb(-_decimals(seat))
         if answer.status != 200:
-            return Told(False, Says(answer.status, str(content["code"])), balance)
+            return Reading(False, Says(answer.status, str(content["code"])), balance)
         if balance is None:
             raise ValueError("a yes tells the balance")
         ids = tuple(one["tx_id"] for one in content.get("transactions", ()))
-        return Told(True, Says(200), balance, ids)
+        return Reading(True, Says(200), balance, ids)
 
     def balance(self, seat: Seat) -> Request:
         return _post("/play", {"user_id": seat.player_id, "currency": seat.currency, "game": "bgaming:Aztec"})

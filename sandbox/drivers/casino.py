@@ -5,7 +5,7 @@ import hmac
 import json
 from decimal import Decimal
 
-from sandbox.drivers.driver import Answer, Driver, Request, Says, Seat, Setup, Told, Traits
+from sandbox.drivers.driver import Answer, Driver, Reading, Request, Says, Seat, Setup, Traits
 
 SIGNATURE = "x-casino-signature"
 DECIMALS = {"EUR": 2, "USD": 2, "JPY": 0, "KWD": 3, "BTC": 8}
@@ -52,7 +52,7 @@ class CasinoDriver(Driver):
         headers = {"Content-Type": "application/json", **request.headers, SIGNATURE: signature}
         return Request(request.path, request.body, request.method, request.query, headers)
 
-    def told(self, answer: Answer, seat: Seat) -> Told:
+    def read(self, answer: Answer, seat: Seat) -> Reading:
         content = json.loads(answer.body)
         units = content.get("balance")
         if units is not None and type(units) is not int:
@@ -61,8 +61,8 @@ class CasinoDriver(Driver):
         if content["success"] != (answer.status == 200):
             raise ValueError("status and success contradict each other")
         if not content["success"]:
-            return Told(False, Says(answer.status, content["code"]), balance)
-        return Told(True, Says(200), balance, (content["transactionId"],) if "transactionId" in content else ())
+            return Reading(False, Says(answer.status, content["code"]), balance)
+        return Reading(True, Says(200), balance, (content["transactionId"],) if "transactionId" in content else ())
 
     def balance(self, seat: Seat) -> Request:
         return _post("getBalance", sessionToken=seat.session_id)

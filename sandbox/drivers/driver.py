@@ -42,8 +42,8 @@ class Says(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Told:
-    """An answer as the provider understands it."""
+class Reading:
+    """An answer as the provider reads it."""
 
     ok: bool
     """Whether the provider takes the call as done, now or earlier."""
@@ -153,7 +153,7 @@ class Traits:
     """Whether that cancel names the id that we answered the win with, so that it cannot come first."""
     zero_bet: Says | None = None
     zero_win: Says | None = None
-    told_as_ok: frozenset[str] = frozenset()
+    answered_ok: frozenset[str] = frozenset()
     """Codes of our catalogue that the protocol answers with a success of its own (a repeat, an acknowledgement)."""
 
     # Proof
@@ -220,8 +220,10 @@ class Driver(ABC):
         """
 
     @abstractmethod
-    def told(self, answer: Answer, seat: Seat) -> Told:
-        """Raises ValueError where the answer is not of the contract's form. May remember our ids for later calls."""
+    def read(self, answer: Answer, seat: Seat) -> Reading:
+        """An answer as the provider reads it, which may remember our ids in it for later calls. Raises ValueError where
+        the answer is not of the contract's form.
+        """
 
     # Calls. The ids are made with `id`.
 
@@ -230,7 +232,7 @@ class Driver(ABC):
         return name
 
     def player_id(self, number: int) -> str:
-        """The player's id of a number, in a form that the protocol can say."""
+        """The id of player `number`, in a form that the protocol can say."""
         return f"p_{number}"
 
     @abstractmethod

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Mapping
 from decimal import Decimal
 
-from sandbox.drivers.driver import Answer, Credit, Driver, Request, Says, Seat, Setup, Told, Traits
+from sandbox.drivers.driver import Answer, Credit, Driver, Reading, Request, Says, Seat, Setup, Traits
 
 TABLE = "aaabbbcccdddeee111"
 SUCCESSES = ("OK", "BET_ALREADY_EXIST", "BET_ALREADY_SETTLED")
@@ -36,7 +36,7 @@ class EvolutionDriver(Driver):
         cancel_after_win_effect="none",
         zero_bet=Says(200, "OK"),
         zero_win=Says(200, "OK"),
-        told_as_ok=frozenset({"BET_ALREADY_SETTLED", "BET_ROLLED_BACK", "BET_FINAL"}),
+        answered_ok=frozenset({"BET_ALREADY_SETTLED", "BET_ROLLED_BACK", "BET_FINAL"}),
         covers_body=False,
         balance_decimals=2,
         replay_balance="current",
@@ -50,13 +50,13 @@ class EvolutionDriver(Driver):
         headers = {"Content-Type": "application/json", **request.headers}
         return Request(request.path, request.body, request.method, f"authToken={self.setup().secret}", headers)
 
-    def told(self, answer: Answer, seat: Seat) -> Told:
+    def read(self, answer: Answer, seat: Seat) -> Reading:
         if answer.status != 200:
             raise ValueError(f"HTTP {answer.status}: every answer is 200")
         content = json.loads(answer.body, parse_float=Decimal, parse_int=Decimal)
         says = Says(200, content["status"])
         balance = Decimal(content["balance"]) + Decimal(content["bonus"]) if "balance" in content else None
-        return Told(says.code in SUCCESSES, says, balance)
+        return Reading(says.code in SUCCESSES, says, balance)
 
     def echo(self, request: Request, answer: Answer) -> tuple[str, str]:
         return json.loads(request.body)["uuid"], json.loads(answer.body)["uuid"]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from hashlib import sha256
 
-from sandbox.drivers.driver import Answer, Credit, Driver, Request, Says, Seat, Setup, Told, Traits
+from sandbox.drivers.driver import Answer, Credit, Driver, Reading, Request, Says, Seat, Setup, Traits
 
 OK = Says(200, "OK")
 
@@ -57,14 +57,14 @@ class GameCallbacksDriver(Driver):
         headers = {"Content-Type": "application/json", "X-Signature": f"t={stamp},kid={self.kid},v1={tag}"}
         return Request(request.path, request.body, request.method, request.query, {**request.headers, **headers})
 
-    def told(self, answer: Answer, seat: Seat) -> Told:
+    def read(self, answer: Answer, seat: Seat) -> Reading:
         content = json.loads(answer.body, parse_float=Decimal)
         if content["status"] != "OK":
-            return Told(False, Says(answer.status, content["code"]))
-        told = [content[name] for name in ("balance", "balanceAfter", "newBalance") if name in content]
-        balance = Decimal(told[0]) if told else None
+            return Reading(False, Says(answer.status, content["code"]))
+        balances = [content[name] for name in ("balance", "balanceAfter", "newBalance") if name in content]
+        balance = Decimal(balances[0]) if balances else None
         ours = (content["transactionId"],) if "transactionId" in content else ()
-        return Told(True, Says(answer.status, "OK"), balance, ours)
+        return Reading(True, Says(answer.status, "OK"), balance, ours)
 
     def balance(self, seat: Seat) -> Request:
         return _post("session-recovery", {"sessionId": seat.session_id, "playerId": _number(seat), "deviceId": "d_1"})

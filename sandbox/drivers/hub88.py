@@ -10,7 +10,7 @@ from functools import cache
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from sandbox.drivers.driver import Answer, Credit, Driver, Request, Says, Seat, Setup, Told, Traits
+from sandbox.drivers.driver import Answer, Credit, Driver, Reading, Request, Says, Seat, Setup, Traits
 
 SIGNATURE = "X-Hub88-Signature"
 UNITS = 100_000
@@ -66,7 +66,7 @@ class Hub88Driver(Driver):
         }  # fmt: skip
         return Request(request.path, request.body, request.method, request.query, headers)
 
-    def told(self, answer: Answer, seat: Seat) -> Told:
+    def read(self, answer: Answer, seat: Seat) -> Reading:
         content = json.loads(answer.body)
         says = Says(answer.status, content["status"])
         if answer.status not in (200, 500, 503):
@@ -76,10 +76,10 @@ class Hub88Driver(Driver):
             raise ValueError(f"a balance is a whole number, not {units!r}")
         balance = None if units is None else Decimal(units) / UNITS
         if says.code != "RS_OK":
-            return Told(False, says, balance)
+            return Reading(False, says, balance)
         if content["user"] != seat.player_id or not content["request_uuid"]:
             raise ValueError("a yes names the user and echoes the request_uuid")
-        return Told(True, says, balance)
+        return Reading(True, says, balance)
 
     def id(self, name: str) -> str:
         return str(uuid.uuid5(uuid.NAMESPACE_URL, name))

@@ -10,7 +10,7 @@ from dataclasses import replace
 from decimal import Decimal
 from hashlib import sha256
 
-from sandbox.drivers.driver import Answer, Credit, Driver, Request, Says, Seat, Setup, Told, Traits
+from sandbox.drivers.driver import Answer, Credit, Driver, Reading, Request, Says, Seat, Setup, Traits
 
 OK = Says(200, "success")
 
@@ -57,12 +57,12 @@ class LegacyCallbacksDriver(Driver):
         headers = {"Content-Type": "application/json", "X-Signature": f"t={stamp},kid={self.kid},v1={tag}"}
         return replace(request, headers={**request.headers, **headers})
 
-    def told(self, answer: Answer, seat: Seat) -> Told:
+    def read(self, answer: Answer, seat: Seat) -> Reading:
         content = json.loads(answer.body, parse_float=Decimal)
         if content["status"] != "success":
-            return Told(False, Says(answer.status, content["code"]))
+            return Reading(False, Says(answer.status, content["code"]))
         ours = (content["transactionId"],) if "transactionId" in content else ()
-        return Told(True, Says(answer.status, "success"), Decimal(content["balance"]), ours)
+        return Reading(True, Says(answer.status, "success"), Decimal(content["balance"]), ours)
 
     def balance(self, seat: Seat) -> Request:
         return _post("balance", {"userId": seat.player_id, "currency": seat.currency, "type": "balance"})

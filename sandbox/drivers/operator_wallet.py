@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import sha1, sha256
 
-from sandbox.drivers.driver import Answer, Credit, Driver, Request, Says, Seat, Setup, Told, Traits
+from sandbox.drivers.driver import Answer, Credit, Driver, Reading, Request, Says, Seat, Setup, Traits
 
 OK = Says(200, "OK")
 DENIED, HASH = Says(403, "OP_22"), Says(200, "OP_20")
@@ -69,15 +69,15 @@ class OperatorWalletDriver(Driver):
         }
         return Request(request.path, body, request.method, request.query, {**request.headers, **headers})
 
-    def told(self, answer: Answer, seat: Seat) -> Told:
+    def read(self, answer: Answer, seat: Seat) -> Reading:
         content = json.loads(answer.body, parse_float=Decimal)["response"]
         status, stamp, data = content["status"], content["response_timestamp"], content["data"]
         if answer.status == 200 and content["hash"] != self._hash(status + stamp):
             raise ValueError("the answer's hash is wrong")
         if status != "OK":
-            return Told(False, Says(answer.status, data["error_code"]))
+            return Reading(False, Says(answer.status, data["error_code"]))
         balance = Decimal(data["balance"]) if "balance" in data else None
-        return Told(True, Says(answer.status, "OK"), balance)
+        return Reading(True, Says(answer.status, "OK"), balance)
 
     def balance(self, seat: Seat) -> Request:
         body = {"token": seat.session_id, "user_id": seat.player_id, "currency_code": seat.currency}

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from decimal import Decimal
 
-from sandbox.drivers.driver import Answer, Credit, Driver, Request, Says, Seat, Setup, Told, Traits
+from sandbox.drivers.driver import Answer, Credit, Driver, Reading, Request, Says, Seat, Setup, Traits
 
 SIGNATURE = "X-Operator-Signature"
 DECIMALS = {"EUR": 2, "USD": 2, "JPY": 0, "KWD": 3, "BTC": 8}
@@ -51,18 +51,18 @@ class Pm8Driver(Driver):
         headers = {"Content-Type": "application/json", **request.headers, SIGNATURE: signature}
         return Request(request.path, request.body, request.method, request.query, headers)
 
-    def told(self, answer: Answer, seat: Seat) -> Told:
+    def read(self, answer: Answer, seat: Seat) -> Reading:
         content = json.loads(answer.body)
         if answer.status != 200:
             if not content["message"] or not content["timestamp"]:
                 raise ValueError("a no has a message and a time")
-            return Told(False, Says(answer.status, content["errorCode"]))
+            return Reading(False, Says(answer.status, content["errorCode"]))
         parts = content["balance"]
         units = parts["main"] + parts["bonus"]
         if type(units) is not int or type(parts["locked"]) is not int:
             raise ValueError("balances are whole numbers")
         ids = (content["tx"]["id"],) if "tx" in content else ()
-        return Told(True, Says(200), Decimal(units).scaleb(-DECIMALS.get(seat.currency, seat.exponent)), ids)
+        return Reading(True, Says(200), Decimal(units).scaleb(-DECIMALS.get(seat.currency, seat.exponent)), ids)
 
     def balance(self, seat: Seat) -> Request:
         return Request(f"/players/accounts/{seat.player_id}", method="GET")

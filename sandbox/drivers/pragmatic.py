@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from urllib.parse import parse_qsl, urlencode
 
-from sandbox.drivers.driver import Answer, Credit, Driver, Request, Says, Seat, Setup, Told, Traits
+from sandbox.drivers.driver import Answer, Credit, Driver, Reading, Request, Says, Seat, Setup, Traits
 
 GAME = "vs50hercules"
 
@@ -52,7 +52,7 @@ class PragmaticDriver(Driver):
         headers = {"Content-Type": "application/x-www-form-urlencoded", **request.headers}
         return Request(request.path, body, request.method, request.query, headers)
 
-    def told(self, answer: Answer, seat: Seat) -> Told:
+    def read(self, answer: Answer, seat: Seat) -> Reading:
         if answer.status != 200:
             raise ValueError(f"HTTP {answer.status}: every answer is 200")
         content = json.loads(answer.body, parse_float=Decimal, parse_int=Decimal)
@@ -61,7 +61,7 @@ class PragmaticDriver(Driver):
             raise ValueError("every answer has a description")
         balance = Decimal(content["cash"]) + Decimal(content["bonus"]) if "cash" in content else None
         ids = (content["transactionId"],) if "transactionId" in content else ()
-        return Told(says.code == "0", says, balance, ids)
+        return Reading(says.code == "0", says, balance, ids)
 
     def balance(self, seat: Seat) -> Request:
         return _post("balance", self._who(seat))

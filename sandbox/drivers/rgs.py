@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from hashlib import sha256
 
-from sandbox.drivers.driver import Answer, Credit, Driver, Request, Says, Seat, Setup, Told, Traits
+from sandbox.drivers.driver import Answer, Credit, Driver, Reading, Request, Says, Seat, Setup, Traits
 
 OK, INCOMPLETE = Says(200, "ok"), Says(200, "incomplete")
 REFUNDED = Says(409, "transaction refunded")
@@ -50,14 +50,16 @@ class RgsDriver(Driver):
         headers = {"Content-Type": "application/json", "X-Signature": tag}
         return replace(request, headers={**request.headers, **headers})
 
-    def told(self, answer: Answer, seat: Seat) -> Told:
+    def read(self, answer: Answer, seat: Seat) -> Reading:
         content = json.loads(answer.body)
         if "error" in content:
-            return Told(False, Says(answer.status, content["error"]))
+            return Reading(False, Says(answer.status, content["error"]))
         if not content.get("complete", True):  # the settlement is sent again until it is
-            return Told(False, INCOMPLETE)
+            return Reading(False, INCOMPLETE)
         balance = Decimal(content["balance"]) if "balance" in content else None
-        return Told(True, Says(answer.status, content["status"]), balance, (content["id"],) if "id" in content else ())
+        return Reading(
+            True, Says(answer.status, content["status"]), balance, (content["id"],) if "id" in content else ()
+        )
 
     def balance(self, seat: Seat) -> Request:
         return _post("balance", {"player_id": seat.player_id, "currency": seat.currency})

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from urllib.parse import parse_qsl, quote_plus, urlencode
 
-from sandbox.drivers.driver import Answer, Credit, Driver, Request, Says, Seat, Setup, Told, Traits
+from sandbox.drivers.driver import Answer, Credit, Driver, Reading, Request, Says, Seat, Setup, Traits
 
 ERROR = Says(200, "INTERNAL_ERROR")
 
@@ -63,16 +63,16 @@ class SlotegratorDriver(Driver):
         headers = {"Content-Type": "application/x-www-form-urlencoded", **request.headers, **merchant}
         return Request(request.path, request.body, request.method, request.query, headers | {"X-Sign": signature})
 
-    def told(self, answer: Answer, seat: Seat) -> Told:
+    def read(self, answer: Answer, seat: Seat) -> Reading:
         content = json.loads(answer.body, parse_float=Decimal, parse_int=Decimal)
         if "error_code" in content:
             if set(content) != {"error_code", "error_description"}:
                 raise ValueError("an error has a code and a description")
-            return Told(False, Says(answer.status, content["error_code"]))
+            return Reading(False, Says(answer.status, content["error_code"]))
         if not isinstance(content["balance"], Decimal):
             raise ValueError(f"a balance is a number, not {content['balance']!r}")  # noqa: TRY004  # an answer
         ids = (content["transaction_id"],) if "transaction_id" in content else ()
-        return Told(True, Says(answer.status), content["balance"], ids)
+        return Reading(True, Says(answer.status), content["balance"], ids)
 
     def id(self, name: str) -> str:
         return hashlib.sha256(name.encode()).hexdigest()[:32]

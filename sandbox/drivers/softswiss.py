@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from decimal import Decimal
 
-from sandbox.drivers.driver import Answer, Credit, Driver, Request, Says, Seat, Setup, Told, Traits
+from sandbox.drivers.driver import Answer, Credit, Driver, Reading, Request, Says, Seat, Setup, Traits
 
 SIGNATURE = "X-REQUEST-SIGN"
 
@@ -51,18 +51,18 @@ class SoftswissDriver(Driver):
         headers = {"Content-Type": "application/json", **request.headers, SIGNATURE: signature}
         return Request(request.path, request.body, request.method, request.query, headers)
 
-    def told(self, answer: Answer, seat: Seat) -> Told:
+    def read(self, answer: Answer, seat: Seat) -> Reading:
         content = json.loads(answer.body)
         if answer.status == 200:
             ids = tuple(one["id"] for one in content.get("transactions", ()) if one["id"])
-            return Told(True, Says(200), _money(content["balance"]), ids)
+            return Reading(True, Says(200), _money(content["balance"]), ids)
         word = {400: "invalid_argument", 500: "internal"}[answer.status]
         if content["code"] != word or content["msg"] != content["meta"]["api_message"]:
             raise ValueError("not the error envelope of the contract")
         code, balance = content["meta"]["api_code"], content["meta"].get("balance")
         if code in ("100", "105", "106") and balance is None:
             raise ValueError(f"api_code {code} must carry the balance")
-        return Told(False, Says(answer.status, code), _money(balance) if balance is not None else None)
+        return Reading(False, Says(answer.status, code), _money(balance) if balance is not None else None)
 
     def balance(self, seat: Seat) -> Request:
         return _post("/balance", self._who(seat) | {"game_id": seat.game_id})

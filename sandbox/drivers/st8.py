@@ -9,7 +9,7 @@ from functools import cache
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sandbox.drivers.driver import Answer, Credit, Driver, Request, Says, Seat, Setup, Told, Traits
+from sandbox.drivers.driver import Answer, Credit, Driver, Reading, Request, Says, Seat, Setup, Traits
 
 SIGNATURE = "x-st8-sign"
 
@@ -61,18 +61,18 @@ class St8Driver(Driver):
         }  # fmt: skip
         return Request(request.path, request.body, request.method, request.query, headers)
 
-    def told(self, answer: Answer, seat: Seat) -> Told:
+    def read(self, answer: Answer, seat: Seat) -> Reading:
         if answer.status not in (200, 500, 503):
             raise ValueError(f"HTTP {answer.status} is none of the contract's")
         content = json.loads(answer.body)
         says = Says(answer.status, content["status"])
         if says.code != "ok":
-            return Told(False, says)
+            return Reading(False, says)
         if "jurisdiction" in content:  # a profile
-            return Told(True, says)
+            return Reading(True, says)
         if not isinstance(content["balance"], str) or content["currency"] != seat.currency:
             raise ValueError("a yes tells the balance as a string, and its currency")
-        return Told(True, says, Decimal(content["balance"]))
+        return Reading(True, says, Decimal(content["balance"]))
 
     def balance(self, seat: Seat) -> Request:
         return _post("/balance", {**_who(seat), "token": seat.session_id})

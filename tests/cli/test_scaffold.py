@@ -128,15 +128,15 @@ def test_its_recorded_exchanges_come_out_at_a_real_gateway(
         gateway.open_wallet("brand-7", "p_1")
         driver.mounted(f"/integrations/{issued.integration_id}", issued.kid)
         seat = Seat("p_1", "no-session")
-        told = []
+        readings = []
         for request in (driver.balance(seat), driver.bet(seat, "t-1", "2.00", "r-1"), driver.cancel(seat, "t-2", "t-1", "2.00", "r-1")):  # fmt: skip
             signed = driver.signed(request)
             reply = gateway.run(
                 gateway.call(signed.method, signed.target(urlsplit(driver.base_path).path), signed.headers.items(), [signed.body])
             )  # fmt: skip
-            told.append(driver.told(Answer(reply.status, reply.headers, reply.body), seat))
-    assert [str(one.balance) for one in told if one.ok] == ["100.00", "100.00"]
-    assert told[1].says == driver.traits.expired_bet
+            readings.append(driver.read(Answer(reply.status, reply.headers, reply.body), seat))
+    assert [str(one.balance) for one in readings if one.ok] == ["100.00", "100.00"]
+    assert readings[1].says == driver.traits.expired_bet
     exchanges = json.loads((checkout / "tests/gateway/providers" / NAME / "exchanges.json").read_text())
     assert len(exchanges["exchanges"]) == 4
 

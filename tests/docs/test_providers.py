@@ -109,8 +109,8 @@ def refusals(dialect: Dialect) -> Iterator[tuple[str, int, str]]:
     for code, error in ERRORS.items():
         details: dict[str, object] = dict.fromkeys(re.findall(r"{(\w+)}", error.message), "1")
         reply = dialect.refuse(call, Rejected(code, **details))
-        told = driver.told(Answer(reply.status, {}, reply.body), seat)
-        yield code, reply.status, told.says.code
+        reading = driver.read(Answer(reply.status, {}, reply.body), seat)
+        yield code, reply.status, reading.says.code
 
 
 @each_dialect

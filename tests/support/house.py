@@ -25,7 +25,7 @@ from ledger.journal.writer import Journal
 from ledger.outcome import Callback, Outcome
 from runtime.settings import Settings
 from runtime.telemetry import _to_json_line, _tracebacks
-from sandbox.drivers.driver import Answer, Driver, Request, Says, Seat, Told
+from sandbox.drivers.driver import Answer, Driver, Reading, Request, Says, Seat
 from tests.support.caller import RunningGateway
 from tests.support.lasting_connection import LastingConnection
 from tests.support.process_state import logging_put_back
@@ -59,11 +59,11 @@ class Heard:
 
     request: Request
     answer: Answer
-    told: Told
+    reading: Reading
 
     @property
     def says(self) -> Says:
-        return self.told.says
+        return self.reading.says
 
     def __str__(self) -> str:
         return f"{self.request.method} {self.request.path} {self.request.body!r} heard {self.answer.status} {self.answer.body!r}"
@@ -150,7 +150,7 @@ class House(RunningGateway):
     def at(self, time_us: int) -> Iterator[None]:
         """Callbacks are signed and received at this time meanwhile, microseconds since the epoch."""
         self.clock_s = time_us / 1_000_000
-        with mock.patch("gateway.dialect.dialect.time", SimpleNamespace(time_ns=lambda: time_us * 1000)):
+        with mock.patch("gateway.dialect.call.time", SimpleNamespace(time_ns=lambda: time_us * 1000)):
             try:
                 yield
             finally:
@@ -250,7 +250,7 @@ class Table:
     async def _sending(self, request: Request, seat: Seat) -> Heard:
         answer = await self.sending_raw(request)
         try:
-            return Heard(request, answer, self.driver.told(answer, seat))
+            return Heard(request, answer, self.driver.read(answer, seat))
         except ValueError as error:
             raise AssertionError(f"{request} was answered {answer}: not of the contract's form") from error
 

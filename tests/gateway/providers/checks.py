@@ -68,12 +68,12 @@ def expect(heard: Heard, says: Says) -> None:
 
 def yes(heard: Heard, traits: Traits, *, repeat: bool = False) -> None:
     expect(heard, (repeat and traits.repeat) or traits.ok)
-    assert heard.told.ok, heard
+    assert heard.reading.ok, heard
 
 
 def no(heard: Heard, says: Says) -> None:
     expect(heard, says)
-    assert not heard.told.ok, heard
+    assert not heard.reading.ok, heard
 
 
 def as_told(traits: Traits, amount: Decimal) -> Decimal:
@@ -84,8 +84,8 @@ def as_told(traits: Traits, amount: Decimal) -> Decimal:
 
 def tells(heard: Heard, traits: Traits, amount: Decimal) -> None:
     """Where the answer names a balance, it is this one."""
-    if heard.told.balance is not None:
-        assert heard.told.balance == as_told(traits, amount), heard
+    if heard.reading.balance is not None:
+        assert heard.reading.balance == as_told(traits, amount), heard
 
 
 def has(play: Play, amount: Decimal) -> None:
@@ -101,7 +101,7 @@ def a_signed_call_is_answered(at: Tables) -> None:
     play = at.home.sit("98.50")
     heard = play.balance()
     yes(heard, at.traits)
-    assert heard.told.balance == Decimal("98.50"), heard
+    assert heard.reading.balance == Decimal("98.50"), heard
 
 
 @check
@@ -176,7 +176,7 @@ def a_stale_signature_is_refused(at: Tables) -> None:
 
 
 def _forged(at: Tables, heard: Heard) -> None:
-    assert not heard.told.ok, heard
+    assert not heard.reading.ok, heard
     if at.traits.signature_headers:
         assert heard.says in (at.traits.bad_signature, at.traits.stale), heard
     assert heard.says != at.traits.temporary, heard
@@ -203,11 +203,11 @@ def every_endpoint_wants_credentials(at: Tables) -> None:
                 for body in (b"", b"{}", play.a_bet().body):
                     request = Request(path, body if endpoint.method == "POST" else b"", endpoint.method)
                     heard = at.home.send_as_is(request, play.seat)
-                    assert not heard.told.ok, heard
+                    assert not heard.reading.ok, heard
                     assert heard.says.code == at.traits.bad_signature.code, heard
                 for path in endpoint.as_written:
                     answer = at.home.ask(endpoint.method, re.sub(r"{\w+}", "x", path), play.a_bet().body)
-                    assert answer.status == 404 or not at.home.driver.told(answer, play.seat).ok, answer
+                    assert answer.status == 404 or not at.home.driver.read(answer, play.seat).ok, answer
 
 
 # One proof, one call ---------------------------------------------------------------------------------------------
@@ -224,7 +224,7 @@ def an_accepted_call_proves_no_other(at: Tables) -> None:
         yes(at.twin.send_as_is(first, play.seat), at.traits)
         proves_nothing_else(at.twin, at.dialect, [first], at.twin_brand)
         if not at.traits.uses_signature_once:
-            assert at.twin.send_as_is(repeat, play.seat).told.ok
+            assert at.twin.send_as_is(repeat, play.seat).reading.ok
         if repeat != first:
             proves_nothing_else(at.twin, at.dialect, [repeat], at.twin_brand)
     own = at.home.sit()
@@ -260,7 +260,7 @@ def a_refused_win_is_paid_when_it_comes_again(at: Tables) -> None:
     expect(at.home.send_as_is(early, play.seat), at.traits.win_without_bet)
     yes(play.bet(), at.traits)
     again = at.home.driver.signed(play.a_win()) if at.traits.uses_signature_once else early
-    assert at.home.send_as_is(again, play.seat).told.ok
+    assert at.home.send_as_is(again, play.seat).reading.ok
     has(play, START + 3)
 
 
@@ -322,7 +322,7 @@ def the_same_bet_three_times_is_one_bet(at: Tables) -> None:
     for _ in range(2):
         again = play.bet()
         yes(again, at.traits, repeat=True)
-        assert again.told.ids == first.told.ids, again
+        assert again.reading.ids == first.reading.ids, again
         if at.traits.replay_balance:
             tells(again, at.traits, START - 2 if at.traits.replay_balance == "stored" else START - 3)
     has(play, START - 3)
@@ -349,7 +349,7 @@ def the_same_bet_at_the_same_moment_is_one_bet(at: Tables) -> None:
     """Concurrent twins commit once, and each of them hears yes."""
     play = at.home.sit()
     for heard in at.home.send_at_once(play.a_bet(), play.seat, 5):
-        assert heard.told.ok, heard
+        assert heard.reading.ok, heard
         assert heard.says in (at.traits.ok, at.traits.repeat), heard
     has(play, START - 2)
 
@@ -363,8 +363,8 @@ def the_same_win_three_times_is_paid_once(at: Tables) -> None:
     yes(first, at.traits)
     tells(first, at.traits, START + 3)
     for heard in (play.win(), play.win()):
-        assert heard.told.ok, heard
-        assert heard.told.ids == first.told.ids, heard
+        assert heard.reading.ok, heard
+        assert heard.reading.ids == first.reading.ids, heard
     has(play, START + 3)
 
 
@@ -375,7 +375,7 @@ def the_same_cancel_three_times_refunds_once(at: Tables) -> None:
     yes(play.bet(), at.traits)
     yes(play.cancel(), at.traits)
     has(play, START)
-    assert play.cancel().told.ok
+    assert play.cancel().reading.ok
     expect(play.cancel(), at.traits.cancel_again or at.traits.ok)
     expect(play.cancel("another cancel"), at.traits.cancel_again or at.traits.ok)
     has(play, START)
@@ -595,7 +595,7 @@ def bet_and_win_in_one_call(at: Tables) -> None:
     first = play.send(both)
     yes(first, at.traits)
     tells(first, at.traits, START + 3)
-    assert play.send(both).told.ok
+    assert play.send(both).reading.ok
     has(play, START + 3)
 
 
@@ -684,7 +684,7 @@ def an_unknown_player_is_refused(at: Tables) -> None:
     seat = replace(play.seat, player_id=at.home.driver.player_id(987_654_321), session_id="sess_" + "0" * 32)
     with at.home.house.nothing_changes():
         no(at.home.send(at.home.driver.balance(seat), seat), at.traits.unknown_player)
-        assert not at.home.send(at.home.driver.bet(seat, play.id("bet"), "2", play.id("round")), seat).told.ok
+        assert not at.home.send(at.home.driver.bet(seat, play.id("bet"), "2", play.id("round")), seat).reading.ok
 
 
 @check
@@ -696,7 +696,7 @@ def another_player_s_session_is_refused(at: Tables) -> None:
         return
     with at.home.house.no_event():
         heard = crossed.bet()
-    assert not heard.told.ok, heard
+    assert not heard.reading.ok, heard
     has(victim, START)
     has(thief, START)
 
@@ -712,7 +712,7 @@ def another_player_s_bet_stands_still(at: Tables) -> None:
         has(two, START)
         has(one, START - 2)
     if _names(two.a_win(), two.seat.player_id) and not at.traits.win_without_bet_pays:
-        assert not two.win("theft too").told.ok
+        assert not two.win("theft too").reading.ok
         has(two, START)
     yes(one.win(), at.traits)
     has(one, START + 3)
@@ -732,11 +732,11 @@ def another_currency_is_refused(at: Tables) -> None:
     if not _names(abroad.a_bet(), "JPY"):
         return
     with at.home.house.no_event():
-        assert not abroad.bet().told.ok
+        assert not abroad.bet().reading.ok
     yes(play.bet("another"), at.traits)
     if _names(abroad.a_win("win", "another"), "JPY"):
         heard = abroad.win("win", "another")
-        assert not heard.told.ok, heard
+        assert not heard.reading.ok, heard
         has(play, START - 2)
 
 
@@ -747,8 +747,8 @@ def a_tenant_sees_only_its_own_players(at: Tables) -> None:
     yes(play.bet(), at.traits)
     stranger = replace(play, table=at.other)
     with at.home.house.nothing_changes():
-        assert not stranger.balance().told.ok
-        assert not stranger.bet("theirs").told.ok
+        assert not stranger.balance().reading.ok
+        assert not stranger.bet("theirs").reading.ok
     stranger.win()
     stranger.cancel()
     has(play, START - 2)
@@ -764,8 +764,8 @@ def a_player_of_another_region_is_nobody(at: Tables) -> None:
     yes(play.bet(), at.traits)
     stranger = replace(play, table=at.abroad)
     with at.home.house.nothing_changes():
-        assert not stranger.balance().told.ok
-        assert not stranger.bet("theirs").told.ok
+        assert not stranger.balance().reading.ok
+        assert not stranger.bet("theirs").reading.ok
         refused = stranger.win("theirs too")
         assert str(rich - 2) not in refused.answer.body.decode(), refused
     if _names(play.a_cancel(), play.seat.player_id):
@@ -794,7 +794,7 @@ def amounts_are_exact_in_every_currency(at: Tables) -> None:
         has(play, START + 2 * unit)
         heard = play.balance()
         yes(heard, at.traits)
-        assert heard.told.balance == as_told(at.traits, START + 2 * unit), heard
+        assert heard.reading.balance == as_told(at.traits, START + 2 * unit), heard
 
 
 @check
@@ -805,7 +805,7 @@ def minor_units_are_never_guessed(at: Tables) -> None:
         play = at.home.sit(str(start), currency, exponent)
         before = at.home.house.row("select count(*) from wagerledger.event_log")
         heard = play.bet(amount=str(stake))
-        if heard.told.ok:
+        if heard.reading.ok:
             assert play.available == start - stake, f"{heard}: {play.available} {currency} are left"
             tells(heard, at.traits, start - stake)
             yes(play.win(amount="3"), at.traits)
@@ -840,7 +840,7 @@ def amounts_that_are_none_are_refused(at: Tables) -> None:
     with at.home.house.no_event():
         for number, amount in enumerate(("-1", "99999999999999999999999")):
             heard = play.bet(f"bet {number}", amount)
-            assert not heard.told.ok, heard
+            assert not heard.reading.ok, heard
             assert heard.says != at.traits.temporary, heard
             expect(play.win(f"win {number}", amount=amount), at.traits.temporary)
     has(play, START)
@@ -887,11 +887,11 @@ def a_body_too_large_is_refused_cleanly(at: Tables) -> None:
     with at.home.house.nothing_changes():
         body = play.a_bet().body + b" " * (at.dialect.body_limit_bytes + 1)
         heard = play.send(replace(play.a_bet(), body=body))
-        assert not heard.told.ok, heard
+        assert not heard.reading.ok, heard
 
 
 def _refused_cleanly(at: Tables, heard: Heard) -> None:
-    assert not heard.told.ok, heard
+    assert not heard.reading.ok, heard
     assert heard.says != at.traits.temporary, heard
     assert heard.answer.status < 500 or heard.answer.status == at.traits.malformed.status, heard
 
@@ -938,15 +938,17 @@ def every_code_has_an_answer(at: Tables) -> None:
             names = [name for _, name, _, _ in string.Formatter().parse(error.message) if name]
             details: dict[str, object] = dict.fromkeys(names, "1") | {"dsn": CANARY}
             reply = at.dialect.refuse(call, Rejected(code, **details))
-            told = at.home.driver.told(Answer(reply.status, {}, reply.body), play.seat)
-            assert told.ok == (code in at.traits.told_as_ok), f"{code} is told as {reply}"
+            reading = at.home.driver.read(Answer(reply.status, {}, reply.body), play.seat)
+            assert reading.ok == (code in at.traits.answered_ok), f"{code} is answered with {reply}"
             assert CANARY.encode() not in reply.body, f"{code} tells its details: {reply}"
             if code in TEMPORARY:
-                assert told.says == at.traits.temporary, f"{code} is told as {reply}, not as {at.traits.temporary}"
+                assert reading.says == at.traits.temporary, (
+                    f"{code} is answered as {reply}, not as {at.traits.temporary}"
+                )
             if code == "INSUFFICIENT_FUNDS":
-                assert told.says == at.traits.insufficient, reply
-            elif not told.ok:
-                assert told.says != at.traits.insufficient, f"{code} is told as a lack of money: {reply}"
+                assert reading.says == at.traits.insufficient, reply
+            elif not reading.ok:
+                assert reading.says != at.traits.insufficient, f"{code} is reading as a lack of money: {reply}"
 
 
 def call_of(at: Tables, request: Request) -> Call:

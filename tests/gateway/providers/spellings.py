@@ -309,7 +309,7 @@ def _ready(at: Tables, play: Play, kind: Kind, names: list[str]) -> list[Credit]
 def _is_done(at: Tables, kind: Kind, one: Spelling, heard: Heard, play: Play) -> bool:
     """Whether it was taken as what it is; else the provider must have been told to repeat it."""
     about = f"{one.about}: {heard}"
-    done = heard.told.ok or heard.says == kind.answer
+    done = heard.reading.ok or heard.says == kind.answer
     assert heard.answer.status != 500 or at.traits.temporary.status == 500, about
     assert done or not one.same, about
     call, endpoint = _called(at, one.request)
@@ -317,7 +317,7 @@ def _is_done(at: Tables, kind: Kind, one: Spelling, heard: Heard, play: Play) ->
         return False
     if not done:
         again = at.dialect.refuse(call, Rejected("UNAVAILABLE"))
-        said = at.home.driver.told(Answer(again.status, {}, again.body), play.seat).says
+        said = at.home.driver.read(Answer(again.status, {}, again.body), play.seat).says
         assert heard.says in (said, at.traits.incomplete), f"{about}, expected {said}"
     return done
 

@@ -140,7 +140,7 @@ def with_more(content: Any) -> Any:
 def play(play: Play) -> list[bool]:
     """A bet, its win, one that is too large, one that is rolled back, and broken ones. Tells whether the first was taken."""
     send = lambda request: play.send(laced(request))  # noqa: E731  # a name for one line
-    taken = [send(play.a_bet()).told.ok, send(play.a_win()).told.ok]
+    taken = [send(play.a_bet()).reading.ok, send(play.a_win()).reading.ok]
     send(play.a_bet("large", "5000", "round-2"))
     send(play.a_bet("undone", "1", "round-3"))
     send(play.a_cancel("undo", "undone", "1", "round-3"))
@@ -198,7 +198,7 @@ def stores(
             assert all(play(seated)), f"{table} refuses a call for fields that it does not list"
             if table.driver.name == "bgaming":
                 issue = {"issue_id": f"{seated.seat.player_id}/EUR/summer", "status": "over", "total_amount": 500}
-                assert seated.send(Request("/freespins", json.dumps(issue).encode())).told.ok
+                assert seated.send(Request("/freespins", json.dumps(issue).encode())).reading.ok
         call_canonical(house)
         read_models = ReadModels(settings)
         ((events,),) = house.rows("select count(*) from wagerledger.event_log")

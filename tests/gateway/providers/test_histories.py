@@ -82,7 +82,7 @@ class History:
         for heard in self.tables.home.send_at_once(request, play.seat, step.copies):
             assert heard.says != traits.temporary or heard.says == traits.win_without_bet, heard
             self.heard[key].append(heard)
-            SEEN[step.operation, heard.told.ok] += 1
+            SEEN[step.operation, heard.reading.ok] += 1
 
     def _request(self, play: Play, step: Step) -> Request | None:
         bet, win, round_name = f"bet{step.number}", f"win{step.number}", f"round{step.number % ROUNDS}"
@@ -129,8 +129,8 @@ class History:
             status = bets.get(play.id(f"bet{bet_number}"))
             cancels = self.heard["cancel", number, bet_number]
             round_mates = range(bet_number % ROUNDS, IDS, ROUNDS)
-            won = any(heard.told.ok for mate in round_mates for heard in self.heard["win", number, mate])
-            if any(heard.told.ok for heard in cancels) and not (won and traits.cancel_after_win_effect == "none"):
+            won = any(heard.reading.ok for mate in round_mates for heard in self.heard["win", number, mate])
+            if any(heard.reading.ok for heard in cancels) and not (won and traits.cancel_after_win_effect == "none"):
                 assert status in ("rolled_back", "tombstoned"), (status, *map(str, cancels))
             firsts = [heard for heard in self.heard["bet", number, bet_number] if heard.says == traits.ok]
             assert status is not None or not firsts, (status, *map(str, firsts))

@@ -26,7 +26,7 @@ def sent(play: Play, request: Request) -> tuple[Request, Heard]:
 def moves_nothing(play: Play, signed: Request, path: str) -> None:
     with play.table.house.no_event():
         heard = play.table.send_as_is(replace(signed, path=path), play.seat)
-    assert not heard.told.ok, heard
+    assert not heard.reading.ok, heard
 
 
 def with_action(request: Request, action: str) -> Request:
@@ -38,11 +38,11 @@ def test_a_lost_bet_is_not_refunded_by_its_own_bytes(tables: Tables) -> None:
     """The round is over, and the bet's fields are those of a refund."""
     play = tables.home.sit("100")
     signed, heard = sent(play, play.a_bet(amount="50"))
-    assert heard.told.ok
-    assert play.win(amount="0").told.ok
+    assert heard.reading.ok
+    assert play.win(amount="0").reading.ok
     end = play.driver.finish(play.seat, play.id("round"))
     assert end is not None
-    assert play.send(end).told.ok
+    assert play.send(end).reading.ok
     moves_nothing(play, signed, "/refund.html")
     assert play.available == 50
 
@@ -53,10 +53,10 @@ def test_a_question_who_plays_ends_no_session(tables: Tables) -> None:
     play = tables.home.sit()
     token = urlencode({"providerId": "PragmaticPlay", "token": str(play.seat.session_id)}).encode()
     signed, heard = sent(play, Request("/authenticate.html", token))
-    assert heard.told.ok, heard
+    assert heard.reading.ok, heard
     for path in ("/session/expired", "/sessionExpired.html"):
         moves_nothing(play, signed, path)
-    assert play.bet().told.ok
+    assert play.bet().reading.ok
 
 
 @only("tables", ["pragmatic"], indirect=True)
@@ -73,10 +73,10 @@ def test_a_refused_bet_is_no_adjustment(tables: Tables) -> None:
 def test_a_field_that_swallows_the_next_one_is_no_other_call(tables: Tables) -> None:
     """Joined for the signature they could read the same, and an id that grows by its neighbour is a new one."""
     play = tables.home.sit()
-    assert play.bet().told.ok
+    assert play.bet().reading.ok
     for request in (play.a_bet(), play.a_win()):
         signed, heard = sent(play, request)
-        assert heard.told.ok, heard
+        assert heard.reading.ok, heard
         names = sorted(dict(parse_qsl(signed.body.decode())))
         for name, swallowed in pairwise(names):
             fields = dict(parse_qsl(signed.body.decode()))
@@ -89,7 +89,7 @@ def test_a_bet_at_the_one_url_is_no_win(tables: Tables) -> None:
     """Neither after it was accepted there, nor as the first that is heard of it: the path must be the body's word."""
     play = tables.home.sit()
     signed, heard = sent(play, with_action(play.a_bet(amount="20"), "bet"))
-    assert heard.told.ok
+    assert heard.reading.ok
     moves_nothing(play, signed, "/win")
     new = play.driver.signed(with_action(play.a_win("other"), "bet"))
     moves_nothing(play, new, "/win")
@@ -100,7 +100,7 @@ def test_a_bet_at_the_one_url_is_no_win(tables: Tables) -> None:
 def test_a_refused_bet_of_a_round_is_no_win(tables: Tables) -> None:
     """The round has a bet, so a win that names none would be paid."""
     play = tables.home.sit()
-    assert play.bet().told.ok
+    assert play.bet().reading.ok
     signed, heard = sent(play, play.a_bet("another", "999999999"))
     assert heard.says == tables.traits.insufficient
     moves_nothing(play, signed, "/win")
@@ -122,7 +122,7 @@ def test_a_refused_debit_is_no_credit(tables: Tables) -> None:
 def test_what_was_sent_while_the_integration_was_off_is_no_other_call_once_it_is_on(tables: Tables) -> None:
     """Its no is a refusal like every other one."""
     play = tables.home.sit()
-    assert play.bet().told.ok
+    assert play.bet().reading.ok
 
     def switch(*, enabled: bool) -> None:
         with tables.home.house.connect() as connection:
@@ -132,11 +132,11 @@ def test_what_was_sent_while_the_integration_was_off_is_no_other_call_once_it_is
     switch(enabled=False)
     try:
         signed, heard = sent(play, play.a_bet("another", "50"))
-        assert not heard.told.ok
+        assert not heard.reading.ok
     finally:
         switch(enabled=True)
     moves_nothing(play, signed, "/credit")
-    assert play.table.send_as_is(signed, play.seat).told.ok
+    assert play.table.send_as_is(signed, play.seat).reading.ok
     assert play.available == 48
 
 
@@ -151,7 +151,7 @@ def test_one_proof_at_two_endpoints_at_the_same_moment(tables: Tables) -> None:
         answers = await asyncio.gather(
             *(tables.home.sending_raw(replace(signed, path=path)) for path in ("/debit", "/credit"))
         )
-        return [play.driver.told(answer, play.seat).ok for answer in answers]
+        return [play.driver.read(answer, play.seat).ok for answer in answers]
 
     for number in range(calls):
         assert sorted(house.run(both(number))) == [False, True]
@@ -166,7 +166,7 @@ def test_a_brand_s_promotion_is_not_paid_by_another_brand(tables: Tables) -> Non
     promotion = json.loads(win.body) | {"reward_uuid": play.id("reward")}
     del promotion["reference_transaction_uuid"]
     signed, heard = sent(play, replace(win, body=json.dumps(promotion).encode()))
-    assert heard.told.ok, heard
+    assert heard.reading.ok, heard
     moves_nothing(there, signed, signed.path)
     assert (play.available, there.available) == (105, 100)
 
@@ -179,7 +179,7 @@ def test_a_call_that_came_to_no_decision_is_remembered_too(tables: Tables) -> No
     count = "select count(*) from wagerledger.proofs where scope = %s and operation = 'POST /betwin'"
     before = tables.home.house.row(count, [tables.home.integration_id])
     signed, heard = sent(play, replace(play.a_bet(), body=json.dumps(broken).encode()))
-    assert not heard.told.ok, heard
+    assert not heard.reading.ok, heard
     after = tables.home.house.row(count, [tables.home.integration_id])
     assert before is not None
     assert after == (before[0] + 1,)

@@ -31,7 +31,7 @@ def telling(play: Play, currency: str, exponent: int) -> Play:
 
 
 def yes(heard: Heard) -> Heard:
-    assert heard.told.ok, heard
+    assert heard.reading.ok, heard
     return heard
 
 
@@ -45,11 +45,11 @@ def test_thousands_are_booked_in_full_and_told_in_thousands(all_tables: Mapping[
     for _ in range(2):
         heard = yes(theirs.bet(amount="10"))
         assert play.available == 90_000
-        assert heard.told.balance in (None, Decimal(90))
+        assert heard.reading.balance in (None, Decimal(90))
     yes(theirs.win(amount="3"))
     assert play.available == 93_000
-    assert yes(theirs.balance()).told.balance == Decimal(93)
-    assert not theirs.bet("more", amount="94", round_name="more").told.ok
+    assert yes(theirs.balance()).reading.balance == Decimal(93)
+    assert not theirs.bet("more", amount="94", round_name="more").reading.ok
     assert play.available == 93_000
 
 
@@ -58,7 +58,7 @@ def test_thousandths_are_booked_exactly(all_tables: Mapping[str, Tables]) -> Non
     table = mounted(all_tables, "st8", "thousandths", currencies="mBTC:BTC/1000")
     play = table.sit("0.01", "BTC")
     theirs = telling(play, "mBTC", 5)
-    assert yes(theirs.bet(amount="0.5")).told.balance == Decimal("9.5")
+    assert yes(theirs.bet(amount="0.5")).reading.balance == Decimal("9.5")
     assert play.available == Decimal("0.0095")
 
 
@@ -68,7 +68,7 @@ def test_a_whole_coin_of_18_decimals_can_be_staked(all_tables: Mapping[str, Tabl
     play = table.sit("50", "ETH", 9)
     theirs = telling(play, "ETH", 18)
     assert b"1000000000000000000" in theirs.a_bet(amount="1").body
-    assert yes(theirs.bet(amount="1")).told.balance == Decimal(49)
+    assert yes(theirs.bet(amount="1")).reading.balance == Decimal(49)
     yes(theirs.win(amount="1.5"))
     assert play.available == Decimal("50.5")
 
@@ -77,5 +77,5 @@ def test_decimals_that_nobody_said_are_asked_for(all_tables: Mapping[str, Tables
     """ETH is refused until option subunits says what the provider counts in."""
     play = all_tables["pm8"].home.sit("50", "ETH", 9)
     heard = play.bet(amount="1")
-    assert not heard.told.ok
+    assert not heard.reading.ok
     assert play.available == 50

@@ -182,10 +182,10 @@ def test_a_bet_lives_many_times(tables: Tables) -> None:
     play = tables.home.sit()
     play.bet()
     for number in range(5):
-        assert play.win(f"win {number}").told.balance == 103
+        assert play.win(f"win {number}").reading.balance == 103
         undo = play.a_cancel_of_win(f"undo {number}", f"win {number}")
         assert undo is not None
-        assert play.send(undo).told.balance == 98
+        assert play.send(undo).reading.balance == 98
     assert play.wallet.held == 2
 
 
@@ -193,11 +193,11 @@ def test_a_refund_that_is_undone_takes_the_stake_again(tables: Tables) -> None:
     """What is not there any more is owed; nothing goes below zero."""
     play = tables.home.sit("2")
     bet = play.bet()
-    refund = play.send(_step("refund", play, bet.told.ids[0], "refund"))
-    assert refund.told.balance == 2
+    refund = play.send(_step("refund", play, bet.reading.ids[0], "refund"))
+    assert refund.reading.balance == 2
     play.bet("spent", "1.50")
-    undone = play.send(_step("rollback", play, bet.told.ids[0], "undo", parent_transaction_id=refund.told.ids[0]))
-    assert undone.told.balance == 0
+    undone = play.send(_step("rollback", play, bet.reading.ids[0], "undo", parent_transaction_id=refund.reading.ids[0]))
+    assert undone.reading.balance == 0
     assert str(play.wallet.receivable) == "-1.50"
 
 
@@ -211,13 +211,15 @@ def test_a_bet_in_another_currency_is_refunded_as_it_was_asked_for(tables: Table
     play = table.sit()
     play = replace(play, seat=replace(play.seat, currency="USD", session_id="elsewhere"))
     bet = play.bet(amount="1.11")
-    assert bet.told.balance == 99
-    wrong = play.send(_step("refund", play, bet.told.ids[0], "refund", 100, "USD"))
+    assert bet.reading.balance == 99
+    wrong = play.send(_step("refund", play, bet.reading.ids[0], "refund", 100, "USD"))
     assert wrong.says == tables.traits.temporary
-    refund = play.send(_step("refund", play, bet.told.ids[0], "refund", 111, "USD"))
-    assert refund.told.balance == 100
-    undone = _step("rollback", play, bet.told.ids[0], "undo", 111, "USD", parent_transaction_id=refund.told.ids[0])
-    assert play.send(undone).told.balance == 99
+    refund = play.send(_step("refund", play, bet.reading.ids[0], "refund", 111, "USD"))
+    assert refund.reading.balance == 100
+    undone = _step(
+        "rollback", play, bet.reading.ids[0], "undo", 111, "USD", parent_transaction_id=refund.reading.ids[0]
+    )
+    assert play.send(undone).reading.balance == 99
 
 
 def test_a_commit_names_our_id_by_either_name(tables: Tables) -> None:
@@ -226,7 +228,7 @@ def test_a_commit_names_our_id_by_either_name(tables: Tables) -> None:
     bet = play.bet()
     with tables.home.house.no_event():
         for name in ("bet_transaction_id", "transaction_id"):
-            assert play.send(Request("/bet/commit", json.dumps({name: bet.told.ids[0]}).encode())).told.ok
+            assert play.send(Request("/bet/commit", json.dumps({name: bet.reading.ids[0]}).encode())).reading.ok
             unknown = Request("/bet/commit", json.dumps({name: "bet-404"}).encode())
             assert play.send(unknown).says == Says(400, "2003")
 
@@ -244,13 +246,13 @@ def test_discard_and_settlement_are_always_answered_yes(tables: Tables) -> None:
     bet = play.bet()
     play.win()
     with tables.home.house.no_event():
-        assert play.cancel().told.ok
-        assert play.send(Request("/bet/settlement", b'{"bet_transaction_id": "bet-404", "status": "won"}')).told.ok
-    settled = json.dumps({"bet_transaction_id": bet.told.ids[0], "status": "won"}).encode()
-    assert play.send(Request("/bet/settlement", settled)).told.ok
+        assert play.cancel().reading.ok
+        assert play.send(Request("/bet/settlement", b'{"bet_transaction_id": "bet-404", "status": "won"}')).reading.ok
+    settled = json.dumps({"bet_transaction_id": bet.reading.ids[0], "status": "won"}).encode()
+    assert play.send(Request("/bet/settlement", settled)).reading.ok
     undo = play.a_cancel_of_win()
     assert undo is not None
-    assert not play.send(undo).told.ok
+    assert not play.send(undo).reading.ok
 
 
 def _step(
@@ -267,7 +269,7 @@ def test_a_bet_may_name_no_session(tables: Tables) -> None:
     play = tables.home.sit()
     without = json.loads(play.a_bet().body)
     del without["session_id"]
-    assert play.send(Request("/bet/make", json.dumps(without).encode())).told.ok
+    assert play.send(Request("/bet/make", json.dumps(without).encode())).reading.ok
     assert play.available == 98
     assert play.in_session("nobodys").bet("another").says.code == "1007"
     nobody = replace(play, seat=replace(play.seat, player_id="nobody"))

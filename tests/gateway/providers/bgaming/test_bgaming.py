@@ -33,11 +33,11 @@ def test_all_kinds_of_actions_come_in_one_call(tables: Tables) -> None:
         {"action": "rollback", "action_id": play.id("undo"), "original_action_id": play.id("bet")},
     ]
     first = play.send(_actions(play, actions))
-    assert first.told.balance == Decimal("102.50")
-    assert len(set(first.told.ids)) == 3
+    assert first.reading.balance == Decimal("102.50")
+    assert len(set(first.reading.ids)) == 3
     more = play.send(_actions(play, [*actions, {"action": "bet", "action_id": play.id("more"), "amount": 50}]))
-    assert more.told.balance == Decimal("102.00")
-    assert more.told.ids[:3] == first.told.ids
+    assert more.reading.balance == Decimal("102.00")
+    assert more.reading.ids[:3] == first.reading.ids
 
 
 def test_free_spins_name_their_player_one_way_or_the_other(tables: Tables) -> None:
@@ -47,9 +47,9 @@ def test_free_spins_name_their_player_one_way_or_the_other(tables: Tables) -> No
     assert play.send(_post("/freespins", body)).says == tables.traits.temporary
     named = body | {"user_id": play.seat.player_id, "currency": "EUR"}
     for _ in range(2):
-        assert play.send(_post("/freespins", named)).told.balance == 105
+        assert play.send(_post("/freespins", named)).reading.balance == 105
     by_issue = body | {"issue_id": f"{play.seat.player_id}/EUR/summer"}
-    assert play.send(_post("/freespins", by_issue)).told.balance == 110
+    assert play.send(_post("/freespins", by_issue)).reading.balance == 110
     awards = tables.home.house.rows(
         "select win_id from wagerledger.settlements where player_id = %s and kind = 'free_spins'", [play.seat.player_id]
     )
@@ -71,7 +71,7 @@ def test_a_balance_is_asked_with_every_field_empty(tables: Tables) -> None:
 def test_a_rollback_of_another_players_action_is_final(tables: Tables) -> None:
     """It is a bad request, and not one that the provider should send again."""
     play, other = tables.home.sit(), tables.home.sit()
-    assert play.bet().told.ok
+    assert play.bet().reading.ok
     cancel = play.driver.cancel(other.seat, play.id("foreign"), play.id("bet"), "2", play.id("round"))
     assert other.send(cancel).says == Says(400, "400")
     assert (play.available, other.available) == (98, 100)
@@ -81,10 +81,10 @@ def test_every_action_has_a_tx_id_of_its_own(tables: Tables) -> None:
     """Also a second rollback of the same bet, which changes nothing; repeats keep theirs."""
     play = tables.home.sit()
     heard = [play.bet(), play.cancel("first"), play.cancel("second")]
-    assert len({one.told.ids for one in heard}) == 3
-    assert [one.told.balance for one in heard] == [98, 100, 100]
-    assert play.cancel("first").told.ids == heard[1].told.ids
-    assert play.cancel("second").told.ids == heard[2].told.ids
+    assert len({one.reading.ids for one in heard}) == 3
+    assert [one.reading.balance for one in heard] == [98, 100, 100]
+    assert play.cancel("first").reading.ids == heard[1].reading.ids
+    assert play.cancel("second").reading.ids == heard[2].reading.ids
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_a_rollback_without_an_effect_rolls_nothing_back(tables: Tables) -> None
     driver = driver_of("casino", "acknowledging")
     policy = {"policy.rollback_of_win": "acknowledge"}
     play = tables.home.house.mount(driver, f"acknowledging-{uuid.uuid4().hex[:8]}", **policy).sit()
-    assert play.win().told.balance == 105
+    assert play.win().reading.balance == 105
     undo = {"transactionId": play.id("undo"), "originalTransactionId": play.id("win")}
     told = _ask(play, "rollback", sessionToken=play.seat.session_id, **undo)
     assert (told["success"], told["rolledBack"], told["balance"]) == (True, False, 10_500)
@@ -98,10 +98,10 @@ def test_the_paths_as_the_protocol_writes_them(tables: Tables) -> None:
     driver = driver_of("casino", "flagged")
     table = tables.home.house.mount(driver, f"flagged-{uuid.uuid4().hex[:8]}", as_written="true")
     play = table.sit()
-    assert play.balance().told.ok
+    assert play.balance().reading.ok
     driver.mounted("", driver.kid)
     heard = play.bet()
-    assert heard.told.balance == 98, heard
+    assert heard.reading.balance == 98, heard
     forged = replace(play, table=replace(table, driver=tables.home.driver)).driver.signed(play.a_bet("forged"))
     assert table.send_as_is(forged, play.seat).says == Says(401, "SIGNATURE_INVALID")
 
@@ -165,7 +165,7 @@ def test_the_provider_answers_only_what_is_signed(tables: Tables) -> None:
 
 def _ask(play: Play, name: str, **content: object) -> dict[str, object]:
     heard = play.send(_post(name, **content))
-    assert heard.told.ok, heard
+    assert heard.reading.ok, heard
     answer: dict[str, object] = json.loads(heard.answer.body)
     return answer
 

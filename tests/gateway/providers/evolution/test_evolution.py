@@ -144,7 +144,7 @@ def test_what_the_test_tool_asks(tables: Tables) -> None:
 
 
 def test_the_same_debit_with_another_amount_exists_already(tables: Tables) -> None:
-    """Told as the bet that it is, and nothing moves; one that was given back does not exist any more."""
+    """Answered as the bet that it is, and nothing moves; one that was given back does not exist any more."""
     play = tables.home.sit()
     yes(play.bet(), tables.traits)
     assert play.bet(amount="3").says.code == "BET_ALREADY_EXIST"

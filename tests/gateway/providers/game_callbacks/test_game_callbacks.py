@@ -54,7 +54,7 @@ def test_a_round_is_all_or_none(tables: Tables) -> None:
     request = rich.driver.bet_and_win(rich.seat, rich.id("g"), "2", rich.id("g"), "50", rich.id("r"))
     assert request is not None
     for _ in range(3):
-        assert rich.send(request).told.balance == 50
+        assert rich.send(request).reading.balance == 50
     assert rich.available == 50
 
 
@@ -98,7 +98,7 @@ def test_a_jackpot_reaches_a_player_whose_session_is_over(tables: Tables) -> Non
         "providerTransactionId": play.id("jackpot"),
     }  # fmt: skip
     for _ in range(2):
-        assert late.send(_post("jackpot", jackpot)).told.balance == 150
+        assert late.send(_post("jackpot", jackpot)).reading.balance == 150
     assert late.send(_post("session-recovery", {"sessionId": late.seat.session_id})).says == Says(
         409, "SESSION_EXPIRED"
     )

@@ -99,11 +99,11 @@ def test_a_hash_with_another_content_moves_no_more_money(tables: Tables) -> None
     """
     play = tables.home.sit()
     signed = play.driver.signed(play.a_bet())
-    assert tables.home.send_as_is(signed, play.seat).told.balance == 98
+    assert tables.home.send_as_is(signed, play.seat).reading.balance == 98
     with tables.home.house.no_event():
         again = tables.home.send_as_is(signed, play.seat)
-        assert again.told.ok
-        assert again.told.balance == 98
+        assert again.reading.ok
+        assert again.reading.balance == 98
         forged = replace(signed, body=signed.body.replace(b'"amount": 2', b'"amount": 1'))
         assert tables.home.send_as_is(forged, play.seat).says == Says(200, "OP_40")
         flipped = replace(signed, body=signed.body.replace(b'"BET"', b'"WIN"'))
@@ -167,7 +167,7 @@ def test_a_round_ends_whatever_wallets_its_player_has(tables: Tables) -> None:
     finish = play.driver.finish(play.seat, play.id("round"))
     assert finish is not None
     for _ in range(2):
-        assert play.send(finish).told.ok
+        assert play.send(finish).reading.ok
     assert play.bet("late").says == Says(200, "OP_49")
 
 
@@ -175,9 +175,9 @@ def test_the_token_alone_tells_whose_balance(tables: Tables) -> None:
     """The player and the currency may be left out of `balance`, and the round of `cancel`."""
     play = tables.home.sit()
     play.bet()
-    assert play.send(_post("balance", {"token": play.seat.session_id})).told.balance == 98
+    assert play.send(_post("balance", {"token": play.seat.session_id})).reading.balance == 98
     cancel = {"user_id": play.seat.player_id, "transaction_id": play.id("bet")}
-    assert play.send(_post("cancel", cancel)).told.ok
+    assert play.send(_post("cancel", cancel)).reading.ok
     assert play.available == 100
 
 
@@ -208,13 +208,13 @@ def test_what_a_provider_leaves_empty_is_absent(tables: Tables) -> None:
     play = tables.home.sit()
     play.bet()
     win = json.loads(play.a_win().body) | {"token": "", "round_finished": None, "context": []}
-    assert play.send(Request("/changebalance", json.dumps(win).encode())).told.balance == 103
+    assert play.send(Request("/changebalance", json.dumps(win).encode())).reading.balance == 103
     bet = json.loads(play.a_bet("other").body) | {"token": ""}
     assert play.send(Request("/changebalance", json.dumps(bet).encode())).says == Says(200, "OP_21")
     number = json.loads(play.a_bet().body) | {"transaction_id": 77001, "round_id": 5, "game_id": 43}
-    assert play.send(Request("/changebalance", json.dumps(number).encode())).told.balance == 101
+    assert play.send(Request("/changebalance", json.dumps(number).encode())).reading.balance == 101
     text = number | {"transaction_id": "77001", "round_id": "5", "game_id": "43"}
-    assert play.send(Request("/changebalance", json.dumps(text).encode())).told.balance == 101
+    assert play.send(Request("/changebalance", json.dumps(text).encode())).reading.balance == 101
 
 
 def _post(command: str, data: dict[str, object]) -> Request:

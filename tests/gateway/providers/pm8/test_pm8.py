@@ -65,7 +65,7 @@ def test_a_get_signs_where_it_goes(tables: Tables) -> None:
     """The signature of one player's account opens no other's."""
     one, two = tables.home.sit(), tables.home.sit()
     signed = tables.home.driver.signed(tables.home.driver.balance(one.seat))
-    assert tables.home.send_as_is(signed, one.seat).told.ok
+    assert tables.home.send_as_is(signed, one.seat).reading.ok
     stolen = replace(signed, path=f"/players/accounts/{two.seat.player_id}")
     assert tables.home.send_as_is(stolen, two.seat).says == tables.traits.bad_signature
 

@@ -96,8 +96,8 @@ def test_our_ids_fit_into_32_characters(tables: Tables) -> None:
     play = tables.home.sit()
     for heard in (play.bet(), play.win(), _post(play, "adjustment", "correction", "1"), play.cancel()):
         yes(heard, tables.traits)
-        assert len(heard.told.ids[0]) == 32
-    assert play.cancel(bet="never seen").told.ids
+        assert len(heard.reading.ids[0]) == 32
+    assert play.cancel(bet="never seen").reading.ids
 
 
 def test_a_jackpot_names_its_pool(tables: Tables) -> None:

@@ -82,7 +82,7 @@ def test_play_money_moves_nothing(tables: Tables) -> None:
         for call in ("balance", "bet", "win"):
             assert json.loads(play.send(_post(f"/{call}", body)).answer.body)["mode"] == "demo"
         settlement = body | {"settlement_id": "s", "transactions": [_item(play, "bet", "b", amount="1")]}
-        assert play.send(_post("/settlement", settlement)).told.ok
+        assert play.send(_post("/settlement", settlement)).reading.ok
 
 
 def test_a_balance_is_told_in_its_own_currency(tables: Tables) -> None:
@@ -100,7 +100,7 @@ def test_one_url_takes_every_call(tables: Tables) -> None:
     """The action says which; an unknown one is refused."""
     play = tables.home.sit()
     bet = json.loads(play.a_bet().body)
-    assert play.send(_post("", bet | {"action": "bet"})).told.balance == 98
+    assert play.send(_post("", bet | {"action": "bet"})).reading.balance == 98
     assert play.send(_post("", bet | {"action": "steal"})).answer.status == 422
     assert play.send(_post("", bet)).answer.status == 422
 

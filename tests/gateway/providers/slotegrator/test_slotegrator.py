@@ -108,7 +108,7 @@ def test_the_validation_run_of_the_provider_passes(tables: Tables) -> None:
             last = "1" if index == len(bets) - 1 else "0"
             validation.step(validation.bet(f"round {number} bet {index}", amount, finished=last), None)
     forged = replace(play.driver.signed(play.a_bet()), headers=play.driver.signed(play.a_win()).headers)
-    assert not tables.fine.send_as_is(forged, play.seat).told.ok
+    assert not tables.fine.send_as_is(forged, play.seat).reading.ok
 
 
 @dataclass(frozen=True)
@@ -122,11 +122,11 @@ class Validation:
 
     def step(self, request: Request, balance: str | None) -> None:
         heard = self.play.send(request)
-        assert heard.told.ok, heard
+        assert heard.reading.ok, heard
         assert heard.answer.status == 200, heard
-        assert heard.told.ids or b"action=balance" in request.body, heard
+        assert heard.reading.ids or b"action=balance" in request.body, heard
         if balance is not None:
-            assert heard.told.balance == Decimal(balance), f"{heard}, expected {balance}"
+            assert heard.reading.balance == Decimal(balance), f"{heard}, expected {balance}"
 
     def fails(self, request: Request) -> None:
         assert self.play.send(request).says == Says(200, "INTERNAL_ERROR")

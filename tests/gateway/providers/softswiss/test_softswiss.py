@@ -46,17 +46,17 @@ def test_a_batch_is_applied_in_order_or_not_at_all(tables: Tables) -> None:
     win, bet = _move("win", play.id("win"), "5.00"), _move("bet", play.id("bet"), "5.50")
     refused = play.send(_bet_win(play, "round", [bet, win]))
     assert refused.says == Says(400, "100")
-    assert refused.told.balance == Decimal("1.00")
+    assert refused.reading.balance == Decimal("1.00")
     done = play.send(_bet_win(play, "round", [win, bet]))
-    assert done.told.ok, done
-    assert done.told.balance == Decimal("0.50")
+    assert done.reading.ok, done
+    assert done.reading.balance == Decimal("0.50")
     assert play.available == Decimal("0.50")
 
 
 def test_a_tombstone_refuses_the_whole_request(tables: Tables) -> None:
     """One transaction that was rolled back before it came, bet or win, keeps the others from being applied."""
     play = tables.home.sit()
-    assert play.cancel("undo", "gone").told.ok
+    assert play.cancel("undo", "gone").reading.ok
     for kind in ("bet", "win"):
         heard = play.send(
             _bet_win(play, "round", [_move("bet", play.id("fresh"), "1.00"), _move(kind, play.id("gone"), "2.00")])
@@ -68,7 +68,9 @@ def test_a_tombstone_refuses_the_whole_request(tables: Tables) -> None:
 def test_one_rollback_request_undoes_several(tables: Tables) -> None:
     """In their order, with one id each: a bet, its win, and one that never came."""
     play = tables.home.sit()
-    assert play.send(play.driver.bet_and_win(play.seat, play.id("b"), "10", play.id("w"), "30", play.id("r"))).told.ok
+    assert play.send(
+        play.driver.bet_and_win(play.seat, play.id("b"), "10", play.id("w"), "30", play.id("r"))
+    ).reading.ok
     originals = {play.id("undo b"): play.id("b"), play.id("undo w"): play.id("w"), play.id("undo x"): play.id("x")}
     request = _post(
         play, "/rollback", game_id="g", round_id_provider=play.id("r"), finished=True,
@@ -78,7 +80,7 @@ def test_one_rollback_request_undoes_several(tables: Tables) -> None:
         ],
     )  # fmt: skip
     first, again = play.send(request), play.send(request)
-    assert first.told.balance == again.told.balance == 100
+    assert first.reading.balance == again.reading.balance == 100
     ids = [one["id"] for one in json.loads(first.answer.body)["transactions"]]
     assert ids[0]
     assert ids[1]
@@ -100,18 +102,18 @@ def test_the_end_of_a_round_is_no_end_of_money(tables: Tables) -> None:
     """Late wins, late bets and rollbacks of a finished round are answered; /finish tells today's balance each time."""
     play = tables.home.sit()
     finish = play.driver.finish(play.seat, play.id("round"))
-    assert play.bet().told.ok
-    assert play.send(finish).told.balance == 98
-    assert play.win().told.balance == 103
-    assert play.send(finish).told.balance == 103
-    assert play.bet("late").told.balance == 101
-    assert play.cancel().told.balance == 103
+    assert play.bet().reading.ok
+    assert play.send(finish).reading.balance == 98
+    assert play.win().reading.balance == 103
+    assert play.send(finish).reading.balance == 103
+    assert play.bet("late").reading.balance == 101
+    assert play.cancel().reading.balance == 103
 
 
 def test_a_rollback_of_another_players_transaction_is_final(tables: Tables) -> None:
     """It is a bad request, and not one that the provider should send again."""
     play, other = tables.home.sit(), tables.home.sit()
-    assert play.bet().told.ok
+    assert play.bet().reading.ok
     cancel = play.driver.cancel(other.seat, play.id("foreign"), play.id("bet"), "2", play.id("round"))
     assert other.send(cancel).says == Says(400, "400")
     assert (play.available, other.available) == (98, 100)
@@ -123,7 +125,7 @@ def test_the_end_of_a_round_belongs_to_its_player_and_currency(tables: Tables) -
     longer = tables.home.sit(player_id=f"{player_id}:1")
     play = tables.home.sit(player_id=player_id)
     for one, round_id in ((play, "1:r"), (longer, "r")):
-        assert one.send(one.driver.finish(one.seat, round_id)).told.balance == 100
+        assert one.send(one.driver.finish(one.seat, round_id)).reading.balance == 100
     in_yen = replace(play.seat, currency="JPY")
     assert play.send(play.driver.finish(in_yen, "1:r")).says == Says(400, "154")
 
@@ -131,7 +133,7 @@ def test_the_end_of_a_round_belongs_to_its_player_and_currency(tables: Tables) -
 def test_player_ids_of_several_parts_are_taken(tables: Tables) -> None:
     """Operators of SoftSwiss have ids such as 8|USDT|USD; what would end the part of a path stays refused."""
     play = tables.home.sit(player_id=f"8|{uuid.uuid4().hex[:8]}|EUR")
-    assert play.bet().told.balance == 98
+    assert play.bet().reading.balance == 98
     for player_id in ("8/USDT/USD", "8 USDT", "8@USDT"):
         balance = play.driver.balance(replace(play.seat, player_id=player_id))
         assert play.send(balance).says == Says(400, "400")
@@ -160,14 +162,14 @@ def test_an_acknowledged_transaction_has_an_id(tables: Tables) -> None:
     driver = driver_of("softswiss", "acknowledging")
     policy = {"policy.late_bet": "acknowledge", "policy.rollback_of_win": "acknowledge"}
     play = tables.home.house.mount(driver, f"acknowledging-{uuid.uuid4().hex[:8]}", **policy).sit()
-    assert play.cancel("undo", "gone").told.ok
+    assert play.cancel("undo", "gone").reading.ok
     late = play.bet("gone")
-    assert late.told.balance == 100
-    assert late.told.ids == (f"noop_{play.id('gone')}",)
-    assert play.win().told.balance == 105
+    assert late.reading.balance == 100
+    assert late.reading.ids == (f"noop_{play.id('gone')}",)
+    assert play.win().reading.balance == 105
     undone = play.send(driver.cancel(play.seat, play.id("undo win"), play.id("win"), "5", play.id("round")))
-    assert undone.told.balance == 105
-    assert undone.told.ids == ()
+    assert undone.reading.balance == 105
+    assert undone.reading.ids == ()
 
 
 def test_softswiss_own_paths_lead_to_the_same(tables: Tables) -> None:

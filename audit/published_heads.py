@@ -75,5 +75,5 @@ def _of_topic(settings: Settings) -> Iterator[tuple[str, bytes]]:
     topic = Topics(settings.topic_prefix).anchors
     reader = reader_of(settings)
     with reading_topics():
-        for message in reader.read(reader.ends([topic])):
+        for message in reader.read_to_end(topic):
             yield f"topic {topic} offset {message.offset()}", message.value() or b""

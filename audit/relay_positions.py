@@ -45,7 +45,7 @@ def read_positions(settings: Settings) -> dict[int, Position]:
     """The position of every shard; to be read before the topics. Raises PositionError, CannotCheckError."""
     reader = reader_of(settings)
     with reading_topics():
-        return positions_in(reader.read(reader.ends([Topics(settings.topic_prefix).relay_position])))
+        return positions_in(reader.read_to_end(Topics(settings.topic_prefix).relay_position))
 
 
 def borne_out(positions: Mapping[int, Position], snapshot: Snapshot) -> Passed:

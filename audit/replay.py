@@ -234,7 +234,7 @@ def _from_topics(settings: Settings, stream: StreamKey) -> Generator[Record]:
     key = record_key(*stream).encode()
     with reading_topics(), connect(settings.schema_registry_url.get_secret_value()) as client:
         reader = Reader(client)
-        for message in records.read(records.ends([events])):
+        for message in records.read_to_end(events):
             if message.key() != key:
                 continue
             try:

@@ -27,15 +27,16 @@ from rich.table import Table
 
 from bench.cpu import postgres_cpu_s, process_cpu_s
 from bench.project import usual_mix
+from ledger.relay_position import START, Position
 from ledger.store import event_log, migrate
 from ledger.streams import Recorded, record_key
 from outbox_relay.log import EventLog
 from outbox_relay.metrics import EVENTS
-from outbox_relay.position import START, Position, offsets
 from outbox_relay.producer import Headers, configuration, headers_of
 from outbox_relay.relay import Relay, after
 from runtime import arrays
 from runtime.settings import Settings
+from runtime.topics_reader import TopicsReader
 from sandbox.servers.postgres import Postgres
 from sandbox.servers.service import Service
 from sandbox.servers.stack import Stack
@@ -204,8 +205,8 @@ def receive(settings: Settings, count: int, received: dict[str, float]) -> None:
             "isolation.level": "read_committed",
         }
     )
-    ends = offsets(settings.kafka_bootstrap_servers, topic)
-    consumer.assign([TopicPartition(topic, partition, span.end) for partition, span in ends.items()])
+    spans = TopicsReader(settings.kafka_bootstrap_servers).spans([topic])
+    consumer.assign([TopicPartition(*at, span.end) for at, span in spans.items()])
     deadline = time.monotonic() + STEADY_S + 60
     while len(received) < count and time.monotonic() < deadline:
         message = consumer.poll(1.0)

@@ -1,7 +1,5 @@
 """`wagerledger bi page`: the web page of the read models without a projector."""
 
-import signal
-import threading
 from typing import Annotated
 
 import typer
@@ -20,20 +18,19 @@ def page(
     bets, player funds. It only reads.
     """
     from projector.page.server import PageServer
+    from runtime.service import stop_event
     from runtime.telemetry import configure_logging
 
     settings = settings_or_fail()
     configure_logging(settings, "page")
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+    stop = stop_event()
     try:
         server = PageServer(settings, settings.projector_page_port or 0 if port is None else port)
     except OSError as error:
         fail(f"WAGERLEDGER_PROJECTOR_PAGE_HOST or WAGERLEDGER_PROJECTOR_PAGE_PORT: {error.strerror or error}")
     with server:
         console.print(f"The read models as a web page: {server.url}", soft_wrap=True)
-        stopped.wait()
+        stop.wait()
 
 
 def add_to(app: typer.Typer) -> None:

@@ -75,8 +75,8 @@ def recover(
     """
     from ledger.jobs.restore_events import RestoreError
     from ledger.jobs.restore_events import restore as put_back
+    from ledger.relay_position import PositionError
     from outbox_relay import recover as recovery
-    from outbox_relay.position import PositionError
     from outbox_relay.producer import FencedError
     from outbox_relay.relay import RefusedError
 

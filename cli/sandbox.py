@@ -1,9 +1,7 @@
 """`wagerledger up | down | demo`: the whole system on this machine."""
 
 import shutil
-import signal
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,14 +28,13 @@ def up(
     DIR/sandbox.json says how to reach it, as soon as it is ready; `. DIR/sandbox.env` in a shell points other commands,
     such as `wagerledger integration add`, at it. After a crash of anything, the same command recovers.
     """
+    from runtime.service import stop_event
     from sandbox.progress import Progress
     from sandbox.run import running
     from sandbox.servers.process import StartError
     from sandbox.system import System
 
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+    stop = stop_event()
     try:
         with running(data_dir), Progress() as progress, System(data_dir, port=port, report=progress) as system:
             console.print(
@@ -47,7 +44,7 @@ def up(
                 f"For other commands: . {system.root / 'sandbox.env'}\nCtrl-C stops it.",
                 soft_wrap=True,
             )
-            while not stopped.wait(0.5):
+            while not stop.wait(0.5):
                 system.supervise()
     except StartError as error:
         fail(str(error))

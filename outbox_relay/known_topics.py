@@ -4,10 +4,10 @@ the same name and another id, and lacks what was published, however much is in i
 
 from collections.abc import Collection
 
-from ledger.relay_position import TopicIds
-from outbox_relay.position import read_topic_ids
+from ledger.relay_position import TopicIds, topic_ids_in
 from outbox_relay.producer import Publisher
 from patience.kafka import Brokers, topic_ids
+from runtime.topics_reader import TopicsReader
 from schemas.topics import Topics
 
 TIMEOUT_S = 10.0
@@ -30,7 +30,7 @@ class KnownTopics:
 
     def made_anew(self) -> list[str]:
         """Those that are others than the relays remember. Raises PositionError; KafkaException (retryable)."""
-        remembered, now = read_topic_ids(self._servers, self._topics.relay_position), self.now()
+        remembered, now = topic_ids_in(TopicsReader(self._servers).read_to_end(self._topics.relay_position)), self.now()
         self._known, self._new = TopicIds(now | remembered), now.keys() - remembered.keys()
         return self._others(now)
 

@@ -13,9 +13,9 @@ import psycopg
 from psycopg.types.numeric import Int8BinaryLoader
 
 from ledger.core.chain import hash_of
+from ledger.relay_position import Cursor, Epoch
 from ledger.streams import StreamKey
 from outbox_relay import refusals
-from outbox_relay.position import Cursor, Epoch
 from outbox_relay.refusals import Refusal
 from patience import Trouble, session
 

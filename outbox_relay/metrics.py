@@ -9,8 +9,8 @@ import time
 import psycopg
 from prometheus_client import Counter, Gauge, Histogram
 
+from ledger.relay_position import Cursor
 from outbox_relay import log
-from outbox_relay.position import Cursor
 
 EVENTS = Counter("wagerledger_relay_events", "Events published, each to both of its topics.", ["event_type"])
 REFUSALS = Counter("wagerledger_relay_refusals", "Refused commands published.")

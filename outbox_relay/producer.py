@@ -8,11 +8,10 @@ from typing import Any, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from ledger.relay_position import TOPICS_KEY, TopicIds
+from ledger.relay_position import TOPICS_KEY, Position, TopicIds
 from ledger.streams import record_key
 from outbox_relay import metrics
 from outbox_relay.log import Row
-from outbox_relay.position import Position
 from outbox_relay.refusals import Refusal
 from schemas.dual_write import notices
 from schemas.events import EVENTS, VARIANTS

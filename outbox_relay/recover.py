@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import structlog
 
 from ledger.core.chain import GENESIS, hash_of
+from ledger.relay_position import START, Cursor, Position, values_in
 from ledger.streams import StreamKey
 from outbox_relay.known_topics import KnownTopics
 from outbox_relay.log import EventLog, Row
-from outbox_relay.position import START, Cursor, Position, read_to_end, read_values
 from outbox_relay.producer import Publisher, transactional_id
 from outbox_relay.relay import WaitingError, batches, prove_xids
 from runtime.settings import Settings
@@ -96,6 +96,7 @@ class _Recovering:
     def __init__(self, settings: Settings, report: Report) -> None:
         self._settings = settings
         self._topics = Topics(settings.topic_prefix)
+        self._reader = TopicsReader(settings.kafka_bootstrap_servers)
         self._registry = registry.connect(settings.schema_registry_url.get_secret_value())
         self._report = report
         self._found = Recovery()
@@ -104,9 +105,9 @@ class _Recovering:
         servers, shards = self._settings.kafka_bootstrap_servers, self._settings.relay_shards
         with ExitStack() as stack:
             stack.enter_context(self._registry)
-            old = set(read_values(servers, self._topics.relay_position))
+            old = set(values_in(self._reader.read_to_end(self._topics.relay_position)))
             publishers = self._fence(stack, max([shards, *(shard + 1 for shard in old)]))
-            old = set(read_values(servers, self._topics.relay_position))  # now they stand still
+            old = set(values_in(self._reader.read_to_end(self._topics.relay_position)))  # now they stand still
             log = stack.enter_context(self._log(0, 1))
             prove_xids(log)
             log.wait_for_horizon()
@@ -142,7 +143,7 @@ class _Recovering:
 
     def _records(self) -> Iterator[WireRecord]:
         reader = Reader(self._registry)
-        for message in read_to_end(self._settings.kafka_bootstrap_servers, self._topics.events):
+        for message in self._reader.read_to_end(self._topics.events):
             try:
                 yield reader.read(message.value())
             except UndecodableRecord as error:
@@ -173,8 +174,7 @@ class _Recovering:
     def _refuse_half_emptied(self, heads: dict[StreamKey, Head]) -> None:
         if heads:
             return
-        reader = TopicsReader(self._settings.kafka_bootstrap_servers)
-        for topic in sorted(reader.filled((*self._topics.of_types, *self._topics.of_variants))):
+        for topic in sorted(self._reader.filled((*self._topics.of_types, *self._topics.of_variants))):
             raise UnrecoverableError(
                 f"{self._topics.events} is empty but {topic} is not, which would get every event a second time; "
                 "delete the topics of the event types too and run `wagerledger topics apply`"
@@ -304,7 +304,7 @@ class _Recovering:
 
     def _published_refusals(self) -> set[str]:
         reader, published = RefusalReader(self._registry), set()
-        for message in read_to_end(self._settings.kafka_bootstrap_servers, self._topics.refusals):
+        for message in self._reader.read_to_end(self._topics.refusals):
             try:
                 published.add(str(reader.read(message.value()).record["command_id"]))
             except UndecodableRecord as error:

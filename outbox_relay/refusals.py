@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from ledger.journal.refusals import refused
+from ledger.relay_position import Cursor
 from ledger.streams import record_key
-from outbox_relay.position import Cursor
 from runtime.clock import to_us
 from schemas.refusal import REFUSAL
 

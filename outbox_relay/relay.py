@@ -3,22 +3,23 @@
 It begins as Kafka Connect's exactly-once sources do (KIP-618): lock, fence, read the position, prove it.
 """
 
-import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import structlog
 
+from ledger.relay_position import Epoch, Position, PositionError, positions_in
 from outbox_relay import metrics
 from outbox_relay.known_topics import KnownTopics
 from outbox_relay.log import EventLog, HorizonHeldError, Row
-from outbox_relay.position import Epoch, Position, PositionError, offsets, read_positions
 from outbox_relay.producer import FencedError, Publisher, transactional_id
 from outbox_relay.refusals import Refusal
-from patience import WAITED_FOR, Backoff, TransientError
+from patience import WAITED_FOR, TransientError
+from runtime import service
+from runtime.service import REFUSED, STOPPED
 from runtime.settings import Settings
 from runtime.telemetry import serve_metrics
 from runtime.topics_reader import TopicsReader
@@ -26,9 +27,9 @@ from schemas import registry
 from schemas.registry import RegistryUnavailableError, SchemaMismatchError, WireIds
 from schemas.topics import Topics
 
-STOPPED, FAILED, REFUSED = 0, 1, 2
+FENCED = 1
+"""Exit code beside those of every process: another relay has taken the shard."""
 POLL_MIN_S = 0.001
-STANDBY_S = 1.0
 TOPICS_EVERY_S = 10.0
 """How often a relay that publishes asks whether its topics are still the same."""
 
@@ -48,9 +49,7 @@ class WaitingError(TransientError):
 
 def run(settings: Settings) -> int:
     """Run one relay until SIGTERM or SIGINT. Gives the exit code: 0 stopped, 1 fenced, 2 refused to run."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = service.stop_event()
     logger.info(
         "relay_started", shard=settings.relay_shard, shards=settings.relay_shards, metrics=serve_metrics(settings)
     )
@@ -77,7 +76,9 @@ class Relay:
             )
         self._lag.start()
         try:
-            self._run_with_retries(stop)
+            service.keep_trying(
+                lambda: self._attempt(stop), stop, retryable=RETRYABLE, on_retry=note_retry, on_standby=note_standby
+            )
         except RefusedError as error:
             return refuse(str(error))
         except PositionError as error:
@@ -85,30 +86,21 @@ class Relay:
         except FencedError as error:
             metrics.FENCED.inc()
             logger.error("relay_fenced", reason=str(error))
-            return FAILED
+            return FENCED
         finally:
             self._lag.stop()
             self._registry.close()
         logger.info("relay_stopped")
         return STOPPED
 
-    def _run_with_retries(self, stop: threading.Event) -> None:
-        backoff, waits_for = Backoff(), ""
-        while not stop.is_set():
-            started = time.monotonic()
-            try:
-                self._run_once(stop)
-            except WaitingError as error:
-                if waits_for != (waits_for := str(error)):  # once, however long it takes
-                    logger.info("relay_waits", reason=waits_for)
-                stop.wait(STANDBY_S)
-            except RETRYABLE as error:
-                metrics.RESTARTS.labels(type(error).__name__).inc()
-                pause_s = backoff.after(time.monotonic() - started)
-                logger.warning("relay_retries", error=type(error).__name__, reason=str(error), after_s=pause_s)
-                stop.wait(pause_s)
-            finally:
-                metrics.PUBLISHING.set(0)
+    def _attempt(self, stop: threading.Event) -> str | None:
+        try:
+            self._run_once(stop)
+        except WaitingError as error:
+            return str(error)
+        finally:
+            metrics.PUBLISHING.set(0)
+        return None
 
     def _run_once(self, stop: threading.Event) -> None:
         settings = self._settings
@@ -133,18 +125,18 @@ class Relay:
         """
         positions = self._positions()
         if self._shard not in positions:
-            published = self._filled([self._topics.events])
+            published = self._reader().filled([self._topics.events])
             positions = self._positions()
             if not positions and not published:
                 return self._first_positions(log, publisher)
-        spans = offsets(self._settings.kafka_bootstrap_servers, self._topics.events).values()
+        spans = self._reader().spans([self._topics.events]).values()
         return proved(positions, self._shard, self._shards, log, topic_empty=all(span.empty for span in spans))
 
-    def _positions(self) -> dict[int, Position]:
-        return read_positions(self._settings.kafka_bootstrap_servers, self._topics.relay_position)
+    def _reader(self) -> TopicsReader:
+        return TopicsReader(self._settings.kafka_bootstrap_servers)
 
-    def _filled(self, topics: Iterable[str]) -> set[str]:
-        return TopicsReader(self._settings.kafka_bootstrap_servers).filled(topics)
+    def _positions(self) -> dict[int, Position]:
+        return positions_in(self._reader().read_to_end(self._topics.relay_position))
 
     def _first_positions(self, log: EventLog, publisher: Publisher) -> Position:
         """Nothing was ever published. Shard 0 makes all positions, so that a missing one always means a lost one. Until
@@ -152,7 +144,9 @@ class Relay:
         """
         if self._shard != 0:
             raise WaitingError("shard 0 has not made the first positions yet")
-        for topic in sorted(self._filled((*self._topics.of_types, *self._topics.of_variants, self._topics.refusals))):
+        for topic in sorted(
+            self._reader().filled((*self._topics.of_types, *self._topics.of_variants, self._topics.refusals))
+        ):
             raise RefusedError(
                 f"{self._topics.events} is empty but {topic} is not, which would get everything a second time; "
                 "run `wagerledger relay recover`"
@@ -279,6 +273,15 @@ def count(batch: list[Row], refusals: list[Refusal]) -> None:
     metrics.REFUSALS.inc(len(refusals))
     for event_type, events in Counter(row.event_type for row in batch).items():
         metrics.EVENTS.labels(event_type).inc(events)
+
+
+def note_standby(reason: str) -> None:
+    logger.info("relay_waits", reason=reason)
+
+
+def note_retry(error: Exception, pause_s: float) -> None:
+    metrics.RESTARTS.labels(type(error).__name__).inc()
+    logger.warning("relay_retries", error=type(error).__name__, reason=str(error), after_s=pause_s)
 
 
 def refuse(reason: str) -> int:

@@ -5,7 +5,6 @@ Whatever breaks, it goes on from the stored checkpoint.
 
 import contextlib
 import gc
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import structlog
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.schema_registry import SchemaRegistryClient
 
-from patience import WAITED_FOR, Backoff, TransientError
+from patience import WAITED_FOR, TransientError
 from patience.kafka import QUIET, Brokers, topic_ids
 from projector import database, metrics, models
 from projector.checkpoint import Checkpoint, CheckpointOutsideTopicError, Source, note_caught_up, note_ends
@@ -29,13 +28,14 @@ from projector.models import OutdatedModelsError
 from projector.page import server as page_server
 from projector.projections import PROJECTIONS
 from projector.records import Records, place
+from runtime import service
+from runtime.service import REFUSED, STOPPED
 from runtime.settings import Settings
 from runtime.telemetry import serve_metrics
 from schemas import registry
 from schemas.registry import Reader, RefusalReader, RegistryUnavailableError
 from schemas.topics import Topics
 
-STOPPED, REFUSED = 0, 2
 IDLE_S = 0.5
 NOTE_EVERY_S = 5.0
 """How often readers are told that nothing waits."""
@@ -50,9 +50,7 @@ log = structlog.get_logger()
 
 def run(settings: Settings) -> int:
     """Project until SIGTERM or SIGINT. Gives the exit code: 0 stopped, 2 refused to run on what the models hold."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = service.stop_event()
     spare_the_collector()
     page = page_server.serve(settings)
     log.info("projector_started", metrics=serve_metrics(settings), page=page and page.url)
@@ -76,22 +74,18 @@ def project(settings: Settings, stop: threading.Event, *, until_caught_up: bool 
     Raises OutdatedModelsError and CheckpointOutsideTopicError, which only a refold heals.
     """
     with registry.connect(settings.schema_registry_url.get_secret_value()) as client:
-        _project(settings, client, stop, until_caught_up=until_caught_up)
 
-
-def _project(settings: Settings, client: SchemaRegistryClient, stop: threading.Event, *, until_caught_up: bool) -> None:
-    backoff = Backoff()
-    while not stop.is_set():
-        begun = time.monotonic()
-        try:
+        def attempt() -> None:
             with Session(settings, client) as session:
-                if session.work(stop, until_caught_up=until_caught_up):
-                    return
-        except RETRYABLE as error:
-            cause, pause_s = type(error).__name__, backoff.after(time.monotonic() - begun)
-            metrics.RESTARTS.labels(cause).inc()
-            log.warning("projector_restarts", cause=cause, error=str(error).strip(), backoff_s=pause_s)
-            stop.wait(pause_s)
+                session.work(stop, until_caught_up=until_caught_up)
+
+        service.keep_trying(attempt, stop, retryable=RETRYABLE, on_retry=_note_retry)
+
+
+def _note_retry(error: Exception, pause_s: float) -> None:
+    cause = type(error).__name__
+    metrics.RESTARTS.labels(cause).inc()
+    log.warning("projector_restarts", cause=cause, error=str(error).strip(), backoff_s=pause_s)
 
 
 def refold(settings: Settings) -> None:
@@ -141,8 +135,8 @@ class Session:
         self.connection.close()
         self.consumer.close()
 
-    def work(self, stop: threading.Event, *, until_caught_up: bool) -> bool:
-        """Batch after batch. Returns True when the work is done; raises one of RETRYABLE."""
+    def work(self, stop: threading.Event, *, until_caught_up: bool) -> None:
+        """Fold batch after batch until `stop` is set, or until none is left. Raises one of RETRYABLE."""
         self._show_parked()
         self.consumer.subscribe(self.topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
         while not stop.is_set():
@@ -152,8 +146,7 @@ class Session:
                 self._fold(messages)
             self._show_lag()
             if until_caught_up and self.caught_up:
-                return True
-        return True
+                return
 
     @property
     def caught_up(self) -> bool:

@@ -6,18 +6,18 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from typing import NamedTuple, Self, TypeVar
+from typing import Self, TypeVar
 
 import psycopg
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Message
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from psycopg import IsolationLevel, sql
 from uuid_utils import uuid7
 
 from evidence.archive.reader import Archive
 from patience import TransientError
-from patience.kafka import QUIET, timed_out
+from patience.kafka import At
 from projector import database, models
 from projector.archived import fold_archive
 from projector.bookkeeping import BOOKKEEPING
@@ -29,6 +29,7 @@ from projector.projection import Projection
 from projector.projections import PROJECTIONS
 from projector.records import Records, place
 from runtime.settings import Settings
+from runtime.topics_reader import TopicsReader
 from schemas import registry
 from schemas.registry import Reader, RefusalReader
 from schemas.topics import Topics
@@ -45,8 +46,6 @@ SWAP_LOCK_TIMEOUT = "100ms"
 after which a server looks for deadlocks and ends one of the two.
 """
 RETRY_S = 0.5
-READ_TIMEOUT_S = 60.0
-EARLY_END_S = 10.0
 
 # The shadow schema's comment: whose it is, and whether its tables have taken the live ones' place. It is written with
 # what it tells, so that whoever has lost their connection finds out.
@@ -325,61 +324,20 @@ class _Rebuild:
         return records
 
     def _batches(self, ends: dict[Source, int]) -> Iterator[list[Message]]:
-        """The records before `ends`, in batches."""
-        with contextlib.closing(_consumer(self.settings)) as consumer:
-            starts = [TopicPartition(*source, self.checkpoint.next_offsets[source]) for source in ends]
-            consumer.assign(starts)
-            left, early = dict(ends), dict[Source, _EarlyEnd]()
-            deadline = time.monotonic() + READ_TIMEOUT_S
-            while left:
-                messages = consumer.consume(self.settings.projector_batch, timeout=0.2)
-                batch = [message for message in messages if _is_wanted(message, ends, left, early)]
-                _refuse_early_ends(early, ends)
-                if batch:
-                    yield batch
-                    deadline = time.monotonic() + READ_TIMEOUT_S
-                if time.monotonic() > deadline:
-                    raise timed_out(f"no records before {left} in {READ_TIMEOUT_S} s")
+        """The records before `ends`, in batches; what the topics have lost at their beginning, the archive has.
 
-
-class _EarlyEnd(NamedTuple):
-    """Where a partition was said to end, before the live models' offset, and since when."""
-
-    offset: int
-    since: float
-
-
-def _refuse_early_ends(early: dict[Source, _EarlyEnd], ends: dict[Source, int]) -> None:
-    """Raises RebuildError where the end of a partition stays too early: a leader that was just elected may not know for
-    a moment how far it goes.
-    """
-    for source, end in early.items():
-        if time.monotonic() - end.since > EARLY_END_S:
-            raise RebuildError(
-                f"{source.topic}, partition {source.partition}, ends at {end.offset}, before the live models' "
-                f"{ends[source]}: they were folded from another topic"
-            )
-
-
-def _is_wanted(
-    message: Message, ends: dict[Source, int], left: dict[Source, int], early: dict[Source, _EarlyEnd]
-) -> bool:
-    """Tell records from notices; `left` loses a partition with its last record, `early` holds those that seem to end
-    before it.
-    """
-    error = message.error()
-    if error is not None:
-        if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001, its name
-            raise KafkaException(error)
-        source, offset = place(message)
-        if source in left:
-            early.setdefault(source, _EarlyEnd(offset, time.monotonic()))
-        return False
-    source, offset = place(message)
-    early.pop(source, None)
-    if offset >= ends[source] - 1:
-        left.pop(source, None)
-    return offset < ends[source]
+        Raises RebuildError where a topic ends earlier.
+        """
+        reader = TopicsReader(self.settings.kafka_bootstrap_servers)
+        spans = reader.spans({source.topic for source in ends})
+        for source, end in ends.items():
+            if spans[source].end < end:
+                raise RebuildError(
+                    f"{source.topic}, partition {source.partition}, ends at {spans[source].end}, before the live "
+                    f"models' {end}: they were folded from another topic"
+                )
+        begins: dict[At, int] = {at: max(self.checkpoint.next_offsets[at], spans[at].begin) for at in ends}
+        return reader.read_batches(dict[At, int](ends.items()), begins=begins, at_once=self.settings.projector_batch)
 
 
 def _note_unreadable(message: Message, reason: str) -> None:
@@ -390,20 +348,3 @@ def _note_unreadable(message: Message, reason: str) -> None:
 
 def _truth(connection: psycopg.Connection, question: str) -> bool:
     return connection.execute(question).fetchone() == (True,)
-
-
-def _consumer(settings: Settings) -> Consumer:
-    return Consumer(
-        {
-            "bootstrap.servers": settings.kafka_bootstrap_servers,
-            "group.id": f"{settings.topic_prefix}{settings.projector_group}-rebuild",  # nothing is ever committed
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "earliest",  # what the topic has lost, the archive has
-            "enable.partition.eof": True,
-            "fetch.wait.max.ms": 50,
-            **QUIET,
-            "error_cb": lambda error: log.warning("kafka", error=error.str()),
-        }
-    )

@@ -72,7 +72,7 @@ def _opened(settings: Settings) -> Iterator[tuple[Connection, Records]]:
 def _letters(settings: Settings) -> list[DeadLetter]:
     reader = reader_of(settings)
     try:
-        return once(reader.read(reader.ends([Topics(settings.topic_prefix).dead_letters])))
+        return once(reader.read_to_end(Topics(settings.topic_prefix).dead_letters))
     except KafkaException as error:
         # Without a cause, and so not transient: the reader has tried it again for as long as the settings say.
         text = str(error) if isinstance(error, TopicError) else error.args[0].str()

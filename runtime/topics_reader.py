@@ -124,7 +124,7 @@ class TopicsReader:
     def filled(self, topics: Iterable[str]) -> set[str]:
         """Those that hold a committed record: aborted ones are none. Raises as `ends`."""
         candidates = {topic for (topic, _), span in self.spans(topics).items() if not span.empty}
-        return {topic for topic in candidates if any(True for _ in self.read(self.ends([topic])))}
+        return {topic for topic in candidates if any(True for _ in self.read_to_end(topic))}
 
     def last(self, topic: str) -> Message | None:
         """The newest record of a topic that has one partition. Raises as `ends`."""
@@ -145,13 +145,22 @@ class TopicsReader:
         for messages in self.read_batches(ends, begins=begins, isolation=isolation):
             yield from messages
 
+    def read_to_end(self, topic: str, *, isolation: str = COMMITTED) -> Iterator[Message]:
+        """Every record that the topic holds now, in order per partition. Raises as `ends`.
+
+        Now is the end including Kafka transactions that are still open: they are waited for, not overlooked.
+        """
+        return self.read(self.ends([topic]), isolation=isolation)
+
     def read_batches(
-        self, ends: Ends, *, begins: Ends = NOWHERE, isolation: str = COMMITTED
+        self, ends: Ends, *, begins: Ends = NOWHERE, isolation: str = COMMITTED, at_once: int = AT_ONCE
     ) -> Iterator[list[Message]]:
-        """The same, as they come."""
+        """The records of `read` in batches, as they come: `at_once` of them at most, and none that is empty but where
+        partitions ended.
+        """
         # Asked for here: a consumer told to begin "at the beginning" first waits half a second for the leader.
         first = self._offsets([at for at, end in ends.items() if end and at not in begins], EARLIEST)
-        reading = _Reading(self._servers, {**first, **begins}, ends, isolation)
+        reading = _Reading(self._servers, {**first, **begins}, ends, isolation, at_once)
         try:
             while reading.left:
                 yield self._patience.call(reading.batch, "Kafka")
@@ -207,7 +216,8 @@ def _existing(admin: AdminClient, topics: list[str]) -> dict[str, list[int]]:
 class _Reading:
     """One reading of several partitions. A consumer that fails is replaced by another that goes on from there."""
 
-    def __init__(self, bootstrap_servers: str, begins: Ends, ends: Ends, isolation: str) -> None:
+    def __init__(self, bootstrap_servers: str, begins: Ends, ends: Ends, isolation: str, at_once: int) -> None:
+        self._at_once = at_once
         self.left = {at: end for at, end in ends.items() if end}
         """Where what is not read yet ends."""
         self._next = dict(begins)
@@ -235,7 +245,7 @@ class _Reading:
         consumer = self._consumer = self._consumer or self._open()
         silent_until, unread = time.monotonic() + SILENCE_S, len(self.left)
         while time.monotonic() <= silent_until:
-            batch = self._taken(consumer.consume(AT_ONCE, timeout=0.1))
+            batch = self._taken(consumer.consume(self._at_once, timeout=0.1))
             if batch or len(self.left) < unread:
                 return batch
         self.close()
@@ -276,5 +286,7 @@ class _Reading:
             return False
         if message.error() is None:
             self._next[at] = offset + 1
+            if offset + 1 == end:
+                del self.left[at]
             return True
         return False  # an end before the end: a leader that was just elected does not know how far it may go

@@ -1,7 +1,6 @@
 """The sealer's loop: prove what was said before, seal what is new, sign a head, tell it."""
 
 import contextlib
-import signal
 import threading
 import time
 from typing import Any
@@ -14,16 +13,19 @@ from evidence import anchors
 from evidence.anchors import AnchorsError, Tree
 from evidence.heads import SignedHead
 from evidence.keys import key_id, signing_key, trusted_keys
-from patience import WAITED_FOR, Backoff, session
+from patience import WAITED_FOR, session
+from runtime import service
+from runtime.service import REFUSED, STOPPED
 from runtime.settings import Settings
 from runtime.telemetry import serve_metrics
 from schemas.topics import Topics
 from sealer import metrics
 from sealer.outlets import Outlet, OutletError, outlets
 
-STOPPED, BUSY, REFUSED = 0, 1, 2
+BUSY = 1
+"""Exit code beside those of every process: another sealer has the log."""
+STANDBY = "another sealer seals this log"
 LONGEST_PAUSE_S = 30.0
-STANDBY_S = 1.0
 
 RETRYABLE = (*WAITED_FOR, OSError)
 
@@ -50,9 +52,7 @@ def run(settings: Settings, *, once: bool = False) -> int:
 
     Raises AnchorKeyError.
     """
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = service.stop_event()
     sealer = Sealer(settings)
     logger.info("sealer_started", log=settings.anchor_log, metrics=None if once else serve_metrics(settings))
     return sealer.run(stop, once=once)
@@ -74,40 +74,28 @@ class Sealer:
         """
         try:
             if once:
-                free = self._settings.patience.call(lambda: self._run_once(stop, once=True), "sealer")
-                return STOPPED if free else BUSY
-            return self._run_with_retries(stop)
+                busy = self._settings.patience.call(lambda: self._run_once(stop, once=True), "sealer")
+                return BUSY if busy else STOPPED
+            service.keep_trying(
+                lambda: self._run_once(stop),
+                stop,
+                retryable=RETRYABLE,
+                on_retry=note_retry,
+                on_standby=note_standby,
+                longest_pause_s=LONGEST_PAUSE_S,
+            )
         except (RefusedError, AnchorsError, OutletError) as error:
             logger.error("sealer_refused", reason=str(error))
             return REFUSED
-
-    def _run_with_retries(self, stop: threading.Event) -> int:
-        backoff, waits = Backoff(longest_s=LONGEST_PAUSE_S), False
-        while not stop.is_set():
-            started = time.monotonic()
-            try:
-                if self._run_once(stop):
-                    break
-                if not waits:  # once, however long it takes
-                    logger.info("sealer_waits", reason="another sealer seals this log")
-                waits = True
-                stop.wait(STANDBY_S)
-            except RETRYABLE as error:
-                metrics.RESTARTS.labels(type(error).__name__).inc()
-                pause_s = backoff.after(time.monotonic() - started)
-                logger.warning("sealer_retries", error=type(error).__name__, reason=str(error), after_s=pause_s)
-                stop.wait(pause_s)
-            finally:
-                metrics.SEALING.set(0)
         logger.info("sealer_stopped")
         return STOPPED
 
-    def _run_once(self, stop: threading.Event, *, once: bool = False) -> bool:
-        """Whether the lock was free."""
+    def _run_once(self, stop: threading.Event, *, once: bool = False) -> str | None:
+        """Seal until `stop` is set, or `once`; gives the reason where another sealer has the lock."""
         with self._connect() as writer, self._connect() as reader:
             reader.isolation_level, reader.read_only = IsolationLevel.REPEATABLE_READ, True
             if not _one(writer, LOCK, f"wagerledger {Topics(self._settings.topic_prefix).anchors}"):
-                return False
+                return STANDBY
             try:
                 tree = anchors.load(writer)
                 self._prove(tree, writer)
@@ -117,10 +105,12 @@ class Sealer:
                     if once:
                         break
                     stop.wait(self._settings.anchor_interval_s)
-            finally:  # at once: the server lets go only when it has noticed that we are gone
+            finally:
+                metrics.SEALING.set(0)
+                # At once: the server lets go only when it has noticed that we are gone.
                 with contextlib.suppress(psycopg.Error):
                     writer.execute(UNLOCK)
-        return True
+        return None
 
     def _connect(self) -> Connection[Any]:
         """Autocommit: a connection that waits holds nothing open."""
@@ -195,6 +185,15 @@ class Sealer:
             return
         known = last.head if last and last.head.log == newest.head.log else None
         outlet.append(anchors.heads_after(writer, known, newest.head))
+
+
+def note_standby(reason: str) -> None:
+    logger.info("sealer_waits", reason=reason)
+
+
+def note_retry(error: Exception, pause_s: float) -> None:
+    metrics.RESTARTS.labels(type(error).__name__).inc()
+    logger.warning("sealer_retries", error=type(error).__name__, reason=str(error), after_s=pause_s)
 
 
 def _one(connection: Connection[Any], query: str, *parameters: object) -> Any:

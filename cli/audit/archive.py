@@ -152,15 +152,16 @@ def detach(
 
     from evidence.archive.detached_months import detach as run
     from evidence.archive.detached_months import prove
-    from outbox_relay.position import PositionError, read_positions
+    from ledger.relay_position import PositionError, positions_in
+    from runtime.topics_reader import TopicsReader
     from schemas.topics import Topics
 
     settings = settings_or_fail()
     by = by_or_fail(actor, reason)
     archive, url = open_or_fail(settings, folder, unsigned=unsigned), settings.database_url.get_secret_value()
-    topic = Topics(settings.topic_prefix).relay_position
+    reader, topic = TopicsReader(settings.kafka_bootstrap_servers), Topics(settings.topic_prefix).relay_position
     try:
-        positions = patiently(lambda: read_positions(settings.kafka_bootstrap_servers, topic), "Kafka")
+        positions = patiently(lambda: positions_in(reader.read_to_end(topic)), "Kafka")
     except PositionError as error:
         fail(f"where the relays are cannot be read: {error}")
     published = min((position.cursor for position in positions.values()), default=(0, 0))

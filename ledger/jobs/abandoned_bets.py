@@ -3,8 +3,6 @@ policy says, as one more callback under a key made of the bet's id: twice is onc
 """
 
 import asyncio
-import contextlib
-import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +24,7 @@ from ledger.core.wins import SettleBet
 from ledger.journal.writer import Journal, Retryable
 from ledger.outcome import Callback, Outcome
 from patience.session import connect_as_is
+from runtime import service
 from runtime.clock import to_datetime, to_us
 from runtime.residency import ANYWHERE, Residency
 from runtime.settings import Settings
@@ -133,19 +132,18 @@ async def run_once(settings: Settings, found: Sequence[Abandoned]) -> list[Closi
 
 async def run(settings: Settings, defaults: Mapping[str, Policy], every_s: float) -> None:
     """Look for abandoned holds and close them until SIGTERM or SIGINT; what fails is tried again at the next turn."""
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    stop = service.stop_event_of_loop()
     async with Journal(_one_writer(settings)) as journal:
-        while not stopped.is_set():
+
+        async def turn() -> None:
             try:
                 for hold, status, closed in await close(journal, await asyncio.to_thread(_look, settings, defaults)):
                     names = {"integration_id": hold.integration_id, "bet_id": hold.bet_id}
                     log.info("abandoned hold", **names, status=status, closed=closed)
             except (psycopg.Error, PolicyError, Retryable) as error:
                 log.warning("abandoned holds not closed", reason=str(error) or type(error).__name__)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopped.wait(), every_s)
+
+        await service.take_turns(turn, stop, pause_s=every_s)
 
 
 def _look(settings: Settings, defaults: Mapping[str, Policy]) -> list[Abandoned]:

@@ -13,11 +13,12 @@ import pytest
 from confluent_kafka import KafkaException, Message
 from confluent_kafka.admin import AdminClient
 
+from ledger.relay_position import Position, positions_in
 from ledger.streams import StreamKey
-from outbox_relay.position import Position, offsets, read_positions, read_to_end
 from outbox_relay.producer import Publisher
 from outbox_relay.relay import Relay
 from runtime.settings import PREFIX, Settings
+from runtime.topics_reader import TopicsReader
 from schemas import registry, topics
 from schemas.registry import Reader, WireIds, WireRecord
 from schemas.topics import Topics
@@ -70,7 +71,7 @@ class Kafka:
     reader: Reader
 
     def messages(self, topic: str, *, isolation: str = "read_committed") -> list[Message]:
-        return list(read_to_end(self.servers, topic, isolation=isolation))
+        return list(TopicsReader(self.servers).read_to_end(topic, isolation=isolation))
 
     def events(self) -> list[WireRecord]:
         return [self.reader.read(message.value()) for message in self.messages(self.topics.events)]
@@ -78,8 +79,11 @@ class Kafka:
     def of_types(self) -> list[WireRecord]:
         return [self.reader.read(message.value()) for topic in self.topics.of_types for message in self.messages(topic)]
 
+    def positions(self) -> dict[int, Position]:
+        return positions_in(self.messages(self.topics.relay_position))
+
     def position(self, shard: int = 0) -> Position:
-        return read_positions(self.servers, self.topics.relay_position)[shard]
+        return self.positions()[shard]
 
     def recreate(self, *names: str) -> None:
         """Empty topics as an operator would by mistake."""
@@ -92,7 +96,7 @@ class Kafka:
     def answers(self, topic: str) -> bool:
         """Tell whether all partitions have leaders: a topic is listed a moment before."""
         try:
-            return bool(offsets(self.servers, topic))
+            return bool(TopicsReader(self.servers).spans([topic]))
         except KafkaException:
             return False
 
@@ -106,7 +110,7 @@ class Kafka:
 
         def counted() -> list[int]:
             with contextlib.suppress(KafkaException):
-                return [sum(one.published for one in read_positions(self.servers, self.topics.relay_position).values())]
+                return [sum(one.published for one in self.positions().values())]
             return []
 
         (count,) = until(counted, "an answer about the positions", limit_s=DEADLINE_S)

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
+from ledger.relay_position import START
 from ledger.streams import Recorded
 from outbox_relay.log import EventLog, HorizonHeldError
-from outbox_relay.position import START
 from outbox_relay.producer import transactional_id
 from outbox_relay.recover import Recovery, Report, UnrecoverableError, recover
 from outbox_relay.relay import REFUSED, RefusedError, WaitingError

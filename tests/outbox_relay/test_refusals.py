@@ -7,10 +7,9 @@ import psycopg
 import pytest
 from confluent_kafka import Message
 
-from ledger.relay_position import shard_of
+from ledger.relay_position import START, Cursor, Epoch, Position, shard_of
 from ledger.streams import player_stream
 from outbox_relay.log import EventLog
-from outbox_relay.position import START, Cursor, Epoch, Position
 from outbox_relay.recover import recover
 from outbox_relay.relay import REFUSED
 from runtime.settings import Settings

@@ -11,9 +11,8 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from ledger.relay_position import shard_of
+from ledger.relay_position import START, Epoch, Position, shard_of
 from outbox_relay.log import EventLog
-from outbox_relay.position import START, Epoch, Position
 from outbox_relay.producer import FencedError, Publisher
 from runtime.settings import Settings
 from schemas import registry

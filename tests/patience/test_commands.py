@@ -21,7 +21,7 @@ from cli.reference import commands
 from evidence.keys import new_key, to_text
 from ledger.admin.secrets import new_secrets_key
 from ledger.journal.writer import Journal
-from outbox_relay.position import read_positions
+from ledger.relay_position import positions_in
 from outbox_relay.relay import Relay
 from patience import Patience
 from patience.kafka import QUIET
@@ -145,8 +145,9 @@ def _publish(settings: Settings) -> None:
     relay.start()
     try:
         topic = Topics(settings.topic_prefix).relay_position
+        reader = TopicsReader(settings.kafka_bootstrap_servers)
         until(
-            lambda: sum(one.published for one in read_positions(settings.kafka_bootstrap_servers, topic).values()) >= 3,
+            lambda: sum(one.published for one in positions_in(reader.read_to_end(topic)).values()) >= 3,
             "three published events",
         )
     finally:

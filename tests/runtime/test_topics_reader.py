@@ -86,12 +86,12 @@ def test_a_topic_is_missing_when_it_was_looked_for_more_than_once(reader, make, 
 @pytest.mark.parametrize("silence_s", [60.0, 3.0], ids=["the client recovers", "the client is replaced"])
 def test_a_broker_that_dies_in_the_middle_costs_only_delay(reader, make, servers, stack, monkeypatch, silence_s):
     """Each record is read once and in order although the broker is killed meanwhile, by the same client or by another that goes on from there."""
-    for name, setting in (("AHEAD_KB", 64), ("FETCHED_BYTES", 16_384), ("AT_ONCE", 100), ("SILENCE_S", silence_s)):
+    for name, setting in (("AHEAD_KB", 64), ("FETCHED_BYTES", 16_384), ("SILENCE_S", silence_s)):
         monkeypatch.setattr(topics_reader, name, setting)
     topic = make()
     for partition in range(PARTITIONS):
         write(servers, topic, [b"%d" % n + bytes(500) for n in range(RECORDS)], partition)
-    batches = reader.read_batches(reader.ends([topic]))
+    batches = reader.read_batches(reader.ends([topic]), at_once=100)
     read = list(itertools.islice(batches, 3))
     stack.kafka.kill()
     starting = threading.Thread(target=stack.kafka.start, daemon=True)
@@ -108,11 +108,11 @@ def test_a_broker_that_dies_in_the_middle_costs_only_delay(reader, make, servers
 
 def test_records_that_are_gone_are_not_passed_over(reader, make, servers, monkeypatch):
     """What is deleted before it was read is an error, not a shorter topic."""
-    for name, setting in (("AHEAD_KB", 64), ("FETCHED_BYTES", 16_384), ("AT_ONCE", 10)):
+    for name, setting in (("AHEAD_KB", 64), ("FETCHED_BYTES", 16_384)):
         monkeypatch.setattr(topics_reader, name, setting)
     topic = make(1)
     write(servers, topic, [bytes(500)] * RECORDS)
-    batches = reader.read_batches(reader.ends([topic]))
+    batches = reader.read_batches(reader.ends([topic]), at_once=10)
     next(batches)
     admin = AdminClient({"bootstrap.servers": servers.kafka_bootstrap_servers})
     for future in admin.delete_records([TopicPartition(topic, 0, RECORDS - 1)]).values():

@@ -22,10 +22,11 @@ from audit.replay import replay
 from audit.verify import verify
 from ledger.jobs.restore_events import restore
 from ledger.journal import recording
+from ledger.relay_position import START, positions_in
 from outbox_relay.log import EventLog
-from outbox_relay.position import START, read_positions, read_to_end
 from projector.consumer import project
 from runtime.settings import Settings
+from runtime.topics_reader import TopicsReader
 from schemas import registry, topics
 from schemas.dual_write import chosen
 from schemas.events import BY_FINGERPRINT, EVENTS, VARIANTS
@@ -64,7 +65,7 @@ class System:
         return Topics(self.settings.topic_prefix)
 
     def messages(self, topic: str, **options: str) -> list:
-        return list(read_to_end(self.settings.kafka_bootstrap_servers, topic, **options))
+        return list(TopicsReader(self.settings.kafka_bootstrap_servers).read_to_end(topic, **options))
 
     def events(self) -> list[WireRecord]:
         with registry.connect(self.settings.schema_registry_url.get_secret_value()) as client:
@@ -80,7 +81,7 @@ class System:
                 time.sleep(0.1)
 
     def _published(self) -> int:
-        positions = read_positions(self.settings.kafka_bootstrap_servers, self.names.relay_position)
+        positions = positions_in(self.messages(self.names.relay_position))
         return positions[0].published if positions else -1
 
 

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from patience import session
 from projector.projection import Rows
+from runtime import arrays
 
 LIVE = "projections"
 """The schema of the tables that readers see, by the views of schema `bi`."""
@@ -27,7 +28,9 @@ WANTED = {
 def connect(url: SecretStr, schema: str = LIVE) -> Connection:
     """A connection for one projector into the tables of `schema`. Raises psycopg.OperationalError (retryable)."""
     wanted = WANTED | {"search_path": schema}
-    return session.connect(url.get_secret_value(), wanted, application_name="wagerledger-projector", writes=True)
+    connection = session.connect(url.get_secret_value(), wanted, application_name="wagerledger-projector", writes=True)
+    arrays.register(connection)
+    return connection
 
 
 @contextmanager

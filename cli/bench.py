@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from cli.output import Json, fail
+from cli.options import Json
+from cli.output import fail
 
 app = typer.Typer(
     help="Measure, each time beside a yardstick from the same run and on a fresh stack.", no_args_is_help=True

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from cli.database import on_ledger
-from cli.output import Json, fail, show, table
+from cli.options import Json
+from cli.output import fail, show, table
 from cli.settings import settings_or_fail
 from cli.trouble import patiently
 from ledger.admin.policies import PolicyError

@@ -6,9 +6,9 @@ from typing import Annotated, Any, TypeVar
 import typer
 from psycopg import Connection
 
-from cli.acts import ActActor, ActReason, by_or_fail
 from cli.database import on_read_models
-from cli.output import FINDING, Json, errors, fail, show, table
+from cli.options import AdminActor, AdminReason, Json, by_or_fail
+from cli.output import FINDING, errors, fail, show, table
 
 T = TypeVar("T")
 
@@ -22,8 +22,8 @@ def grant(
     role: Role,
     brand: Annotated[str, typer.Option(help="Tenant whose rows it sees; * is every one.")],
     region: Annotated[str, typer.Option(help="Region whose rows it sees; * is every one.")],
-    actor: ActActor,
-    reason: ActReason,
+    actor: AdminActor,
+    reason: AdminReason,
     *,
     players: Annotated[
         bool, typer.Option("--players", help="Real player ids, in schema bi. Else pseudonyms, in bi_masked alone.")
@@ -51,8 +51,8 @@ def grant(
 @app.command()
 def revoke(
     role: Role,
-    actor: ActActor,
-    reason: ActReason,
+    actor: AdminActor,
+    reason: AdminReason,
     brand: Annotated[str | None, typer.Option(help="Only of this tenant.")] = None,
     region: Annotated[str | None, typer.Option(help="Only of this region.")] = None,
     *,
@@ -83,8 +83,8 @@ def list_grants(
 @app.command("rotate-masking-key")
 def rotate_masking_key(
     brand: Annotated[str, typer.Option(help="Tenant; * changes all that have no key of their own.")],
-    actor: ActActor,
-    reason: ActReason,
+    actor: AdminActor,
+    reason: AdminReason,
     *,
     as_json: Json = False,
 ) -> None:

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from cli.acts import ActActor, ActReason, by_or_fail
 from cli.database import on_ledger
-from cli.output import FINDING, Json, fail, show, table
+from cli.options import AdminActor, AdminReason, Json, by_or_fail
+from cli.output import FINDING, fail, show, table
 from cli.settings import settings_or_fail
 from ledger.admin import brands
 from ledger.admin.brands import BrandError
@@ -18,8 +18,8 @@ app = typer.Typer(help="Brands and their regions: registered once, before anythi
 def add(
     brand: Annotated[str, typer.Argument(help="The tenant, such as brand-7.")],
     region: Annotated[str, typer.Option(help="Region that may hold its data, such as EU.")],
-    actor: ActActor,
-    reason: ActReason,
+    actor: AdminActor,
+    reason: AdminReason,
     *,
     as_json: Json = False,
 ) -> None:

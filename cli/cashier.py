@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated
 
 import psycopg
 import typer
@@ -19,16 +18,6 @@ from patience.session import connect_as_is
 from runtime.identifiers import ID_RULE, is_currency, is_id, name_fault, player_id_fault
 from runtime.residency import ForeignRegionError
 from schemas.errors import ERRORS
-
-Brand = Annotated[str, typer.Option("--brand", help="The tenant whose books these are.")]
-Region = Annotated[str, typer.Option("--region", help="Region that holds the data.")]
-PlayerId = Annotated[str, typer.Argument(help="The operator's own opaque id of the player; never personal data.")]
-CurrencyCode = Annotated[str, typer.Argument(help="Such as EUR.")]
-Key = Annotated[
-    str | None,
-    typer.Option("--key", help="Idempotency key: the same key again changes nothing and hears the same answer."),
-]
-Actor = Annotated[str, typer.Option("--actor", help="Who asks; it stands in the event.")]
 
 
 def check_player(player_id: str) -> None:

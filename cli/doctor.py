@@ -9,7 +9,8 @@ import psycopg
 import typer
 from pydantic import SecretStr
 
-from cli.output import FINDING, Json, show, table
+from cli.options import Json
+from cli.output import FINDING, show, table
 from cli.settings import settings_or_fail
 from cli.trouble import in_words, naming
 from ledger.admin.secrets import SecretsKeyError, Vault

@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from cli.acts import ActActor, ActReason, by_or_fail
 from cli.database import on_ledger
 from cli.file_rows import rows_or_fail
-from cli.output import FINDING, Json, errors, fail, show, table
+from cli.options import AdminActor, AdminReason, Json, by_or_fail
+from cli.output import FINDING, errors, fail, show, table
 from ledger.admin import games
 from ledger.admin.games import CatalogueError, Game
 
@@ -32,8 +32,8 @@ def import_games(
         ),
     ],
     integration_id: Annotated[str, typer.Option("--integration", help="brand/region/name.")],
-    actor: ActActor,
-    reason: ActReason,
+    actor: AdminActor,
+    reason: AdminReason,
     *,
     replace: Annotated[bool, typer.Option("--replace", help="Take out the games that are not in the file.")] = False,
     as_json: Json = False,

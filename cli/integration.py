@@ -11,9 +11,9 @@ import typer
 from psycopg import Connection
 
 from cli import scaffold
-from cli.acts import ActActor, ActReason, by_or_fail
 from cli.database import on_ledger
-from cli.output import FINDING, Json, fail, show, table
+from cli.options import AdminActor, AdminReason, Json, by_or_fail
+from cli.output import FINDING, fail, show, table
 from cli.settings import settings_or_fail
 from gateway.dialect.dialect import Dialect, Option
 from gateway.host import dialects
@@ -70,18 +70,18 @@ IntegrationId = Annotated[str, typer.Argument(help="brand/region/name, as `integ
 
 @app.command()
 def add(
+    *,
     name: Annotated[str, typer.Option("--name", "--provider", help="What the game provider is called here.")],
     brand: Annotated[str, typer.Option(help="Tenant.")],
     region: Annotated[str, typer.Option(help="Region.")],
-    actor: ActActor,
-    reason: ActReason,
+    actor: AdminActor,
+    reason: AdminReason,
     dialect: Annotated[str, typer.Option(help="Protocol it speaks; `integration dialects` lists all.")] = CANONICAL,
     secret: Secret = None,
     secret_file: SecretFile = None,
     public_key: PublicKeys = None,
     option: Options = None,
     shared_key: SharedKey = None,
-    *,
     as_json: Json = False,
 ) -> None:
     """Open an integration. Prints its base URL, its key id and, this once, the secret that we made."""
@@ -107,14 +107,14 @@ def add(
 @app.command("rotate-key")
 def rotate_key(
     integration_id: IntegrationId,
-    actor: ActActor,
-    reason: ActReason,
+    *,
+    actor: AdminActor,
+    reason: AdminReason,
     overlap_s: Annotated[float, typer.Option(min=0, help="How long the older keys stay valid.")] = 86_400,
     secret: Secret = None,
     secret_file: SecretFile = None,
     public_key: PublicKeys = None,
     shared_key: SharedKey = None,
-    *,
     as_json: Json = False,
 ) -> None:
     """Add keys and let all older ones end."""
@@ -137,8 +137,8 @@ def rotate_key(
 @app.command()
 def configure(
     integration_id: IntegrationId,
-    actor: ActActor,
-    reason: ActReason,
+    actor: AdminActor,
+    reason: AdminReason,
     option: Options = None,
     unset: Annotated[list[str] | None, typer.Option(help="Back to the dialect's default. May be repeated.")] = None,
     *,
@@ -167,8 +167,8 @@ def configure(
 @app.command("restore-secret")
 def restore_secret(
     kid: Annotated[str, typer.Argument(help="The key that came out of an archive without its secret.")],
-    actor: ActActor,
-    reason: ActReason,
+    actor: AdminActor,
+    reason: AdminReason,
     secret_file: SecretFile = None,
     shared_key: SharedKey = None,
     *,
@@ -189,13 +189,13 @@ def restore_secret(
 
 
 @app.command()
-def disable(integration_id: IntegrationId, actor: ActActor, reason: ActReason, *, as_json: Json = False) -> None:
+def disable(integration_id: IntegrationId, actor: AdminActor, reason: AdminReason, *, as_json: Json = False) -> None:
     """Refuse the integration's callbacks from now on; gateways see it within seconds."""
     _switch(integration_id, by_or_fail(actor, reason), enabled=False, as_json=as_json)
 
 
 @app.command()
-def enable(integration_id: IntegrationId, actor: ActActor, reason: ActReason, *, as_json: Json = False) -> None:
+def enable(integration_id: IntegrationId, actor: AdminActor, reason: AdminReason, *, as_json: Json = False) -> None:
     """Take the integration's callbacks again."""
     _switch(integration_id, by_or_fail(actor, reason), enabled=True, as_json=as_json)
 

@@ -2,9 +2,9 @@
 
 import typer
 
-from cli.acts import ActActor, ActReason, by_or_fail
 from cli.database import on_ledger
-from cli.output import Json, fail, show
+from cli.options import AdminActor, AdminReason, Json, by_or_fail
+from cli.output import fail, show
 from cli.settings import settings_or_fail
 from cli.trouble import naming, patiently
 
@@ -33,7 +33,7 @@ def migrate(*, as_json: Json = False) -> None:
     show({"migrated": True, "months_without_partition": left_out}, as_json=as_json, text=text)
 
 
-def new_generation(actor: ActActor, reason: ActReason, *, as_json: Json = False) -> None:
+def new_generation(actor: AdminActor, reason: AdminReason, *, as_json: Json = False) -> None:
     """Say that the log was moved or restored on purpose: relays then ask for `relay recover` instead of trusting ids.
 
     WAGERLEDGER_DATABASE_URL must name the role that migrates.

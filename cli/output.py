@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -13,8 +13,6 @@ from rich.table import Table
 
 OK, FINDING, COULD_NOT = 0, 1, 2
 """Done or in order; refused or something was found; could not be tried."""
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")]
 
 WIDTH_IN_PIPES = 160
 

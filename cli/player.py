@@ -1,13 +1,14 @@
 """`wagerledger player`: what stops a player's stakes, and a look at one."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from psycopg import Connection
 
-from cli.cashier import Brand, Key, PlayerId, Region, again, ask, check_player
+from cli.cashier import again, ask, check_player
 from cli.database import on_ledger
-from cli.output import FINDING, Json, fail, show
+from cli.options import Brand, CashierActor, CashierReason, Json, Key, PlayerId, Region
+from cli.output import FINDING, fail, show
 from cli.settings import settings_or_fail
 from cli.trouble import patiently
 from ledger.core.money import format_minor
@@ -16,17 +17,14 @@ from runtime.settings import Settings
 
 app = typer.Typer(help="Players: lock, exclude, free, look.", no_args_is_help=True)
 
-Reason = Annotated[str, typer.Option(help="Why; it stands in the event. No personal data.")]
-Actor = Annotated[str, typer.Option(help="Who asks; it stands in the event.")]
-
 
 @app.command()
 def lock(
     player_id: PlayerId,
     brand: Brand,
     region: Region,
-    reason: Reason,
-    actor: Actor,
+    reason: CashierReason,
+    actor: CashierActor,
     key: Key = None,
     *,
     as_json: Json = False,
@@ -40,8 +38,8 @@ def exclude(
     player_id: PlayerId,
     brand: Brand,
     region: Region,
-    reason: Reason,
-    actor: Actor,
+    reason: CashierReason,
+    actor: CashierActor,
     key: Key = None,
     *,
     as_json: Json = False,
@@ -55,8 +53,8 @@ def free(
     player_id: PlayerId,
     brand: Brand,
     region: Region,
-    reason: Reason,
-    actor: Actor,
+    reason: CashierReason,
+    actor: CashierActor,
     key: Key = None,
     *,
     as_json: Json = False,

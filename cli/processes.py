@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from cli.acts import ActActor, ActReason, by_or_fail
-from cli.output import FINDING, Json, errors, fail, show
+from cli.options import AdminActor, AdminReason, Json, by_or_fail
+from cli.output import FINDING, errors, fail, show
 from cli.project import app as project_app
 from cli.settings import settings_or_fail
 from cli.trouble import naming, patiently
@@ -56,8 +56,8 @@ def relay(context: typer.Context) -> None:
 
 @relay_app.command()
 def recover(
-    actor: ActActor,
-    reason: ActReason,
+    actor: AdminActor,
+    reason: AdminReason,
     *,
     restore: Annotated[
         bool,

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.audit.archive import Unsigned, archive_errors, open_or_fail
-from cli.output import FINDING, Json, fail, show, table
+from cli.options import Json
+from cli.output import FINDING, fail, show, table
 from cli.progress import stages
 from cli.settings import settings_or_fail
 from cli.trouble import naming, patiently

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from cli.acts import ActActor, ActReason, by_or_fail
 from cli.database import on_ledger
 from cli.file_rows import rows_or_fail
-from cli.output import FINDING, Json, fail, show, table
+from cli.options import AdminActor, AdminReason, Json, by_or_fail
+from cli.output import FINDING, fail, show, table
 from ledger.admin import rates
 from ledger.admin.actions import By
 from ledger.admin.rates import RateError
@@ -28,13 +28,13 @@ def set_rate(
     base: Annotated[str, typer.Argument(help="The currency that bets are told in, such as USD.")],
     quote: Annotated[str, typer.Argument(help="The wallet's currency, such as EUR.")],
     rate: Annotated[str, typer.Argument(help="What one BASE is in QUOTE: a plain decimal, taken exactly.")],
+    *,
     brand: Brand,
     source: Annotated[str, typer.Option(help="Who says so; it stands in the event of every bet.")],
-    actor: ActActor,
-    reason: ActReason,
+    actor: AdminActor,
+    reason: AdminReason,
     base_exponent: Annotated[str, typer.Option(help="Decimals of BASE. Default: those of ISO 4217.")] = "",
     as_of: Annotated[str, typer.Option("--as-of", help="When it was right, ISO 8601, UTC. Default: now.")] = "",
-    *,
     as_json: Json = False,
 ) -> None:
     """Add a rate. It counts for bets from now on; bets that run keep theirs."""
@@ -61,8 +61,8 @@ def import_rates(
         ),
     ],
     brand: Brand,
-    actor: ActActor,
-    reason: ActReason,
+    actor: AdminActor,
+    reason: AdminReason,
     *,
     as_json: Json = False,
 ) -> None:

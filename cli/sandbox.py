@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from cli.output import FINDING, Json, console, fail, show
+from cli.options import Json
+from cli.output import FINDING, console, fail, show
 
 DataDir = Annotated[
     Path, typer.Option("--data-dir", help="Folder that keeps all data; a second run goes on where the first one ended.")

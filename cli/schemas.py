@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from cli.output import FINDING, Json, fail, show, table
+from cli.options import Json
+from cli.output import FINDING, fail, show, table
 from cli.settings import settings_or_fail
 
 app = typer.Typer(help="The Avro schemas of the events and the registry that serves them.", no_args_is_help=True)

@@ -2,7 +2,8 @@
 
 import typer
 
-from cli.output import FINDING, Json, fail, show, table
+from cli.options import Json
+from cli.output import FINDING, fail, show, table
 from cli.settings import settings_or_fail
 
 app = typer.Typer(help="The Kafka topics: a deploy step makes them, no running service does.", no_args_is_help=True)

@@ -7,21 +7,21 @@ from typing import Annotated
 import typer
 
 from cli.brand import registered_or_fail
-from cli.cashier import (
-    Actor,
+from cli.cashier import again, amount_or_fail, ask, check_currency, check_player
+from cli.database import on_ledger
+from cli.options import (
+    AmountText,
     Brand,
+    CashierActor,
+    CashierReason,
     CurrencyCode,
+    Json,
     Key,
+    PaymentReference,
     PlayerId,
     Region,
-    again,
-    amount_or_fail,
-    ask,
-    check_currency,
-    check_player,
 )
-from cli.database import on_ledger
-from cli.output import FINDING, Json, fail, show, table
+from cli.output import FINDING, fail, show, table
 from ledger.admin.cashier import Cashier
 from ledger.core import currencies
 from ledger.core.money import format_minor
@@ -46,7 +46,7 @@ def open_wallet(
         typer.Option(help="Decimals of the currency; fixed by the tenant's first wallet. Default: those of ISO 4217."),
     ] = None,
     key: Key = None,
-    actor: Actor = "operator",
+    actor: CashierActor = "operator",
     *,
     as_json: Json = False,
 ) -> None:
@@ -68,13 +68,13 @@ def open_wallet(
 def deposit(
     player_id: PlayerId,
     currency: CurrencyCode,
-    amount: Annotated[str, typer.Argument(help="Plain decimal, such as 25.00.")],
+    amount: AmountText,
+    *,
     brand: Brand,
     region: Region,
-    reference: Annotated[str, typer.Option(help="Your reference of the payment.")] = "",
+    reference: PaymentReference = "",
     key: Key = None,
-    actor: Actor = "operator",
-    *,
+    actor: CashierActor = "operator",
     as_json: Json = False,
 ) -> None:
     """Pay money in: from the cashier to the player's cash."""
@@ -94,13 +94,13 @@ def deposit(
 def withdraw(
     player_id: PlayerId,
     currency: CurrencyCode,
-    amount: Annotated[str, typer.Argument(help="Plain decimal, such as 25.00.")],
+    amount: AmountText,
+    *,
     brand: Brand,
     region: Region,
-    reference: Annotated[str, typer.Option(help="Your reference of the payment.")] = "",
+    reference: PaymentReference = "",
     key: Key = None,
-    actor: Actor = "operator",
-    *,
+    actor: CashierActor = "operator",
     as_json: Json = False,
 ) -> None:
     """Pay money out: from the player's cash to the cashier."""
@@ -121,15 +121,15 @@ def adjust(
     player_id: PlayerId,
     currency: CurrencyCode,
     direction: Annotated[Direction, typer.Argument(help="up: the player gets it; down: the player gives it back.")],
-    amount: Annotated[str, typer.Argument(help="Plain decimal, such as 25.00.")],
+    amount: AmountText,
+    *,
     brand: Brand,
     region: Region,
-    reason: Annotated[str, typer.Option(help="Why; it stands in the event. No personal data.")],
-    actor: Annotated[str, typer.Option(help="Who asks; it stands in the event.")],
+    reason: CashierReason,
+    actor: CashierActor,
     approver: Annotated[str, typer.Option(help="A second person who has agreed; likewise.")],
     reference: Annotated[str, typer.Option(help="Your reference of the case.")] = "",
     key: Key = None,
-    *,
     as_json: Json = False,
 ) -> None:
     """Correct a balance: there is no other way to change one. What a correction down does not find the player owes."""

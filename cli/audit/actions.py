@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from cli.database import on_ledger
-from cli.output import Json, show, table
+from cli.options import Json
+from cli.output import show, table
 from ledger.admin.actions import find
 
 COLUMNS = ("acted_at", "tenant_id", "action", "subject", "actor", "approver", "reason")

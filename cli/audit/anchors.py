@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from cli.database import on_ledger
-from cli.output import COULD_NOT, FINDING, Json, fail, show
+from cli.options import Json
+from cli.output import COULD_NOT, FINDING, fail, show
 from cli.settings import settings_or_fail
 
 

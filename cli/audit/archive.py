@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.acts import ActActor, ActReason, by_or_fail
 from cli.database import on_ledger
-from cli.output import COULD_NOT, FINDING, Json, fail, show
+from cli.options import AdminActor, AdminReason, Json, by_or_fail
+from cli.output import COULD_NOT, FINDING, fail, show
 from cli.progress import stage
 from cli.settings import settings_or_fail
 from cli.trouble import naming, patiently
@@ -108,7 +108,7 @@ def export(
 
 
 def restore(
-    folder: Folder, actor: ActActor, reason: ActReason, *, unsigned: Unsigned = False, as_json: Json = False
+    folder: Folder, actor: AdminActor, reason: AdminReason, *, unsigned: Unsigned = False, as_json: Json = False
 ) -> None:
     """Fill an empty, migrated database from an archive: events, commands, refusals, acts, anchors and the state that
     follows. WAGERLEDGER_DATABASE_URL must name the role that migrates. Then give the secrets again (`integration
@@ -138,8 +138,8 @@ def restore(
 def detach(
     month: Annotated[datetime, typer.Option(help="A month that is over.", formats=["%Y-%m"])],
     folder: Annotated[Path, typer.Option("--archive", help="Folder of the archive that has the month.")],
-    actor: ActActor,
-    reason: ActReason,
+    actor: AdminActor,
+    reason: AdminReason,
     *,
     unsigned: Unsigned = False,
     as_json: Json = False,

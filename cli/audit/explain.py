@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from cli.output import FINDING, Json, console, fail, show, write_or_fail
+from cli.options import Json
+from cli.output import FINDING, console, fail, show, write_or_fail
 from cli.settings import settings_or_fail
 from cli.trouble import patiently
 

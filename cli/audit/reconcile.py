@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.audit.archive import Unsigned, archive_errors, open_or_fail
-from cli.output import FINDING, Json, console, fail, show, table, write_or_fail
+from cli.options import Json
+from cli.output import FINDING, console, fail, show, table, write_or_fail
 from cli.progress import stages
 from cli.settings import settings_or_fail
 from cli.trouble import patiently

@@ -9,7 +9,8 @@ import typer
 
 from audit.findings import CODES, AuditReport
 from cli.audit.archive import Folder, Unsigned, archive_errors, open_or_fail
-from cli.output import FINDING, Json, fail, show
+from cli.options import Json
+from cli.output import FINDING, fail, show
 from cli.progress import stages
 from cli.settings import settings_or_fail
 from cli.trouble import VerdictGroup, patiently

@@ -17,7 +17,7 @@ import psycopg
 from psycopg import Connection, IsolationLevel
 
 from audit.differences import ADDED, CHANGED, MISSING, MOVED, EntryDifference, differences, name_of
-from audit.findings import AuditProgress, AuditReport, CannotCheckError, silent
+from audit.findings import AuditReport, CannotCheckError
 from audit.published_heads import PublishedHead, read_heads
 from audit.snapshot import SESSION
 from evidence import anchors, log, merkle
@@ -30,6 +30,7 @@ from evidence.merkle import Range
 from ledger.entry import EVENT, Entry
 from patience import session
 from runtime.clock import to_datetime
+from runtime.progress import Progress, silent
 from runtime.settings import Settings
 from schemas.events import BY_FINGERPRINT
 
@@ -40,7 +41,7 @@ ANCHORS = "select tree_size, frontier, signed_head::text from wagerledger.anchor
 def verify_anchors(
     settings: Settings,
     report: AuditReport,
-    progress: AuditProgress = silent,
+    progress: Progress = silent,
     *,
     files: Sequence[Path] = (),
     archive: Archive | None = None,
@@ -86,7 +87,7 @@ class _Walk:
     _agreed: int = 0
     """Entries up to the last head that agreed."""
 
-    def take(self, connection: Connection[Any], progress: AuditProgress) -> None:
+    def take(self, connection: Connection[Any], progress: Progress) -> None:
         (total, last_xid) = connection.execute(SEALED).fetchone() or (0, 0)
         after_xid = 0
         with (

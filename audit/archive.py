@@ -15,12 +15,13 @@ from collections.abc import Sequence
 from itertools import accumulate, groupby, pairwise
 
 from audit.command_pairs import Transaction
-from audit.findings import AuditProgress, AuditReport
+from audit.findings import AuditReport
 from audit.published_heads import PublishedHead
 from audit.segments import SegmentsUnit, read_segments
 from audit.stream_run import ACCOUNTS, RECEIVABLE, StreamRuns, join, key_of
 from audit.workers import cores, work
 from evidence.archive.reader import Archive
+from runtime.progress import Progress
 
 LEAST_LEAVES = 100_000
 """Fewer than this are read by this process alone: to start others takes as long."""
@@ -31,7 +32,7 @@ NAMES_SHOWN = 5
 def verify_archive(
     archive: Archive,
     report: AuditReport,
-    progress: AuditProgress,
+    progress: Progress,
     heads: Sequence[PublishedHead] = (),
     units: int | None = None,
     *,

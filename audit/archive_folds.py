@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from zlib import crc32
 
-from audit.findings import AuditProgress, AuditReport
+from audit.findings import AuditReport
 from audit.segments import blocks
 from audit.stream import check_held, expected_outcome
 from audit.stream_run import Stream, key_of
@@ -23,6 +23,7 @@ from ledger.core.events import Event
 from ledger.core.evolve import event_of, evolve
 from ledger.core.state import State, Wallet
 from ledger.entry import COMMAND, EVENT
+from runtime.progress import Progress
 from schemas.events import BY_FINGERPRINT
 
 EVENTS_AT_ONCE = 1_000_000
@@ -41,7 +42,7 @@ class FoldUnit:
     shards: int
 
 
-def verify_folds(archive: Archive, report: AuditReport, progress: AuditProgress, shards: int | None = None) -> None:
+def verify_folds(archive: Archive, report: AuditReport, progress: Progress, shards: int | None = None) -> None:
     """Fold what `verify_archive` has read. Raises CannotCheckError where a process dies."""
     events = sum(segment.kinds.get(EVENT, 0) for segment in archive.segments)
     apart = events >= LEAST_EVENTS

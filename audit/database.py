@@ -5,13 +5,14 @@ from itertools import groupby
 from operator import itemgetter
 
 from audit import tables
-from audit.findings import AuditProgress, AuditReport
+from audit.findings import AuditReport
 from audit.read_models import ReadBalances
 from audit.snapshot import Merged, Row, Snapshot
 from audit.stream import StreamAudit, command_name
 from ledger.core.state import Currency, Entity
 from ledger.streams import StreamKey
 from runtime.arrays import POSTGRES_EPOCH_US
+from runtime.progress import Progress
 
 _stream = itemgetter(0, 1, 2)
 
@@ -20,7 +21,7 @@ def verify_database(
     snapshot: Snapshot,
     read_balances: ReadBalances,
     report: AuditReport,
-    progress: AuditProgress,
+    progress: Progress,
     events: Iterator[Row] | None = None,
 ) -> None:
     """Check everything that one snapshot holds. The memory needed is that of the largest stream's state.
@@ -37,7 +38,7 @@ class _DatabaseAudit:
     """All tables side by side, each advancing stream by stream."""
 
     def __init__(
-        self, snapshot: Snapshot, read_balances: ReadBalances, report: AuditReport, progress: AuditProgress
+        self, snapshot: Snapshot, read_balances: ReadBalances, report: AuditReport, progress: Progress
     ) -> None:
         self._snapshot = snapshot
         self._read_balances = read_balances

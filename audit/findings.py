@@ -1,7 +1,6 @@
 """What an audit says: findings as values, counted all, kept up to a limit."""
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -69,13 +68,6 @@ CODES = {
     "balance_unexplained": "A balance of the read model belongs to no event.",
 }
 """Every code with its meaning."""
-
-AuditProgress = Callable[[str, int, int], None]
-"""Hears (what is being read, how much is done, how much there is)."""
-
-
-def silent(_stage: str, _done: int, _total: int) -> None:
-    """AuditReport to nobody."""
 
 
 class CannotCheckError(Trouble):

@@ -5,7 +5,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from audit.findings import AuditProgress, AuditReport
+from audit.findings import AuditReport
 from audit.partitions import where
 from audit.relay_positions import Passed
 from audit.snapshot import Snapshot
@@ -15,9 +15,10 @@ from ledger.relay_position import Cursor
 from ledger.store import commands
 from ledger.streams import PLAYER, StreamKey
 from runtime.arrays import POSTGRES_EPOCH_US
+from runtime.progress import Progress
 from runtime.settings import Settings
 from runtime.topics_reader import reader_of
-from schemas.refusal import REFUSAL
+from schemas.events import REFUSAL
 from schemas.registry import RefusalReader, UndecodableRecord, connect
 from schemas.topics import Topics
 
@@ -42,7 +43,7 @@ class Key(NamedTuple):
 class RefusalsAudit:
     """First `read`, then `compare` with a snapshot that is opened after it. Memory grows with the refusals."""
 
-    def __init__(self, settings: Settings, report: AuditReport, progress: AuditProgress) -> None:
+    def __init__(self, settings: Settings, report: AuditReport, progress: Progress) -> None:
         self._settings = settings
         self._topic = Topics(settings.topic_prefix).refusals
         self._report = report

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import Message
 
-from audit.findings import AuditProgress, AuditReport
+from audit.findings import AuditReport
 from audit.partitions import PartitionsResult, PartitionsUnit, Tally, read_partitions, where
 from audit.relay_positions import Passed
 from audit.snapshot import Snapshot
@@ -19,6 +19,7 @@ from evidence.archive.detached_months import DetachedEvents
 from ledger.core.chain import hash_of
 from ledger.relay_position import Cursor
 from ledger.streams import StreamKey
+from runtime.progress import Progress
 from runtime.settings import Settings
 from runtime.topics_reader import Ends, reader_of
 from schemas.events import EVENTS
@@ -64,7 +65,7 @@ class Published:
 class TopicsAudit:
     """First `read`, then `compare` with a snapshot that is opened after it and so knows all that the topics know."""
 
-    def __init__(self, settings: Settings, report: AuditReport, progress: AuditProgress) -> None:
+    def __init__(self, settings: Settings, report: AuditReport, progress: Progress) -> None:
         self._settings = settings
         self._topics = Topics(settings.topic_prefix)
         self._records = reader_of(settings)

@@ -11,7 +11,7 @@ from audit.archive import verify_archive
 from audit.archive_folds import verify_folds
 from audit.database import verify_database
 from audit.detached_months import detached_events
-from audit.findings import AuditProgress, AuditReport, CannotCheckError, silent
+from audit.findings import AuditReport, CannotCheckError
 from audit.published_heads import PublishedHead, read_heads
 from audit.read_models import ReadBalances
 from audit.refusals import RefusalsAudit
@@ -23,6 +23,7 @@ from evidence.archive.reader import Archive
 from evidence.heads import HeadError, SignedHead
 from evidence.keys import AnchorKeyError, trusted_keys
 from ledger.relay_position import Position, PositionError
+from runtime.progress import Progress, silent
 from runtime.settings import Settings
 
 
@@ -37,7 +38,7 @@ def verify(
     archive: Archive | None = None,
     fold: bool = False,
     strict: bool = False,
-    progress: AuditProgress = silent,
+    progress: Progress = silent,
 ) -> AuditReport:
     """Check what was asked for, and report everything that is wrong.
 

@@ -23,7 +23,7 @@ from rich.console import Console
 from bench.cpu import postgres_cpu_s
 from bench.load import Job, Result, load, trivial_responder
 from bench.report import Cpu, Figure, table
-from bench.served import CURRENCY, PROVIDER, REGION, TENANT, ServedLedger
+from bench.served_ledger import CURRENCY, PROVIDER, REGION, TENANT, ServedLedger
 from bench.yardsticks import Yardsticks
 
 OURS, TRANSACTION, FUNCTION = "wagerledger over HTTP", "pgbench: transaction", "pgbench: function"

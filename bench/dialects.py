@@ -22,7 +22,7 @@ from bench.bets import HOT, SPREAD, TABLE_WIDTH, TURNS, WARM_UP_AT_MOST_S, WARM_
 from bench.cpu import postgres_cpu_s
 from bench.load import LOOPBACK, STAKE, Job, load
 from bench.report import Cpu, Figure, table
-from bench.served import ServedLedger
+from bench.served_ledger import ServedLedger
 from ledger.admin.integrations import CANONICAL
 from sandbox.drivers import NAMES, driver_of
 from sandbox.drivers.driver import Driver, Request, Seat

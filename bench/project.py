@@ -10,7 +10,7 @@ import random
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -175,60 +175,57 @@ def fill(settings: Settings, events: int) -> None:
 
 def usual_mix(events: int) -> Iterator[Recorded]:
     """Endless play of many players in no order: of ten bets nine are settled, four with a win, one is rolled back."""
-    rng, state, heads = random.Random(SEED), State(), dict[StreamKey, StreamHead]()
-    now = time.time_ns() // 1000
+    play, sessions = _Play(), list[str]()
+    for n in range(max(1, min(PLAYERS, events // (10 * EVENTS_TO_OPEN)))):
+        who: dict[str, Any] = {"player": f"p_{n:06}", "currency": "EUR"}
+        yield play.event(OpenWallet, **who, exponent=2)
+        yield play.event(Deposit, **who, amount=Amount(10**6, 0), reference="r", actor="bench")
+        yield play.event(
+            StartSession, **who, game_id="book-of-sums", locale="en", mode="real", expires_at=play.now + DAY_US
+        )
+        sessions.append(play.result["session_id"])
+    open_bets: dict[str, str] = {}
+    while True:
+        session_id = play.rng.choice(sessions)
+        play.now += 50
+        if bet_id := open_bets.pop(session_id, None):
+            yield play.end(bet_id)
+        else:
+            bet_id = open_bets[session_id] = uuid7().hex
+            yield play.event(AuthorizeBet, session_id=session_id, **_bet(bet_id), amount=Amount(1, 0), currency="EUR")
 
-    def asked(kind: type[Command], **fields: Any) -> tuple[dict[str, str], Iterable[Recorded]]:
+
+def _bet(bet_id: str) -> dict[str, str]:
+    return {"bet_id": bet_id, "round_id": f"round-{bet_id}"}
+
+
+class _Play:
+    """Commands that the rules accept, one after the other, each with the one event that it makes."""
+
+    def __init__(self) -> None:
+        self.rng = random.Random(SEED)
+        self.now = time.time_ns() // 1000
+        self.result: dict[str, str] = {}
+        """Of the last command."""
+        self._state, self._heads = State(), dict[StreamKey, StreamHead]()
+
+    def event(self, kind: type[Command], **fields: Any) -> Recorded:
         command_id = str(uuid7())
         origin = Origin(TENANT, "eu", INTEGRATION, PROVIDER, "bench", command_id, command_id.replace("-", ""))
-        decision = decide(state, kind(origin, command_id, now, **fields), Policy())
+        decision = decide(self._state, kind(origin, command_id, self.now, **fields), Policy())
         assert isinstance(decision, Accepted), decision
         (event,) = decision.events
-        state.put(*evolve(state, event))
-        one = record(event, origin, heads.get(stream_of(event), StreamHead()), now)
-        heads[one.stream] = one.head()
-        return dict(decision.result), [one]
+        self._state.put(*evolve(self._state, event))
+        one = record(event, origin, self._heads.get(stream_of(event), StreamHead()), self.now)
+        self._heads[one.stream] = one.head()
+        self.result = dict(decision.result)
+        return one
 
-    sessions: list[str] = []
-    for n in range(max(1, min(PLAYERS, events // (10 * EVENTS_TO_OPEN)))):
-        yield from asked(OpenWallet, player=f"p_{n:06}", currency="EUR", exponent=2)[1]
-        yield from asked(
-            Deposit, player=f"p_{n:06}", currency="EUR", amount=Amount(10**6, 0), reference="r", actor="bench"
-        )[1]
-        started, recorded = asked(
-            StartSession,
-            player=f"p_{n:06}",
-            currency="EUR",
-            game_id="book-of-sums",
-            locale="en",
-            mode="real",
-            expires_at=now + DAY_US,
-        )
-        sessions.append(started["session_id"])
-        yield from recorded
-    open_bets: dict[str, tuple[str, str]] = {}
-    while True:
-        session_id = rng.choice(sessions)
-        now += 50
-        if bet := open_bets.pop(session_id, None):
-            draw = rng.randrange(10)
-            if draw:
-                yield from asked(
-                    SettleBet, bet_id=bet[0], round_id=bet[1], win=Amount(2 if draw < 5 else 0, 0), currency="EUR"
-                )[1]
-            else:
-                yield from asked(Rollback, target_id=bet[0], round_id=bet[1], reason="cancelled")[1]
-            continue
-        bet_id = uuid7().hex
-        open_bets[session_id] = bet_id, f"round-{bet_id}"
-        yield from asked(
-            AuthorizeBet,
-            session_id=session_id,
-            bet_id=bet_id,
-            round_id=f"round-{bet_id}",
-            amount=Amount(1, 0),
-            currency="EUR",
-        )[1]
+    def end(self, bet_id: str) -> Recorded:
+        draw = self.rng.randrange(10)
+        if draw == 0:
+            return self.event(Rollback, target_id=bet_id, round_id=f"round-{bet_id}", reason="cancelled")
+        return self.event(SettleBet, **_bet(bet_id), win=Amount(2 if draw < 5 else 0, 0), currency="EUR")
 
 
 def _table(figures: dict[str, Any]) -> Table:

@@ -1,4 +1,4 @@
-"""What the commands of the operator's cashier have in common: their options, and how they are asked and refused."""
+"""The operator's cashier in commands: how one is sent to the ledger, and how a refusal is shown."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,6 +17,7 @@ from ledger.outcome import Outcome
 from patience.session import connect_as_is
 from runtime.identifiers import ID_RULE, is_currency, is_id, name_fault, player_id_fault
 from runtime.residency import ForeignRegionError
+from runtime.settings import Settings
 from schemas.errors import ERRORS
 
 
@@ -49,17 +50,8 @@ def ask(
     """What the ledger accepted. A refusal is shown and ends the command, and so does an outcome that is not known.
     `command` gets the cashier and the idempotency key.
     """
-    key = key or str(uuid7())
-    for name, value in (("--brand", brand), ("--region", region)):
-        if fault := name_fault(value):
-            fail(f"{name} {value!r} {fault}")
-    if not is_id(key):
-        fail(f"--key {key!r} {ID_RULE}")
-    settings = settings_or_fail()
-    try:
-        settings.residency.check(region)
-    except ForeignRegionError as error:
-        fail(f"--region: {error}", FINDING)
+    key, settings = key or str(uuid7()), settings_or_fail()
+    _check(settings, brand, region, key)
 
     async def submit() -> Outcome:
         async with Cashier(settings, tenant_id=brand, region=region, actor=actor) as cashier:
@@ -88,6 +80,18 @@ def ask(
         )
         raise typer.Exit(FINDING)
     return outcome
+
+
+def _check(settings: Settings, brand: str, region: str, key: str) -> None:
+    for name, value in (("--brand", brand), ("--region", region)):
+        if fault := name_fault(value):
+            fail(f"{name} {value!r} {fault}")
+    if not is_id(key):
+        fail(f"--key {key!r} {ID_RULE}")
+    try:
+        settings.residency.check(region)
+    except ForeignRegionError as error:
+        fail(f"--region: {error}", FINDING)
 
 
 def again(outcome: Outcome) -> str:

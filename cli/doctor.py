@@ -331,7 +331,7 @@ def _made_anew(settings: Settings) -> Check:
 
 
 def _held_up(admin: "AdminClient", settings: Settings, variable: str) -> Check:
-    from projector.held import HELD_AFTER_S, held_up, known_producer, ways_out
+    from projector.held_partitions import HELD_AFTER_S, held_up, known_producer, ways_out
 
     topics = Topics(settings.topic_prefix)
     held = held_up(admin, [topics.events, topics.refusals], watch_s=HELD_AFTER_S, timeout_s=TIMEOUT_S)

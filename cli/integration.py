@@ -203,7 +203,7 @@ def enable(integration_id: IntegrationId, actor: AdminActor, reason: AdminReason
 @app.command("list")
 def list_integrations(*, as_json: Json = False) -> None:
     """Print all integrations with their keys; never a secret."""
-    content = [_told(one) for one in on_ledger(_load)]
+    content = [_integration_content(one) for one in on_ledger(_load)]
     headings = ("integration", "brand", "region", "provider", "dialect", "enabled", "keys")
     rows = (
         [", ".join(value) if isinstance(value, list) else value for value in list(row.values())[:-1]] for row in content
@@ -218,7 +218,7 @@ def show_one(integration_id: IntegrationId, *, as_json: Json = False) -> None:
         lambda connection, _: integrations.find(connection, integration_id, dialects.default_policies())
     )
     dialect = dialects.load().get(found.dialect)
-    content = _told(found) | {
+    content = _integration_content(found) | {
         "options": ({**dialects.default_options(), **dialect.default_options} if dialect else {}) | dict(found.options),
         "policy": asdict(found.policy),
         "keys": [
@@ -233,12 +233,12 @@ def show_one(integration_id: IntegrationId, *, as_json: Json = False) -> None:
 @app.command("dialects")
 def list_dialects(*, as_json: Json = False) -> None:
     """Print the dialects with their keys, options and policies."""
-    content = [_told_dialect(one) for one in dialects.load().values()]
+    content = [_dialect_content(one) for one in dialects.load().values()]
     rows = (
         (one["dialect"], one["title"], ", ".join(one["keys"]), "\n".join(map(_option_line, one["options"].items())))
         for one in content
     )
-    every = {name: _told_option(option) for name, option in dialects.OPTIONS.items()}
+    every = {name: _option_content(option) for name, option in dialects.OPTIONS.items()}
     policy = {name: policies.allowed(name) for name in policies.kinds()}
     show(
         {"dialects": content, "options": every, "policy": policy},
@@ -309,7 +309,7 @@ def _switch(integration_id: str, by: By, *, enabled: bool, as_json: bool) -> Non
     )
 
 
-# What is told -------------------------------------------------------------------------------------------------------
+# What is shown ------------------------------------------------------------------------------------------------------
 
 
 def _show_issued(issued: Issued, dialect: str, *, as_json: bool) -> None:
@@ -327,7 +327,7 @@ def _base_url(integration_id: str, dialect: str) -> str:
     return url if dialect == CANONICAL else f"{url}/integrations/{integration_id}"
 
 
-def _told(one: Integration) -> dict[str, Any]:
+def _integration_content(one: Integration) -> dict[str, Any]:
     return {
         "integration_id": one.integration_id,
         "brand_id": one.tenant_id,
@@ -340,19 +340,19 @@ def _told(one: Integration) -> dict[str, Any]:
     }
 
 
-def _told_dialect(dialect: Dialect) -> dict[str, Any]:
+def _dialect_content(dialect: Dialect) -> dict[str, Any]:
     return {
         "dialect": dialect.name,
         "title": dialect.title,
         "keys": list(dialect.keys),
         "paths": [f"{endpoint.method} {endpoint.path or '/'}" for endpoint in dialect.endpoints],
         "as_written": [f"{one.method} {path}" for one in dialect.endpoints for path in one.as_written],
-        "options": {name: _told_option(option) for name, option in dialect.options.items()},
+        "options": {name: _option_content(option) for name, option in dialect.options.items()},
         "policy": asdict(dialect.policy),
     }
 
 
-def _told_option(option: Option) -> dict[str, Any]:
+def _option_content(option: Option) -> dict[str, Any]:
     return {"help": option.help, "default": option.default, "required": option.required} | (
         {"choices": list(option.choices)} if option.choices else {}
     )

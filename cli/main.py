@@ -7,8 +7,6 @@ import typer
 from cli import (
     bench,
     bets,
-    bi,
-    bi_page,
     brand,
     casino_provider,
     doctor,
@@ -24,6 +22,7 @@ from cli import (
     wallet,
 )
 from cli.audit import actions, anchors, archive, explain, reconcile, verify
+from cli.bi import grants, page
 from cli.trouble import PatientGroup
 from ledger import __version__
 
@@ -39,8 +38,8 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:  # typer's callback form
-    if asked:
+def _version(wanted: bool) -> None:  # typer's callback form
+    if wanted:
         print(__version__)
         raise typer.Exit
 
@@ -71,8 +70,8 @@ archive.add_to(verify.app)
 explain.add_to(verify.app)
 reconcile.add_to(verify.app)
 app.add_typer(verify.app, name="audit")
-bi_page.add_to(bi.app)
-app.add_typer(bi.app, name="bi")
+page.add_to(grants.app)
+app.add_typer(grants.app, name="bi")
 app.add_typer(topics.app, name="topics")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(bench.app, name="bench")

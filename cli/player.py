@@ -136,23 +136,23 @@ def _open_bets(settings: Settings, wallet: Wallet) -> tuple[Bet, ...]:
 
 
 def _wallet(wallet: Wallet, open_bets: tuple[Bet, ...]) -> dict[str, Any]:
-    def told(amount_minor: int) -> str:
+    def decimal(amount_minor: int) -> str:
         return format_minor(amount_minor, wallet.exponent)
 
     return {
         "wallet_id": wallet.wallet_id,
         "currency": wallet.currency,
-        "cash": told(wallet.cash_minor),
-        "bonus": told(wallet.bonus_minor),
-        "held": told(wallet.held_minor),
-        "receivable": told(wallet.receivable_minor),
+        "cash": decimal(wallet.cash_minor),
+        "bonus": decimal(wallet.bonus_minor),
+        "held": decimal(wallet.held_minor),
+        "receivable": decimal(wallet.receivable_minor),
         "open_bets": [
             {
                 "integration_id": bet.integration_id,
                 "bet_id": bet.bet_id,
                 "round_id": bet.round_id,
-                "stake": told(bet.stake_minor),
-                "held": told(bet.held_minor),
+                "stake": decimal(bet.stake_minor),
+                "held": decimal(bet.held_minor),
             }
             for bet in open_bets
         ],

@@ -2,7 +2,7 @@
 environment names.
 """
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from cli.output import FINDING, errors, fail, show
 from cli.project import app as project_app
 from cli.settings import settings_or_fail
 from cli.trouble import naming, patiently
+
+if TYPE_CHECKING:
+    from outbox_relay.recover import Recovery
 
 relay_app = typer.Typer(invoke_without_command=True)
 
@@ -87,14 +90,18 @@ def recover(
                 lambda: recovery.recover(
                     settings,
                     restore=(lambda lost: put_back(settings, lost, by=by)) if restore else None,
-                    report=lambda step, events: status.update(f"{step}: {events} events"),
+                    progress=lambda step, events, _: status.update(f"{step}: {events} events"),
                 )
             )
     except (recovery.UnrecoverableError, RestoreError) as error:
         fail(str(error), FINDING)
     except (FencedError, RefusedError, PositionError) as error:
         fail(str(error))
-    content = {
+    show(_content(found), as_json=as_json, text=_text(found))
+
+
+def _content(found: "Recovery") -> dict[str, int]:
+    return {
         "published": found.published,
         "duplicates": found.duplicates,
         "restored": found.restored,
@@ -103,13 +110,15 @@ def recover(
         "refusals_completed": found.refusals_completed,
         "refusals_lost": found.refusals_lost,
     }
-    text = (
+
+
+def _text(found: "Recovery") -> str:
+    return (
         f"{found.published} events are published ({found.duplicates} records repeat one); "
         f"{found.restored} were put back into the log, {found.completed} were published now. "
         f"{found.refusals} refusals are published, {found.refusals_completed} of them now; the database has lost "
         f"{found.refusals_lost}. The relay can start."
     )
-    show(content, as_json=as_json, text=text)
 
 
 @project_app.callback()

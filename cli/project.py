@@ -14,7 +14,7 @@ from cli.trouble import naming, patiently
 
 if TYPE_CHECKING:
     from projector.comparison import Comparison
-    from projector.replay import Fate
+    from projector.replay import ReplayResult
 
 app = typer.Typer(invoke_without_command=True)
 letters_app = typer.Typer(no_args_is_help=True, help="Records that could not be read or folded.")
@@ -53,7 +53,7 @@ def rebuild(
                 model,
                 archive=archive,
                 compare_only=compare_only,
-                report=progress,
+                progress=progress,
             )
         except (RebuildError, OutdatedModelsError) as error:
             fail(str(error), FINDING)
@@ -120,7 +120,7 @@ def replay(*, as_json: Json = False) -> None:
         raise typer.Exit(FINDING)
 
 
-def _show(found: "list[Fate]", *, as_json: bool) -> None:
+def _show(found: "list[ReplayResult]", *, as_json: bool) -> None:
     rows = [
         {
             **one.letter.source._asdict(),

@@ -14,8 +14,7 @@ from outbox_relay import metrics
 from outbox_relay.log import Row
 from outbox_relay.refusals import Refusal
 from schemas.dual_write import notices
-from schemas.events import EVENTS, VARIANTS
-from schemas.refusal import REFUSAL
+from schemas.events import EVENTS, REFUSAL, VARIANTS
 from schemas.registry import WireIds
 from schemas.topics import Topics
 

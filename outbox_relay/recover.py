@@ -19,6 +19,7 @@ from outbox_relay.known_topics import KnownTopics
 from outbox_relay.log import EventLog, Row
 from outbox_relay.producer import Publisher, transactional_id
 from outbox_relay.relay import WaitingError, batches, prove_xids
+from runtime.progress import Progress, silent
 from runtime.settings import Settings
 from runtime.topics_reader import TopicsReader
 from schemas import registry
@@ -28,12 +29,9 @@ from schemas.topics import Topics
 
 READ_ROWS = 5000
 NAMED_STREAMS = 20
-REPORT_EVERY = 1000
+PROGRESS_EVERY = 1000
 
 logger = structlog.get_logger()
-
-Report = Callable[[str, int], None]
-"""Hears `(step, events so far)`."""
 
 Restore = Callable[[Iterator[WireRecord]], None]
 """Puts events back into the event log; they come in stream order."""
@@ -74,9 +72,7 @@ class Recovery:
     positions: dict[int, Position] = field(default_factory=dict)
 
 
-def recover(
-    settings: Settings, *, restore: Restore | None = None, report: Report = lambda step, events: None
-) -> Recovery:
+def recover(settings: Settings, *, restore: Restore | None = None, progress: Progress = silent) -> Recovery:
     """Rebuild the position of every shard, so that the relay goes on with nothing lost and nothing published twice.
 
     Stop the relays first, and the gateways too where events are to be restored. Safe to repeat, even if it broke off,
@@ -87,18 +83,18 @@ def recover(
     relay holds a shard: one that was just stopped holds it until the server has noticed. Of `relay.RETRYABLE`, what is
     transient; HorizonHeldError and HeldUpError, where a transaction stays open, are not: they were waited for.
     """
-    return _Recovering(settings, report).run(restore)
+    return _Recovering(settings, progress).run(restore)
 
 
 class _Recovering:
     """One run, step by step."""
 
-    def __init__(self, settings: Settings, report: Report) -> None:
+    def __init__(self, settings: Settings, progress: Progress) -> None:
         self._settings = settings
         self._topics = Topics(settings.topic_prefix)
         self._reader = TopicsReader(settings.kafka_bootstrap_servers)
         self._registry = registry.connect(settings.schema_registry_url.get_secret_value())
-        self._report = report
+        self._show_progress = progress
         self._found = Recovery()
 
     def run(self, restore: Restore | None) -> Recovery:
@@ -315,8 +311,8 @@ class _Recovering:
         return published
 
     def _progress(self, step: str, events: int) -> None:
-        if events % REPORT_EVERY == 0:
-            self._report(step, events)
+        if events % PROGRESS_EVERY == 0:
+            self._show_progress(step, events, 0)
 
 
 def own(log: EventLog) -> Iterator[Row]:

@@ -7,7 +7,7 @@ from ledger.journal.refusals import refused
 from ledger.relay_position import Cursor
 from ledger.streams import record_key
 from runtime.clock import to_us
-from schemas.refusal import REFUSAL
+from schemas.events import REFUSAL
 
 # Behind the same horizon as events. The integration says whose provider it was.
 READ = """

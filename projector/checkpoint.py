@@ -60,7 +60,7 @@ class Source(NamedTuple):
     partition: int
 
 
-class Step(NamedTuple):
+class Advance(NamedTuple):
     """Where a partition is after a batch."""
 
     next_offset: int
@@ -111,21 +111,21 @@ class Checkpoint:
         for source in sources:
             self.next_offsets.pop(source, None)
 
-    def advance(self, cursor: Rows, steps: Mapping[Source, Step]) -> None:
+    def advance(self, cursor: Rows, advances: Mapping[Source, Advance]) -> None:
         """Move the stored offsets, inside the caller's transaction. Call `moved` once that is committed.
 
         This comes first in a transaction: its row locks let one projector at a time work on a partition.
         Raises CheckpointMovedError when a stored offset is not the one that we started from.
         """
         rows = [
-            (*source, self.next_offsets[source], self._generations[source], *step)
-            for source, step in sorted(steps.items())
+            (*source, self.next_offsets[source], self._generations[source], *advance)
+            for source, advance in sorted(advances.items())
         ]
         if write(cursor, ADVANCE, rows) != len(rows):
             raise CheckpointMovedError(f"the checkpoint is no longer at {dict(sorted(self.next_offsets.items()))}")
 
-    def moved(self, steps: Mapping[Source, Step]) -> None:
-        self.next_offsets.update({source: step.next_offset for source, step in steps.items()})
+    def moved(self, advances: Mapping[Source, Advance]) -> None:
+        self.next_offsets.update({source: advance.next_offset for source, advance in advances.items()})
 
 
 def note_caught_up(cursor: Rows, sources: Collection[Source]) -> None:

@@ -19,10 +19,10 @@ from patience import WAITED_FOR, TransientError
 from patience.kafka import QUIET, Brokers, topic_ids
 from projector import database, metrics, models
 from projector.checkpoint import Checkpoint, CheckpointOutsideTopicError, Source, note_caught_up, note_ends
-from projector.deadletters import DeadLetters
+from projector.dead_letters import DeadLetters
 from projector.folding import Folder
 from projector.gate import Verdict
-from projector.held import HeldPartitions
+from projector.held_partitions import HeldPartitions
 from projector.metrics import stage
 from projector.models import OutdatedModelsError
 from projector.page import server as page_server
@@ -38,7 +38,7 @@ from schemas.topics import Topics
 
 IDLE_S = 0.5
 NOTE_EVERY_S = 5.0
-"""How often readers are told that nothing waits."""
+"""How often the read models say to their readers that nothing waits."""
 TOPICS_TIMEOUT_S = 10.0
 SESSION_TIMEOUT_MS = 6000
 """A killed projector's partitions wait that long for another owner."""
@@ -122,7 +122,7 @@ class Session:
             projections = models.ensure(self.connection)
             metrics.MODELS_STOPPED.set(len(PROJECTIONS) - len(projections))
             records = Records(topics, Reader(client), RefusalReader(client), settings.residency)
-            self.folder = Folder(self.connection, self.checkpoint, projections, records, self._bury)
+            self.folder = Folder(self.connection, self.checkpoint, projections, records, self._dead_letter)
             self.consumer = _consumer(settings)
         except BaseException:
             self.connection.close()
@@ -202,7 +202,7 @@ class Session:
         for verdict in verdicts:
             self._count(verdict)
 
-    def _bury(self, message: Message, reason: str) -> None:
+    def _dead_letter(self, message: Message, reason: str) -> None:
         self.dead_letters.send(message, reason)
         metrics.DEAD_LETTERS.inc()
         key = (message.key() or b"").decode(errors="replace")

@@ -9,7 +9,7 @@ from confluent_kafka import Message
 from psycopg import Connection
 
 from projector import database, metrics
-from projector.checkpoint import Checkpoint, Source, Step
+from projector.checkpoint import Advance, Checkpoint, Source
 from projector.gate import Gate, Verdict
 from projector.metrics import stage
 from projector.projection import Projection, Rows, incoming, write
@@ -34,7 +34,7 @@ on conflict do nothing
 returning command_id::text
 """  # noqa: S608  # our own constants
 
-Bury = Callable[[Message, str], None]
+DeadLetterSink = Callable[[Message, str], None]
 """Keeps a record that cannot be read or folded, with the reason; or raises, where that must not be."""
 
 
@@ -69,7 +69,7 @@ def unseen(cursor: Rows, refusals: Sequence[dict[str, Any]]) -> list[dict[str, A
     return [by_command[command_id] for (command_id,) in cursor]
 
 
-class Read(NamedTuple):
+class PlacedItem(NamedTuple):
     """A record with its place; the records of a batch are in the order of their partitions."""
 
     source: Source
@@ -87,55 +87,57 @@ class Folder:
         checkpoint: Checkpoint,
         projections: Collection[Projection],
         records: Records,
-        bury: Bury,
+        dead_letter: DeadLetterSink,
     ) -> None:
         self.connection = connection
         self.checkpoint = checkpoint
         self.projections = projections
         self.records = records
-        self._bury = bury
+        self._dead_letter = dead_letter
 
     def fold(self, messages: Sequence[Message], ends: Mapping[Source, int] | None = None) -> list[Verdict]:
         """Fold records; `ends` says where the partitions end, if that is known.
 
-        One that can be read but not folded is found by halves and buried like one that cannot. Raises
+        One that can be read but not folded is found by halves and becomes a dead letter like one that cannot. Raises
         CheckpointMovedError, RegistryUnavailableError, psycopg.OperationalError (retryable, from the checkpoint).
         """
         with stage("decode"):
             read = [self._read(message) for message in messages]
         return self._halve(read, ends or {})
 
-    def _read(self, message: Message) -> Read:
+    def _read(self, message: Message) -> PlacedItem:
         source, offset = place(message)
         try:
             item = self.records.read(source, message.value())
         except UndecodableRecord as error:
-            self._bury(message, str(error))
+            self._dead_letter(message, str(error))
             item = self.records.unreadable(source, message.key())
-        return Read(source, offset, item, message)
+        return PlacedItem(source, offset, item, message)
 
-    def _halve(self, read: Sequence[Read], ends: Mapping[Source, int]) -> list[Verdict]:
+    def _halve(self, read: Sequence[PlacedItem], ends: Mapping[Source, int]) -> list[Verdict]:
         try:
             return [self._apply(read, ends)]
         except UNFOLDABLE as error:
             if len(read) == 1:
                 (one,) = read
-                self._bury(one.message, f"it cannot be folded: {error!r}")
+                self._dead_letter(one.message, f"it cannot be folded: {error!r}")
                 instead = self.records.unreadable(one.source, one.message.key())
                 return [self._apply([one._replace(item=instead)], ends)]
             middle = len(read) // 2
             return self._halve(read[:middle], ends) + self._halve(read[middle:], ends)
 
-    def _apply(self, read: Sequence[Read], ends: Mapping[Source, int]) -> Verdict:
+    def _apply(self, read: Sequence[PlacedItem], ends: Mapping[Source, int]) -> Verdict:
         last = {one.source: one for one in read}
-        steps = {source: Step(one.offset + 1, moment_of(one.item), ends.get(source)) for source, one in last.items()}
+        advances = {
+            source: Advance(one.offset + 1, moment_of(one.item), ends.get(source)) for source, one in last.items()
+        }
         begun = time.perf_counter()
         with database.transaction(self.connection) as cursor:
             with stage("checkpoint"):
-                self.checkpoint.advance(cursor, steps)
+                self.checkpoint.advance(cursor, advances)
             verdict = fold([one.item for one in read], cursor, self.projections, self.records.decode)
             committing = time.perf_counter()
         metrics.STAGE_SECONDS.labels("commit").inc(time.perf_counter() - committing)
         metrics.TRANSACTION_SECONDS.observe(time.perf_counter() - begun)
-        self.checkpoint.moved(steps)
+        self.checkpoint.moved(advances)
         return verdict

@@ -19,7 +19,7 @@ from evidence.archive.reader import Archive
 from patience import TransientError
 from patience.kafka import At
 from projector import database, models
-from projector.archived import fold_archive
+from projector.archive import fold_archive
 from projector.bookkeeping import BOOKKEEPING
 from projector.checkpoint import Checkpoint, Source
 from projector.comparison import Comparison, compare
@@ -28,6 +28,7 @@ from projector.folding import Folder
 from projector.projection import Projection
 from projector.projections import PROJECTIONS
 from projector.records import Records, place
+from runtime.progress import Progress, silent
 from runtime.settings import Settings
 from runtime.topics_reader import TopicsReader
 from schemas import registry
@@ -53,9 +54,6 @@ MARK = "comment on schema {} is {}"
 MARKED = "select obj_description(to_regnamespace(%s), 'pg_namespace')"
 
 LIVE_OFFSETS = "select topic, partition, next_offset from projections.checkpoints"
-
-Report = Callable[[str, int, int], None]
-"""Hears `(step, records done, records in all)`."""
 
 log = structlog.get_logger()
 
@@ -90,7 +88,7 @@ def rebuild(
     *,
     compare_only: bool = False,
     archive: Archive | None = None,
-    report: Report = lambda step, done, total: None,
+    progress: Progress = silent,
 ) -> Comparison:
     """Rebuild a model, or `all`, and put it in the place of the live one, unless only to compare.
 
@@ -99,7 +97,7 @@ def rebuild(
     which waiting does not heal; psycopg.OperationalError, KafkaException and RegistryUnavailableError, which lasted.
     """
     with registry.connect(settings.schema_registry_url.get_secret_value()) as client:
-        run = settings.patience.call(lambda: _Rebuild(settings, client, name, report), "read models")
+        run = settings.patience.call(lambda: _Rebuild(settings, client, name, progress), "read models")
         with run:
             if archive:
                 run.fold_archive(archive)
@@ -116,12 +114,12 @@ class _Rebuild:
     replaced, and the run goes on from the shadow's own checkpoint.
     """
 
-    def __init__(self, settings: Settings, client: SchemaRegistryClient, name: str, report: Report) -> None:
+    def __init__(self, settings: Settings, client: SchemaRegistryClient, name: str, progress: Progress) -> None:
         self.settings = settings
         self.client = client
         self.everything = name == ALL
         self.projections = chosen(name)
-        self._report = report
+        self._show_progress = progress
         self._records = Records(
             Topics(settings.topic_prefix), Reader(client), RefusalReader(client), settings.residency
         )
@@ -209,13 +207,13 @@ class _Rebuild:
     def fold_archive(self, archive: Archive) -> None:
         """Fold what an archive holds. Begun again it reads from the start: what is folded is dropped as known."""
 
-        def report(step: str, done: int, total: int) -> None:
+        def show(step: str, done: int, total: int) -> None:
             self._archived = max(done, self._archived)
-            self._report(step, done, total)
+            self._show_progress(step, done, total)
 
         self._patiently(
             lambda: fold_archive(
-                archive.entries(), archive.tree_size, self.folder, self.client, self.settings.projector_batch, report
+                archive.entries(), archive.tree_size, self.folder, self.client, self.settings.projector_batch, show
             )
         )
 
@@ -236,7 +234,7 @@ class _Rebuild:
                 # Not before: a transaction that waits is ended by a server that limits how long one may be idle.
                 looking.enter_context(witness.transaction())
                 witness.execute("select")
-            self._report("comparing", 0, 0)
+            self._show_progress("comparing", 0, 0)
             return compare(witness, SHADOW, self.projections, self.live)
 
     def refuse(self, found: Comparison) -> None:
@@ -267,7 +265,7 @@ class _Rebuild:
             self.catch_up()
             if self._patiently(self._swap):
                 return
-            self._report("waiting for readers", 0, 0)
+            self._show_progress("waiting for readers", 0, 0)
             time.sleep(RETRY_S)
 
     def _swap(self) -> bool:
@@ -320,7 +318,7 @@ class _Rebuild:
             for messages in self._batches(ends):
                 self.folder.fold(messages)
                 records += len(messages)
-                self._report("folding", done + records, total)
+                self._show_progress("folding", done + records, total)
         return records
 
     def _batches(self, ends: dict[Source, int]) -> Iterator[list[Message]]:

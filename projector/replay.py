@@ -9,7 +9,7 @@ from psycopg import Connection
 
 from patience import Trouble
 from projector import database, models
-from projector.deadletters import DeadLetter, once
+from projector.dead_letters import DeadLetter, once
 from projector.folding import UNFOLDABLE, fold
 from projector.gate import Arrival
 from projector.projection import Projection, Rows
@@ -30,8 +30,8 @@ HEAD = "select version from streams where (tenant_id, stream_type, stream_id) = 
 KNOWN_REFUSAL = "select 1 from refused_commands where command_id = %s"
 
 
-class Fate(NamedTuple):
-    """A dead letter, and what is or has become of it."""
+class ReplayResult(NamedTuple):
+    """A dead letter, and what a replay makes or has made of it."""
 
     letter: DeadLetter
     state: str
@@ -39,7 +39,7 @@ class Fate(NamedTuple):
     """Why not, where it is not in the read models."""
 
 
-def listed(settings: Settings) -> list[Fate]:
+def listed(settings: Settings) -> list[ReplayResult]:
     """Every dead letter, and where it stands now. Changes nothing.
 
     Raises Trouble where the topic cannot be read; RegistryUnavailableError,
@@ -49,7 +49,7 @@ def listed(settings: Settings) -> list[Fate]:
         return [_look(letter, connection, records) for letter in _letters(settings)]
 
 
-def replay(settings: Settings) -> list[Fate]:
+def replay(settings: Settings) -> list[ReplayResult]:
     """Judge every dead letter again; what was folded before stays so. Safe to repeat, beside running projectors.
 
     Raises as `listed`; OutdatedModelsError.
@@ -79,27 +79,31 @@ def _letters(settings: Settings) -> list[DeadLetter]:
         raise Trouble(f"the dead letters cannot be read: {text}") from None
 
 
-def _look(letter: DeadLetter, connection: Connection, records: Records) -> Fate:
+def _look(letter: DeadLetter, connection: Connection, records: Records) -> ReplayResult:
     try:
         item = records.read(letter.source, letter.value)
     except UndecodableRecord as error:
-        return Fate(letter, UNREADABLE, str(error))
+        return ReplayResult(letter, UNREADABLE, str(error))
     with database.transaction(connection) as cursor:
-        return Fate(letter, FOLDED, "") if _is_in(item, cursor) else Fate(letter, WAITING, letter.reason)
+        return (
+            ReplayResult(letter, FOLDED, "") if _is_in(item, cursor) else ReplayResult(letter, WAITING, letter.reason)
+        )
 
 
-def _replay(letter: DeadLetter, connection: Connection, records: Records, projections: tuple[Projection, ...]) -> Fate:
+def _replay(
+    letter: DeadLetter, connection: Connection, records: Records, projections: tuple[Projection, ...]
+) -> ReplayResult:
     try:
         item = records.read(letter.source, letter.value)
     except UndecodableRecord as error:
-        return Fate(letter, UNREADABLE, str(error))
+        return ReplayResult(letter, UNREADABLE, str(error))
     try:
         with database.transaction(connection) as cursor:
             cursor.execute(HOLD, letter.source)
             fold([item], cursor, projections, records.decode)
-            return Fate(letter, FOLDED, "") if _is_in(item, cursor) else Fate(letter, KEPT, "")
+            return ReplayResult(letter, FOLDED, "") if _is_in(item, cursor) else ReplayResult(letter, KEPT, "")
     except UNFOLDABLE as error:
-        return Fate(letter, UNFOLDED, repr(error))
+        return ReplayResult(letter, UNFOLDED, repr(error))
 
 
 def _is_in(item: Item, cursor: Rows) -> bool:

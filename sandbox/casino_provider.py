@@ -75,15 +75,15 @@ class Round:
         if step is None:
             return {"action": kind, "success": False, "error": "Unknown action type"}
         try:
-            answer, told = step(action)
+            answer, ids = step(action)
         except (IndexError, KeyError, TypeError):
             return {"action": kind, "success": False, "error": "amount or betIndex is missing or wrong"}
         except (OSError, ValueError):
             return {"action": kind, "success": False, "error": "the casino does not answer"}
         if answer["success"]:
             self.balance = answer["balance"]
-            return {"action": kind, **told, "balanceAfter": self.balance, "success": True}
-        return {"action": kind, **told, "success": False, "error": answer["error"], "code": answer["code"]}
+            return {"action": kind, **ids, "balanceAfter": self.balance, "success": True}
+        return {"action": kind, **ids, "success": False, "error": answer["error"], "code": answer["code"]}
 
     def _check(self, _: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         return self._call("getBalance"), {}

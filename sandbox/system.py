@@ -26,7 +26,7 @@ from ledger.core.money import parse_amount
 from ledger.journal.writer import Retryable
 from ledger.store.migrate import upgrade
 from runtime.settings import PREFIX, Settings
-from sandbox.servers.process import Process, Report, StartError, silent
+from sandbox.servers.process import Process, StartError, StateReport, silent
 from sandbox.servers.service import GatewayService, ProjectorService, Service
 from sandbox.servers.stack import Stack
 from schemas import registry, topics
@@ -71,7 +71,7 @@ class System:
         root: Path,
         *,
         port: int | None = None,
-        report: Report = silent,
+        report: StateReport = silent,
         players: tuple[Player, ...] = PLAYERS,
         sealed: bool = True,
     ) -> None:
@@ -260,7 +260,7 @@ class System:
             brands.add(connection, BRAND, REGION, by=OPENED)
 
     def _open_integration(self) -> None:
-        """The integration's secret is told once, so it is written down."""
+        """The integration's secret is shown once, so it is written down."""
         path = self.root / "secrets" / "integration.json"
         if path.exists():
             return

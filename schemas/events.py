@@ -175,6 +175,12 @@ def _by_fingerprint(types: dict[str, EventSchema]) -> dict[bytes, EventSchema]:
     return {schema.fingerprint: schema for schema in (*versions, *types.values())}
 
 
+def _refusal() -> EventSchema:
+    content = json.loads((files("schemas") / "avro_ledger" / "command.refused.avsc").read_text())
+    version, consumers = content.pop("schema_version"), content.pop("consumers")
+    return EventSchema("command.refused", version, content, consumers=consumers)
+
+
 _ALL = _current()
 
 EVENTS: dict[str, EventSchema] = {name: schema for name, schema in _ALL.items() if not schema.form_of}
@@ -188,3 +194,9 @@ BY_FINGERPRINT: dict[bytes, EventSchema] = _by_fingerprint(EVENTS)
 
 VARIANTS_BY_FINGERPRINT: dict[bytes, EventSchema] = _by_fingerprint(VARIANTS)
 """Every schema that another form in an event log may name."""
+
+REFUSAL = _refusal()
+"""Today's schema of a refused command, for topic `ledger.refusals`. No event: it has no place in a stream."""
+
+REFUSAL_VERSIONS = [*(schema for schema in released(REFUSAL) if schema.read_as), REFUSAL]
+"""Every version of it that the topic may hold, the oldest first."""

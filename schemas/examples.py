@@ -12,8 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 from schemas.dual_write import chosen
-from schemas.events import EVENTS, VARIANTS, EventSchema
-from schemas.refusal import REFUSAL
+from schemas.events import EVENTS, REFUSAL, VARIANTS, EventSchema
 
 TENANT, REGION, PLAYER, PROVIDER = "brand-7", "EU", "p_demo_1", "studio"
 INTEGRATION = f"{TENANT}/{REGION}/{PROVIDER}"

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from schemas.events import EVENTS, EventSchema, released
+from schemas.events import EVENTS, REFUSAL, EventSchema, released
 from schemas.examples import example, readable
-from schemas.refusal import REFUSAL
 from schemas.releases import TYPES
 from schemas.topics import Topics
 

@@ -17,9 +17,7 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 from httpx2 import HTTPError
 
 from patience import IMPATIENT, Patience, TransientError
-from schemas.events import BY_FINGERPRINT, EVENTS, VARIANTS_BY_FINGERPRINT, EventSchema
-from schemas.refusal import REFUSAL
-from schemas.refusal import VERSIONS as REFUSALS
+from schemas.events import BY_FINGERPRINT, EVENTS, REFUSAL, REFUSAL_VERSIONS, VARIANTS_BY_FINGERPRINT, EventSchema
 from schemas.topics import Topics
 
 T = TypeVar("T")
@@ -110,7 +108,7 @@ def subjects(schema: EventSchema, topics: Topics) -> tuple[str, ...]:
 
 def _versions() -> tuple[EventSchema, ...]:
     """Every version of every type, the oldest first: the log may hold bytes of each."""
-    return *BY_FINGERPRINT.values(), *VARIANTS_BY_FINGERPRINT.values(), *REFUSALS
+    return *BY_FINGERPRINT.values(), *VARIANTS_BY_FINGERPRINT.values(), *REFUSAL_VERSIONS
 
 
 def register(client: SchemaRegistryClient, topics: Topics, patience: Patience = IMPATIENT) -> list[Registration]:

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from schemas.compatibility import incompatibilities, same
-from schemas.events import EVENTS, RELEASED, VARIANTS, EventSchema, released, version_of
-from schemas.refusal import REFUSAL
+from schemas.events import EVENTS, REFUSAL, RELEASED, VARIANTS, EventSchema, released, version_of
 
 LOCK = "SHA256SUMS"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from jgo.maven import MavenContext, PythonResolver
 
 from sandbox.servers import artifacts
-from sandbox.servers.process import Report, silent
+from sandbox.servers.process import StateReport, silent
 
 LOCK_PATH = Path(__file__).with_name("jars.lock")
 LOCK_HEADER = "# Made by `python -m spark.jars`: job, group, artifact, version, classifier, packaging, bytes, sha256.\n"
@@ -27,7 +27,7 @@ COORDINATES = (
 """What spark-avro and spark-sql-kafka add to what PySpark brings along."""
 
 
-def fetch(*, report: Report = silent) -> list[Path]:
+def fetch(*, report: StateReport = silent) -> list[Path]:
     """The jars, in the cache. Raises sandbox.servers.artifacts.DownloadError."""
     jars = artifacts.read_lock(LOCK_PATH)
     artifacts.fetch(jars, report=report)

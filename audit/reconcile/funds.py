@@ -8,13 +8,13 @@ from typing import Any
 
 from audit import tables
 from audit.detached_months import check_has_all, detached_events
-from audit.findings import AuditProgress, silent
 from audit.reconcile.comparison import Item
 from audit.snapshot import Snapshot, snapshot
 from evidence.archive.reader import Archive
 from ledger.core.money import format_minor
 from runtime import html
 from runtime.clock import to_datetime
+from runtime.progress import Progress, silent
 from runtime.settings import Settings
 from schemas.events import BY_FINGERPRINT
 
@@ -106,7 +106,7 @@ def of_read_model(bi: Snapshot, exponents: dict[str, int]) -> Iterator[Item]:
             yield Item(account, f"{tenant_id} {region} {currency} {day}", currency, int(amount_minor))
 
 
-def read(settings: Settings, *, archive: Archive | None = None, progress: AuditProgress = silent) -> list[DayEnd]:
+def read(settings: Settings, *, archive: Archive | None = None, progress: Progress = silent) -> list[DayEnd]:
     """Fold the whole log; the events of detached months are read from the archive.
 
     Raises CannotCheckError where something of it cannot be read; ArchiveError, OSError.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from audit import detached_months
-from audit.findings import AuditProgress, CannotCheckError, silent
+from audit.findings import CannotCheckError
 from audit.reconcile import mapping as forms
 from audit.reconcile.comparison import HERE, THERE, Comparison, Item, Reconciliation, Window, within
 from audit.reconcile.mapping import AWARD, BET, REINSTATED, ROLLBACK, WIN, WIN_ROLLBACK, Mapping
@@ -16,6 +16,7 @@ from ledger.core import currencies
 from ledger.core.money import Amount
 from ledger.core.state import DEMO
 from runtime.clock import to_datetime, to_us
+from runtime.progress import Progress, silent
 from runtime.settings import Settings
 from schemas.events import BY_FINGERPRINT
 
@@ -45,7 +46,7 @@ def reconcile(
     *,
     since: datetime | None = None,
     until: datetime | None = None,
-    progress: AuditProgress = silent,
+    progress: Progress = silent,
 ) -> Reconciliation:
     """Compare `report` with what the ledger has of the integration. `since` and `until` (aware, the end not included)
     bound both; without them the report's own first and last time do.
@@ -74,7 +75,7 @@ def reconcile(
 
 
 def _read_report(
-    file: ReportFile, books: Comparison, result: Reconciliation, window: Window, progress: AuditProgress
+    file: ReportFile, books: Comparison, result: Reconciliation, window: Window, progress: Progress
 ) -> int:
     """Gives how many lines lie outside of the window."""
     outside = 0

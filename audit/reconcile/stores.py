@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from audit import detached_months
-from audit.findings import AuditProgress, CannotCheckError, silent
+from audit.findings import CannotCheckError
 from audit.reconcile import funds, revenue
 from audit.reconcile.comparison import HERE, THERE, Comparison, Item, Reconciliation
 from audit.relay_positions import Passed, borne_out, read_positions
@@ -22,6 +22,7 @@ from ledger.core.evolve import event_of, evolve
 from ledger.core.state import Bet, State, Wallet
 from ledger.relay_position import Cursor, Position, PositionError
 from ledger.streams import StreamKey
+from runtime.progress import Progress, silent
 from runtime.settings import Settings
 from runtime.topics_reader import TopicsReader, reader_of
 from schemas.events import BY_FINGERPRINT
@@ -57,7 +58,7 @@ def reconcile(
     read_models: bool = True,
     topics: bool = True,
     models: Collection[str] = MODELS,
-    progress: AuditProgress = silent,
+    progress: Progress = silent,
 ) -> list[Reconciliation]:
     """Compare the log with the `models` and with the events topic. Raises CannotCheckError where something could not be
     read to its end.
@@ -219,7 +220,7 @@ def _bet_items(bet: str, currency: str, stake_minor: int, win_minor: int, status
 class _Published:
     """The log against the events topic: the same events with the same bytes, once each."""
 
-    def __init__(self, settings: Settings, opened: ExitStack, progress: AuditProgress) -> None:
+    def __init__(self, settings: Settings, opened: ExitStack, progress: Progress) -> None:
         self._topic = Topics(settings.topic_prefix).events
         self._book = opened.enter_context(Comparison())
         self._result = Reconciliation("ledger", f"topic {self._topic}")
@@ -239,7 +240,7 @@ class _Published:
         """Take what the relays say they have published for due."""
         self._passed = borne_out(self._positions, ledger)
 
-    def _read(self, records: TopicsReader, reader: Reader, progress: AuditProgress) -> None:
+    def _read(self, records: TopicsReader, reader: Reader, progress: Progress) -> None:
         ends = records.ends([self._topic])
         total = sum(ends.values())
         for done, message in enumerate(records.read(ends)):

@@ -22,7 +22,7 @@ from jgo.maven import Artifact as MavenArtifact
 from jgo.maven import MavenContext, PythonResolver
 
 from sandbox.servers.file_lock import FileLock
-from sandbox.servers.process import Report, StartError, silent
+from sandbox.servers.process import StartError, StateReport, silent
 
 LOCK_PATH = Path(__file__).with_name("artifacts.lock")
 LOCK_HEADER = "# Made by `make lock`: server, group, artifact, version, classifier, packaging, bytes, sha256.\n"
@@ -85,7 +85,9 @@ def of_server(server: str) -> list[Artifact]:
     return [artifact for artifact in read_lock() if artifact.server == server]
 
 
-def fetch(artifacts: list[Artifact], *, report: Report = silent, local_repositories: list[Path] | None = None) -> None:
+def fetch(
+    artifacts: list[Artifact], *, report: StateReport = silent, local_repositories: list[Path] | None = None
+) -> None:
     """Bring all artifacts into the cache; no network where they are there already.
 
     Two processes at once are fine. `local_repositories` are Maven repositories on disk to look into before the network.
@@ -134,7 +136,7 @@ def exclusive_cache() -> Iterator[Path]:
 class Progress:
     """Tells how much has come, in steps of five per cent."""
 
-    def __init__(self, total_bytes: int, report: Report) -> None:
+    def __init__(self, total_bytes: int, report: StateReport) -> None:
         self.total_bytes = total_bytes
         self.report = report
         self.done_bytes = 0
@@ -216,7 +218,7 @@ def _extract(archive: tarfile.TarFile, target: Path) -> None:
     archive.extractall(target)  # noqa: S202  # checked just now
 
 
-def unpacked(artifact: Artifact, *, report: Report = silent) -> Path:
+def unpacked(artifact: Artifact, *, report: StateReport = silent) -> Path:
     """The folder with the content of a fetched tar archive."""
     target = cache_folder() / "unpacked" / artifact.sha256
     if not target.exists():

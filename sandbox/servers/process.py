@@ -26,7 +26,7 @@ POLL_S = 0.05
 # The kernel sends the death signal when the *thread* that forked ends: all forks come from one that never does.
 _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
 
-Report = Callable[[str, str], None]
+StateReport = Callable[[str, str], None]
 """Hears `(name, state)`, such as `("kafka", "starting")`, possibly from several threads."""
 
 

@@ -10,7 +10,7 @@ from sandbox.servers.file_lock import FileLock
 from sandbox.servers.kafka import Kafka
 from sandbox.servers.ports import reach_loopback_directly
 from sandbox.servers.postgres import BI, LEDGER, Postgres
-from sandbox.servers.process import Process, Report, StartError, silent
+from sandbox.servers.process import Process, StartError, StateReport, silent
 from sandbox.servers.registry import Registry
 
 
@@ -21,7 +21,7 @@ class Stack:
     refused; what a killed one left running there is stopped first.
     """
 
-    def __init__(self, root: Path, *, report: Report = silent) -> None:
+    def __init__(self, root: Path, *, report: StateReport = silent) -> None:
         self.root = root.resolve()
         self.report = report
         self.ledger_database = Postgres("postgres", self.root, database="wagerledger", settings=LEDGER)

@@ -8,7 +8,7 @@ import pytest
 
 from audit.archive import verify_archive
 from audit.archive_folds import verify_folds
-from audit.findings import AuditReport, silent
+from audit.findings import AuditReport
 from audit.published_heads import PublishedHead
 from bench.archive import told, write_entries
 from evidence.archive.reader import open_archive
@@ -16,6 +16,7 @@ from evidence.archive.segment import read
 from evidence.heads import SignedHead
 from ledger.core.chain import GENESIS, hash_of
 from ledger.entry import COMMAND, EVENT, Entry, canonical
+from runtime.progress import silent
 from schemas.events import BY_FINGERPRINT
 from tests.support.journals import settings_of
 from tests.support.random_game import play

@@ -12,13 +12,14 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from audit.findings import AuditReport, silent
+from audit.findings import AuditReport
 from audit.reconcile.stores import reconcile
 from audit.refusals import RefusalsAudit
 from audit.relay_positions import borne_out, read_positions
 from audit.snapshot import snapshot
 from audit.topics import TopicsAudit
 from audit.verify import verify
+from runtime.progress import silent
 from runtime.settings import Settings
 from tests.outbox_relay.conftest import process
 from tests.support.servers import Servers, fresh_database

@@ -11,9 +11,10 @@ from ledger.relay_position import START
 from ledger.streams import Recorded
 from outbox_relay.log import EventLog, HorizonHeldError
 from outbox_relay.producer import transactional_id
-from outbox_relay.recover import Recovery, Report, UnrecoverableError, recover
+from outbox_relay.recover import Recovery, UnrecoverableError, recover
 from outbox_relay.relay import REFUSED, RefusedError, WaitingError
 from patience import Patience, is_transient
+from runtime.progress import Progress, silent
 from runtime.settings import Settings
 from sandbox.servers.stack import Stack
 from schemas.registry import WireRecord
@@ -229,14 +230,14 @@ def test_recover_tries_again_what_may_pass(settings: Settings, log: LogWriter, k
     publish(settings, log, kafka, 20)
     steps = list[str]()
 
-    def kill_once(step: str, events: int) -> None:
+    def kill_once(step: str, events: int, total: int) -> None:
         if not steps:
             stack.kafka.kill()
             starting.start()
         steps.append(step)
 
     starting = threading.Thread(target=stack.kafka.start, daemon=True)
-    found = recover_patiently(settings, report=kill_once)
+    found = recover_patiently(settings, progress=kill_once)
     starting.join()
     assert (found.published, found.completed) == (20, 0)
     publish(settings, log, kafka, 10)
@@ -257,9 +258,9 @@ def test_an_open_writing_transaction_is_waited_for_once(
     assert "pg_stat_activity" not in caplog.text, "it was tried again"
 
 
-def recover_patiently(settings: Settings, report: Report = lambda step, events: None) -> Recovery:
+def recover_patiently(settings: Settings, progress: Progress = silent) -> Recovery:
     """As the command does."""
-    return Patience(60).call(lambda: recover(settings, report=report), "recover")
+    return Patience(60).call(lambda: recover(settings, progress=progress), "recover")
 
 
 def publish(settings: Settings, log: LogWriter, kafka: Kafka, count: int) -> None:

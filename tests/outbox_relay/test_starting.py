@@ -10,12 +10,13 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 
 import pytest
+from confluent_kafka import Message
 
 from ledger.relay_position import Position, positions_in
 from outbox_relay import relay
@@ -147,10 +148,10 @@ def test_a_position_is_looked_for_again_after_events_were_seen(
 @contextmanager
 def running_between_looks(settings: Settings, kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A relay that starts when another one has looked for its position, and publishes before that one looks further."""
-    look, stop, threads = relay.read_positions, threading.Event(), list[threading.Thread]()
+    look, stop, threads = relay.positions_in, threading.Event(), list[threading.Thread]()
 
-    def read_positions(servers: str, topic: str) -> dict[int, Position]:
-        seen = look(servers, topic)
+    def positions_in(records: Iterable[Message]) -> dict[int, Position]:
+        seen = look(records)
         if not threads:
             assert not seen
             threads.append(threading.Thread(target=Relay(settings).run, args=[stop], daemon=True))
@@ -158,7 +159,7 @@ def running_between_looks(settings: Settings, kafka: Kafka, monkeypatch: pytest.
             until(lambda: kafka.published() > 0, "the first events")
         return seen
 
-    monkeypatch.setattr(relay, "read_positions", read_positions)
+    monkeypatch.setattr(relay, "positions_in", positions_in)
     try:
         yield
     finally:

@@ -16,9 +16,8 @@ from ledger.core.evolve import event_of
 from ledger.core.rollbacks import ReinstateBet, Rollback
 from ledger.journal.recording import record
 from ledger.streams import PLAYER, Recorded, StreamKey, stream_of
-from schemas.events import EVENTS
+from schemas.events import EVENTS, REFUSAL
 from schemas.examples import example
-from schemas.refusal import REFUSAL
 from schemas.topics import Topics
 from tests.projector.direct_fold import PACE_US
 from tests.support.random_ledger import START_US, Ledger, Publisher, chunks, key_of, random_ledger

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 from prometheus_client import REGISTRY
 
 from projector import database, models
-from projector.checkpoint import Checkpoint, CheckpointMovedError, CheckpointOutsideTopicError, Source, Step
+from projector.checkpoint import Advance, Checkpoint, CheckpointMovedError, CheckpointOutsideTopicError, Source
 from projector.consumer import refold
 from runtime.settings import Settings
 from schemas import topics
@@ -121,9 +121,9 @@ def test_zombie_s_transaction_fails(settings):
             zombie.load(cursor, [first, second])
             owner.load(cursor, [first, second])
         with database.transaction(connection) as cursor:
-            owner.advance(cursor, {second: Step(10)})
+            owner.advance(cursor, {second: Advance(10)})
         with pytest.raises(CheckpointMovedError), database.transaction(connection) as cursor:
-            zombie.advance(cursor, {first: Step(5), second: Step(7)})
+            zombie.advance(cursor, {first: Advance(5), second: Advance(7)})
         assert connection.execute("select partition, next_offset from checkpoints order by 1").fetchall() == [
             (0, 0),
             (1, 10),

@@ -5,7 +5,8 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from prometheus_client import REGISTRY
 
-from projector import consumer, held
+from projector import consumer
+from projector import held_partitions as held
 from projector.checkpoint import Source
 from projector.producers import producer_at
 from schemas.topics import Topics

@@ -17,13 +17,13 @@ from sqlalchemy import make_url
 
 from ledger.streams import StreamKey
 from projector import rebuild as rebuilding
-from projector.archived import partition_of
+from projector.archive import partition_of
 from projector.database import LOCK
 from projector.models import OutdatedModelsError
 from projector.rebuild import RebuildError, rebuild
 from runtime.settings import Settings
 from schemas import registry
-from schemas.refusal import REFUSAL
+from schemas.events import REFUSAL
 from schemas.topics import Topics
 from tests.outbox_relay.conftest import running
 from tests.projector.conftest import PARTITIONS
@@ -150,7 +150,7 @@ def test_an_outdated_model_stands_still_and_is_rebuilt_alone(settings, ledger, p
     assert REGISTRY.get_sample_value("wagerledger_projector_models_stopped") >= 2
     impatient = settings.model_copy(update={"patience_s": 0})
     with pytest.raises(psycopg.OperationalError):
-        rebuild(impatient, "rounds", report=lambda step, done, total: kill(settings))
+        rebuild(impatient, "rounds", progress=lambda step, done, total: kill(settings))
     assert read_models.query("select count(*) from bi.rounds") == before
     assert read_models.query(SHADOWS) == [(1,)]
     for model in ("rounds", "sessions"):
@@ -178,7 +178,7 @@ def test_a_rebuild_goes_on_where_it_stopped(settings, ledger, publisher, read_mo
             seen.append((step, done, total))
             kill(settings)
 
-    found = rebuild(settings, "all", report=kill_at_first)
+    found = rebuild(settings, "all", progress=kill_at_first)
     assert {step for step, _, _ in seen} == {"folding", "comparing"}
     assert [done for step, done, _ in seen if step == "folding"] == sorted(
         {done for step, done, _ in seen if step == "folding"}

@@ -12,7 +12,7 @@ import pytest
 from fastavro import writer
 
 from audit.archive import verify_archive
-from audit.findings import AuditReport, silent
+from audit.findings import AuditReport
 from audit.reconcile.revenue import Revenue
 from audit.verify import verify
 from bench.archive import write_entries
@@ -20,6 +20,7 @@ from evidence.archive.reader import open_archive
 from evidence.archive.segment import SCHEMA, read
 from ledger.entry import EVENT, Entry
 from ledger.streams import Recorded
+from runtime.progress import silent
 from runtime.settings import Settings
 from schemas.events import BY_FINGERPRINT
 from spark.java import NoJavaError, find_java

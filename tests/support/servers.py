@@ -23,7 +23,7 @@ from sqlalchemy import make_url
 
 from ledger.store import migrate
 from sandbox.servers.artifacts import DownloadError
-from sandbox.servers.process import Report, StartError, silent
+from sandbox.servers.process import StartError, StateReport, silent
 from sandbox.servers.stack import Stack
 from tests.support.traces import keep_logs
 
@@ -63,7 +63,7 @@ def kind_of_servers() -> str:
 
 
 @contextlib.contextmanager
-def running_servers(report: Report = silent) -> Iterator[Servers]:
+def running_servers(report: StateReport = silent) -> Iterator[Servers]:
     """Servers as the environment asks for them; those that were started here are stopped afterwards."""
     given = [os.environ.get(name, "") for name in VARIABLES]
     match kind := kind_of_servers():
@@ -83,7 +83,7 @@ def running_servers(report: Report = silent) -> Iterator[Servers]:
 
 
 @contextlib.contextmanager
-def embedded(report: Report = silent) -> Iterator[Servers]:
+def embedded(report: StateReport = silent) -> Iterator[Servers]:
     with contextlib.ExitStack() as opened:
         stack = _started(opened, report)
         yield Servers(
@@ -95,7 +95,7 @@ def embedded(report: Report = silent) -> Iterator[Servers]:
         )
 
 
-def _started(opened: contextlib.ExitStack, report: Report) -> Stack:
+def _started(opened: contextlib.ExitStack, report: StateReport) -> Stack:
     """A stack that runs until `opened` ends. All tests stand on it, so one bad start on a busy machine is not the end."""
     for attempt in range(1, START_ATTEMPTS + 1):
         folder = opened.enter_context(

@@ -1,7 +1,7 @@
 """An archive as what a rebuild begins with: its events and refusals, which the topics may no longer hold."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
 from itertools import islice
 from typing import Any
@@ -17,17 +17,16 @@ from projector import database
 from projector.folding import Folder, fold
 from projector.gate import Arrival
 from projector.records import Item, Refused
+from runtime.progress import Progress
 from runtime.residency import ForeignRegionError, Residency
 from schemas.events import BY_FINGERPRINT
 from schemas.registry import SchemaMismatchError, WireIds
 
 PARTITIONS = "select count(*) from projections.checkpoints where topic = %s"
 
-Report = Callable[[str, int, int], None]
-
 
 def fold_archive(
-    entries: Iterable[Entry], total: int, folder: Folder, client: SchemaRegistryClient, batch: int, report: Report
+    entries: Iterable[Entry], total: int, folder: Folder, client: SchemaRegistryClient, batch: int, progress: Progress
 ) -> None:
     """Fold an archive's entries in their order. What the topics have of them too is dropped later, as duplicates.
 
@@ -43,7 +42,7 @@ def fold_archive(
             found = [item for item in items if item is not None]
             fold(found, cursor, folder.projections, folder.records.decode)
         done += len(chunk)
-        report("folding the archive", done, total)
+        progress("folding the archive", done, total)
 
 
 def _refuse_foreign(items: Iterable[Item | None], residency: Residency) -> None:

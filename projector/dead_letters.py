@@ -13,7 +13,7 @@ REASON, TOPIC, PARTITION, OFFSET = (f"wagerledger-{name}" for name in ("reason",
 
 
 class DeadLetter(NamedTuple):
-    """A record that was buried."""
+    """A record that could not be read or folded."""
 
     source: Source
     offset: int
@@ -32,7 +32,7 @@ class DeadLetter(NamedTuple):
 
 
 def once(messages: Iterable[Message]) -> list[DeadLetter]:
-    """Each dead letter once, in the order of its topic; a crash may have buried one twice."""
+    """Each dead letter once, in the order of its topic; a crash may have written one twice."""
     letters = {(letter.source, letter.offset): letter for letter in map(DeadLetter.of, messages)}
     return [letters[at] for at in sorted(letters)]
 

@@ -51,25 +51,25 @@ def offsets(
     see. Raises KafkaException, also where a partition's leader is gone: then the client gives an offset below zero, as
     if it had been answered.
     """
-    asked = {TopicPartition(*at): which for at in partitions}
-    if not asked:
+    wanted = {TopicPartition(*at): which for at in partitions}
+    if not wanted:
         return {}
     level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
-    found = answers(admin.list_offsets(asked, isolation_level=level, request_timeout=timeout_s), timeout_s)
-    told = {(at.topic, at.partition): int(result.offset) for at, result in found.items()}
-    for (topic, partition), offset in told.items():
+    found = answers(admin.list_offsets(wanted, isolation_level=level, request_timeout=timeout_s), timeout_s)
+    ends = {(at.topic, at.partition): int(result.offset) for at, result in found.items()}
+    for (topic, partition), offset in ends.items():
         if offset < 0:
             text = f"topic {topic}, partition {partition}, has no leader that answers"
             raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE, text))
-    return told
+    return ends
 
 
 def topic_ids(admin: AdminClient, names: Iterable[str], *, timeout_s: float) -> dict[str, str]:
     """The ids that Kafka tells topics apart by: one that is deleted and made again has another id. Raises
     KafkaException, also where there is no such topic.
     """
-    asked = TopicCollection(list(names))
-    found = answers(admin.describe_topics(asked, request_timeout=timeout_s), timeout_s)
+    wanted = TopicCollection(list(names))
+    found = answers(admin.describe_topics(wanted, request_timeout=timeout_s), timeout_s)
     return {name: str(description.topic_id) for name, description in found.items()}
 
 

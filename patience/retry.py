@@ -39,7 +39,7 @@ class Patience:
     def call(self, action: Callable[[], T], what: str, *, progress: Callable[[], object] = lambda: None) -> T:
         """The result of `action`, tried again while it fails with what may pass: at least twice, unless the limit is 0.
         Trying it again must be safe. `what` is its subject in the words for those who wait, such as "Kafka". Where
-        `action` goes on from where it stopped, `progress` tells how far it is: trouble further on is new trouble.
+        `action` goes on from where it stopped, `progress` says how far it is: trouble further on is new trouble.
         Raises the last error, which is not tried again by somebody's patience around this one: limits do not add up.
         """
         trouble = _Stretch(self.limit_s, what, progress)

@@ -4,7 +4,7 @@ Kept are the month of the newest event and the 14 before it (UTC), so the events
 gives the same rows. The table has a partition for each of those months; the first event of a month empties the
 partition of the one that falls out.
 
-With the current balances these rows tell what every wallet, or one player's, held at any moment: `bi.balances_at`.
+With the current balances these rows show what every wallet, or one player's, held at any moment: `bi.balances_at`.
 """
 
 from collections.abc import Sequence

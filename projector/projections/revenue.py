@@ -11,7 +11,7 @@ Which hour and day (UTC) an amount belongs to:
 
 It is always the time at which the ledger recorded the fact (`occurred_at`), never that at which it was folded. So a
 correction changes a past row, as if what it undoes had not been; and where that row is of another hour than the event,
-`bi.revenue_corrections` has a line that tells what was changed, in which row, by which event. A report that was sent
+`bi.revenue_corrections` has a line that says what was changed, in which row, by which event. A report that was sent
 on a day differs from today's rows by exactly the corrections booked since.
 
 Provider and game are those of the bet or win, also for what corrects it. Amounts are in the wallet's currency. Summed

@@ -188,6 +188,30 @@ def test_named_files_exist(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_named_make_targets_exist(page: Path) -> None:
+    """Every `make …` is one that `make help` shows."""
+    known = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = [span.split()[1] for span in code_spans(page) if re.match(r"make [a-z-]+", span)]
+    shell = "\n".join(code for _, code in blocks(page, "sh"))
+    named += re.findall(r"^    make ([a-z-]+)", page.read_text(), re.MULTILINE)
+    named += re.findall(r"^make ([a-z-]+)", shell, re.MULTILINE)
+    assert {*named} <= known
+
+
+def test_contributors_see_every_make_target() -> None:
+    """CONTRIBUTING.md explains each that `make help` shows, but `help` and `clean`, which explain themselves."""
+    known = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    assert [target for target in known if f"| `make {target}` |" not in page] == ["help", "clean"]
+
+
+def test_contributors_see_every_room() -> None:
+    """The table of rooms in CONTRIBUTING.md has each folder of code."""
+    rooms = (ROOT / "CONTRIBUTING.md").read_text().partition("## Rooms")[2].partition("## ")[0]
+    assert [room for room in (*PACKAGES, "spark") if f"`{room}`" not in rooms] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_test_runs_name_what_is_there(page: Path) -> None:
     """Whoever types `pytest tests/…` or `make test ARGS=tests/…` from a page runs something."""
     for line in re.findall(r".*(?:pytest|ARGS=).*", page.read_text()):

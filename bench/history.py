@@ -68,17 +68,22 @@ def _callbacks(player_id: str, batch: Batch, events: int) -> Iterator[tuple[Comm
         return Origin(TENANT, "EU", None, None, "wallet", f"{player_id}:{key}", uuid7().hex)
 
     yield (OpenWallet(own("open"), str(uuid7()), batch.now, player_id, "EUR", 2),)
-    yield (Deposit(own("deposit"), str(uuid7()), batch.now, player_id, "EUR", Amount(1000, 0), "ref-1", "cashier"),)
+    yield (
+        Deposit(
+            own("deposit"), str(uuid7()), batch.now, player_id, "EUR",
+            amount=Amount(1000, 0), reference="ref-1", actor="cashier",
+        ),
+    )  # fmt: skip
     session = StartSession(
         origin("session"),
         str(uuid7()),
         batch.now,
         player_id,
         "EUR",
-        "book-of-sums",
-        "en",
-        "real",
-        batch.now + 3600 * 10**6,
+        game_id="book-of-sums",
+        locale="en",
+        mode="real",
+        expires_at=batch.now + 3600 * 10**6,
     )
     yield (session,)
     for n in range((events - 3) // 2):

@@ -38,11 +38,12 @@ from ledger.core.wallets import Deposit, OpenWallet
 from ledger.core.wins import SettleBet
 from ledger.journal.recording import record
 from ledger.streams import Recorded, StreamHead, StreamKey, stream_of
-from projector.consumer import Session, refold, spare_the_collector
+from projector.consumer import GARBAGE_OBJECTS, Session, refold
 from projector.metrics import STAGE_SECONDS
 from projector.projection import Projection
 from projector.projections import PROJECTIONS
 from projector.projections.balances import BALANCES
+from runtime import service
 from runtime.settings import Settings
 from sandbox.servers.stack import Stack
 from schemas import registry, topics
@@ -98,7 +99,7 @@ def run(*, events: int, as_json: bool) -> None:
 
 def measure(settings: Settings, stack: Stack, events: int, projections: Collection[Projection]) -> dict[str, Any]:
     """Fold everything from the beginning with one projector, in this thread."""
-    spare_the_collector()
+    service.collect_garbage_seldom(GARBAGE_OBJECTS)
     refold(settings)
     with (
         registry.connect(settings.schema_registry_url.get_secret_value()) as client,

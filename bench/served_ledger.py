@@ -171,7 +171,10 @@ def _opened(tenant_id: str, integration_id: str, player: str) -> Callback:
     return Callback(
         (
             OpenWallet(operator, str(uuid7()), 0, player, CURRENCY, EXPONENT),
-            Deposit(paid_in, str(uuid7()), 0, player, CURRENCY, DEPOSIT, "bench", "bench"),
-            StartSession(provider, str(uuid7()), 0, player, CURRENCY, GAME, None, "real", NEVER_US),
+            Deposit(paid_in, str(uuid7()), 0, player, CURRENCY, amount=DEPOSIT, reference="bench", actor="bench"),
+            StartSession(
+                provider, str(uuid7()), 0, player, CURRENCY,
+                game_id=GAME, locale=None, mode="real", expires_at=NEVER_US,
+            ),
         )
-    )
+    )  # fmt: skip

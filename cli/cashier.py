@@ -38,7 +38,7 @@ def amount_or_fail(text: str) -> Amount:
     return amount
 
 
-def ask(
+def outcome_or_exit(
     brand: str,
     region: str,
     actor: str,

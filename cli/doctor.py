@@ -278,7 +278,7 @@ def _bi(settings: Settings) -> Iterator[Check]:
         with _connected(settings.database_url) as ledger:
             apart = bi != (ledger.info.host, ledger.info.port)
     except psycopg.Error:
-        return  # told above
+        return  # said above
     text = "another instance" if apart else "the same instance as the ledger: its transactions hold up the relay"
     yield Check("BI apart", apart, variable, text)
 

@@ -5,7 +5,7 @@ from typing import Any
 import typer
 from psycopg import Connection
 
-from cli.cashier import again, ask, check_player
+from cli.cashier import again, check_player, outcome_or_exit
 from cli.database import on_ledger
 from cli.options import Brand, CashierActor, CashierReason, Json, Key, PlayerId, Region
 from cli.output import FINDING, fail, show
@@ -99,7 +99,7 @@ def _restrict(
 ) -> None:
     check_player(player_id)
     _known_or_fail(brand, player_id)
-    outcome = ask(
+    outcome = outcome_or_exit(
         brand, region, actor, key,
         lambda cashier, key: cashier.restrict(player_id, restriction, reason, key=key), as_json=as_json,
     )  # fmt: skip

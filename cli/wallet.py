@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.brand import registered_or_fail
-from cli.cashier import again, amount_or_fail, ask, check_currency, check_player
+from cli.cashier import again, amount_or_fail, check_currency, check_player, outcome_or_exit
 from cli.database import on_ledger
 from cli.options import (
     AmountText,
@@ -231,7 +231,7 @@ def _run(
     *,
     as_json: bool,
 ) -> None:
-    outcome = ask(brand, region, actor, key, command, as_json=as_json)
+    outcome = outcome_or_exit(brand, region, actor, key, command, as_json=as_json)
     balances = outcome.balances
     assert balances, "a wallet command leaves a wallet"
     cash = format_minor(balances.cash_minor, balances.exponent)

@@ -4,7 +4,6 @@ Whatever breaks, it goes on from the stored checkpoint.
 """
 
 import contextlib
-import gc
 import threading
 import time
 from collections.abc import Iterator
@@ -40,6 +39,8 @@ IDLE_S = 0.5
 NOTE_EVERY_S = 5.0
 """How often the read models say to their readers that nothing waits."""
 TOPICS_TIMEOUT_S = 10.0
+GARBAGE_OBJECTS = 1_000_000
+"""The collector would walk each batch several times, and records hold no cycles."""
 SESSION_TIMEOUT_MS = 6000
 """A killed projector's partitions wait that long for another owner."""
 
@@ -51,7 +52,7 @@ log = structlog.get_logger()
 def run(settings: Settings) -> int:
     """Project until SIGTERM or SIGINT. Gives the exit code: 0 stopped, 2 refused to run on what the models hold."""
     stop = service.stop_event()
-    spare_the_collector()
+    service.collect_garbage_seldom(GARBAGE_OBJECTS)
     page = page_server.serve(settings)
     log.info("projector_started", metrics=serve_metrics(settings), page=page and page.url)
     try:
@@ -60,12 +61,6 @@ def run(settings: Settings) -> int:
         log.error("projector_refused", reason=str(error))
         return REFUSED
     return STOPPED
-
-
-def spare_the_collector() -> None:
-    """Let Python's cycle collector run seldom: it walks each batch several times, and records hold no cycles."""
-    gc.freeze()
-    gc.set_threshold(1_000_000)
 
 
 def project(settings: Settings, stop: threading.Event, *, until_caught_up: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import threading
 import time
@@ -30,6 +31,15 @@ def stop_event_of_loop() -> asyncio.Event:
     for number in SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
+
+
+def collect_garbage_seldom(objects: int) -> None:
+    """Let Python look for cycles only when `objects` more were made than went away, instead of 700. What was made by
+    now lives as long as the process and need not be looked at again.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(objects)
 
 
 def keep_trying(

@@ -1,5 +1,5 @@
-"""Where signed heads go: a topic, and a file for storage outside. Each says itself what it has, so that a restart tells
-it what it lacks.
+"""Where signed heads go: a topic, and a file for storage outside. Each says itself what it has, so that a restart
+knows what it lacks.
 """
 
 import os
@@ -46,7 +46,7 @@ class TopicOutlet:
         self._servers = settings.kafka_bootstrap_servers
 
     def last(self) -> SignedHead | None:
-        # Read further than what is decided now: a head that is not seen would be told a second time.
+        # Read further than what is decided now: a head that is not seen would be published a second time.
         message = TopicsReader(self._servers).last(self.name)
         if message is None:
             return None

@@ -1,4 +1,4 @@
-"""The sealer's loop: prove what was said before, seal what is new, sign a head, tell it."""
+"""The sealer's loop: prove what was said before, seal what is new, sign a head, publish it."""
 
 import contextlib
 import threading
@@ -101,7 +101,7 @@ class Sealer:
                 self._prove(tree, writer)
                 metrics.SEALING.set(1)
                 while not stop.is_set():
-                    self._seal_and_tell(tree, reader, writer, stop)
+                    self._seal_and_publish(tree, reader, writer, stop)
                     if once:
                         break
                     stop.wait(self._settings.anchor_interval_s)
@@ -155,7 +155,7 @@ class Sealer:
 
     # Sealing
 
-    def _seal_and_tell(
+    def _seal_and_publish(
         self, tree: Tree, reader: Connection[Any], writer: Connection[Any], stop: threading.Event
     ) -> None:
         started_at = time.time()
@@ -172,10 +172,10 @@ class Sealer:
             if tree.newest:
                 metrics.Times.anchored_at = tree.newest.head.sealed_at / 1e6
                 for outlet in self._outlets:
-                    self._tell(outlet, tree.newest, writer)
+                    self._publish(outlet, tree.newest, writer)
         metrics.Times.sealed_at = started_at
 
-    def _tell(self, outlet: Outlet, newest: SignedHead, writer: Connection[Any]) -> None:
+    def _publish(self, outlet: Outlet, newest: SignedHead, writer: Connection[Any]) -> None:
         """Give the outlet the heads that it lacks."""
         last = outlet.last()
         if last and last.hash == newest.hash:

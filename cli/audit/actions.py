@@ -26,8 +26,8 @@ def acts(
     found = on_ledger(lambda connection: find(connection, tenant_id=tenant, subject=subject, limit=limit))
     for act in found:
         act["acted_at"] = act["acted_at"].astimezone(UTC).isoformat()
-    asked = [f"of tenant {tenant}"] * bool(tenant) + [f"about {subject}"] * bool(subject)
-    nothing = " ".join(["No act", *asked, "is on record."])
+    filters = [f"of tenant {tenant}"] * bool(tenant) + [f"about {subject}"] * bool(subject)
+    nothing = " ".join(["No act", *filters, "is on record."])
     text = table(COLUMNS, ([act[name] for name in COLUMNS] for act in found)) if found else nothing
     show(found, as_json=as_json, text=text)
 

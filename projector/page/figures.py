@@ -121,16 +121,16 @@ def look(connection: Connection[Any], choice: Choice) -> Figures:
     """Raises NothingProjectedError; psycopg.OperationalError where the database does not answer."""
     if connection.execute("select to_regclass('freshness')").fetchone() == (None,):
         raise NothingProjectedError
-    asked = choice._asdict() | {"first": choice.first_day, "last": choice.last_day}
+    parameters = choice._asdict() | {"first": choice.first_day, "last": choice.last_day}
     statements = (
         FRESHNESS, MODELS, PARKED, REVENUE_BY_DAY, REVENUE_BY_PROVIDER, SETTLEMENT_LAG, OPEN_HOLDS, LIABILITY,
     )  # fmt: skip
-    return Figures(datetime.now(UTC), *(_ask(connection, statement, asked) for statement in statements))
+    return Figures(datetime.now(UTC), *(_query(connection, statement, parameters) for statement in statements))
 
 
-def _ask(connection: Connection[Any], statement: str, asked: Mapping[str, Any]) -> Rows | str:
+def _query(connection: Connection[Any], statement: str, parameters: Mapping[str, Any]) -> Rows | str:
     try:
-        return connection.execute(statement, asked).fetchall()
+        return connection.execute(statement, parameters).fetchall()
     except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable):
         return f"The database took longer than {TIMEOUT_S} s for it. Choose fewer days or one tenant."
     except psycopg.errors.InsufficientPrivilege:

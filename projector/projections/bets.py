@@ -174,13 +174,13 @@ def _complete(step: Row) -> Row:
 
 def _authorized(record: dict[str, Any], begun: dict[Key, Row], steps: dict[Key, Row]) -> None:
     payload = record["payload"]
-    asked = payload["conversion"]
+    source = payload["conversion"]
     begun[record["integration_id"], payload["bet_id"]] = [
         record["integration_id"], payload["bet_id"], record["tenant_id"], record["region"], record["player_id"],
         record["provider_id"], payload["mode"], payload["round_id"], payload["session_id"], payload["game_id"],
         payload["currency"], payload["exponent"], payload["stake_minor"], payload["stake_cash_minor"],
         payload["stake_bonus_minor"], payload["hold_id"], record["occurred_at"], record["trace_id"], payload["kind"],
-        *((asked["currency"], asked["exponent"], asked["amount_minor"]) if asked else (None, None, None)),
+        *((source["currency"], source["exponent"], source["amount_minor"]) if source else (None, None, None)),
     ]  # fmt: skip
     step = _step(record, steps)
     step[STATUS] = OPEN

@@ -39,7 +39,7 @@ create table refusals (
 """
 
 CODE = Column("code", "Why not: a code of the error catalogue.")
-ASKED_FOR = Column("kind", "What was asked, such as AuthorizeBet.")
+COMMAND_KIND = Column("kind", "What was asked, such as AuthorizeBet.")
 WHO = [INTEGRATION._replace(meaning="Integration that asked; null for the operator's own commands."), PROVIDER]
 
 VIEWS = view(
@@ -49,7 +49,7 @@ VIEWS = view(
         TENANT, REGION, *WHO,
         PLAYER._replace(meaning="The operator's opaque id of the player; null where none is known."),
         Column("command_id", "UUIDv7 of the command. A repeat of the callback is another command."),
-        ASKED_FOR, CODE,
+        COMMAND_KIND, CODE,
         Column("details", "What the decision says besides (jsonb): the values that the code is about."),
         Column("operation", "Class of operation: with integration_id and idempotency_key it names the command."),
         Column("idempotency_key", "Key of the command, as the caller gave it."),
@@ -64,7 +64,7 @@ VIEWS = view(
     "bi.refusals_by_day",
     "Refused commands per UTC day, integration, kind of command and code.",
     [
-        TENANT, REGION, *WHO, ASKED_FOR, CODE,
+        TENANT, REGION, *WHO, COMMAND_KIND, CODE,
         Column("day", "UTC day (date).", "(occurred_at at time zone 'UTC')::date"),
         Column("refusals", "Refused commands.", "count(*)"),
         Column("players", "Players that are named in them.", "count(distinct player_id)"),

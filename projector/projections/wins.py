@@ -140,13 +140,13 @@ def apply(events: Sequence[Admitted], cursor: Rows) -> None:
 
 def _win(record: dict[str, Any]) -> list[Any]:
     payload = record["payload"]
-    asked = payload["conversion"]
+    source = payload["conversion"]
     return [
         record["integration_id"], payload["win_id"] or payload["settlement_id"], payload["settlement_id"],
         record["tenant_id"], record["region"], record["player_id"], record["provider_id"], payload["mode"], False,
         payload["kind"], HOUSE, payload["bet_id"], payload["round_id"], payload["session_id"], payload["game_id"],
         payload["currency"], payload["exponent"], payload["win_minor"],
-        *((asked["currency"], asked["exponent"], asked["amount_minor"]) if asked else (None, None, None)),
+        *((source["currency"], source["exponent"], source["amount_minor"]) if source else (None, None, None)),
         record["stream_version"], record["occurred_at"], record["trace_id"],
     ]  # fmt: skip
 

@@ -77,7 +77,11 @@ def read_lock(path: Path = LOCK_PATH) -> list[Artifact]:
         if line and not line.startswith("#"):
             *names, size_bytes, sha256 = ("" if field == "-" else field for field in line.split())
             server, group, artifact, version, classifier, packaging = names
-            artifacts.append(Artifact(server, group, artifact, version, classifier, packaging, int(size_bytes), sha256))
+            artifacts.append(
+                Artifact(
+                    server, group, artifact, version, classifier, packaging, size_bytes=int(size_bytes), sha256=sha256
+                )
+            )
     return artifacts
 
 

@@ -15,7 +15,8 @@ from cli.database import on_ledger
 from cli.options import AdminActor, AdminReason, Json, by_or_fail
 from cli.output import FINDING, fail, show, table
 from cli.settings import settings_or_fail
-from gateway.dialect.dialect import Dialect, Option
+from gateway.dialect.dialect import Dialect
+from gateway.dialect.option import Option
 from gateway.host import dialects
 from ledger.admin import brands, integrations, policies
 from ledger.admin.actions import By

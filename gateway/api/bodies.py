@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.dialect.fields import Body, Count, CurrencyCode, Decimal, Id, PlayerId, Reason
+from gateway.dialect.bodies import Body
+from gateway.dialect.fields import Count, CurrencyCode, Decimal, Id, PlayerId, Reason
 
 _INTEGRATION_ID = r"^[A-Za-z0-9_:.\-]{1,128}(/[A-Za-z0-9_:.\-]{1,128}){2}$"
 _RETURN_URL = r"^https?://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%\-]{1,1024}$"

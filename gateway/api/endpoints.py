@@ -10,8 +10,8 @@ from pydantic_core import to_json
 
 from gateway.api.answers import render_balances
 from gateway.api.operations import OPERATION_CLASS, ApiRequest, Operation, Prepare
+from gateway.dialect.bodies import Body, read_json
 from gateway.dialect.errors import Rejected
-from gateway.dialect.fields import Body, read_json
 from gateway.dialect.incoming import Receive, RequestHead, Scope, Send, read_body
 from gateway.dialect.integration import NOBODY, Integration
 from gateway.dialect.reply import Reply

@@ -10,8 +10,9 @@ from pydantic_core import to_json
 from gateway.api.answers import BetAuthorized, BetRolledBack, BetSettled, SessionEnded, SessionStarted, render_balances
 from gateway.api.bodies import BetAuthorize, BetRollback, BetSettle, BonusState, SessionEnd, SessionStart
 from gateway.auth.keys import KeyRing
+from gateway.dialect.bodies import Body
 from gateway.dialect.errors import error_body
-from gateway.dialect.fields import Body, rfc3339
+from gateway.dialect.fields import rfc3339
 from gateway.dialect.integration import Integration
 from gateway.launch import Launch, launch, target_of
 from ledger.core.bets import AuthorizeBet

@@ -11,7 +11,8 @@ import structlog
 
 from gateway.dialect.errors import Rejected
 from gateway.dialect.incoming import Scope
-from gateway.dialect.integration import Integration, Network, networks
+from gateway.dialect.integration import Integration
+from gateway.dialect.option import Network, networks
 
 log = structlog.get_logger("gateway")
 

@@ -13,7 +13,8 @@ import structlog
 
 from gateway.auth.rate_limit import RateLimit
 from gateway.dialect.dialect import Dialect
-from gateway.dialect.integration import Integration, OptionError, SigningKey, claimed
+from gateway.dialect.integration import Integration, SigningKey, claimed
+from gateway.dialect.option import OptionError
 from gateway.metrics import KEYS_LOADED
 from gateway.read_connection import ReadConnection
 from ledger.admin import policies, public_keys
@@ -202,7 +203,7 @@ class KeyRing:
                 keys, name, self._options | dialect.default_options | options,
                 self._games.get(integration_id, {}), dialect.keys,
             )  # fmt: skip
-            integration.check()
+            integration.validate_options()
         except (ForeignRegionError, PolicyError, OptionError) as error:
             self._complain(integration_id, str(error))
             return None

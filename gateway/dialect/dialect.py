@@ -2,7 +2,7 @@
 
 One folder `gateway/providers/<name>/` says `DIALECT = Dialect(...)`. Its `verify` proves who calls, over the raw bytes
 and before anything is parsed; each endpoint turns the call into commands and the outcomes into the provider's exact
-answer; its `refuse` tells every code of our catalogue in the provider's words. No rule lives here: where providers
+answer; its `refuse` has the provider's word for every code of the error catalogue. No rule lives here: where providers
 differ in what they allow, they differ in `policy`.
 """
 
@@ -12,61 +12,64 @@ from dataclasses import dataclass, field
 from gateway.dialect.call import Call
 from gateway.dialect.endpoint import Endpoint
 from gateway.dialect.errors import Rejected
+from gateway.dialect.option import Option
 from gateway.dialect.reply import Reply
 from ledger.core.policy import Policy
 
 SECRET, ED25519, ECDSA, RSA = "secret", "ed25519", "ecdsa", "rsa"
-"""Kinds of keys a dialect may ask for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """A setting of an integration of this dialect, as `integration add --option name=value` takes it."""
-
-    help: str
-    default: str = ""
-    choices: tuple[str, ...] = ()
-    required: bool = False
-    pattern: str = ""
-    """A regular expression for the whole of it. Empty: any text."""
+"""Kinds of keys that prove a caller: a shared secret, or the public key of a pair of the provider's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
+    """A provider's protocol: all that the gateway needs to know of it."""
+
     name: str
+    """The name of its folder."""
     title: str
     """For people: whose protocol it is."""
     endpoints: tuple[Endpoint, ...]
     verify: Callable[[Call], bytes]
-    """The bytes that the caller has proven, without anything that could be spelled otherwise under the same proof; the
-    body where the credentials prove nothing of it. Raises Rejected with SIGNATURE_MISSING, SIGNATURE_INVALID,
-    SIGNATURE_EXPIRED or CALLER_NOT_ALLOWED.
+    """Proves who calls, over the raw bytes: tries every key of `call.secrets` or `call.public_keys`, and compares in
+    constant time. Gives the bytes that the caller has proven, in the one spelling that was signed; the body where the
+    credentials prove nothing of it. Raises Rejected with SIGNATURE_MISSING, SIGNATURE_INVALID, SIGNATURE_EXPIRED or
+    CALLER_NOT_ALLOWED.
     """
     refuse: Callable[[Call, Rejected], Reply]
-    """The provider's word for any code of the catalogue. Total: whatever it does not know is its internal error."""
+    """The reply to a refused call, for any code of the error catalogue (docs/reference/errors.md). A retryable code is
+    the protocol's word for *repeat*; what it has no word for is its internal error. It never raises.
+    """
     keys: tuple[str, ...] = (SECRET,)
-    """Kinds of keys that prove a caller; an integration has at least one of them."""
+    """The kinds of keys that prove its callers; an integration has at least one key."""
     policy: Policy = field(default_factory=Policy)
-    """Its defaults; an integration may say otherwise by `--option policy.<name>=<value>`."""
+    """What the protocol allows where protocols differ; an integration may say otherwise by `--option
+    policy.<name>=<value>`.
+    """
     options: Mapping[str, Option] = field(default_factory=dict)
+    """By name, what its integrations may say besides what all may."""
     defaults: Mapping[str, str] = field(default_factory=dict)
-    """Of the options that every integration has, where this protocol wants another one."""
+    """Values of options of every integration, where this protocol wants another default."""
     claims: Callable[[Call], Mapping[str, str]] | None = None
-    """For `as_written` paths: what the unproven credentials say, as option values that select the one integration (an
-    operator id, an issuer). None, or an empty mapping: the one integration with the option `as_written=true`.
+    """For the `as_written` paths of endpoints: what the credentials, still unproven, say, as values of options (an
+    operator id, an issuer). They select the one integration that has them and prove nothing. None, or an empty mapping:
+    the one integration with the option `as_written=true`.
     """
     proof_names_operation: bool = False
-    """The proven bytes say by themselves which call they are for, and of which integration. Else the ledger remembers
-    them with their call, and no other one can be made with them.
+    """Whether the proven bytes say by themselves which call they are for, and of which integration. Else the ledger
+    remembers them with their call, and no other call can be made with them.
     """
     query_has_credentials: bool = False
-    """Callers prove themselves in the query; else what is no GET has none, for no signature covers it."""
+    """Whether callers prove themselves in the query. Else a call that is no GET may have no query, for no signature
+    covers it.
+    """
     weak: bool = False
-    """The protocol's own authentication does not cover the content: an integration needs `ip_allow` or
+    """Whether the protocol's own proof leaves the content uncovered: then an integration needs the option `ip_allow` or
     `client_certificate`.
     """
     body_limit_bytes: int = 65_536
+    """Longer bodies are refused unread."""
 
     @property
     def default_options(self) -> dict[str, str]:
+        """Values of options where an integration says nothing."""
         return {**self.defaults, **{name: option.default for name, option in self.options.items() if option.default}}

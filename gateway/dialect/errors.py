@@ -1,4 +1,4 @@
-"""Error answers: the one shape `{code, message, retryable, trace_id}`, filled from the catalogue."""
+"""Refused requests, by the codes of the error catalogue, and the canonical API's JSON error."""
 
 from collections.abc import Mapping
 from typing import cast
@@ -12,10 +12,10 @@ RETRY_AFTER_S = 1
 
 
 class Rejected(Exception):  # noqa: N818  # the caller's fault, not an error of ours
-    """The request is refused: its answer is this code of the catalogue."""
+    """A request is refused with this code of the error catalogue; `details` fill the code's message."""
 
     def __init__(self, code: str, **details: object) -> None:
-        """`balances=`: those of the wallet at the refusal, where the ledger decided it."""
+        """`balances=` are those of the wallet at the refusal, where the ledger decided it; all else are details."""
         super().__init__(code)
         self.code = code
         self.balances = cast(Balances | None, details.pop("balances", None))
@@ -23,8 +23,8 @@ class Rejected(Exception):  # noqa: N818  # the caller's fault, not an error of 
 
 
 class Unreadable(Rejected):
-    """How the request is written stands in its way, not what it asks for. Of a win, a refund or the end of a round the
-    provider is not told so for good: see `Endpoint.credits`.
+    """A request is refused for how it is written, not for what it wants. A win, a refund or the end of a round is not
+    refused for good then: see `Endpoint.credits`.
     """
 
 
@@ -33,18 +33,19 @@ UNPAYABLE = "AMOUNT_SCALE", "AMOUNT_TOO_LARGE", "RATE_NOT_AVAILABLE"
 
 
 def may_be_cured(rejected: Rejected) -> bool:
-    """Whether the same call may fare better later, though not by itself. A credit is asked for again then."""
+    """Whether the same call may fare better once somebody has mended something. A credit has to be sent again then."""
     return isinstance(rejected, Unreadable) or rejected.code in UNPAYABLE
 
 
 def error_body(code: str, details: Mapping[str, object], trace_id: str) -> bytes:
+    """The canonical API's JSON error, `{code, message, retryable, trace_id}`; `details` fill the code's message."""
     error = ERRORS[code]
     return to_json({"code": code, "message": error.text(details), "retryable": error.retryable, "trace_id": trace_id})
 
 
 def error_headers(code: str, details: Mapping[str, object]) -> tuple[tuple[bytes, bytes], ...]:
-    """What an error's answer says besides its body (RFC 9110: Retry-After, Allow; 413 ends the connection, since the
-    body stays unread).
+    """The headers of an error's answer (RFC 9110): Retry-After where a repeat may help, Allow where the method is
+    wrong; 408 and 413 end the connection, since the body stays unread.
     """
     status = ERRORS[code].status
     if status in (429, 503):

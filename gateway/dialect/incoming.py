@@ -1,4 +1,4 @@
-"""A request as it came: its head with repeated fields joined, its trace, its bounded body."""
+"""A request as it comes in: its head with repeated fields joined, its trace, its bounded body."""
 
 import asyncio
 import re
@@ -14,6 +14,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 BODY_TIMEOUT_S = 10
+"""How long a body may take to come, seconds."""
 
 _trace_id = re.compile(rb"[A-Za-z0-9_:.\-]{1,64}")
 # W3C Trace Context, version 00; all zeros are no ids.
@@ -25,14 +26,16 @@ class Disconnected(Exception):  # noqa: N818  # nothing is wrong with it
 
 
 class Trace(NamedTuple):
-    """`trace_id` is the caller's X-Trace-Id, else the one of its traceparent, else ours."""
+    """Ids of a request for logs and events: `trace_id` is the caller's X-Trace-Id, else that of its traceparent (W3C
+    Trace Context), else ours; `traceparent` is None where the caller sent none that is valid.
+    """
 
     trace_id: str
     traceparent: str | None
 
 
 class RequestHead(NamedTuple):
-    """Everything before the body."""
+    """All of a request before its body."""
 
     method: str
     headers: dict[bytes, bytes]
@@ -45,6 +48,7 @@ class RequestHead(NamedTuple):
 
 
 def head_of(scope: Scope) -> RequestHead:
+    """The head of the request that an ASGI scope describes."""
     headers: dict[bytes, bytes] = {}
     for name, sent in scope["headers"]:
         value = sent.strip(b" \t")  # blanks around a value are no part of it (RFC 9110, 5.5)
@@ -56,18 +60,20 @@ def head_of(scope: Scope) -> RequestHead:
 
 
 def trace_of(headers: dict[bytes, bytes]) -> Trace:
-    """The caller's trace where it has the right form, else a new one."""
+    """The caller's trace where it is well-formed, else a new one."""
     sent = headers.get(b"traceparent")
     parent = _traceparent.fullmatch(sent) if sent else None
     traceparent = parent[0].decode() if parent else None
-    asked = headers.get(b"x-trace-id", b"")
-    if _trace_id.fullmatch(asked):
-        return Trace(asked.decode(), traceparent)
+    trace_id = headers.get(b"x-trace-id", b"")
+    if _trace_id.fullmatch(trace_id):
+        return Trace(trace_id.decode(), traceparent)
     return Trace(parent[1].decode() if parent else secrets.token_hex(16), traceparent)
 
 
 async def read_body(head: RequestHead, receive: Receive, limit_bytes: int) -> bytes:
-    """The body. Raises Rejected as soon as it is known to be larger than the limit, or when it does not come."""
+    """The body of a request. Raises Rejected BODY_TOO_LARGE as soon as it is known to be larger than the limit,
+    BODY_TIMEOUT when it does not come in time, and Disconnected when the caller is gone.
+    """
     announced = head.headers.get(b"content-length", b"0")
     if not announced.isdigit() or int(announced[:20]) > limit_bytes:
         raise Rejected("BODY_TOO_LARGE", limit_bytes=limit_bytes)

@@ -38,7 +38,7 @@ class LaunchError(ValueError):
 
 
 def launch_key(secret: bytes) -> bytes:
-    """The signing key that belongs to an integration's secret."""
+    """The key of launch addresses that belongs to an integration's secret."""
     return HKDF(SHA256(), length=32, salt=None, info=_INFO).derive(secret)
 
 
@@ -47,7 +47,7 @@ def canonical_query(parameters: Mapping[str, str]) -> str:
 
 
 def sign_launch(base_url: str, parameters: Mapping[str, str], secret: bytes) -> str:
-    """The address. What `base_url` has for a query is signed with the rest."""
+    """The signed address of a launch. What `base_url` has for a query is signed with the rest."""
     parts = urlsplit(base_url)
     query = canonical_query({**dict(parse_qsl(parts.query, keep_blank_values=True)), **parameters})
     signature = hmac.digest(launch_key(secret), query.encode(), "sha256").hex()

@@ -10,8 +10,9 @@ DIGEST_BYTES = 16
 
 
 def proof_of(dialect: Dialect, call: Call, path: str, signed: bytes) -> Proof | None:
-    """To be remembered with the call whose `path` was sent. None where the proof itself names the operation, and no
-    other integration has the key, so that it can pass nowhere else; and where the integration wants none.
+    """The proof that the ledger remembers with the call whose `path` was sent. None where the proof itself names the
+    operation, and no other integration has the key, so that it can pass nowhere else; and where the integration wants
+    none.
 
     Two keys may sign the same bytes, and those are two proofs: the digest is of both.
     """

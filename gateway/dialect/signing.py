@@ -26,7 +26,7 @@ _HEADER = re.compile(_PART + rb"(?:," + _PART + rb"){2,5}")
 
 
 class Place(NamedTuple):
-    """Whose integration is called."""
+    """Whose integration is called: brand, region and provider, as a signature names them."""
 
     tenant_id: str
     region: str
@@ -34,7 +34,7 @@ class Place(NamedTuple):
 
 
 class Signed(NamedTuple):
-    """What a signature is over."""
+    """The parts of a request that a signature is over."""
 
     timestamp: bytes
     """Unix seconds, as sent."""
@@ -47,7 +47,9 @@ class Signed(NamedTuple):
 
     @property
     def message(self) -> bytes:
-        """For v3 and v4. No part but the last can hold a line end, so that none can pass for a piece of another."""
+        """The bytes under v3 and v4. No part but the last can hold a line end, so that none can pass for a piece of
+        another.
+        """
         place = "\n".join(self.place).encode()
         return b"\n".join(
             (b"wagerledger", self.timestamp, self.method, self.target, place, self.idempotency_key, self.body)
@@ -55,14 +57,14 @@ class Signed(NamedTuple):
 
     @property
     def joined(self) -> bytes:
-        """For v1 and v2. A dot in one part may pass for the end of it, so writes take no query and keys no other
-        signs.
+        """The bytes under v1 and v2. A dot in one part may pass for the end of it, so writes take no query and keys no
+        other signs.
         """
         return b".".join((self.timestamp, self.method, self.target, self.idempotency_key, self.body))
 
 
 class Signature(NamedTuple):
-    """A header that has the right form; nothing is verified yet."""
+    """A well-formed X-Signature; nothing is verified yet."""
 
     timestamp: bytes
     """Unix seconds, as sent."""
@@ -74,7 +76,7 @@ class Signature(NamedTuple):
 
     @property
     def is_older(self) -> bool:
-        """One of them is over bytes that do not say whose integration is called."""
+        """Whether one of its signatures is over bytes that do not say whose integration is called."""
         return bool(self.v1 or self.v2)
 
 
@@ -101,7 +103,9 @@ def parse(header: bytes) -> Signature | None:
 
 
 def verify(signature: Signature, signed: Signed, secrets: Iterable[bytes], public_keys: Iterable[object]) -> bool:
-    """Whether any of the signatures is by any of the keys. All pairs are always tried, so that time tells nothing."""
+    """Whether any of the signatures is by any of the keys. All pairs are always tried, so that the time taken says
+    nothing.
+    """
     found = False
     secrets, public_keys = list(secrets), list(public_keys)
     if signature.v3 or signature.v4:
@@ -129,7 +133,7 @@ def _is_by_any(
 
 
 def verify_hmac(secret: bytes, message: bytes, tag: bytes) -> bool:
-    """Constant in time; a truncated tag is no tag."""
+    """Whether `tag` is the HMAC-SHA256 of `message` by `secret`. Constant in time; a truncated tag is no tag."""
     return hmac.compare_digest(hmac.digest(secret, message, "sha256"), tag)
 
 
@@ -151,6 +155,7 @@ def decode_base64(sent: bytes) -> bytes | None:
 
 
 def verify_ed25519(public_key: Ed25519PublicKey, message: bytes, tag: bytes) -> bool:
+    """Whether `tag` is the Ed25519 signature of `message` by the holder of `public_key`."""
     try:
         public_key.verify(tag, message)
     except InvalidSignature:

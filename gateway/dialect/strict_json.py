@@ -11,7 +11,7 @@ class MalformedJsonError(ValueError):
 
 
 class Number:
-    """A JSON number as its token."""
+    """A JSON number as it was written: its token, such as 1.50."""
 
     __slots__ = ("token",)
 

@@ -8,11 +8,12 @@ from pkgutil import iter_modules
 
 from gateway import providers
 from gateway.dialect.call import Call
-from gateway.dialect.dialect import Dialect, Option
+from gateway.dialect.dialect import Dialect
 from gateway.dialect.endpoint import Endpoint
 from gateway.dialect.errors import Rejected, error_body
-from gateway.dialect.integration import Integration, OptionError
+from gateway.dialect.integration import Integration
 from gateway.dialect.launch_url import base_url_fault, ttl_fault
+from gateway.dialect.option import Option, OptionError
 from gateway.dialect.reply import Reply
 from ledger.admin.integrations import CANONICAL, POLICY_PREFIX, SECRET, IntegrationError, split
 from ledger.admin.policies import PolicyError, in_force
@@ -167,7 +168,7 @@ def _check_values(dialect: Dialect, options: Mapping[str, str]) -> None:
     try:
         policy = in_force(dialect.policy, stated)
         checked = Integration("", "", "", "", policy, enabled=True, keys=(), options=own)
-        checked.check()
+        checked.validate_options()
     except (OptionError, PolicyError) as error:
         raise IntegrationError(str(error)) from error
     if checked.powers and dialect.name == CANONICAL:

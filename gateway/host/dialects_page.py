@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 
-from gateway.dialect.dialect import Dialect, Option
+from gateway.dialect.dialect import Dialect
+from gateway.dialect.option import Option
 from gateway.host.dialects import OPTIONS, load
 from ledger.admin import policies
 from ledger.admin.integrations import CANONICAL

@@ -55,7 +55,7 @@ class LedgerView:
         """Of a call that came to no decision: refused before there was one, or with nothing to decide. The same bytes
         must not come to one as another call.
         """
-        if not self._proof_kept and not endpoint.only_tells:
+        if not self._proof_kept and not endpoint.changes_nothing:
             await submit(self._journal, self._call.integration, (), proof=self._proof)
             self._proof_kept = True
 

@@ -3,11 +3,13 @@
 import hmac
 from typing import Any
 
+from gateway.dialect.bodies import Body, read_json
 from gateway.dialect.call import Call
-from gateway.dialect.dialect import ECDSA, RSA, SECRET, Dialect, Option
+from gateway.dialect.dialect import ECDSA, RSA, SECRET, Dialect
 from gateway.dialect.endpoint import Endpoint
 from gateway.dialect.errors import Rejected
-from gateway.dialect.fields import Body, CurrencyCode, DecimalString, PlayerId, ProviderId, read_json
+from gateway.dialect.fields import CurrencyCode, DecimalString, PlayerId, ProviderId
+from gateway.dialect.option import Option
 from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import dump
 from gateway.dialect.tenant_ledger import TenantLedger

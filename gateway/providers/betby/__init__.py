@@ -4,11 +4,13 @@ each id that we tell names the bet, or the step, that it is of, so that a later 
 
 from typing import TypeVar
 
+from gateway.dialect.amounts import decimal, scaled
+from gateway.dialect.bodies import Body, read_form, validated
 from gateway.dialect.call import Call
-from gateway.dialect.dialect import ECDSA, RSA, Dialect, Option
+from gateway.dialect.dialect import ECDSA, RSA, Dialect
 from gateway.dialect.endpoint import Endpoint, Handle
 from gateway.dialect.errors import Rejected, Unreadable
-from gateway.dialect.fields import Body, decimal, read_form, scaled, validated
+from gateway.dialect.option import Option
 from gateway.dialect.reply import Reply
 from gateway.dialect.tenant_ledger import TenantLedger
 from gateway.providers.betby.answers import answer_step, cents, refuse, yes

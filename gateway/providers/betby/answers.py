@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from gateway.dialect.amounts import rescaled
 from gateway.dialect.call import Call
 from gateway.dialect.errors import Rejected
-from gateway.dialect.fields import rescaled
 from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import dump
 from gateway.providers.betby.bodies import CENTS, Transaction

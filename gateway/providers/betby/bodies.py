@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import AliasChoices, Field
 
-from gateway.dialect.fields import Body, Flag, Moment, Noted, PlayerId, ProviderCurrency, Units
+from gateway.dialect.bodies import Body
+from gateway.dialect.fields import Flag, Moment, Noted, PlayerId, ProviderCurrency, Units
 
 CENTS = 2
 """Decimals of their amounts, whatever the currency."""

@@ -2,11 +2,13 @@
 
 from hashlib import sha256
 
+from gateway.dialect.amounts import MINOR_EXPONENTS, scaled
+from gateway.dialect.bodies import peek_object, read_json, validated
 from gateway.dialect.call import Call
-from gateway.dialect.dialect import Dialect, Option
+from gateway.dialect.dialect import Dialect
 from gateway.dialect.endpoint import Endpoint
 from gateway.dialect.errors import Rejected, Unreadable
-from gateway.dialect.fields import MINOR_EXPONENTS, peek_object, read_json, scaled, validated
+from gateway.dialect.option import Option
 from gateway.dialect.reply import Reply
 from gateway.dialect.signing import verify_hmac_hex
 from gateway.dialect.strict_json import dump

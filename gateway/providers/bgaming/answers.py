@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from gateway.dialect.amounts import minor_exponent, rescaled
 from gateway.dialect.call import Call
 from gateway.dialect.errors import Rejected
-from gateway.dialect.fields import minor_exponent, rescaled
 from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import dump
 from ledger.outcome import Balances, Outcome

@@ -5,7 +5,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from gateway.dialect.fields import Body, Flag, Noted, PlayerId, ProviderCurrency, ProviderId, Units
+from gateway.dialect.bodies import Body
+from gateway.dialect.fields import Flag, Noted, PlayerId, ProviderCurrency, ProviderId, Units
 
 MAX_ACTIONS = 100
 

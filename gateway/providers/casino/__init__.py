@@ -2,11 +2,13 @@
 launchGame and simulateRound for the operator. The provider's half is `sandbox/casino_provider.py`.
 """
 
+from gateway.dialect.amounts import MINOR_EXPONENTS
+from gateway.dialect.bodies import read_json
 from gateway.dialect.call import Call
-from gateway.dialect.dialect import Dialect, Option
+from gateway.dialect.dialect import Dialect
 from gateway.dialect.endpoint import Endpoint, Handle
 from gateway.dialect.errors import Rejected
-from gateway.dialect.fields import MINOR_EXPONENTS, read_json
+from gateway.dialect.option import Option
 from gateway.dialect.reply import Reply
 from gateway.dialect.signing import verify_hmac_hex
 from gateway.dialect.tenant_ledger import TenantLedger

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gateway.dialect.fields import Body, Natural, PlayerId, ProviderCurrency, ProviderId, Units
+from gateway.dialect.bodies import Body
+from gateway.dialect.fields import Natural, PlayerId, ProviderCurrency, ProviderId, Units
 
 MAX_STEPS = 50
 

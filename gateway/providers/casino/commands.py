@@ -2,8 +2,8 @@
 
 from uuid import uuid4
 
+from gateway.dialect.amounts import minor_exponent, scaled
 from gateway.dialect.call import Call
-from gateway.dialect.fields import minor_exponent, scaled
 from gateway.dialect.tenant_ledger import TenantLedger
 from gateway.providers.casino.bodies import Launch
 from ledger.core.bets import AuthorizeBet

@@ -2,9 +2,9 @@
 
 from uuid import uuid4
 
+from gateway.dialect.bodies import read_json
 from gateway.dialect.call import Call
 from gateway.dialect.errors import Rejected
-from gateway.dialect.fields import read_json
 from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import dump
 from gateway.dialect.tenant_ledger import TenantLedger

@@ -8,11 +8,12 @@ import hmac
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
+from gateway.dialect.bodies import read_json
 from gateway.dialect.call import Call
-from gateway.dialect.dialect import Dialect, Option
+from gateway.dialect.dialect import Dialect
 from gateway.dialect.endpoint import Endpoint
 from gateway.dialect.errors import Rejected, Unreadable
-from gateway.dialect.fields import read_json
+from gateway.dialect.option import Option
 from gateway.dialect.reply import Reply
 from gateway.dialect.tenant_ledger import TenantLedger
 from gateway.providers.evolution.answers import answer_ok, checked, refuse

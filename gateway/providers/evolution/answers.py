@@ -2,9 +2,10 @@
 
 from uuid import uuid4
 
+from gateway.dialect.amounts import decimal
+from gateway.dialect.bodies import peek
 from gateway.dialect.call import Call
 from gateway.dialect.errors import Rejected
-from gateway.dialect.fields import decimal, peek
 from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import Number, dump
 from ledger.outcome import Balances

@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from gateway.dialect.fields import CamelBody, Decimal, Noted, PlayerId, ProviderCurrency, ProviderId
+from gateway.dialect.bodies import CamelBody
+from gateway.dialect.fields import Decimal, Noted, PlayerId, ProviderCurrency, ProviderId
 
 
 class PlayerRequest(CamelBody):

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
+from gateway.dialect.bodies import peek, read_json, validated
 from gateway.dialect.call import Call
 from gateway.dialect.canonical_signature import verify_canonical_signature
-from gateway.dialect.dialect import ED25519, SECRET, Dialect, Option
+from gateway.dialect.dialect import ED25519, SECRET, Dialect
 from gateway.dialect.endpoint import Endpoint, Handle
 from gateway.dialect.errors import Rejected, Unreadable
-from gateway.dialect.fields import peek, read_json, rfc3339, validated
+from gateway.dialect.fields import rfc3339
+from gateway.dialect.option import Option
 from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import Number
 from gateway.dialect.tenant_ledger import TenantLedger

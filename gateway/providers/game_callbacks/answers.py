@@ -4,9 +4,10 @@ import hmac
 from collections.abc import Mapping
 from typing import Any
 
+from gateway.dialect.amounts import decimal
 from gateway.dialect.call import Call
 from gateway.dialect.errors import Rejected
-from gateway.dialect.fields import decimal, rfc3339
+from gateway.dialect.fields import rfc3339
 from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import Number, dump
 from ledger.outcome import Balances

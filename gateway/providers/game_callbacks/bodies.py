@@ -5,8 +5,8 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, PlainValidator
 from pydantic.alias_generators import to_camel
 
+from gateway.dialect.bodies import Body
 from gateway.dialect.fields import (
-    Body,
     Decimal,
     Moment,
     Natural,

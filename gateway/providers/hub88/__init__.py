@@ -9,11 +9,13 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from gateway.dialect.amounts import scaled
+from gateway.dialect.bodies import read_json
 from gateway.dialect.call import Call
-from gateway.dialect.dialect import RSA, Dialect, Option
+from gateway.dialect.dialect import RSA, Dialect
 from gateway.dialect.endpoint import Endpoint
 from gateway.dialect.errors import Rejected, Unreadable
-from gateway.dialect.fields import read_json, scaled
+from gateway.dialect.option import Option
 from gateway.dialect.reply import Reply
 from gateway.dialect.signing import decode_base64
 from gateway.dialect.strict_json import dump

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from gateway.dialect.amounts import rescaled
+from gateway.dialect.bodies import peek
 from gateway.dialect.call import Call
 from gateway.dialect.errors import Rejected
-from gateway.dialect.fields import peek, rescaled
 from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import dump
 from gateway.providers.hub88.bodies import UserRequest

@@ -1,7 +1,8 @@
 """The requests. `game_id` is the older name of `game_code`; fields that are not listed change nothing."""
 
+from gateway.dialect.bodies import Body
 from gateway.dialect.call import Call
-from gateway.dialect.fields import Body, Flag, Integer, Noted, PlayerId, ProviderCurrency, ProviderId, Units
+from gateway.dialect.fields import Flag, Integer, Noted, PlayerId, ProviderCurrency, ProviderId, Units
 
 
 class UserRequest(Body):

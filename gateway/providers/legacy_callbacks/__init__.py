@@ -7,22 +7,15 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from gateway.dialect.amounts import decimal
+from gateway.dialect.bodies import Body, peek_object, validated
 from gateway.dialect.call import Call
 from gateway.dialect.canonical_signature import verify_canonical_signature
-from gateway.dialect.dialect import ED25519, SECRET, Dialect, Option
+from gateway.dialect.dialect import ED25519, SECRET, Dialect
 from gateway.dialect.endpoint import Endpoint, Handle
 from gateway.dialect.errors import Rejected, Unreadable
-from gateway.dialect.fields import (
-    Body,
-    Decimal,
-    Noted,
-    PlayerId,
-    ProviderCurrency,
-    ProviderId,
-    decimal,
-    peek_object,
-    validated,
-)
+from gateway.dialect.fields import Decimal, Noted, PlayerId, ProviderCurrency, ProviderId
+from gateway.dialect.option import Option
 from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import Number, dump
 from gateway.dialect.tenant_ledger import TenantLedger

@@ -5,11 +5,12 @@ by its transaction id, a win only by its round.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gateway.dialect.bodies import B, peek_object, validated
 from gateway.dialect.call import Call
-from gateway.dialect.dialect import Dialect, Option
+from gateway.dialect.dialect import Dialect
 from gateway.dialect.endpoint import Endpoint, Handle
 from gateway.dialect.errors import Rejected, Unreadable
-from gateway.dialect.fields import B, peek_object, validated
+from gateway.dialect.option import Option
 from gateway.dialect.reply import Reply
 from gateway.dialect.tenant_ledger import TenantLedger
 from gateway.providers.operator_wallet.answers import amount, refuse, yes

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from gateway.dialect.amounts import decimal
 from gateway.dialect.call import Call
 from gateway.dialect.errors import Rejected
-from gateway.dialect.fields import decimal
 from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import Number, dump
 from gateway.providers.operator_wallet.signature import HASH, digest, envelope_of, proven_secret

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from gateway.dialect.fields import Body, Decimal, Flag, Moment, Noted, PlayerId, ProviderCurrency, ProviderId, digits
+from gateway.dialect.bodies import Body
+from gateway.dialect.fields import Decimal, Flag, Moment, Noted, PlayerId, ProviderCurrency, ProviderId, digits
 
 Id = ProviderId
 UserId = Annotated[PlayerId, BeforeValidator(digits)]

@@ -5,11 +5,13 @@ How callers prove themselves is a setting: an HMAC of the content, or HTTP Basic
 
 import hmac
 
+from gateway.dialect.amounts import MINOR_EXPONENTS, minor_exponent, scaled
+from gateway.dialect.bodies import read_json
 from gateway.dialect.call import Call
-from gateway.dialect.dialect import Dialect, Option
+from gateway.dialect.dialect import Dialect
 from gateway.dialect.endpoint import Endpoint
 from gateway.dialect.errors import Rejected
-from gateway.dialect.fields import MINOR_EXPONENTS, minor_exponent, read_json, scaled
+from gateway.dialect.option import Option
 from gateway.dialect.reply import Reply
 from gateway.dialect.signing import decode_base64, verify_hmac_hex
 from gateway.dialect.strict_json import dump

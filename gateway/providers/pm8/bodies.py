@@ -4,8 +4,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from gateway.dialect.bodies import CamelBody
 from gateway.dialect.errors import Rejected
-from gateway.dialect.fields import CamelBody, Noted, PlayerId, ProviderCurrency, ProviderId, Units
+from gateway.dialect.fields import Noted, PlayerId, ProviderCurrency, ProviderId, Units
 
 
 class Transaction(CamelBody):

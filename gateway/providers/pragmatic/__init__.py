@@ -8,11 +8,13 @@ import hashlib
 import hmac
 import re
 
+from gateway.dialect.amounts import decimal
+from gateway.dialect.bodies import form_fields, read_form
 from gateway.dialect.call import Call
-from gateway.dialect.dialect import Dialect, Option
+from gateway.dialect.dialect import Dialect
 from gateway.dialect.endpoint import Endpoint
 from gateway.dialect.errors import Rejected, Unreadable
-from gateway.dialect.fields import decimal, form_fields, read_form
+from gateway.dialect.option import Option
 from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import Number
 from gateway.dialect.tenant_ledger import TenantLedger

@@ -1,8 +1,8 @@
 """The answers: always HTTP 200, with `error` and `description`; 0 is the yes."""
 
+from gateway.dialect.amounts import decimal
 from gateway.dialect.call import Call
 from gateway.dialect.errors import Rejected
-from gateway.dialect.fields import decimal
 from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import Number, dump
 from ledger.outcome import Balances, Outcome

@@ -4,16 +4,8 @@ from typing import Annotated
 
 from pydantic import Field, PlainValidator
 
-from gateway.dialect.fields import (
-    CamelBody,
-    Decimal,
-    Moment,
-    Noted,
-    PlayerId,
-    ProviderCurrency,
-    ProviderId,
-    signed_amount,
-)
+from gateway.dialect.bodies import CamelBody
+from gateway.dialect.fields import Decimal, Moment, Noted, PlayerId, ProviderCurrency, ProviderId, signed_amount
 from ledger.core.money import Amount
 
 SignedDecimal = Annotated[tuple[bool, Amount], PlainValidator(signed_amount)]

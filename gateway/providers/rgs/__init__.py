@@ -5,11 +5,12 @@ and after a session a settlement that repeats its transactions, in any order and
 from collections.abc import Callable
 from typing import Any
 
+from gateway.dialect.amounts import decimal
+from gateway.dialect.bodies import peek, read_json, validated
 from gateway.dialect.call import Call
 from gateway.dialect.dialect import Dialect
 from gateway.dialect.endpoint import Endpoint, Handle
 from gateway.dialect.errors import Rejected, Unreadable, may_be_cured
-from gateway.dialect.fields import decimal, peek, read_json, validated
 from gateway.dialect.reply import Reply
 from gateway.dialect.signing import verify_hmac_hex
 from gateway.dialect.strict_json import dump

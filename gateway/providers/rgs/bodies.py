@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.dialect.fields import Body, Decimal, Noted, PlayerId, ProviderCurrency, ProviderId
+from gateway.dialect.bodies import Body
+from gateway.dialect.fields import Decimal, Noted, PlayerId, ProviderCurrency, ProviderId
 
 SessionId = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
 Mode = Literal["real", "demo"]

@@ -3,11 +3,13 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from gateway.dialect.amounts import decimal
+from gateway.dialect.bodies import form_fields, validated
 from gateway.dialect.call import Call
-from gateway.dialect.dialect import Dialect, Option
+from gateway.dialect.dialect import Dialect
 from gateway.dialect.endpoint import Endpoint
 from gateway.dialect.errors import Rejected, Unreadable
-from gateway.dialect.fields import decimal, form_fields, validated
+from gateway.dialect.option import Option
 from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import Number, dump
 from gateway.dialect.tenant_ledger import TenantLedger

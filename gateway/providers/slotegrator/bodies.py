@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from gateway.dialect.bodies import Body, form_fields
 from gateway.dialect.errors import Unreadable
-from gateway.dialect.fields import Body, DecimalString, Flag, Noted, PlayerId, ProviderCurrency, ProviderId, form_fields
+from gateway.dialect.fields import DecimalString, Flag, Noted, PlayerId, ProviderCurrency, ProviderId
 from gateway.dialect.strict_json import parse_object
 
 MAX_ROLLED_BACK = 500

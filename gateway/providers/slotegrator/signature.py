@@ -6,9 +6,9 @@ Signed are the texts as they were received: a number that is parsed and written 
 from collections.abc import Iterable
 from urllib.parse import quote_plus
 
+from gateway.dialect.bodies import form_fields
 from gateway.dialect.call import Call
 from gateway.dialect.errors import Rejected
-from gateway.dialect.fields import form_fields
 from gateway.dialect.signing import verify_hmac_hex
 
 SIGNED_HEADERS = ("X-Merchant-Id", "X-Timestamp", "X-Nonce")

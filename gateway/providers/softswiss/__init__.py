@@ -4,11 +4,11 @@ A transaction's `id_provider` is looked up first (a repeat hears the stored id a
 then the whole request is applied in order, all or none.
 """
 
+from gateway.dialect.bodies import peek_object, read_json
 from gateway.dialect.call import Call
 from gateway.dialect.dialect import Dialect
 from gateway.dialect.endpoint import Endpoint
 from gateway.dialect.errors import Rejected
-from gateway.dialect.fields import peek_object, read_json
 from gateway.dialect.reply import Reply
 from gateway.dialect.signing import verify_hmac_hex
 from gateway.dialect.tenant_ledger import TenantLedger

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from gateway.dialect.amounts import decimal
 from gateway.dialect.call import Call
 from gateway.dialect.errors import Rejected
-from gateway.dialect.fields import decimal
 from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import dump
 from ledger.core.state import TOMBSTONED

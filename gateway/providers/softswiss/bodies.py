@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.dialect.fields import Body, DecimalString, Flag, Noted, PlayerId, ProviderCurrency, ProviderId
+from gateway.dialect.bodies import Body
+from gateway.dialect.fields import DecimalString, Flag, Noted, PlayerId, ProviderCurrency, ProviderId
 
 MAX_TRANSACTIONS = 100
 

@@ -10,11 +10,12 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from gateway.dialect.bodies import read_json
 from gateway.dialect.call import Call
-from gateway.dialect.dialect import ECDSA, Dialect, Option
+from gateway.dialect.dialect import ECDSA, Dialect
 from gateway.dialect.endpoint import Endpoint
 from gateway.dialect.errors import Rejected
-from gateway.dialect.fields import read_json
+from gateway.dialect.option import Option
 from gateway.dialect.reply import Reply
 from gateway.dialect.signing import decode_base64
 from gateway.dialect.strict_json import dump

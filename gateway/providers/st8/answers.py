@@ -2,9 +2,9 @@
 ours is HTTP 5xx: the contract has no word for "repeat".
 """
 
+from gateway.dialect.amounts import decimal
 from gateway.dialect.call import Call
 from gateway.dialect.errors import Rejected
-from gateway.dialect.fields import decimal
 from gateway.dialect.reply import Reply
 from gateway.dialect.strict_json import dump
 from ledger.outcome import Balances

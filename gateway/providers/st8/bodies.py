@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-from gateway.dialect.fields import Body, DecimalString, Flag, Noted, PlayerId, ProviderCurrency, ProviderId
+from gateway.dialect.bodies import Body
+from gateway.dialect.fields import DecimalString, Flag, Noted, PlayerId, ProviderCurrency, ProviderId
 
 DebitKind = Literal["debit", "free_debit", "bonus_buy_debit", "correction_debit"]
 CreditKind = Literal[

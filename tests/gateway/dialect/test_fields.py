@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from gateway import metrics
+from gateway.dialect.bodies import Body, form_fields, validated
 from gateway.dialect.errors import Unreadable
-from gateway.dialect.fields import Body, Flag, Moment, Natural, Noted, ProviderId, form_fields, validated
+from gateway.dialect.fields import Flag, Moment, Natural, Noted, ProviderId
 from gateway.dialect.incoming import head_of
 from gateway.dialect.strict_json import Number
 

@@ -80,7 +80,7 @@ def test_the_signed_idempotency_key_is_an_id_too() -> None:
 
 
 def _identified(body: str, fields: str, key: str = "") -> str:
-    from gateway.dialect.fields import read_json
+    from gateway.dialect.bodies import read_json
     from gateway.providers.game_callbacks import _identity
     from gateway.providers.game_callbacks.bodies import GameResult
 

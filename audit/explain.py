@@ -64,11 +64,11 @@ order by stream_version
 """
 
 ORIGIN = ColumnList("xid bigint") + commands.COLUMNS.only(
-    "scope", "operation", "idempotency_key", "command_id", "kind", "fingerprint", "kid", "trace_id"
+    "scope, operation, idempotency_key, command_id, kind, fingerprint, kid, trace_id"
 )
 """The first columns of commands and of refusals, as `Command` calls them."""
 COMMAND_COLUMNS = ORIGIN + commands.COLUMNS.only(
-    "stream_type", "stream_id", "first_version", "last_version", "outcome", "asked", "answer", "decided_at"
+    "stream_type, stream_id, first_version, last_version, outcome, asked, answer, decided_at"
 )
 COMMANDS = f"""
 select {COMMAND_COLUMNS.read} from wagerledger.commands

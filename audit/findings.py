@@ -91,7 +91,7 @@ class Finding(NamedTuple):
 
 @dataclass
 class AuditReport:
-    """What was checked, and what was found. `ok` is the verdict."""
+    """What an audit checked, and what it found. `ok` is the verdict."""
 
     findings: list[Finding] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -119,7 +119,7 @@ class AuditReport:
             self.accounts[account] += balance_minor
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """The report as plain values, for JSON."""
         return {
             "ok": self.ok,
             "elapsed_s": round(self.elapsed_s, 3),
@@ -145,7 +145,7 @@ class AuditReport:
         return "\n".join(lines)
 
     def find(self, code: str, stream: StreamKey | None, version: int | None, text: str) -> None:
-        """Add a finding."""
+        """Add a finding; beyond the limit it is only counted."""
         assert code in CODES, f"{code} is not a code of a finding"
         self.counts[code] += 1
         if len(self.findings) < KEPT:

@@ -59,7 +59,7 @@ class PartitionsUnit:
 
 @dataclass
 class PartitionsResult:
-    """What it found out."""
+    """What a process found out about its partitions."""
 
     report: AuditReport = field(default_factory=AuditReport)
     heads: dict[Stream, tuple[int, bytes]] = field(default_factory=dict)
@@ -95,7 +95,7 @@ class _PartitionsAudit:
         self._known: set[tuple[str, bytes]] = set()
 
     def take(self, message: Message) -> None:
-        """The next record."""
+        """Check the next record of a topic."""
         topic, value = message.topic(), message.value() or b""
         if topic == self._events_topic:
             self._take_event(message, value)

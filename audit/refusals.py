@@ -51,7 +51,7 @@ class RefusalsAudit:
         self._published: dict[Key, bytes] = {}
 
     def read(self) -> None:
-        """Raises CannotCheckError."""
+        """Read the topic of refusals to its end. Raises CannotCheckError."""
         for place, record in self._records(self._report):
             digest = _digest(record)
             if self._published.setdefault(_key(record), digest) != digest:

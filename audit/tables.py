@@ -21,13 +21,13 @@ from ledger.store.column_list import ColumnList
 from ledger.store.conversions import from_text, to_text
 
 EVENT_COLUMNS = event_log.COLUMNS.only(
-    "tenant_id", "stream_type", "stream_id", "stream_version", "event_type", "event_id",
-    "recorded_at", "schema_fingerprint", "trace_id", "body",
-)  # fmt: skip
+    "tenant_id, stream_type, stream_id, stream_version, event_type, event_id, recorded_at, schema_fingerprint",
+    "trace_id, body",
+)
 COMMAND_COLUMNS = commands.COLUMNS.only(
-    "tenant_id", "stream_type", "stream_id", "first_version", "last_version",
-    "scope", "operation", "idempotency_key", "trace_id", "fingerprint", "kind", "outcome",
-)  # fmt: skip
+    "tenant_id, stream_type, stream_id, first_version, last_version",
+    "scope, operation, idempotency_key, trace_id, fingerprint, kind, outcome",
+)
 
 EVENTS = f"""
 select {EVENT_COLUMNS.read}

@@ -19,6 +19,7 @@ from audit.relay_positions import borne_out, read_positions
 from audit.settings import verify_settings
 from audit.snapshot import Snapshot, snapshot
 from audit.topics import TopicsAudit
+from evidence.archive.detached_months import DetachedEvents
 from evidence.archive.reader import Archive
 from evidence.heads import HeadError, SignedHead
 from evidence.keys import AnchorKeyError, trusted_keys
@@ -40,33 +41,24 @@ def verify(
     strict: bool = False,
     progress: Progress = silent,
 ) -> AuditReport:
-    """Check what was asked for, and report everything that is wrong.
+    """Check the stores that the arguments name, and report everything that is wrong.
 
     Without `database` the topics are checked by themselves; `bi` compares the read model of balances with it;
     `anchors` compares the log with the tree heads of the files `heads`, or without any of the topic; `archive` is
     checked by itself (and with the files; `fold` also folds it by the rules), and has the events of detached months.
     `strict` takes what is not published yet for lost: for a system at rest; and, of an archive by itself, the entries
-    that only heads know. Raises CannotCheckError where something
-    could not be read to its end; ArchiveError.
+    that only heads know. Raises CannotCheckError where something could not be read to its end; ArchiveError.
     """
     report = AuditReport()
     started = time.monotonic()
     if archive:
-        alone = AuditReport()
-        signed = _signed(archive, settings, heads, alone)
-        verify_archive(archive, alone, progress, signed, strict=strict and not database)
-        if fold:
-            verify_folds(archive, alone, progress)
+        alone = _archive_alone(archive, settings, heads, progress, fold=fold, strict=strict and not database)
         if database:
             alone.accounts.clear()  # the log's own are shown, which the archive's are a part of
         report.add(alone)
-    published = TopicsAudit(settings, report, progress) if topics else None
-    refused = RefusalsAudit(settings, report, progress) if topics else None
-    positions: dict[int, Position] = {}
-    if published and refused:
-        positions = _positions(settings, report) if database else {}  # before what they speak of
-        published.read()
-        refused.read()
+    published = _Published(settings, report, progress) if topics else None
+    if published:
+        published.read(with_positions=database)
     if database:
         # The ledger's snapshot comes last: then it knows all that topics and read model know.
         with (
@@ -77,22 +69,52 @@ def verify(
             events = detached.merged(ledger.rows(tables.EVENTS)) if detached else None
             verify_database(ledger, ReadBalances(read_model, report), report, progress, events)
             verify_settings(ledger, report)
-            if published and refused:
-                passed = borne_out(positions, ledger)
-                published.compare(ledger, passed, strict=strict, detached=detached)
-                refused.compare(ledger, passed, strict=strict)
+            if published:
+                published.compare(ledger, strict=strict, detached=detached)
     if anchors:
         verify_anchors(settings, report, progress, files=heads, archive=archive)
     report.elapsed_s = time.monotonic() - started
     return report
 
 
-def _positions(settings: Settings, report: AuditReport) -> dict[int, Position]:
-    try:
-        return read_positions(settings)
-    except PositionError as error:
-        report.find("topic_undecodable", None, None, str(error))
-        return {}
+def _archive_alone(
+    archive: Archive, settings: Settings, files: Sequence[Path], progress: Progress, *, fold: bool, strict: bool
+) -> AuditReport:
+    report = AuditReport()
+    verify_archive(archive, report, progress, _signed(archive, settings, files, report), strict=strict)
+    if fold:
+        verify_folds(archive, report, progress)
+    return report
+
+
+class _Published:
+    """All that the relay publishes: events and refusals, read before the database and compared with it."""
+
+    def __init__(self, settings: Settings, report: AuditReport, progress: Progress) -> None:
+        self._settings = settings
+        self._report = report
+        self._events = TopicsAudit(settings, report, progress)
+        self._refusals = RefusalsAudit(settings, report, progress)
+        self._positions: dict[int, Position] = {}
+
+    def read(self, *, with_positions: bool) -> None:
+        """Check the topics by themselves. Raises CannotCheckError."""
+        if with_positions:  # before what they speak of
+            self._read_positions()
+        self._events.read()
+        self._refusals.read()
+
+    def compare(self, ledger: Snapshot, *, strict: bool, detached: DetachedEvents | None) -> None:
+        """Compare with the database, whose snapshot was opened after `read`."""
+        passed = borne_out(self._positions, ledger)
+        self._events.compare(ledger, passed, strict=strict, detached=detached)
+        self._refusals.compare(ledger, passed, strict=strict)
+
+    def _read_positions(self) -> None:
+        try:
+            self._positions = read_positions(self._settings)
+        except PositionError as error:
+            self._report.find("topic_undecodable", None, None, str(error))
 
 
 @contextmanager

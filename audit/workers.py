@@ -14,7 +14,7 @@ WorkUnit = TypeVar("WorkUnit")
 WorkResult = TypeVar("WorkResult")
 
 Tick = Callable[[int], None]
-"""Hears how much more was done."""
+"""Is called with how much more was done."""
 
 SHOWN_EVERY_S = 0.2
 
@@ -38,7 +38,8 @@ def work(
     *,
     apart: bool,
 ) -> list[WorkResult]:
-    """`do` each unit, one after the other or `apart`, in a process for each; `progress` hears how much is done in all.
+    """`do` each unit, one after the other or `apart`, in a process for each; `progress` is called with how much is
+    done in all.
 
     Processes are started afresh, never forked: a client of Kafka or PostgreSQL does not survive a fork. Raises what
     `do` raises; CannotCheckError where a process dies.

@@ -16,7 +16,7 @@ from uuid_utils import uuid7
 
 from bench.cpu import process_cpu_s
 from ledger.admin import integrations
-from ledger.admin.actions import By
+from ledger.admin.actions import Actor
 from ledger.admin.secrets import Vault, new_secrets_key
 from ledger.core.commands import Origin
 from ledger.core.money import Amount
@@ -33,7 +33,7 @@ from sandbox.servers.service import GatewayService
 
 TENANT, REGION, PROVIDER, CURRENCY = "brand", "EU", "studio", "EUR"
 EXPONENT, GAME = 2, "game_1"
-OPENED = By("bench", "the benchmark's own provider")
+OPENED = Actor("bench", "the benchmark's own provider")
 DEPOSIT = Amount(10**9, 0)
 NEVER_US = 9 * 10**15
 """When the sessions expire: microseconds since the epoch."""

@@ -19,9 +19,9 @@ from gateway.dialect.dialect import Dialect
 from gateway.dialect.option import Option
 from gateway.host import dialects
 from ledger.admin import brands, integrations, policies
-from ledger.admin.actions import By
+from ledger.admin.actions import Actor
 from ledger.admin.brands import BrandError
-from ledger.admin.integrations import CANONICAL, POLICY_PREFIX, Integration, IntegrationError, Issued, NewKeys
+from ledger.admin.integrations import CANONICAL, POLICY_PREFIX, IntegrationError, IntegrationRow, Issued, NewKeys
 from ledger.admin.policies import PolicyError
 from ledger.admin.secrets import SecretsKeyError, Vault
 
@@ -122,7 +122,7 @@ def rotate_key(
     by = by_or_fail(actor, reason)
     keys = _new_keys(secret, secret_file, public_key)
 
-    def rotated(connection: Connection[Any], vault: Vault) -> tuple[Integration, Issued]:
+    def rotated(connection: Connection[Any], vault: Vault) -> tuple[IntegrationRow, Issued]:
         found = integrations.find(connection, integration_id, dialects.default_policies())
         with _arguments():
             dialects.check_keys(dialects.named(found.dialect), keys.kinds)
@@ -292,12 +292,12 @@ def _parsed(options: Sequence[str]) -> dict[str, str]:
     return parsed
 
 
-def _stated(integration: Integration) -> dict[str, str]:
+def _stated(integration: IntegrationRow) -> dict[str, str]:
     policy = {f"{POLICY_PREFIX}{name}": str(value).lower() for name, value in integration.stated_policy.items()}
     return dict(integration.options) | policy
 
 
-def _switch(integration_id: str, by: By, *, enabled: bool, as_json: bool) -> None:
+def _switch(integration_id: str, by: Actor, *, enabled: bool, as_json: bool) -> None:
     _administer(
         lambda connection, _: integrations.set_enabled(
             connection, integration_id, enabled=enabled, by=by, residency=settings_or_fail().residency
@@ -328,7 +328,7 @@ def _base_url(integration_id: str, dialect: str) -> str:
     return url if dialect == CANONICAL else f"{url}/integrations/{integration_id}"
 
 
-def _integration_content(one: Integration) -> dict[str, Any]:
+def _integration_content(one: IntegrationRow) -> dict[str, Any]:
     return {
         "integration_id": one.integration_id,
         "brand_id": one.tenant_id,
@@ -376,7 +376,7 @@ def _lines(content: dict[str, Any]) -> Iterator[tuple[str, object]]:
             yield name, value
 
 
-def _load(connection: Connection[Any]) -> list[Integration]:
+def _load(connection: Connection[Any]) -> list[IntegrationRow]:
     try:
         return integrations.load(connection, dialects.default_policies())
     except PolicyError as error:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cli.output import fail
-from ledger.admin.actions import ActError, By
+from ledger.admin.actions import Actor, AdminActionError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")]
 
@@ -28,9 +28,9 @@ CashierReason = Annotated[str, typer.Option("--reason", help="Why; it stands in 
 PaymentReference = Annotated[str, typer.Option("--reference", help="Your reference of the payment.")]
 
 
-def by_or_fail(actor: str, reason: str) -> By:
+def by_or_fail(actor: str, reason: str) -> Actor:
     """Who acts and why; where one of them is not as it must be, the command ends."""
     try:
-        return By(actor, reason).checked()
-    except ActError as error:
+        return Actor(actor, reason).checked()
+    except AdminActionError as error:
         fail(str(error))

@@ -11,7 +11,7 @@ from cli.file_rows import rows_or_fail
 from cli.options import AdminActor, AdminReason, Json, by_or_fail
 from cli.output import FINDING, fail, show, table
 from ledger.admin import rates
-from ledger.admin.actions import By
+from ledger.admin.actions import Actor
 from ledger.admin.rates import RateError
 from ledger.core.state import Rate
 from runtime.clock import to_datetime
@@ -89,7 +89,7 @@ def list_rates(
     _show(on_ledger(lambda connection: rates.load(connection, brand, history=history)), as_json=as_json)
 
 
-def _add(added: list[Rate], by: By) -> int:
+def _add(added: list[Rate], by: Actor) -> int:
     try:
         return on_ledger(lambda connection: rates.add(connection, added, by=by))
     except RateError as error:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from psycopg import Connection, sql
 from psycopg.rows import class_row
 
-from ledger.admin.actions import By
+from ledger.admin.actions import Actor
 from projector.access import ANALYSTS, IS_FOUNDED, READERS
 from runtime.identifiers import name_fault
 
@@ -57,10 +57,10 @@ class Grant(NamedTuple):
     revoke_reason: str | None
 
 
-def grant(connection: Connection, role: str, tenant_id: str, region: str, *, may_see_players: bool, by: By) -> None:
+def grant(connection: Connection, role: str, tenant_id: str, region: str, *, may_see_players: bool, by: Actor) -> None:
     """Let `role` see a tenant's rows of a region; `*` is all of them. A scope that the role has already is replaced.
 
-    Without `may_see_players` it sees them in the masked views alone. Raises GrantError, ActError.
+    Without `may_see_players` it sees them in the masked views alone. Raises GrantError, AdminActionError.
     """
     by = by.checked()
     for name, value in (("tenant", tenant_id), ("region", region)):
@@ -81,9 +81,9 @@ def has_rows(connection: Connection, tenant_id: str, region: str) -> bool:
     return row == (True,)
 
 
-def revoke(connection: Connection, role: str, tenant_id: str | None, region: str | None, *, by: By) -> int:
+def revoke(connection: Connection, role: str, tenant_id: str | None, region: str | None, *, by: Actor) -> int:
     """Take scopes from `role`: those of the tenant and region, where they are named. Gives how many. Raises GrantError,
-    ActError.
+    AdminActionError.
     """
     by = by.checked()
     with connection.transaction():
@@ -103,9 +103,9 @@ def listed(connection: Connection, *, everything: bool = False) -> list[Grant]:
         return cursor.execute(LIST, [everything]).fetchall()
 
 
-def rotate_key(connection: Connection, tenant_id: str, *, by: By) -> None:
+def rotate_key(connection: Connection, tenant_id: str, *, by: Actor) -> None:
     """Give a tenant another masking key, or with `*` all that have none of their own: every pseudonym changes, and the
-    old ones lead to nobody any more. Raises GrantError, ActError.
+    old ones lead to nobody any more. Raises GrantError, AdminActionError.
     """
     by = by.checked()
     if tenant_id != ALL and (fault := name_fault(tenant_id)):

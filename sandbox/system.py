@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from evidence.keys import new_key, signing_key, to_text
 from ledger.admin import brands, integrations
-from ledger.admin.actions import By
+from ledger.admin.actions import Actor
 from ledger.admin.cashier import Cashier
 from ledger.admin.secrets import Vault, new_secrets_key
 from ledger.core.money import parse_amount
@@ -37,7 +37,7 @@ BRAND, REGION, PROVIDER = "brand-7", "EU", "studio"
 _RESTART_PAUSE_S = 1.0
 TROUBLE = (psycopg.Error, KafkaException, Retryable)
 """What servers that just started may meet us with."""
-OPENED = By("sandbox", "the sandbox's own provider")
+OPENED = Actor("sandbox", "the sandbox's own provider")
 
 MADE_BY: Mapping[str, Callable[[], str]] = {
     "secrets-key": new_secrets_key,

@@ -93,7 +93,7 @@ class Total:
 
     @property
     def there_minor(self) -> int:
-        """Without duplicates."""
+        """The other book's sum, without duplicates."""
         return self.matched_minor + self.missing_here_minor + self.different_there_minor
 
     @property

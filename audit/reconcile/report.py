@@ -51,7 +51,7 @@ class Line(NamedTuple):
 
 @dataclass
 class ReportFile:
-    """`lines` gives the lines; what cannot be read comes as (place, reason)."""
+    """A provider's report as a file, read line by line."""
 
     path: Path
     mapping: Mapping
@@ -59,7 +59,10 @@ class ReportFile:
     skipped: int = 0
 
     def lines(self) -> Iterator[Line | tuple[str, str]]:
-        """Raises CannotCheckError where the file is not what the mapping says."""
+        """The lines of the report; one that cannot be read comes as (place, reason).
+
+        Raises CannotCheckError where the file is not what the mapping says.
+        """
         for place, fields in self._rows():
             self.read += 1
             if any(_text(_field(fields, name)) in values for name, values in self.mapping.skip.items()):
@@ -98,7 +101,18 @@ class ReportFile:
             amount, negative = self._amount(kind, text)
             if amount.unscaled or not mapping.each:
                 minor = mapping.amounts.form == "minor" and mapping.amounts.decimals is None
-                found.append(Line(place, kind, entry, key[mapping.match], currency, amount, negative, minor, at_us))
+                line = Line(
+                    place=place,
+                    kind=kind,
+                    entry=entry,
+                    key=key[mapping.match],
+                    currency=currency,
+                    amount=amount,
+                    negative=negative,
+                    in_minor_units=minor,
+                    at_us=at_us,
+                )
+                found.append(line)
         return found
 
     def _amount(self, kind: str, text: str) -> tuple[Amount, bool]:

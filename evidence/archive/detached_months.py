@@ -17,7 +17,7 @@ from evidence import anchors
 from evidence.archive import segment
 from evidence.archive.reader import Archive
 from evidence.archive.segment import ArchiveError, Segment
-from ledger.admin.actions import Act, By, record
+from ledger.admin.actions import Actor, AdminAction, record
 from ledger.core.chain import hash_of
 from ledger.entry import EVENT, Entry
 from ledger.streams import StreamKey
@@ -76,11 +76,11 @@ def prove(url: str, archive: Archive, month: date, published: tuple[int, int]) -
     return proven
 
 
-def detach(connection: Connection[Any], archive: Archive, month: date, by: By, proven: ProvenMonth) -> None:
+def detach(connection: Connection[Any], archive: Archive, month: date, by: Actor, proven: ProvenMonth) -> None:
     """Take a month that is over and `proven` out of the log, in the caller's transaction (of a role that may become
     wagerledger_owner). Its table stays, with all its rows, outside of the log; an act says who did it.
 
-    Raises ActError; psycopg.Error.
+    Raises AdminActionError; psycopg.Error.
     """
     by = by.checked()
     connection.execute(BECOME_OWNER)
@@ -89,7 +89,7 @@ def detach(connection: Connection[Any], archive: Archive, month: date, by: By, p
     row = [month, proven.last_place[0], proven.first_leaf, proven.last_leaf, sha256, by.actor]
     connection.execute(ARCHIVED, row)
     content = {"events": proven.events, "manifest_sha256": archive.last_sha256}
-    record(connection, Act(by, "log.month_detached", f"{month:%Y-%m}", content))
+    record(connection, AdminAction(by, "log.month_detached", f"{month:%Y-%m}", content))
     connection.execute(DETACH, [month])
 
 

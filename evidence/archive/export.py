@@ -65,7 +65,7 @@ def export(url: str, folder: Path, options: Options, progress: Progress = lambda
 
 
 class _Export:
-    """One run."""
+    """One run of an export."""
 
     def __init__(self, connection: Connection[Any], archive: Archive, options: Options, progress: Progress) -> None:
         self._connection = connection
@@ -199,7 +199,7 @@ class _Tree:
         return self._leaves.to_bytes()
 
     def append(self, leaf: bytes) -> None:
-        """Raises ArchiveError."""
+        """Add the next leaf to the tree. Raises ArchiveError."""
         self._leaves.append(leaf)
         if self._next and self._next.tree_size == self.size:
             if (root := self.root.hex()) != (signed := self._next.head.root):

@@ -67,7 +67,7 @@ Progress = Callable[[int, int], None]
 def restore(
     url: str,
     archive: Archive,
-    by: actions.By,
+    by: actions.Actor,
     progress: Progress = lambda done, total: None,
     residency: Residency = ANYWHERE,
 ) -> None:
@@ -75,8 +75,8 @@ def restore(
     its own, `by` whoever restores.
 
     Raises ArchiveError where the archive is damaged, holds what may not be held here, or the database is not empty;
-    BrokenOffError where the database went away after the first entry; ActError; psycopg.Error, with nothing done;
-    OSError.
+    BrokenOffError where the database went away after the first entry; AdminActionError and
+    psycopg.Error, with nothing done; OSError.
     """
     by = by.checked()
     if not archive.manifests:
@@ -120,7 +120,7 @@ def _add_partitions(connection: Connection[Any], archive: Archive) -> None:
 
 
 class _Restore:
-    """One run."""
+    """One run of a restore."""
 
     def __init__(self, connection: Connection[Any], archive: Archive, progress: Progress, residency: Residency) -> None:
         self._connection = connection
@@ -177,9 +177,16 @@ class _Restore:
             record = self._held(segment.decoded(entry))
             stream = StreamKey(record["tenant_id"], record["stream_type"], record["stream_id"])
             row = Recorded(
-                stream, record["stream_version"], record["occurred_at"], record["event_type"], record["event_id"],
-                entry.fingerprint, record["trace_id"], entry.traceparent, entry.body,
-            )  # fmt: skip
+                stream=stream,
+                version=record["stream_version"],
+                recorded_at=record["occurred_at"],
+                event_type=record["event_type"],
+                event_id=record["event_id"],
+                schema_fingerprint=entry.fingerprint,
+                trace_id=record["trace_id"],
+                traceparent=entry.traceparent,
+                body=entry.body,
+            )
             rows.append(row)
             portion.append(event_of(record))
             heads[stream] = row.head()

@@ -20,35 +20,36 @@ from runtime.clock import to_datetime
 LONGEST = 1000
 
 
-class ActError(ValueError):
+class AdminActionError(ValueError):
     """The act does not say who or why; the message says what is missing."""
 
 
-class By(NamedTuple):
-    """Who does it, and why. Names are the operator's own; the reason holds no personal data."""
+class Actor(NamedTuple):
+    """Who changes a setting, and why. Names are the operator's own; the reason holds no personal data."""
 
     actor: str
     reason: str
     approver: str | None = None
     """A second person who has agreed."""
 
-    def checked(self) -> "By":
-        """Without blanks around the words. Raises ActError."""
-        by = By(self.actor.strip(), self.reason.strip(), self.approver.strip() if self.approver is not None else None)
+    def checked(self) -> "Actor":
+        """The same without blanks around the words. Raises AdminActionError."""
+        approver = self.approver.strip() if self.approver is not None else None
+        by = Actor(self.actor.strip(), self.reason.strip(), approver)
         for name, said in by._asdict().items():
             if said is not None and (not said or len(said) > LONGEST or not said.isprintable()):
-                raise ActError(f"{name} {said!r} must be 1 to {LONGEST} printable characters")
+                raise AdminActionError(f"{name} {said!r} must be 1 to {LONGEST} printable characters")
         if by.approver and by.approver.casefold() == by.actor.casefold():
-            raise ActError(f"{by.actor} cannot approve what {by.actor} does: name a second person")
+            raise AdminActionError(f"{by.actor} cannot approve what {by.actor} does: name a second person")
         return by
 
 
-class Act(NamedTuple):
-    """What was done."""
+class AdminAction(NamedTuple):
+    """An administrative change: what was done to which subject, by whom and why."""
 
-    by: By
+    by: Actor
     action: str
-    """Such as integration.added; what comes before the point tells which settings."""
+    """Such as integration.added; what comes before the point names the settings."""
     subject: str
     """What it was done to, such as the integration's id."""
     content: Mapping[str, Any]
@@ -58,37 +59,37 @@ class Act(NamedTuple):
     region: str = ""
 
 
-def record(connection: psycopg.Connection[Any], act: Act) -> None:
-    """Write it down, in the transaction of the change. Raises ActError."""
-    by = act.by.checked()
+def record(connection: psycopg.Connection[Any], action: AdminAction) -> None:
+    """Write an administrative change down, in its own transaction. Raises AdminActionError."""
+    by = action.by.checked()
     connection.execute(
         store.INSERT,
         {
             "act_id": str(uuid7()),
             "acted_at": datetime.now(UTC),
-            "tenant_id": act.tenant_id,
-            "region": act.region,
-            "action": act.action,
-            "subject": act.subject,
+            "tenant_id": action.tenant_id,
+            "region": action.region,
+            "action": action.action,
+            "subject": action.subject,
             **by._asdict(),
-            "content": canonical(act.content).decode(),
+            "content": canonical(action.content).decode(),
         },
     )
 
 
-def record_integration(connection: psycopg.Connection[Any], by: By, action: str, integration_id: str) -> None:
-    """Write down how an integration and its keys are now. Raises ActError."""
+def record_integration(connection: psycopg.Connection[Any], by: Actor, action: str, integration_id: str) -> None:
+    """Write down how an integration and its keys are now. Raises AdminActionError."""
     row = connection.execute(store.INTEGRATION, [integration_id]).fetchone()
     assert row, f"{integration_id} was changed, so it is there"
     tenant_id, region, content = row
-    record(connection, Act(by, action, integration_id, content, tenant_id, region))
+    record(connection, AdminAction(by, action, integration_id, content, tenant_id, region))
 
 
 def redo(connection: psycopg.Connection[Any], recorded: Mapping[str, Any]) -> None:
     """Write down again, word for word, what was recorded (the fields of an entry of the log), and do it again: in the
     order of the acts, into a database that had none.
 
-    A key whose secret nobody has told to this database comes back without it, and proves nobody until
+    A key whose secret nobody has given to this database comes back without it, and proves nobody until
     `integration restore-secret` is given the same secret.
     """
     acted_at = to_datetime(recorded["acted_at"])

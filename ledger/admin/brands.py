@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from ledger.admin import actions
-from ledger.admin.actions import Act, By
+from ledger.admin.actions import Actor, AdminAction
 from ledger.store import brands as store
 from runtime.identifiers import name_fault
 from runtime.residency import ANYWHERE, ForeignRegionError, Residency
@@ -24,9 +24,9 @@ class Brand(NamedTuple):
 
 
 def add(
-    connection: psycopg.Connection[Any], tenant_id: str, region: str, *, by: By, residency: Residency = ANYWHERE
+    connection: psycopg.Connection[Any], tenant_id: str, region: str, *, by: Actor, residency: Residency = ANYWHERE
 ) -> bool:
-    """Register a brand in a region. False where it is already. Raises BrandError, ActError."""
+    """Register a brand in a region. False where it is already. Raises BrandError, AdminActionError."""
     for name, value in (("brand", tenant_id), ("region", region)):
         if fault := name_fault(value):
             raise BrandError(f"{name} {value!r} {fault}")
@@ -37,7 +37,9 @@ def add(
     with connection.transaction():
         row = connection.execute(store.INSERT, (tenant_id, region)).fetchone()
         if row:
-            actions.record(connection, Act(by, "brand.added", tenant_id, {"brands": [row[0]]}, tenant_id, region))
+            actions.record(
+                connection, AdminAction(by, "brand.added", tenant_id, {"brands": [row[0]]}, tenant_id, region)
+            )
     return row is not None
 
 

@@ -20,8 +20,8 @@ OPERATION = "cashier"
 
 
 class Cashier:
-    """Commands of one tenant in one region. `actor` says who asked and stands in the events. Use it as an async context
-    manager.
+    """Commands of one tenant in one region. `actor` says who gives them and stands in the events. Use it as an
+    async context manager.
     """
 
     def __init__(self, settings: Settings, *, tenant_id: str, region: str, actor: str) -> None:
@@ -67,7 +67,17 @@ class Cashier:
     ) -> Outcome:
         """Correct a player's cash up or down. Refused where `approver` is no second person."""
         return await self._submit(
-            Adjust(*self._base(key), player_id, currency, amount, negative, reason, reference, self._actor, approver)
+            Adjust(
+                *self._base(key),
+                player=player_id,
+                currency=currency,
+                amount=amount,
+                negative=negative,
+                reason=reason,
+                reference=reference,
+                actor=self._actor,
+                approver=approver,
+            )
         )
 
     async def restrict(

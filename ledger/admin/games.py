@@ -10,7 +10,7 @@ import psycopg
 from psycopg.errors import ForeignKeyViolation, UniqueViolation
 
 from ledger.admin import actions
-from ledger.admin.actions import Act, By
+from ledger.admin.actions import Actor, AdminAction
 from ledger.store import games as store
 from ledger.store import integrations
 from runtime.identifiers import ID_RULE, is_id
@@ -72,12 +72,12 @@ def put(
     integration_id: str,
     games: Sequence[Game],
     *,
-    by: By,
+    by: Actor,
     replace: bool = False,
     progress: Callable[[int], object] = lambda done: None,
 ) -> int:
     """Write the games, all or none; with `replace` the integration has no others afterwards. Gives how many it has now.
-    Raises CatalogueError, ActError.
+    Raises CatalogueError, AdminActionError.
     """
     try:
         with connection.transaction():
@@ -101,13 +101,13 @@ def put(
 
 
 def _record(
-    connection: psycopg.Connection, by: By, integration_id: str, games: Sequence[Game], *, replace: bool
+    connection: psycopg.Connection, by: Actor, integration_id: str, games: Sequence[Game], *, replace: bool
 ) -> None:
     row = connection.execute(integrations.PLACE, (integration_id,)).fetchone()
     if row is None:
         raise _unknown(integration_id)
     content = {"games": [game._asdict() for game in games], "replaced": replace}
-    actions.record(connection, Act(by, "games.put", integration_id, content, *row))
+    actions.record(connection, AdminAction(by, "games.put", integration_id, content, *row))
 
 
 def _unknown(integration_id: str) -> CatalogueError:

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 
 from ledger.admin import actions
-from ledger.admin.actions import Act, By
+from ledger.admin.actions import Actor, AdminAction
 
 # Whoever may migrate may become the owner; the services' roles may not.
 BECOME_OWNER = "set local role wagerledger_owner"
@@ -19,13 +19,15 @@ returning generation, row_to_json(log_generation)
 """
 
 
-def raise_generation(connection: psycopg.Connection[Any], by: By) -> int:
-    """Begin a new generation and give its number. Raises ActError."""
+def raise_generation(connection: psycopg.Connection[Any], by: Actor) -> int:
+    """Begin a new generation and give its number. Raises AdminActionError."""
     with connection.transaction():
         connection.execute(BECOME_OWNER)
         row = connection.execute(RAISE, [by.reason]).fetchone()
         assert row, "an insert that returns has a row"
         generation, content = row
-        actions.record(connection, Act(by, "log.generation_raised", str(generation), {"log_generation": [content]}))
+        actions.record(
+            connection, AdminAction(by, "log.generation_raised", str(generation), {"log_generation": [content]})
+        )
         connection.execute("reset role")
     return int(generation)

@@ -12,7 +12,7 @@ import psycopg
 from psycopg.types.json import Json
 
 from ledger.admin import actions, policies, public_keys
-from ledger.admin.actions import By
+from ledger.admin.actions import Actor
 from ledger.admin.policies import PolicyError, Value
 from ledger.admin.public_keys import PublicKeyError
 from ledger.admin.secrets import SecretsKeyError, Vault
@@ -30,7 +30,7 @@ POLICY_PREFIX = "policy."
 
 
 class IntegrationError(ValueError):
-    """What was asked cannot be done; the message says why."""
+    """A change of an integration cannot be made; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,9 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Integration:
+class IntegrationRow:
+    """An integration as the tables have it: the row, its policy in force, and its keys."""
+
     integration_id: str
     tenant_id: str
     region: str
@@ -70,7 +72,7 @@ class Integration:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """New keys, told once: a secret that we made is nowhere else readable. `secret` is None where the provider brought
+    """New keys, shown once: a secret that we made is nowhere else readable. `secret` is None where the provider brought
     its own key.
     """
 
@@ -109,7 +111,7 @@ def add(
     connection: psycopg.Connection,
     vault: Vault,
     *,
-    by: By,
+    by: Actor,
     tenant_id: str,
     region: str,
     provider_id: str,
@@ -122,7 +124,7 @@ def add(
 ) -> Issued:
     """Open an integration with its first keys: the given ones, or a secret of ours. `options` named policy.<name> are
     where it differs from its dialect's policy. `shared_key`: why a key may be one that another integration has, or had.
-    Raises IntegrationError, ActError.
+    Raises IntegrationError, AdminActionError.
     """
     for name, value in (("brand", tenant_id), ("region", region), ("provider", provider_id)):
         if fault := name_fault(value):
@@ -146,14 +148,14 @@ def rotate(
     vault: Vault,
     integration_id: str,
     *,
-    by: By,
+    by: Actor,
     overlap_s: float,
     secret: str | None = None,
     public_keys: Sequence[bytes] = (),
     shared_key: str | None = None,
 ) -> Issued:
     """Add keys; all older ones, of whatever kind, end `overlap_s` seconds from now. `shared_key` as in `add`. Raises
-    IntegrationError, ActError.
+    IntegrationError, AdminActionError.
     """
     with connection.transaction():
         keys = NewKeys(secret, public_keys)
@@ -168,10 +170,10 @@ def rotate(
 
 
 def restore_secret(
-    connection: psycopg.Connection, vault: Vault, kid: str, secret: str, *, by: By, shared_key: str | None = None
+    connection: psycopg.Connection, vault: Vault, kid: str, secret: str, *, by: Actor, shared_key: str | None = None
 ) -> str:
     """Give a key that came out of an archive, and so without its secret, that secret again. Gives its integration's id.
-    `shared_key` as in `add`. Raises IntegrationError, ActError.
+    `shared_key` as in `add`. Raises IntegrationError, AdminActionError.
     """
     with connection.transaction():
         owner = connection.execute(store.INTEGRATION_OF_KEY, (kid,)).fetchone()
@@ -185,8 +187,8 @@ def restore_secret(
         return str(row[0])
 
 
-def set_options(connection: psycopg.Connection, integration_id: str, options: Mapping[str, str], *, by: By) -> None:
-    """Replace what the integration says about itself. Raises IntegrationError, ActError."""
+def set_options(connection: psycopg.Connection, integration_id: str, options: Mapping[str, str], *, by: Actor) -> None:
+    """Replace what the integration says about itself. Raises IntegrationError, AdminActionError."""
     own, policy = split(options)
     with connection.transaction():
         if connection.execute(store.SET_OPTIONS, (Json(own), Json(policy), integration_id)).rowcount == 0:
@@ -195,9 +197,9 @@ def set_options(connection: psycopg.Connection, integration_id: str, options: Ma
 
 
 def set_enabled(
-    connection: psycopg.Connection, integration_id: str, *, enabled: bool, by: By, residency: Residency = ANYWHERE
+    connection: psycopg.Connection, integration_id: str, *, enabled: bool, by: Actor, residency: Residency = ANYWHERE
 ) -> None:
-    """Switch an integration on or off; off in every region. Raises IntegrationError, ActError."""
+    """Switch an integration on or off; off in every region. Raises IntegrationError, AdminActionError."""
     with connection.transaction():
         if enabled:
             _check(residency, find(connection, integration_id).region)
@@ -207,7 +209,7 @@ def set_enabled(
         actions.record_integration(connection, by, action, integration_id)
 
 
-def load(connection: psycopg.Connection, defaults: Mapping[str, Policy] = {}) -> list[Integration]:
+def load(connection: psycopg.Connection, defaults: Mapping[str, Policy] = {}) -> list[IntegrationRow]:
     """All integrations with their keys that are valid or will be. `defaults` are the dialects' policies by name. Raises
     PolicyError.
     """
@@ -215,18 +217,26 @@ def load(connection: psycopg.Connection, defaults: Mapping[str, Policy] = {}) ->
     for kid, integration_id, algorithm, material, not_before, not_after in connection.execute(store.LOAD_KEYS):
         key = Key(kid, integration_id, algorithm, not_before, not_after, material is None)
         keys.setdefault(integration_id, []).append(key)
+    rows = connection.execute(store.LOAD)
     return [
-        Integration(
-            integration_id, tenant_id, region, provider_id, dialect, options, policy,
-            policies.in_force(defaults.get(dialect, Policy()), policy), enabled, tuple(keys.get(integration_id, ())),
+        IntegrationRow(
+            integration_id=integration_id,
+            tenant_id=tenant_id,
+            region=region,
+            provider_id=provider_id,
+            dialect=dialect,
+            options=options,
+            stated_policy=policy,
+            policy=policies.in_force(defaults.get(dialect, Policy()), policy),
+            enabled=enabled,
+            keys=tuple(keys.get(integration_id, ())),
         )
-        for integration_id, tenant_id, region, provider_id, dialect, options, policy, enabled
-        in connection.execute(store.LOAD)
-    ]  # fmt: skip
+        for integration_id, tenant_id, region, provider_id, dialect, options, policy, enabled in rows
+    ]
 
 
-def find(connection: psycopg.Connection, integration_id: str, defaults: Mapping[str, Policy] = {}) -> Integration:
-    """One of them. Raises IntegrationError."""
+def find(connection: psycopg.Connection, integration_id: str, defaults: Mapping[str, Policy] = {}) -> IntegrationRow:
+    """The integration of this id. Raises IntegrationError where there is none."""
     for integration in load(connection, defaults):
         if integration.integration_id == integration_id:
             return integration
@@ -255,8 +265,8 @@ def _check(residency: Residency, region: str) -> None:
 
 
 def _shared(
-    connection: psycopg.Connection, vault: Vault, integration_id: str, keys: NewKeys, by: By, why: str | None
-) -> By:
+    connection: psycopg.Connection, vault: Vault, integration_id: str, keys: NewKeys, by: Actor, why: str | None
+) -> Actor:
     """Who adds `keys`, with their word for it where another integration has one of them. Raises IntegrationError: what
     one of the two signs would often be as good at the other.
     """

@@ -12,7 +12,7 @@ import psycopg
 from psycopg.errors import CheckViolation, UniqueViolation
 
 from ledger.admin import actions
-from ledger.admin.actions import Act, By
+from ledger.admin.actions import Actor, AdminAction
 from ledger.core import currencies
 from ledger.core.money import MAX_EXPONENT
 from ledger.core.state import Rate
@@ -61,11 +61,20 @@ def parse(tenant_id: str, fields: Mapping[str, str], now: datetime) -> Rate:
     exponent = _exponent(fields["base_exponent"]) if fields.get("base_exponent") else currencies.decimals(base)
     if exponent is None:
         raise RateError(f"how many decimals {base} has must be said: give base_exponent, 0 to {MAX_EXPONENT}")
-    return Rate(tenant_id, base, quote, rate.numerator, rate.denominator, exponent, source, to_us(as_of))
+    return Rate(
+        tenant_id=tenant_id,
+        base=base,
+        quote=quote,
+        numerator=rate.numerator,
+        denominator=rate.denominator,
+        base_exponent=exponent,
+        source=source,
+        as_of=to_us(as_of),
+    )
 
 
-def add(connection: psycopg.Connection, rates: Iterable[Rate], *, by: By) -> int:
-    """Write rates, all or none. Gives how many. Raises RateError, ActError."""
+def add(connection: psycopg.Connection, rates: Iterable[Rate], *, by: Actor) -> int:
+    """Write rates, all or none. Gives how many. Raises RateError, AdminActionError."""
     given = list(rates)
     rows = [
         (r.tenant_id, r.base, r.quote, r.numerator, r.denominator, r.base_exponent, r.source, r.as_of) for r in given
@@ -84,11 +93,11 @@ def add(connection: psycopg.Connection, rates: Iterable[Rate], *, by: By) -> int
     return len(rows)
 
 
-def _record(connection: psycopg.Connection, by: By, tenant_id: str, rates: Sequence[Rate]) -> None:
+def _record(connection: psycopg.Connection, by: Actor, tenant_id: str, rates: Sequence[Rate]) -> None:
     keys = [{"tenant_id": r.tenant_id, "base": r.base, "quote": r.quote, "as_of": r.as_of} for r in rates]
     row = connection.execute(store.WRITTEN, [json.dumps(keys)]).fetchone()
     assert row, "an aggregate is a row"
-    actions.record(connection, Act(by, "rates.added", tenant_id, {"rates": row[0]}, tenant_id))
+    actions.record(connection, AdminAction(by, "rates.added", tenant_id, {"rates": row[0]}, tenant_id))
 
 
 def load(connection: psycopg.Connection, tenant_id: str, *, history: bool = False) -> list[Rate]:

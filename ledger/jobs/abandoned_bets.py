@@ -14,7 +14,7 @@ import structlog
 from uuid_utils import uuid7
 
 from ledger.admin import integrations
-from ledger.admin.integrations import Integration
+from ledger.admin.integrations import IntegrationRow
 from ledger.admin.policies import PolicyError
 from ledger.core.commands import Command, Origin
 from ledger.core.money import Amount
@@ -77,7 +77,7 @@ class Abandoned(NamedTuple):
     """A hold that is too old for its integration."""
 
     hold: Hold
-    integration: Integration
+    integration: IntegrationRow
 
 
 class Closing(NamedTuple):
@@ -155,7 +155,7 @@ def _one_writer(settings: Settings) -> Settings:
     return settings.model_copy(update={"journal_writers": 1})
 
 
-async def _close(journal: Journal, hold: Hold, integration: Integration) -> Closing:
+async def _close(journal: Journal, hold: Hold, integration: IntegrationRow) -> Closing:
     policy = _careful(integration.policy)
     if policy.abandoned_action != LOSE:
         outcome = await _submit(journal, _refund(hold, integration), policy)
@@ -179,18 +179,18 @@ def _careful(policy: Policy) -> Policy:
     return replace(policy, rollback_of_settled=REFUSE, win_after_rollback=REFUSE, refusal_consumes_key=False)
 
 
-def _refund(hold: Hold, integration: Integration) -> Command:
+def _refund(hold: Hold, integration: IntegrationRow) -> Command:
     return Rollback(*_base(hold, integration), hold.bet_id, None, REASON, player=hold.player_id, only_open=True)
 
 
-def _lose(hold: Hold, integration: Integration) -> Command:
+def _lose(hold: Hold, integration: IntegrationRow) -> Command:
     return SettleBet(
         *_base(hold, integration), hold.bet_id, None, Amount(0, 0), hold.stake_currency,
         player=hold.player_id, win_kind=REASON, only_open=True,
     )  # fmt: skip
 
 
-def _base(hold: Hold, integration: Integration) -> tuple[Origin, str, int]:
+def _base(hold: Hold, integration: IntegrationRow) -> tuple[Origin, str, int]:
     command_id = str(uuid7())
     origin = Origin(
         integration.tenant_id, integration.region, integration.integration_id, integration.provider_id, OPERATION,

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 
 from ledger.admin import actions
-from ledger.admin.actions import Act, By
+from ledger.admin.actions import Actor, AdminAction
 from ledger.core.chain import hash_of
 from ledger.core.commands import TENANT_SCOPE
 from ledger.core.events import Event, Payload
@@ -44,11 +44,11 @@ class RestoreError(Exception):
     """An event does not continue its stream: the topics and the log tell two stories, and people must decide."""
 
 
-def restore(settings: Settings, lost: Iterator[WireRecord], *, by: By) -> None:
+def restore(settings: Settings, lost: Iterator[WireRecord], *, by: Actor) -> None:
     """Append the `lost` events, which come in stream order, with their state and commands, and an act that says so.
     Safe to repeat after a break.
 
-    Raises RestoreError, with nothing of that chunk kept; psycopg.OperationalError; ActError.
+    Raises RestoreError, with nothing of that chunk kept; psycopg.OperationalError; AdminActionError.
     """
     url, wanted = settings.database_url.get_secret_value(), {"synchronous_commit": "on"}
     with session.connect(url, wanted, application_name="wagerledger restore", writes=True) as connection:
@@ -58,8 +58,8 @@ def restore(settings: Settings, lost: Iterator[WireRecord], *, by: By) -> None:
                 for record in chunk:
                     settings.residency.check(record.record["region"])
                 with connection.transaction():
-                    _append(connection, [_Lost(record) for record in chunk])
-                    actions.record(connection, _act(by, chunk))
+                    _append(connection, [_LostEvent(record) for record in chunk])
+                    actions.record(connection, _action(by, chunk))
             except ForeignRegionError as error:
                 raise RestoreError(f"a published event may not be brought back here: {error}") from error
             except (AssertionError, psycopg.errors.UniqueViolation) as error:
@@ -69,13 +69,13 @@ def restore(settings: Settings, lost: Iterator[WireRecord], *, by: By) -> None:
                 ) from error
 
 
-def _act(by: By, restored: Sequence[WireRecord]) -> Act:
+def _action(by: Actor, restored: Sequence[WireRecord]) -> AdminAction:
     """These events stand in the log for the second time: where anchors have seen them before, this says why."""
     event_ids = [record.record["event_id"] for record in restored]
-    return Act(by, "log.events_restored", "event_log", {"restored_events": event_ids})
+    return AdminAction(by, "log.events_restored", "event_log", {"restored_events": event_ids})
 
 
-class _Lost:
+class _LostEvent:
     """A published event on its way back."""
 
     def __init__(self, wire: WireRecord) -> None:
@@ -84,9 +84,16 @@ class _Lost:
         self.event = event_of(record)
         self.stream = stream_of(self.event)
         self.row = Recorded(
-            self.stream, record["stream_version"], record["occurred_at"], record["event_type"], record["event_id"],
-            wire.schema.fingerprint, record["trace_id"], None, wire.body,
-        )  # fmt: skip
+            stream=self.stream,
+            version=record["stream_version"],
+            recorded_at=record["occurred_at"],
+            event_type=record["event_type"],
+            event_id=record["event_id"],
+            schema_fingerprint=wire.schema.fingerprint,
+            trace_id=record["trace_id"],
+            traceparent=None,
+            body=wire.body,
+        )
 
     def command(self, balances: Balances | None) -> Decided:
         record, payload = self.record, self.event.payload
@@ -107,7 +114,7 @@ class _Lost:
         )
 
 
-def _append(connection: psycopg.Connection[Any], lost: Sequence[_Lost]) -> None:
+def _append(connection: psycopg.Connection[Any], lost: Sequence[_LostEvent]) -> None:
     batch = _load(connection, lost)
     for one in lost:
         head = batch.heads.get(one.stream) or batch.loaded_heads.get(one.stream) or StreamHead()
@@ -124,7 +131,7 @@ def _append(connection: psycopg.Connection[Any], lost: Sequence[_Lost]) -> None:
         assert statement.rows in (None, rows), f"{rows} rows instead of {statement.rows}: {statement.sql}"
 
 
-def _load(connection: psycopg.Connection[Any], lost: Sequence[_Lost]) -> Batch:
+def _load(connection: psycopg.Connection[Any], lost: Sequence[_LostEvent]) -> Batch:
     stream_keys = {one.stream for one in lost}
     connection.execute(TAKE, [arrays.Int8(sorted(stream_lock(stream) for stream in stream_keys))])
     state = State()

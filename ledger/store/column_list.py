@@ -54,8 +54,9 @@ class ColumnList:
         return ColumnList(f"{self._declarations}, {other._declarations}")  # another one of its own kind
 
     def only(self, *names: str) -> "ColumnList":
-        """These columns, in this order."""
-        return ColumnList(", ".join(self._columns[name].declaration for name in names))
+        """These columns, in this order: each of `names` is one, or several with commas."""
+        wanted = [name.strip() for text in names for name in text.split(",")]
+        return ColumnList(", ".join(self._columns[name].declaration for name in wanted))
 
     def but(self, *names: str) -> "ColumnList":
         """All columns except these."""

@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from ledger.admin.actions import By
+from ledger.admin.actions import Actor
 from projector import access, grants, lookups, models
 from projector.projections import PROJECTIONS
 from tests.projector.direct_fold import Folded, fold
@@ -19,7 +19,7 @@ from tests.support.random_ledger import decoded, random_ledger
 from tests.support.seeds import seeded_random
 from tests.support.servers import Servers, fresh_database
 
-BY = By("dba", "a test")
+BY = Actor("dba", "a test")
 PLAYER_COLUMNS = "player_id", "stream_id", "wallet_id"
 LEAK = """
 create schema anybody; grant usage on schema anybody to public;

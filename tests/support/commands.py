@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from uuid_utils import uuid7
 
-from ledger.admin.actions import By
+from ledger.admin.actions import Actor
 from ledger.core.bets import AuthorizeBet, FinalizeBet
 from ledger.core.commands import Origin
 from ledger.core.money import Amount, parse_amount
@@ -16,7 +16,7 @@ from ledger.core.state import LOCKED, REAL
 from ledger.core.wallets import Adjust, Deposit, OpenWallet, Withdraw
 from ledger.core.wins import Award, SettleBet
 
-BY = By("tester", "a test")
+BY = Actor("tester", "a test")
 NOW = 1_700_000_000_000_000
 """When everything is received, unless said otherwise: microseconds since the epoch."""
 HOUR = 3_600_000_000

@@ -16,7 +16,7 @@ from evidence.archive.detached_months import detach as take_out
 from evidence.archive.reader import Archive
 from evidence.archive.segment import ArchiveError
 from evidence.keys import to_text
-from ledger.admin.actions import By
+from ledger.admin.actions import Actor
 from ledger.entry import COMMAND
 from tests.support.journals import settings_of
 from tests.support.random_game import play
@@ -25,7 +25,7 @@ from tests.support.seeds import seeded_random
 from tests.support.servers import fresh_database
 from tests.support.wrong_hand import disarm
 
-BY = By("ops", "thirteen months are enough")
+BY = Actor("ops", "thirteen months are enough")
 MONTH = date(2026, 1, 1)
 FAR = (2**40, 2**40)
 """Where no relay has to go back to."""

@@ -7,7 +7,7 @@ from audit.verify import verify
 from evidence import log
 from evidence.archive.restore import restore
 from ledger.admin import games, integrations
-from ledger.admin.actions import By
+from ledger.admin.actions import Actor
 from ledger.admin.games import Game
 from ledger.admin.secrets import Vault, new_secrets_key
 from tests.support import history
@@ -16,7 +16,7 @@ from tests.support.random_game import play
 from tests.support.seals import KEY, archive, deposit, opened, seal
 from tests.support.seeds import seeded_random
 
-BY = By("ops", "the server was lost")
+BY = Actor("ops", "the server was lost")
 
 STATE = {
     "wallets": "tenant_id, player_id, currency",

@@ -13,7 +13,7 @@ from psycopg.errors import CheckViolation, InsufficientPrivilege
 from audit.verify import verify
 from evidence.log import entries, horizon
 from ledger.admin import actions, games, integrations, rates
-from ledger.admin.actions import Act, ActError, By
+from ledger.admin.actions import Actor, AdminAction, AdminActionError
 from ledger.admin.games import Game
 from ledger.admin.generation import raise_generation
 from ledger.admin.integrations import IntegrationError
@@ -64,8 +64,8 @@ def administered(ledger_database_of_module, vault):
         )
         games.put(connection, SIGNER, [listed[2]._replace(integration_id=SIGNER)], by=BY)
         games.put(connection, SIGNER, [], by=BY, replace=True)
-        rates.add(connection, [rates.parse("acme", rate, datetime.now(UTC))], by=By("desk", "the day's rate"))
-        raise_generation(connection, By("dba", "moved on purpose"))
+        rates.add(connection, [rates.parse("acme", rate, datetime.now(UTC))], by=Actor("desk", "the day's rate"))
+        raise_generation(connection, Actor("dba", "moved on purpose"))
     return ledger_database_of_module, issued.kid
 
 
@@ -180,7 +180,7 @@ def test_a_setting_that_no_act_tells_is_found_by_the_audit(servers, administered
 )
 def test_a_change_without_its_act_is_refused(administered, change):
     """At the end of the transaction, whoever asks, also where an act tells of something else."""
-    elsewhere = Act(BY, "integration.configured", "acme/eu/other", {})
+    elsewhere = AdminAction(BY, "integration.configured", "acme/eu/other", {})
     with psycopg.connect(administered[0]) as connection:
         for before in (None, elsewhere):
             connection.execute(change)
@@ -193,12 +193,12 @@ def test_a_change_without_its_act_is_refused(administered, change):
 @pytest.mark.parametrize(
     ("by", "said"),
     [
-        (By("", "why"), "actor ''"),
-        (By("clerk", " "), "reason ''"),
-        (By("clerk", "why\n"), None),
-        (By("clerk", "a\nb"), "reason"),
-        (By("clerk", "why", " Clerk"), "cannot approve"),
-        (By("clerk", "why", ""), "approver"),
+        (Actor("", "why"), "actor ''"),
+        (Actor("clerk", " "), "reason ''"),
+        (Actor("clerk", "why\n"), None),
+        (Actor("clerk", "a\nb"), "reason"),
+        (Actor("clerk", "why", " Clerk"), "cannot approve"),
+        (Actor("clerk", "why", ""), "approver"),
     ],
 )
 def test_an_act_says_who_and_why(administered, by, said):
@@ -208,7 +208,7 @@ def test_an_act_says_who_and_why(administered, by, said):
         if said is None:
             integrations.set_enabled(connection, STUDIO, enabled=True, by=by)
         else:
-            with pytest.raises(ActError, match=said):
+            with pytest.raises(AdminActionError, match=said):
                 integrations.set_enabled(connection, STUDIO, enabled=True, by=by)
             assert not integrations.find(connection, STUDIO).enabled
         connection.rollback()

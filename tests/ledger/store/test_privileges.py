@@ -11,7 +11,7 @@ from psycopg.errors import CheckViolation, InsufficientPrivilege, LockNotAvailab
 from sqlalchemy import make_url
 
 from cli.doctor import GUARDS_THAT_SLEEP
-from ledger.admin.actions import By
+from ledger.admin.actions import Actor
 from ledger.admin.generation import raise_generation
 from ledger.journal.writer import Journal
 from ledger.outcome import Callback, Proof
@@ -227,7 +227,7 @@ def test_who_migrates_need_not_be_a_superuser(empty_database):
         migrate.upgrade(url)
         migrate.upgrade(url)
         with psycopg.connect(url) as connection:
-            assert raise_generation(connection, By("dba", "moved to another server")) == 2
+            assert raise_generation(connection, Actor("dba", "moved to another server")) == 2
         assert len(tables(empty_database, LOG)) == migrate.MONTHS_AHEAD + 2
         assert (
             refused_everywhere(

@@ -240,7 +240,7 @@ def list_dialects(*, as_json: Json = False) -> None:
         for one in content
     )
     every = {name: _option_content(option) for name, option in dialects.OPTIONS.items()}
-    policy = {name: policies.allowed(name) for name in policies.kinds()}
+    policy = {name: policies.allowed(name) for name in policies.KINDS}
     show(
         {"dialects": content, "options": every, "policy": policy},
         as_json=as_json,

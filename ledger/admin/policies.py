@@ -1,44 +1,18 @@
 """The named values of a policy, as people write them and as the database keeps them."""
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
-from functools import cache
-from typing import Any, get_type_hints
+from dataclasses import replace
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from ledger.core.policy import (
-    ACCEPT,
-    ACKNOWLEDGE,
-    APPLY,
-    AT_AUTHORIZATION,
-    AT_SETTLEMENT,
-    CURRENT,
-    IGNORED,
-    KNOWN,
-    LOSE,
-    RECEIVABLE,
-    REFUND,
-    REFUSE,
-    REQUIRED,
-    REVERSE,
-    STORED,
-    Policy,
-)
+from ledger.core.policy import Policy
 
+_TYPES: Mapping[str, Any] = get_type_hints(Policy)
 CHOICES: Mapping[str, tuple[str, ...]] = {
-    "capture": (AT_SETTLEMENT, AT_AUTHORIZATION),
-    "rollback_of_settled": (REFUSE, REVERSE, REFUND, ACKNOWLEDGE),
-    "rollback_of_win": (REFUSE, REVERSE, ACKNOWLEDGE),
-    "shortfall": (RECEIVABLE, REFUSE),
-    "session": (REQUIRED, KNOWN, IGNORED),
-    "win_after_rollback": (REFUSE, ACCEPT),
-    "late_bet": (REFUSE, ACKNOWLEDGE),
-    "zero_stake": (REFUSE, ACCEPT),
-    "bet_after_round_end": (REFUSE, ACCEPT),
-    "partial_duplicate": (APPLY, REFUSE),
-    "replay_balance": (STORED, CURRENT),
-    "abandoned_action": (REFUND, LOSE),
+    name: get_args(kind) for name, kind in _TYPES.items() if get_origin(kind) is Literal
 }
-"""What the values that are words may be. The others are true or false, or a number of seconds."""
+"""What the values that are words may be, as `Policy` declares them. The others are true or false, or seconds."""
+KINDS: Mapping[str, type] = {name: str if name in CHOICES else kind for name, kind in _TYPES.items()}
+"""The type of each value of a policy by its name: bool, int (seconds) or, for a word, str."""
 LONGEST_S = 10 * 366 * 86_400
 
 Value = bool | int | str
@@ -46,13 +20,6 @@ Value = bool | int | str
 
 class PolicyError(ValueError):
     """No such policy, or no such value; the message says what there is."""
-
-
-@cache
-def kinds() -> Mapping[str, type]:
-    """The type of each value by its name."""
-    hints = get_type_hints(Policy)
-    return {one.name: hints[one.name] for one in fields(Policy)}
 
 
 def parse(name: str, text: str) -> Value:
@@ -95,7 +62,7 @@ def in_force(defaults: Policy, stated: Mapping[str, object]) -> Policy:
 
 
 def _kind_of(name: str) -> type:
-    kind = kinds().get(name)
+    kind = KINDS.get(name)
     if kind is None:
-        raise PolicyError(f"there is no policy {name!r}: there are {', '.join(kinds())}")
+        raise PolicyError(f"there is no policy {name!r}: there are {', '.join(KINDS)}")
     return kind

@@ -69,8 +69,8 @@ def test_policies_are_those_of_the_dialect(name: str) -> None:
     in_force = {key: str(value).lower() for key, value in asdict(load()[name].policy).items()}
     usual = {key: str(value).lower() for key, value in asdict(Policy()).items()}
     told = dict(re.findall(r"`([a-z_]+)=(\w+)`", section(text, "Policy")))
-    assert {key: value for key, value in told.items() if key in policies.kinds()} == {
-        key: in_force[key] for key in told if key in policies.kinds()
+    assert {key: value for key, value in told.items() if key in policies.KINDS} == {
+        key: in_force[key] for key in told if key in policies.KINDS
     }
     assert {key for key, value in in_force.items() if value != usual[key]} <= set(told)
 

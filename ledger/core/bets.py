@@ -108,6 +108,10 @@ class FinalizeBet(Command):
 
 @value(slots=False)
 class BetAuthorized(Payload):
+    """A bet has begun. Its stake is what came from cash and from bonus, in the wallet's minor units; `conversion` is
+    what was asked in another currency. In `real` mode it is taken, or held where `capture` says `settlement`.
+    """
+
     event_type = "bet.authorized"
     command_kind = "AuthorizeBet"
     bet_id: str
@@ -138,6 +142,8 @@ class BetAuthorized(Payload):
 
 @value(slots=False)
 class BetFinalized(Payload):
+    """Nothing about the bet changes any more."""
+
     event_type = "bet.finalized"
     command_kind = "FinalizeBet"
     bet_id: str
@@ -153,6 +159,9 @@ class BetFinalized(Payload):
 
 
 def authorize(state: State, command: AuthorizeBet, policy: Policy) -> Decision:
+    """A bet begins once, in a live session or where the policy needs none, of a player whom nothing bars, in a wallet
+    that has the stake.
+    """
     bet = state.bet(integration_of(command), command.bet_id)
     if bet:
         late = bet.status == TOMBSTONED
@@ -172,6 +181,7 @@ def authorize(state: State, command: AuthorizeBet, policy: Policy) -> Decision:
         stake = _paid(stake, wallet)
     if isinstance(stake, Refusal):
         return stake
+    # By position: a line of every bet (see `value`).
     payload = BetAuthorized(
         command.bet_id, command.named("h"), command.round_id, session.session_id if session else None,
         command.game_id or (session.game_id if session else None), command.stake_kind, wallet.currency,
@@ -282,6 +292,7 @@ def _moves(wallet: Wallet, stake: Stake, policy: Policy) -> tuple[Posting, ...]:
 
 
 def finalize(state: State, command: FinalizeBet, _: Policy) -> Decision:
+    """Only a bet that has ended is made final."""
     bet = state.bet(integration_of(command), command.bet_id)
     if bet is None or bet.status == TOMBSTONED:
         return Refusal("BET_TOMBSTONED", {"bet_id": command.bet_id}) if bet else not_found(command.bet_id)
@@ -289,14 +300,23 @@ def finalize(state: State, command: FinalizeBet, _: Policy) -> Decision:
         return Accepted((), {"status": "finalized"})
     if bet.status == OPEN:
         return Refusal("BET_OPEN", {"bet_id": command.bet_id})
-    payload = BetFinalized(bet.bet_id, bet.round_id, bet.session_id, bet.game_id, str(bet.currency), str(bet.mode))
+    payload = BetFinalized(
+        bet_id=bet.bet_id,
+        round_id=bet.round_id,
+        session_id=bet.session_id,
+        game_id=bet.game_id,
+        currency=str(bet.currency),
+        mode=str(bet.mode),
+    )
     return accept(command, bet.player_id, (), payload)
 
 
 def bet_authorized(state: State, event: Event, payload: BetAuthorized) -> Touched:
+    """The bet is open; the session that it keeps alive ends later."""
     integration_id = folds.integration_id(event)
     assert state.bet(integration_id, payload.bet_id) is None, f"bet {payload.bet_id} begins twice"
     held_minor = payload.stake_cash_minor + payload.stake_bonus_minor if payload.capture == AT_SETTLEMENT else 0
+    # By position: a line of every bet (see `value`).
     bet = Bet(
         integration_id, payload.bet_id, event.tenant_id, event.player_id, OPEN, payload.round_id, payload.session_id,
         payload.game_id, payload.currency, payload.mode, payload.hold_id,
@@ -319,4 +339,5 @@ def _extended(state: State, payload: BetAuthorized) -> Session:
 
 
 def bet_finalized(state: State, event: Event, payload: BetFinalized) -> Touched:
+    """The bet is as it was, for ever."""
     return (replace(folds.known_bet(state, event, payload.bet_id, SETTLED, ROLLED_BACK), final=True),)

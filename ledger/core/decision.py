@@ -34,40 +34,45 @@ Decision = Accepted | Refusal
 
 
 def accept(command: Command, player_id: str | None, moves: tuple[Posting, ...], payload: Payload) -> Accepted:
+    """A yes with one event: `moves` is its journal entry."""
     origin = command.origin
     event = Event(payload, origin.tenant_id, player_id, origin.integration_id, moves, origin.region)
     return Accepted((event,), payload.result)
 
 
 def acknowledged() -> Accepted:
-    """A yes without effect."""
+    """A yes without effect: no event, and nothing moves."""
     return Accepted((), {"status": "acknowledged"})
 
 
 def late_bet(policy: Policy, bet_id: str) -> Decision:
-    """What a bet or a win hears that was rolled back before it arrived."""
+    """The answer to a bet, a win or an award that was rolled back before it arrived: as the policy says."""
     return acknowledged() if policy.late_bet == ACKNOWLEDGE else Refusal("BET_TOMBSTONED", {"bet_id": bet_id})
 
 
 def duplicate(bet_id: str) -> Refusal:
+    """A no to a bet, win or award whose id is known under another key."""
     return Refusal("DUPLICATE", {"bet_id": bet_id})
 
 
 def not_found(bet_id: str) -> Refusal:
+    """A no to what names a bet or a win that is not there, or is another player's."""
     return Refusal("BET_NOT_FOUND", {"bet_id": bet_id})
 
 
 def integration_of(command: Command) -> str:
+    """Whose bets and wins the command means: that of the integration which sends it."""
     assert command.origin.integration_id, f"{command.kind} is asked by an integration"
     return command.origin.integration_id
 
 
 def positive(amount: Amount, currency: str, exponent: int) -> int | Refusal:
-    """What a payment must be, in minor units."""
+    """The amount of a payment in minor units; a no where it is 0, no whole number of them, or beyond the cap."""
     return minor(amount, currency, exponent) or Refusal("AMOUNT_NOT_POSITIVE")
 
 
 def minor(amount: Amount, currency: str, exponent: int) -> int | Refusal:
+    """An amount in minor units at `exponent` decimals; a no where that is not a whole number or beyond the cap."""
     amount_minor = amount.to_minor(exponent)
     if amount_minor is None:
         return Refusal("AMOUNT_SCALE", {"amount": str(amount), "currency": currency, "exponent": exponent})
@@ -77,16 +82,19 @@ def minor(amount: Amount, currency: str, exponent: int) -> int | Refusal:
 
 
 def wallet_of(state: State, command: Command, player_id: str, currency: str) -> Wallet | Refusal:
+    """The player's wallet in `currency`, or a no."""
     wallet = state.wallet(command.origin.tenant_id, player_id, currency)
     return wallet or Refusal("WALLET_NOT_FOUND", {"player_id": player_id, "currency": currency})
 
 
-def insufficient_funds(wallet: Wallet, asked_minor: int, available_minor: int) -> Refusal:
-    asked, available = format_minor(asked_minor, wallet.exponent), format_minor(available_minor, wallet.exponent)
+def insufficient_funds(wallet: Wallet, needed_minor: int, available_minor: int) -> Refusal:
+    """A no to what costs more than is available. Both amounts are minor units of the wallet."""
+    asked, available = format_minor(needed_minor, wallet.exponent), format_minor(available_minor, wallet.exponent)
     return Refusal("INSUFFICIENT_FUNDS", {"asked": asked, "available": available, "currency": wallet.currency})
 
 
 def balance_too_large(wallet: Wallet) -> Refusal:
+    """A no to what would lift an account of the wallet above the cap."""
     return Refusal(
         "BALANCE_TOO_LARGE", {"maximum": format_minor(MAX_BALANCE_MINOR, wallet.exponent), "currency": wallet.currency}
     )

@@ -22,30 +22,30 @@ class Conversion(NamedTuple):
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any] | None) -> "Conversion | None":
-        """As an event carries it."""
+        """The conversion that an event carries, or None where it carries none."""
         return cls(**record) if record else None
 
     @staticmethod
     def to_record(conversion: "Conversion | None") -> dict[str, Any] | None:
-        """For an event to carry."""
+        """The fields of `conversion` for an event to carry; None where there is none."""
         return conversion._asdict() if conversion else None
 
     def with_amount(self, amount_minor: int) -> "Conversion":
-        """The same rate for another amount."""
+        """The same rate for another amount, in minor units of `currency`."""
         return self._replace(amount_minor=amount_minor)
 
     def times_ten_to(self, power: int) -> "Conversion":
-        """What was asked for, told in a unit that is 10 to the `power` of its currency."""
+        """The same amount in a unit that is 10 to the `power` of its currency."""
         exponent = self.exponent + power
         return self._replace(exponent=max(exponent, 0), amount_minor=self.amount_minor * 10 ** max(-exponent, 0))
 
     def stake_minor(self, exponent: int) -> int:
-        """In the wallet's minor units at `exponent` decimals, rounded up: against the player, who pays it."""
+        """The amount in minor units of a wallet with `exponent` decimals, rounded up: against the player, who pays."""
         scaled, divisor = self._fraction(exponent)
         return -(-scaled // divisor)
 
     def win_minor(self, exponent: int) -> int:
-        """Likewise, rounded down: against the player, who gets it."""
+        """The amount in minor units of a wallet with `exponent` decimals, rounded down: against the player too."""
         scaled, divisor = self._fraction(exponent)
         return scaled // divisor
 

@@ -30,6 +30,10 @@ class RestrictPlayer(Command):
 
 @value()
 class StartSession(PlayerCommand):
+    """Open a session of a player in a game, which bets may name. It ends at `expires_at`, microseconds since the
+    epoch; bets move that.
+    """
+
     kind = "StartSession"
     game_id: str
     locale: str | None
@@ -43,6 +47,8 @@ class StartSession(PlayerCommand):
 
 @value()
 class EndSession(Command):
+    """End a session before its time; bets can then not name it any more."""
+
     kind = "EndSession"
     session_id: str
     reason: str
@@ -56,6 +62,8 @@ class EndSession(Command):
 
 @value(slots=False)
 class PlayerRestricted(Payload):
+    """The player may not stake: `restriction` is locked or self_excluded."""
+
     event_type = "player.restricted"
     command_kind = "RestrictPlayer"
     restriction: str
@@ -69,6 +77,8 @@ class PlayerRestricted(Payload):
 
 @value(slots=False)
 class PlayerFreed(Payload):
+    """The player may stake again."""
+
     event_type = "player.freed"
     command_kind = "RestrictPlayer"
     reason: str
@@ -81,6 +91,8 @@ class PlayerFreed(Payload):
 
 @value(slots=False)
 class SessionStarted(Payload):
+    """A player has begun a session in a game, with one wallet."""
+
     event_type = "session.started"
     command_kind = "StartSession"
     session_id: str
@@ -104,6 +116,8 @@ class SessionStarted(Payload):
 
 @value(slots=False)
 class SessionEnded(Payload):
+    """A session was ended before its time."""
+
     event_type = "session.ended"
     command_kind = "EndSession"
     session_id: str
@@ -120,39 +134,53 @@ class SessionEnded(Payload):
 
 
 def restrict(state: State, command: RestrictPlayer, _: Policy) -> Decision:
+    """A person says who they are and why. What the player is already stays as it is."""
     player = state.player(command.origin.tenant_id, command.player)
-    asked = command.restriction
+    restriction = command.restriction
     if refusal := reason_missing(command.actor, command.reason):
         return refusal
     if player is None:
         return Refusal("PLAYER_NOT_FOUND", {"player_id": command.player})
-    if player.restriction == asked:
-        return Accepted((), {"status": "restricted" if asked else "freed"})
-    if asked is None:
+    if player.restriction == restriction:
+        return Accepted((), {"status": "restricted" if restriction else "freed"})
+    if restriction is None:
         return accept(command, command.player, (), PlayerFreed(command.reason, command.actor))
-    return accept(command, command.player, (), PlayerRestricted(asked, command.reason, command.actor))
+    return accept(command, command.player, (), PlayerRestricted(restriction, command.reason, command.actor))
 
 
 def start_session(state: State, command: StartSession, _: Policy) -> Decision:
+    """A session needs its wallet. A restricted player may look, and not stake."""
     wallet = wallet_of(state, command, command.player, command.currency)
     if isinstance(wallet, Refusal):
         return wallet
     integration_id = command.for_integration or command.origin.integration_id
     assert integration_id, "a session belongs to an integration"
     payload = SessionStarted(
-        command.named("s"), integration_id, command.currency, command.mode, command.game_id, command.locale,
-        command.expires_at, command.jurisdiction,
-    )  # fmt: skip
+        session_id=command.named("s"),
+        integration_id=integration_id,
+        currency=command.currency,
+        mode=command.mode,
+        game_id=command.game_id,
+        locale=command.locale,
+        expires_at=command.expires_at,
+        jurisdiction=command.jurisdiction,
+    )
     return accept(command, command.player, (), payload)
 
 
 def end_session(state: State, command: EndSession, _: Policy) -> Decision:
+    """Only whose session it is may end it; one that has ended stays so."""
     session = state.session(command.session_id)
     if session is None or not _may_end(session, command):
         return Refusal("SESSION_NOT_FOUND", {"session_id": command.session_id})
     if session.ended:
         return Accepted((), {"status": "ended", "session_id": session.session_id})
-    payload = SessionEnded(session.session_id, session.currency, session.mode, command.reason)
+    payload = SessionEnded(
+        session_id=session.session_id,
+        currency=session.currency,
+        mode=session.mode,
+        reason=command.reason,
+    )
     return accept(command, session.player_id, (), payload)
 
 
@@ -163,14 +191,17 @@ def _may_end(session: Session, command: EndSession) -> bool:
 
 
 def player_restricted(state: State, event: Event, payload: PlayerRestricted) -> Touched:
+    """The player carries the restriction from now on."""
     return (replace(folds.player(state, event), restriction=payload.restriction),)
 
 
 def player_freed(state: State, event: Event, _: PlayerFreed) -> Touched:
+    """The player carries no restriction any more."""
     return (replace(folds.player(state, event), restriction=None),)
 
 
 def session_started(_: State, event: Event, payload: SessionStarted) -> Touched:
+    """The session is there, for bets to name."""
     session = Session(
         session_id=payload.session_id,
         integration_id=payload.integration_id,
@@ -185,6 +216,7 @@ def session_started(_: State, event: Event, payload: SessionStarted) -> Touched:
 
 
 def session_ended(state: State, _: Event, payload: SessionEnded) -> Touched:
+    """The session is over, whatever its time says."""
     session = state.session(payload.session_id)
     assert session, f"session {payload.session_id} ends before it started"
     return (replace(session, ended=True),)

@@ -28,10 +28,12 @@ def entry(currency: str, **amounts_minor: int) -> tuple[Posting, ...]:
 
 
 def deposit(currency: str, amount_minor: int) -> tuple[Posting, ...]:
+    """Money comes from the outside, by way of the cashier, to the player's cash."""
     return entry(currency, cashier=-amount_minor, cash=amount_minor)
 
 
 def withdrawal(currency: str, amount_minor: int) -> tuple[Posting, ...]:
+    """The player's cash goes, by way of the cashier, to the outside."""
     return entry(currency, cash=-amount_minor, cashier=amount_minor)
 
 
@@ -135,6 +137,7 @@ def merged(moves: tuple[Posting, ...]) -> tuple[Posting, ...]:
 
 
 def totals_by_currency(postings: Iterable[Posting]) -> dict[str, int]:
+    """The sum of `postings` per currency, minor units: all zero where they are journal entries."""
     totals: dict[str, int] = {}
     for posting in postings:
         totals[posting.currency] = totals.get(posting.currency, 0) + posting.amount_minor

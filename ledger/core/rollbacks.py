@@ -93,6 +93,10 @@ class ReinstateBet(Command):
 
 @value(slots=False)
 class BetRolledBack(Payload):
+    """A bet is undone: `stake_minor` has gone back, and the settlements in `undoes`, `win_reversed_minor` together,
+    were taken back with it. Minor units of the wallet.
+    """
+
     event_type = "bet.rolled_back"
     command_kind = "RollbackBet"
     rollback_id: str
@@ -122,6 +126,10 @@ class BetRolledBack(Payload):
 
 @value(slots=False)
 class WinReversed(Payload):
+    """A win or an award is taken back, `amount_minor` in minor units, to the account that paid it; the bet that it had
+    ended may be open again.
+    """
+
     event_type = "wallet.debit.reversal"
     command_kind = "RollbackBet"
     rollback_id: str
@@ -153,6 +161,8 @@ class WinReversed(Payload):
 
 @value(slots=False)
 class BetTombstoned(Payload):
+    """What was not known was undone: under this id nothing becomes true any more."""
+
     event_type = "bet.tombstoned"
     command_kind = "RollbackBet"
     rollback_id: str
@@ -169,6 +179,8 @@ class BetTombstoned(Payload):
 
 @value(slots=False)
 class BetReinstated(Payload):
+    """A rollback is undone: the bet is open again, and `stake_minor` was taken again, minor units."""
+
     event_type = "bet.reinstated"
     command_kind = "ReinstateBet"
     bet_id: str
@@ -191,13 +203,14 @@ class BetReinstated(Payload):
 
 
 def rollback(state: State, command: Rollback, policy: Policy) -> Decision:
+    """What the id names is undone, once; what it does not name yet is buried under a tombstone."""
     integration_id = integration_of(command)
     bet = state.bet(integration_id, command.target_id)
     if command.target != WIN and bet and bet.status != TOMBSTONED:
         return _rollback_bet(state, command, policy, bet)
-    win = state.settlement(integration_id, command.target_id) if command.target != BET else None
-    if win:
-        return _rollback_win(state, command, policy, win)
+    settlement = state.settlement(integration_id, command.target_id) if command.target != BET else None
+    if settlement:
+        return _rollback_settlement(state, command, policy, settlement)
     if bet is None:
         return _tombstone(state, command)
     if bet.status == TOMBSTONED:
@@ -214,82 +227,118 @@ def _rollback_bet(state: State, command: Rollback, policy: Policy, bet: Bet) -> 
         return _other_currency(command, bet.stake_currency)
     if bet.final:
         return Refusal("BET_FINAL", {"bet_id": bet.bet_id})
-    wins = state.settlements_beside(bet)
+    settlements = state.settlements_beside(bet)
     if command.only_open and bet.status != OPEN:
         return Refusal("BET_ALREADY_SETTLED", {"bet_id": bet.bet_id})
-    if bet.settlement_id is not None or wins:
+    if bet.settlement_id is not None or settlements:
         if policy.rollback_of_settled == REFUSE:
             return Refusal("BET_ALREADY_SETTLED", {"bet_id": bet.bet_id})
         if policy.rollback_of_settled == ACKNOWLEDGE:
             return acknowledged()
     if command.round_id is not None and command.round_id != bet.round_id:
         return Refusal("ROUND_MISMATCH", {"round_id": command.round_id, "expected": str(bet.round_id)})
-    own = [win for win in wins if win.bet_id is not None] if policy.rollback_of_settled == REVERSE else []
+    own = [one for one in settlements if one.bet_id is not None] if policy.rollback_of_settled == REVERSE else []
     return _undo(state, command, policy, bet, own)
 
 
-def _undo(state: State, command: Rollback, policy: Policy, bet: Bet, wins: list[Settlement]) -> Decision:
-    """The stake goes back, the `wins` are taken back."""
+def _undo(state: State, command: Rollback, policy: Policy, bet: Bet, settlements: list[Settlement]) -> Decision:
+    """The stake goes back, the `settlements` are taken back."""
     wallet = wallet_of(state, command, str(bet.player_id), str(bet.currency))
     assert isinstance(wallet, Wallet), f"bet {bet.bet_id} is {bet.status} without a wallet"
-    win_minor = sum(win.win_minor for win in wins)
+    win_minor = sum(one.win_minor for one in settlements)
     moves: tuple[Posting, ...] = ()
     if bet.mode != DEMO:
         if refusal := shortfall_refusal(wallet, win_minor - bet.stake_cash_minor, policy):
             return refusal
         moves = postings.rollback(
-            wallet.currency, bet.stake_cash_minor, bet.stake_bonus_minor, bet.held_minor, win_minor,
-            wallet.cash_minor, wallet.receivable_minor,
-        )  # fmt: skip
+            currency=wallet.currency,
+            cash_minor=bet.stake_cash_minor,
+            bonus_minor=bet.stake_bonus_minor,
+            held_minor=bet.held_minor,
+            win_minor=win_minor,
+            available_minor=wallet.cash_minor,
+            receivable_minor=wallet.receivable_minor,
+        )
     if bet.conversion and bet.mode != DEMO:
         captured = bet.conversion.amount_minor if bet.paid_minor and not bet.held_minor else 0
-        taken = sum(win.conversion.amount_minor for win in wins if win.conversion)
+        taken = sum(one.conversion.amount_minor for one in settlements if one.conversion)
         moves = postings.exchanged(moves, {bet.conversion.currency: taken - captured})
     payload = BetRolledBack(
-        command.named("rb"), bet.bet_id, bet.round_id, bet.session_id, bet.game_id, wallet.currency, wallet.exponent,
-        _staked_minor(bet), win_minor, [win.win_id for win in wins], bet.status == OPEN, command.reason, str(bet.mode),
-        Conversion.to_record(bet.conversion),
-    )  # fmt: skip
+        rollback_id=command.named("rb"),
+        bet_id=bet.bet_id,
+        round_id=bet.round_id,
+        session_id=bet.session_id,
+        game_id=bet.game_id,
+        currency=wallet.currency,
+        exponent=wallet.exponent,
+        stake_minor=_staked_minor(bet),
+        win_reversed_minor=win_minor,
+        undoes=[one.win_id for one in settlements],
+        was_open=bet.status == OPEN,
+        reason=command.reason,
+        mode=str(bet.mode),
+        conversion=Conversion.to_record(bet.conversion),
+    )
     return accept(command, wallet.player_id, moves, payload)
 
 
-def _rollback_win(state: State, command: Rollback, policy: Policy, win: Settlement) -> Decision:
-    if command.player not in (None, win.player_id):
+def _rollback_settlement(state: State, command: Rollback, policy: Policy, settlement: Settlement) -> Decision:
+    if command.player not in (None, settlement.player_id):
         return not_found(command.target_id)
-    if win.undone_by:
-        return Accepted((), {"status": "rolled_back", "rollback_id": win.undone_by})
-    stake_currency = win.conversion.currency if win.conversion else win.currency
-    if command.currency not in (None, win.currency, stake_currency):
-        return _other_currency(command, stake_currency)
-    bet = state.bet(win.integration_id, win.bet_id) if win.bet_id else None
+    if settlement.undone_by:
+        return Accepted((), {"status": "rolled_back", "rollback_id": settlement.undone_by})
+    win_currency = settlement.conversion.currency if settlement.conversion else settlement.currency
+    if command.currency not in (None, settlement.currency, win_currency):
+        return _other_currency(command, win_currency)
+    bet = state.bet(settlement.integration_id, settlement.bet_id) if settlement.bet_id else None
     if bet and bet.final:
         return Refusal("BET_FINAL", {"bet_id": bet.bet_id})
     if policy.rollback_of_win == REFUSE:
-        return Refusal("WIN_NOT_REVERSIBLE", {"win_id": win.win_id})
+        return Refusal("WIN_NOT_REVERSIBLE", {"win_id": settlement.win_id})
     if policy.rollback_of_win == ACKNOWLEDGE:
         return acknowledged()
-    wallet = wallet_of(state, command, win.player_id, win.currency)
-    assert isinstance(wallet, Wallet), f"win {win.win_id} was paid without a wallet"
-    if win.mode != DEMO and (refusal := shortfall_refusal(wallet, win.win_minor, policy)):
+    wallet = wallet_of(state, command, settlement.player_id, settlement.currency)
+    assert isinstance(wallet, Wallet), f"win {settlement.win_id} was paid without a wallet"
+    if settlement.mode != DEMO and (refusal := shortfall_refusal(wallet, settlement.win_minor, policy)):
         return refusal
-    reopens = bet is not None and bet.status == SETTLED and bet.settlement_id == win.settlement_id
+    reopens = bet is not None and bet.status == SETTLED and bet.settlement_id == settlement.settlement_id
     held_minor = bet.paid_minor if bet and reopens and policy.capture == AT_SETTLEMENT else 0
     payload = WinReversed(
-        command.named("rb"), win.win_id, win.settlement_id, win.bet_id, win.round_id, win.session_id, win.game_id,
-        win.kind, wallet.currency, wallet.exponent, win.win_minor, win.account, reopens, held_minor, command.reason,
-        win.mode, Conversion.to_record(win.conversion),
-    )  # fmt: skip
-    return accept(command, wallet.player_id, _taken_back(win, bet, held_minor, wallet), payload)
+        rollback_id=command.named("rb"),
+        win_id=settlement.win_id,
+        settlement_id=settlement.settlement_id,
+        bet_id=settlement.bet_id,
+        round_id=settlement.round_id,
+        session_id=settlement.session_id,
+        game_id=settlement.game_id,
+        kind=settlement.kind,
+        currency=wallet.currency,
+        exponent=wallet.exponent,
+        amount_minor=settlement.win_minor,
+        account=settlement.account,
+        reopens_bet=reopens,
+        held_minor=held_minor,
+        reason=command.reason,
+        mode=settlement.mode,
+        conversion=Conversion.to_record(settlement.conversion),
+    )
+    return accept(command, wallet.player_id, _taken_back(settlement, bet, held_minor, wallet), payload)
 
 
-def _taken_back(win: Settlement, bet: Bet | None, held_minor: int, wallet: Wallet) -> tuple[Posting, ...]:
-    if win.mode == DEMO:
+def _taken_back(settlement: Settlement, bet: Bet | None, held_minor: int, wallet: Wallet) -> tuple[Posting, ...]:
+    if settlement.mode == DEMO:
         return ()
-    moves = postings.win_reversal(wallet.currency, win.account, win.win_minor, held_minor, wallet.cash_minor)
-    if win.conversion is None:
+    moves = postings.win_reversal(
+        currency=wallet.currency,
+        account=settlement.account,
+        win_minor=settlement.win_minor,
+        held_minor=held_minor,
+        available_minor=wallet.cash_minor,
+    )
+    if settlement.conversion is None:
         return moves
     staked = bet.conversion.amount_minor if bet and bet.conversion and held_minor else 0
-    return postings.exchanged(moves, {win.conversion.currency: win.conversion.amount_minor - staked})
+    return postings.exchanged(moves, {settlement.conversion.currency: settlement.conversion.amount_minor - staked})
 
 
 def _other_currency(command: Rollback, expected: str | None) -> Refusal:
@@ -304,7 +353,13 @@ def _tombstone(state: State, command: Rollback) -> Decision:
     currency = command.currency or (session.currency if session else None)
     if player_id is None or state.wallet(command.origin.tenant_id, player_id, str(currency)) is None:
         currency = None
-    payload = BetTombstoned(command.named("rb"), command.target_id, command.round_id, currency, command.reason)
+    payload = BetTombstoned(
+        rollback_id=command.named("rb"),
+        bet_id=command.target_id,
+        round_id=command.round_id,
+        currency=currency,
+        reason=command.reason,
+    )
     return accept(command, player_id, (), payload)
 
 
@@ -323,14 +378,29 @@ def reinstate(state: State, command: ReinstateBet, policy: Policy) -> Decision:
     cash_minor = min(bet.stake_cash_minor, wallet.cash_minor)
     bonus_minor = min(bet.stake_bonus_minor, wallet.bonus_minor)
     shortfall_minor = bet.paid_minor - cash_minor - bonus_minor
-    moves = postings.reinstatement(wallet.currency, cash_minor, bonus_minor, shortfall_minor, held=held)
+    moves = postings.reinstatement(
+        currency=wallet.currency,
+        cash_minor=cash_minor,
+        bonus_minor=bonus_minor,
+        shortfall_minor=shortfall_minor,
+        held=held,
+    )
     if bet.conversion and moves and not held:
         moves = postings.exchanged(moves, {bet.conversion.currency: bet.conversion.amount_minor})
     payload = BetReinstated(
-        bet.bet_id, str(bet.rollback_id), bet.round_id, bet.session_id, bet.game_id, wallet.currency, wallet.exponent,
-        _staked_minor(bet), bet.paid_minor if held else 0, command.reason, str(bet.mode),
-        Conversion.to_record(bet.conversion),
-    )  # fmt: skip
+        bet_id=bet.bet_id,
+        undoes=str(bet.rollback_id),
+        round_id=bet.round_id,
+        session_id=bet.session_id,
+        game_id=bet.game_id,
+        currency=wallet.currency,
+        exponent=wallet.exponent,
+        stake_minor=_staked_minor(bet),
+        held_minor=bet.paid_minor if held else 0,
+        reason=command.reason,
+        mode=str(bet.mode),
+        conversion=Conversion.to_record(bet.conversion),
+    )
     return accept(command, wallet.player_id, moves, payload)
 
 
@@ -340,12 +410,13 @@ def _staked_minor(bet: Bet) -> int:
 
 
 def bet_rolled_back(state: State, event: Event, payload: BetRolledBack) -> Touched:
+    """The bet has ended, and what it holds no more is in the postings."""
     bet = folds.known_bet(state, event, payload.bet_id, OPEN if payload.was_open else SETTLED)
     undone = [_undone(state, event, win_id, payload.rollback_id) for win_id in payload.undoes]
-    taken_minor = sum(win.win_minor for win in undone)
+    taken_minor = sum(one.win_minor for one in undone)
     assert taken_minor == payload.win_reversed_minor, f"bet {bet.bet_id}: {undone} are not what is taken back"
-    assert all(win.bet_id == bet.bet_id for win in undone), f"bet {bet.bet_id} undoes what is not its own: {undone}"
-    settlement_id = None if bet.settlement_id in [win.settlement_id for win in undone] else bet.settlement_id
+    assert all(one.bet_id == bet.bet_id for one in undone), f"bet {bet.bet_id} undoes what is not its own: {undone}"
+    settlement_id = None if bet.settlement_id in [one.settlement_id for one in undone] else bet.settlement_id
     ended = bet.ended(
         ROLLED_BACK,
         win_minor=bet.win_minor - taken_minor,
@@ -356,35 +427,40 @@ def bet_rolled_back(state: State, event: Event, payload: BetRolledBack) -> Touch
 
 
 def win_reversed(state: State, event: Event, payload: WinReversed) -> Touched:
-    win = _undone(state, event, payload.win_id, payload.rollback_id)
-    assert win.win_minor == payload.amount_minor, f"win {win.win_id} is {win.win_minor}, not {payload.amount_minor}"
+    """The settlement is undone, and the bet that it had ended is open again where the event says so."""
+    settlement = _undone(state, event, payload.win_id, payload.rollback_id)
+    win_id, win_minor = settlement.win_id, settlement.win_minor
+    assert win_minor == payload.amount_minor, f"win {win_id} is {win_minor}, not {payload.amount_minor}"
     wallet = folds.wallet_after(state, event, payload.currency)
     if payload.bet_id is None:
-        return win, wallet
+        return settlement, wallet
     bet = folds.known_bet(state, event, payload.bet_id, OPEN, SETTLED, ROLLED_BACK)
-    bet = replace(bet, win_minor=bet.win_minor - win.win_minor)
+    bet = replace(bet, win_minor=bet.win_minor - win_minor)
     if payload.reopens_bet:
-        assert (bet.status, bet.settlement_id) == (SETTLED, win.settlement_id), f"win {win.win_id} did not end {bet}"
+        ended_it = (bet.status, bet.settlement_id) == (SETTLED, settlement.settlement_id)
+        assert ended_it, f"win {win_id} did not end {bet}"
         bet = replace(bet, status=OPEN, settlement_id=None, held_minor=payload.held_minor)
-    return bet, win, wallet
+    return bet, settlement, wallet
 
 
 def bet_tombstoned(state: State, event: Event, payload: BetTombstoned) -> Touched:
+    """A bet of which nothing but its ids is known stands where none can begin any more."""
     integration_id = folds.integration_id(event)
     assert state.bet(integration_id, payload.bet_id) is None, f"bet {payload.bet_id} is known and cannot be tombstoned"
     bet = Bet(
-        integration_id,
-        payload.bet_id,
-        event.tenant_id,
-        event.player_id,
-        TOMBSTONED,
-        payload.round_id,
+        integration_id=integration_id,
+        bet_id=payload.bet_id,
+        tenant_id=event.tenant_id,
+        player_id=event.player_id,
+        status=TOMBSTONED,
+        round_id=payload.round_id,
         rollback_id=payload.rollback_id,
     )
     return (bet,)
 
 
 def bet_reinstated(state: State, event: Event, payload: BetReinstated) -> Touched:
+    """The bet is open again, as if it had not been undone."""
     bet = folds.known_bet(state, event, payload.bet_id, ROLLED_BACK)
     assert bet.rollback_id == payload.undoes, f"bet {bet.bet_id} was undone by {bet.rollback_id}, not {payload.undoes}"
     open_again = replace(bet, status=OPEN, held_minor=payload.held_minor, settlement_id=None, rollback_id=None)
@@ -392,7 +468,9 @@ def bet_reinstated(state: State, event: Event, payload: BetReinstated) -> Touche
 
 
 def _undone(state: State, event: Event, win_id: str, rollback_id: str) -> Settlement:
-    win = state.settlement(folds.integration_id(event), win_id)
-    assert win, f"rollback {rollback_id} undoes win {win_id}, which is unknown"
-    assert win.undone_by is None, f"rollback {rollback_id} undoes win {win_id}, which {win.undone_by} has undone"
-    return replace(win, undone_by=rollback_id)
+    """The settlement that a rollback undoes, marked so. Each is undone once."""
+    settlement = state.settlement(folds.integration_id(event), win_id)
+    assert settlement, f"rollback {rollback_id} undoes win {win_id}, which is unknown"
+    before = settlement.undone_by
+    assert before is None, f"rollback {rollback_id} undoes win {win_id}, which {before} has undone"
+    return replace(settlement, undone_by=rollback_id)

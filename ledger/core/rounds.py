@@ -34,6 +34,8 @@ class FinishRound(PlayerCommand):
 
 @value(slots=False)
 class RoundFinished(Payload):
+    """A player's round is over; `bets` are those that it ended, each with what it still held, minor units."""
+
     event_type = "round.finished"
     command_kind = "FinishRound"
     round_id: str
@@ -66,7 +68,11 @@ def finish(state: State, command: FinishRound, _: Policy) -> Decision:
         return wallet
     ended = [bet for bet in still_open if bet.currency == wallet.currency]
     payload = RoundFinished(
-        command.round_id, command.game_id, wallet.currency, wallet.exponent, [_told(bet) for bet in ended]
+        round_id=command.round_id,
+        game_id=command.game_id,
+        currency=wallet.currency,
+        exponent=wallet.exponent,
+        bets=[_told(bet) for bet in ended],
     )
     return accept(command, command.player, _captured(wallet, ended), payload)
 
@@ -92,7 +98,13 @@ def _told(bet: Bet) -> dict[str, object]:
 
 
 def round_finished(state: State, event: Event, payload: RoundFinished) -> Touched:
+    """The bets of the event have ended without a settlement of their own, and the round is over for the player."""
     bets = [folds.known_bet(state, event, ended["bet_id"], OPEN) for ended in payload.bets]
     ended = [bet.ended(SETTLED, win_minor=bet.win_minor, settlement_id=None) for bet in bets]
-    over = Round(folds.integration_id(event), folds.player_id(event), payload.round_id, event.tenant_id)
+    over = Round(
+        integration_id=folds.integration_id(event),
+        player_id=folds.player_id(event),
+        round_id=payload.round_id,
+        tenant_id=event.tenant_id,
+    )
     return over, *ended, folds.wallet_after(state, event, payload.currency)

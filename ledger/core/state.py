@@ -76,11 +76,14 @@ class Wallet:
         assert min(cash, bonus, held, -receivable) >= 0, (
             f"I3: {self.wallet_id} would become {cash, bonus, held, receivable}"
         )
+        # By position: a line of every bet (see `value`).
         return Wallet(self.tenant_id, self.player_id, self.currency, self.exponent, cash, bonus, held, receivable)
 
 
 @value()
 class Session:
+    """A player's time in a game, with one wallet: what a bet may name."""
+
     session_id: str
     integration_id: str
     tenant_id: str
@@ -151,6 +154,7 @@ class Bet:
 
     def ended(self, status: str, *, win_minor: int, settlement_id: str | None, rollback_id: str | None = None) -> "Bet":
         """The bet at its end: nothing of it is held any more."""
+        # By position: a line of every bet (see `value`).
         return Bet(
             self.integration_id, self.bet_id, self.tenant_id, self.player_id, status, self.round_id, self.session_id,
             self.game_id, self.currency, self.mode, self.hold_id, self.stake_minor, self.stake_cash_minor,
@@ -257,7 +261,15 @@ class Rate:
     @property
     def locked(self) -> Conversion:
         """What a bet keeps of it."""
-        return Conversion(self.base, self.base_exponent, 0, self.numerator, self.denominator, self.source, self.as_of)
+        return Conversion(
+            currency=self.base,
+            exponent=self.base_exponent,
+            amount_minor=0,
+            rate_numerator=self.numerator,
+            rate_denominator=self.denominator,
+            source=self.source,
+            as_of=self.as_of,
+        )
 
 
 class BetsOfRound:
@@ -293,6 +305,7 @@ class State:
         """Keys of what is at each `place`; None until somebody asks, which plain bets never do."""
 
     def get(self, key: Key) -> Entity | None:
+        """The entity under `key`, in the topmost layer that has it."""
         layer: State | None = self
         while layer is not None:
             found = layer.entities.get(key)
@@ -302,6 +315,7 @@ class State:
         return None
 
     def put(self, *entities: Entity) -> None:
+        """Keep `entities` in this layer, over what had their keys."""
         for entity in entities:
             self.entities[entity.key] = entity
             if self._places is not None:
@@ -334,6 +348,7 @@ class State:
         return self._places.get(place, [])
 
     def bets_of_round(self, integration_id: str, player_id: str, round_id: str) -> list[Bet]:
+        """The player's bets of the round, tombstones too, in the order of their ids."""
         return [bet for bet in self.at((integration_id, player_id, round_id)) if isinstance(bet, Bet)]
 
     def settlements_beside(self, bet: Bet) -> list[Settlement]:
@@ -343,6 +358,7 @@ class State:
         return [one for one in live if one.bet_id in (None, bet.bet_id)]
 
     def rates_from(self, tenant_id: str, base: str) -> list[Rate]:
+        """The newest rates from a currency, one per wallet currency."""
         return [rate for rate in self.at((tenant_id, base)) if isinstance(rate, Rate)]
 
     def currency(self, tenant_id: str, currency: str) -> Currency | None:
@@ -376,4 +392,5 @@ def _place(places: dict[Key, list[Key]], entity: Entity) -> None:
 
 
 def wallet_id(tenant_id: str, player_id: str, currency: str) -> str:
+    """The id of a wallet as events and read models name it."""
     return f"{tenant_id}/{player_id}/{currency}"

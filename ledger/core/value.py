@@ -12,6 +12,7 @@ def value(*, slots: bool = True) -> Callable[[type[T]], type[T]]:
     """A dataclass whose instances never change: the type checker sees to it.
 
     Not frozen at run time as well: that makes an instance three times as dear, and a bet makes twenty of them, a tenth
-    of its whole time.
+    of its whole time. For the same reason the lines that every bet comes by make their values by position; all
+    others use keywords. Keywords there make a bet and its win 3 to 4 µs dearer in `decide` and `evolve`, of 24.
     """
     return dataclass(slots=slots, unsafe_hash=True)

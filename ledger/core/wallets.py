@@ -24,6 +24,8 @@ from ledger.core.value import value
 
 @value()
 class OpenWallet(PlayerCommand):
+    """Open a player's wallet in a currency, empty, with `exponent` decimals: one more of it is 10^-exponent units."""
+
     kind = "OpenWallet"
     exponent: int
 
@@ -35,6 +37,10 @@ class OpenWallet(PlayerCommand):
 
 @value()
 class Deposit(PlayerCommand):
+    """Money from the outside comes to a wallet. The operator's cashier orders it; `reference` is the payment's id
+    there.
+    """
+
     kind = "Deposit"
     amount: Amount
     reference: str
@@ -43,6 +49,8 @@ class Deposit(PlayerCommand):
 
 @value()
 class Withdraw(PlayerCommand):
+    """Money of a wallet goes to the outside: cash only, never bonus. `reference` is the payment's id at the cashier."""
+
     kind = "Withdraw"
     amount: Amount
     reference: str
@@ -69,6 +77,8 @@ class Adjust(PlayerCommand):
 
 @value(slots=False)
 class WalletOpened(Payload):
+    """A player has an empty wallet in a currency, whose decimals are fixed for the tenant from the first one on."""
+
     event_type = "wallet.opened"
     command_kind = "OpenWallet"
     currency: str
@@ -84,6 +94,8 @@ class WalletOpened(Payload):
 
 @value(slots=False)
 class Deposited(Payload):
+    """Money from the outside has come to the player's cash, `amount_minor` in minor units."""
+
     event_type = "wallet.credit.deposit"
     command_kind = "Deposit"
     currency: str
@@ -99,6 +111,8 @@ class Deposited(Payload):
 
 @value(slots=False)
 class Withdrawn(Payload):
+    """Cash of the player has gone to the outside, `amount_minor` in minor units."""
+
     event_type = "wallet.debit.withdrawal"
     command_kind = "Withdraw"
     currency: str
@@ -114,7 +128,7 @@ class Withdrawn(Payload):
 
 @value(slots=False)
 class Adjusted(Payload):
-    """What both directions of an adjustment say."""
+    """What both directions of an adjustment say; `amount_minor` is never negative."""
 
     command_kind = "Adjust"
     adjustment_id: str
@@ -135,15 +149,20 @@ class Adjusted(Payload):
 
 @value(slots=False)
 class AdjustedUp(Adjusted):
+    """A correction has added to the player's cash, once a debt was paid."""
+
     event_type = "wallet.credit.adjustment"
 
 
 @value(slots=False)
 class AdjustedDown(Adjusted):
+    """A correction has taken from the player's cash; what was not there has become a receivable."""
+
     event_type = "wallet.debit.adjustment"
 
 
 def open_wallet(state: State, command: OpenWallet, _: Policy) -> Decision:
+    """A wallet is opened once; its decimals are those that the tenant's currency has already."""
     tenant_id, currency = command.origin.tenant_id, command.currency
     if state.wallet(tenant_id, command.player, currency):
         return Refusal("WALLET_EXISTS", {"player_id": command.player, "currency": currency})
@@ -158,6 +177,7 @@ def open_wallet(state: State, command: OpenWallet, _: Policy) -> Decision:
 
 
 def deposit(state: State, command: Deposit, _: Policy) -> Decision:
+    """Any positive amount is taken, up to the cap of a balance. No restriction of the player stops it."""
     wallet = wallet_of(state, command, command.player, command.currency)
     if isinstance(wallet, Refusal):
         return wallet
@@ -166,11 +186,18 @@ def deposit(state: State, command: Deposit, _: Policy) -> Decision:
         return amount_minor
     if wallet.cash_minor + amount_minor > MAX_BALANCE_MINOR:
         return balance_too_large(wallet)
-    payload = Deposited(wallet.currency, wallet.exponent, amount_minor, command.reference, command.actor)
+    payload = Deposited(
+        currency=wallet.currency,
+        exponent=wallet.exponent,
+        amount_minor=amount_minor,
+        reference=command.reference,
+        actor=command.actor,
+    )
     return accept(command, command.player, postings.deposit(wallet.currency, amount_minor), payload)
 
 
 def withdraw(state: State, command: Withdraw, _: Policy) -> Decision:
+    """Cash is paid out, and nothing that is not there."""
     wallet = wallet_of(state, command, command.player, command.currency)
     if isinstance(wallet, Refusal):
         return wallet
@@ -179,7 +206,13 @@ def withdraw(state: State, command: Withdraw, _: Policy) -> Decision:
         return amount_minor
     if amount_minor > wallet.cash_minor:
         return insufficient_funds(wallet, amount_minor, wallet.cash_minor)
-    payload = Withdrawn(wallet.currency, wallet.exponent, amount_minor, command.reference, command.actor)
+    payload = Withdrawn(
+        currency=wallet.currency,
+        exponent=wallet.exponent,
+        amount_minor=amount_minor,
+        reference=command.reference,
+        actor=command.actor,
+    )
     return accept(command, command.player, postings.withdrawal(wallet.currency, amount_minor), payload)
 
 
@@ -206,9 +239,17 @@ def adjust(state: State, command: Adjust, policy: Policy) -> Decision:
         return refusal
     direction = AdjustedDown if command.negative else AdjustedUp
     payload = direction(
-        command.named("adj"), wallet.currency, wallet.exponent, amount_minor, command.reason, command.reference,
-        command.actor, command.approver, command.round_id, command.game_id,
-    )  # fmt: skip
+        adjustment_id=command.named("adj"),
+        currency=wallet.currency,
+        exponent=wallet.exponent,
+        amount_minor=amount_minor,
+        reason=command.reason,
+        reference=command.reference,
+        actor=command.actor,
+        approver=command.approver,
+        round_id=command.round_id,
+        game_id=command.game_id,
+    )
     return accept(command, command.player, moves, payload)
 
 
@@ -218,12 +259,19 @@ def _name(person: str | None) -> str:
 
 
 def wallet_opened(state: State, event: Event, payload: WalletOpened) -> Touched:
+    """The wallet is there and empty; a first one makes the player, and fixes the currency's decimals."""
     return (
         Currency(event.tenant_id, payload.currency, payload.exponent),
         folds.player(state, event),
-        Wallet(event.tenant_id, folds.player_id(event), payload.currency, payload.exponent),
+        Wallet(
+            tenant_id=event.tenant_id,
+            player_id=folds.player_id(event),
+            currency=payload.currency,
+            exponent=payload.exponent,
+        ),
     )
 
 
 def money_moved(state: State, event: Event, payload: Deposited | Withdrawn | AdjustedUp | AdjustedDown) -> Touched:
+    """Of these events the postings say all."""
     return (folds.wallet_after(state, event, payload.currency),)

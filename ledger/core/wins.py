@@ -124,6 +124,10 @@ class Award(PlayerCommand):
 
 @value(slots=False)
 class BetSettled(Payload):
+    """A win was paid, or none (`win_minor` 0): of a bet, or of a round where `bet_id` is None. Amounts are minor units
+    of the wallet; `conversion` is the win as it was asked for.
+    """
+
     event_type = "bet.settled"
     command_kind = "SettleBet"
     settlement_id: str
@@ -155,6 +159,8 @@ class BetSettled(Payload):
 
 @value(slots=False)
 class Awarded(Payload):
+    """A credit outside of bets was paid by the tenant's `account`, `amount_minor` in minor units."""
+
     event_type = "wallet.credit.award"
     command_kind = "Award"
     settlement_id: str
@@ -177,6 +183,7 @@ class Awarded(Payload):
 
 
 def settle(state: State, command: SettleBet, policy: Policy) -> Decision:
+    """A win is paid once, to who made the bet, at the rate that the bet has locked."""
     integration_id = integration_of(command)
     if command.win_id is not None:
         buried = state.bet(integration_id, command.win_id)
@@ -220,6 +227,7 @@ def _settle_bet(state: State, command: SettleBet, bet: Bet) -> Decision:
     if refusal := _no_room(wallet, win.amount_minor, bet.mode):
         return refusal
     was_open = bet.status == OPEN
+    # By position: a line of every bet (see `value`).
     payload = BetSettled(
         command.named("st"), command.win_id, bet.bet_id, bet.round_id, bet.session_id, command.game_id or bet.game_id,
         command.win_kind, wallet.currency, wallet.exponent, bet.stake_minor, win.amount_minor, was_open,
@@ -250,11 +258,24 @@ def _settle_round(state: State, command: SettleBet, policy: Policy) -> Decision:
     if refusal := _no_room(wallet, win.amount_minor, mode):
         return refusal
     payload = BetSettled(
-        command.named("st"), command.win_id, None, command.round_id, bet.session_id if bet else None,
-        command.game_id or (bet.game_id if bet else None), command.win_kind, wallet.currency, wallet.exponent, 0,
-        win.amount_minor, False, False, command.in_bonus, command.freespins_left, mode,
-        Conversion.to_record(win.conversion),
-    )  # fmt: skip
+        settlement_id=command.named("st"),
+        win_id=command.win_id,
+        bet_id=None,
+        round_id=command.round_id,
+        session_id=bet.session_id if bet else None,
+        game_id=command.game_id or (bet.game_id if bet else None),
+        kind=command.win_kind,
+        currency=wallet.currency,
+        exponent=wallet.exponent,
+        stake_minor=0,
+        win_minor=win.amount_minor,
+        was_open=False,
+        ends_bet=False,
+        in_bonus=command.in_bonus,
+        freespins_left=command.freespins_left,
+        mode=mode,
+        conversion=Conversion.to_record(win.conversion),
+    )
     return accept(command, wallet.player_id, _moves(wallet, 0, win, 0) if mode != DEMO else (), payload)
 
 
@@ -313,6 +334,7 @@ def _moves(wallet: Wallet, captured_minor: int, win: Win, staked_asked_minor: in
 
 
 def award(state: State, command: Award, policy: Policy) -> Decision:
+    """An award is paid once; its kind says which account of the tenant pays."""
     integration_id = integration_of(command)
     buried = state.bet(integration_id, command.award_id)
     if buried and buried.status == TOMBSTONED:
@@ -330,41 +352,53 @@ def award(state: State, command: Award, policy: Policy) -> Decision:
     kind = command.award_kind
     account = f"jackpot:{command.origin.provider_id}" if kind == "jackpot" else ACCOUNTS[kind]
     payload = Awarded(
-        command.named("st"), command.award_id, kind, command.campaign_id, command.round_id, command.game_id,
-        wallet.currency, wallet.exponent, amount_minor, account,
-    )  # fmt: skip
+        settlement_id=command.named("st"),
+        win_id=command.award_id,
+        kind=kind,
+        campaign_id=command.campaign_id,
+        round_id=command.round_id,
+        game_id=command.game_id,
+        currency=wallet.currency,
+        exponent=wallet.exponent,
+        amount_minor=amount_minor,
+        account=account,
+    )
     moves = postings.credit(wallet.currency, account, amount_minor, wallet.receivable_minor)
     return accept(command, command.player, moves, payload)
 
 
 def bet_settled(state: State, event: Event, payload: BetSettled) -> Touched:
-    win = Settlement(
+    """The settlement is an entity of its own; the bet that it names adds it up, and may be ended by it."""
+    # By position: a line of every bet (see `value`).
+    settlement = Settlement(
         folds.integration_id(event), payload.win_id or payload.settlement_id, payload.settlement_id, event.tenant_id,
         folds.player_id(event), payload.currency, payload.bet_id, payload.round_id, payload.session_id, payload.game_id,
         payload.kind, payload.win_minor, HOUSE, payload.mode, None, Conversion.from_record(payload.conversion),
     )  # fmt: skip
-    return *_with_win(state, event, payload, win), _new(state, win), folds.wallet_after(state, event, payload.currency)
+    bet = _bet_after(state, event, payload, settlement)
+    return *bet, _new(state, settlement), folds.wallet_after(state, event, payload.currency)
 
 
-def _with_win(state: State, event: Event, payload: BetSettled, win: Settlement) -> Touched:
-    """The bet that the win names."""
+def _bet_after(state: State, event: Event, payload: BetSettled, settlement: Settlement) -> Touched:
+    """The bet that the settlement names, with its win; nothing where it names none."""
     if payload.bet_id is None:
         return ()
     win_minor = payload.win_minor
     if payload.was_open:
         bet = folds.known_bet(state, event, payload.bet_id, OPEN)
         if payload.ends_bet:
-            return (bet.ended(SETTLED, win_minor=bet.win_minor + win_minor, settlement_id=win.settlement_id),)
+            return (bet.ended(SETTLED, win_minor=bet.win_minor + win_minor, settlement_id=settlement.settlement_id),)
         return (replace(bet, win_minor=bet.win_minor + win_minor),)
     bet = folds.known_bet(state, event, payload.bet_id, SETTLED, ROLLED_BACK)
     if bet.status == ROLLED_BACK or not payload.ends_bet:
         return (replace(bet, win_minor=bet.win_minor + win_minor),)
-    assert bet.settlement_id is None, f"settlement {win.settlement_id} ends bet {bet.bet_id} a second time"
-    return (replace(bet, win_minor=bet.win_minor + win_minor, settlement_id=win.settlement_id),)
+    assert bet.settlement_id is None, f"settlement {settlement.settlement_id} ends bet {bet.bet_id} a second time"
+    return (replace(bet, win_minor=bet.win_minor + win_minor, settlement_id=settlement.settlement_id),)
 
 
 def awarded(state: State, event: Event, payload: Awarded) -> Touched:
-    award = Settlement(
+    """The award is kept as a settlement that names no bet, so that a rollback finds it."""
+    settlement = Settlement(
         integration_id=folds.integration_id(event),
         win_id=payload.win_id,
         settlement_id=payload.settlement_id,
@@ -380,9 +414,10 @@ def awarded(state: State, event: Event, payload: Awarded) -> Touched:
         account=payload.account,
         mode=REAL,
     )
-    return _new(state, award), folds.wallet_after(state, event, payload.currency)
+    return _new(state, settlement), folds.wallet_after(state, event, payload.currency)
 
 
-def _new(state: State, win: Settlement) -> Settlement:
-    assert state.settlement(win.integration_id, win.win_id) is None, f"win {win.win_id} is paid twice"
-    return win
+def _new(state: State, settlement: Settlement) -> Settlement:
+    known = state.settlement(settlement.integration_id, settlement.win_id)
+    assert known is None, f"win {settlement.win_id} is paid twice"
+    return settlement

@@ -216,7 +216,7 @@ class Explanation:
     """A bet or a round on one page."""
 
     what: str
-    """bet or round."""
+    """What is explained: bet or round."""
     id: str
     integration_id: str
     steps: list[CommandEvents] = field(default_factory=list)

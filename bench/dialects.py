@@ -174,7 +174,7 @@ def _ratios(figures: Sequence[Figure], contestants: Sequence[_Contestant]) -> li
 
 
 def _cpu_s(figure: Figure) -> float:
-    """Per bet."""
+    """The gateway's CPU seconds for each bet."""
     return (figure.cpu.gateway_s + figure.cpu.postgres_s) / max(figure.bets, 1)
 
 

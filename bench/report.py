@@ -9,7 +9,7 @@ from rich.table import Table
 
 
 class Cpu(NamedTuple):
-    """CPU seconds."""
+    """The CPU seconds that a measurement took, by process."""
 
     gateway_s: float = 0.0
     postgres_s: float = 0.0

@@ -63,7 +63,7 @@ def import_games(
 
 @app.command("list")
 def list_games(integration_id: IntegrationFilter = None, *, as_json: Json = False) -> None:
-    """Print the catalogue."""
+    """Print the catalogue of games."""
     _show(on_ledger(lambda connection: games.find(connection, integration_id=integration_id)), as_json=as_json)
 
 

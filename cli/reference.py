@@ -20,7 +20,7 @@ Made from the command itself by `python -m cli.reference`.
 
 
 def reference_page() -> str:
-    """docs/reference/cli.md."""
+    """The text of docs/reference/cli.md: every command with its options."""
     lines = [HEAD]
     for name, command in commands():
         lines += [f"## `{name}`", "", _sentence(command.help), "", *_parameters(name, command)]

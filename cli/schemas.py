@@ -1,4 +1,4 @@
-"""`wagerledger schemas`."""
+"""The commands of `wagerledger schemas`."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""`wagerledger topics`."""
+"""The commands of `wagerledger topics`."""
 
 import typer
 

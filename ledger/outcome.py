@@ -94,7 +94,7 @@ class Outcome:
         )  # fmt: skip
 
     def to_json(self) -> str:
-        """What `commands.outcome` keeps."""
+        """The outcome as the column `commands.outcome` keeps it."""
         content: dict[str, object] = {"balances": self.balances}
         if self.refusal_code:
             content |= {"refusal": self.refusal_code, "details": self.details}
@@ -132,7 +132,7 @@ class Proof(NamedTuple):
     scope: str
     """The integration that was called."""
     operation: str
-    """Method and path."""
+    """Method and path of the call."""
 
 
 @value()

@@ -49,7 +49,8 @@ class Position:
     """Events that the shard has published in all."""
     refused: Cursor = START
     """The last refusal that was published, and all before it; shard 0 publishes them all. A record that is older than
-    this field means: none."""
+    this field means: none.
+    """
 
     @classmethod
     def start(cls, epoch: Epoch, shards: int) -> Self:
@@ -69,7 +70,7 @@ class Position:
 
     @classmethod
     def from_json(cls, value: bytes) -> Self:
-        """Raises PositionError."""
+        """The position that a record's value holds. Raises PositionError where it holds none."""
         try:
             fields = json.loads(value)
             epoch, cursor = Epoch(**fields["epoch"]), Cursor(fields["xid"], fields["position"])

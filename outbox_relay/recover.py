@@ -56,7 +56,7 @@ class Recovery:
     """What was found and done."""
 
     published: int = 0
-    """Events in `ledger.events`."""
+    """How many events were found in `ledger.events`."""
     duplicates: int = 0
     """Records in `ledger.events` that repeat an event."""
     restored: int = 0

@@ -19,7 +19,7 @@ class DeadLetter(NamedTuple):
     offset: int
     key: bytes | None
     value: bytes | None
-    """As it came."""
+    """The record's value as it came."""
     reason: str
 
     @classmethod

@@ -16,7 +16,7 @@ class Admitted(NamedTuple):
     """An event that is next in its stream."""
 
     record: dict[str, Any]
-    """The decoded envelope."""
+    """The event's envelope, decoded."""
     partition: int
     """Of the topic; no two projectors work on one at the same time."""
 
@@ -36,12 +36,14 @@ class Projection:
     version: int
     tables: str
     """DDL of tables and indexes. No statement names their schema: the connection says whether it is the live one
-    (`projections`) or that of a rebuild."""
+    (`projections`) or that of a rebuild.
+    """
     views: str
     """Statements `create or replace view bi.x as ...` and their comments."""
     apply: Fold
     """Gets each event exactly once, each stream in its order, different streams in any order. What it makes may not
-    depend on how the events are split into batches."""
+    depend on how the events are split into batches.
+    """
     refusals: FoldRefusals | None = None
     """The same for the records of the topic of refusals, in any order."""
     needs: tuple[str, ...] = ()

@@ -83,7 +83,7 @@ COMMENT = re.compile(
 
 
 def reference_page() -> str:
-    """docs/reference/read-models.md."""
+    """The text of docs/reference/read-models.md: every view with its columns."""
     lines = [HEAD]
     for projection in sorted((BOOKKEEPING, *PROJECTIONS), key=lambda one: one.name):
         lines += [f"## Model `{projection.name}`, version {projection.version}", "", *_views(projection)]

@@ -28,7 +28,7 @@ class Markup(str):
 
 
 def page(title: str, *parts: str) -> str:
-    """A whole document."""
+    """A whole HTML document with a title."""
     made = datetime.now(UTC).isoformat(timespec="seconds")
     body = "\n".join(part if isinstance(part, Markup) else f"<p>{escape(part)}</p>" for part in parts)
     return (

@@ -15,7 +15,7 @@ class Residency:
     """What a deployment may hold."""
 
     regions: frozenset[str] = frozenset()
-    """Empty: every region."""
+    """The regions that may be held here; empty: every region."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -32,7 +32,7 @@ class Residency:
         return not self.regions or region in self.regions
 
     def check(self, region: str) -> None:
-        """Raises ForeignRegionError."""
+        """Check that a region may be held here. Raises ForeignRegionError where it may not."""
         if not self.holds(region):
             raise ForeignRegionError(
                 f"region {region!r} is not among those that this deployment holds (WAGERLEDGER_REGIONS: "

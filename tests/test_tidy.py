@@ -12,6 +12,7 @@ from tests.support.pages import PACKAGES, ROOT
 FOLDERS = (*PACKAGES, "spark")
 """All that hold code of ours; spark is not installed."""
 LONGEST_LINE = 120
+SHORTEST_DOCSTRING = 4
 LONGEST_FUNCTION = 70
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "managers", "misc"}
 
@@ -114,6 +115,18 @@ def _catches_all(node: ast.AST) -> bool:
         return False
     # Cleaning up and raising the same again hides nothing.
     return not (isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None)
+
+
+def test_docstrings_can_be_read_alone() -> None:
+    """What stands below a name, also of a field, names its subject: fewer than four words only point elsewhere."""
+    short = [
+        f"{name_of(path)}:{node.lineno}: {node.value.value!r}"
+        for path in CODE
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        if len(node.value.value.split()) < SHORTEST_DOCSTRING
+    ]
+    assert short == []
 
 
 @pytest.mark.parametrize("pattern", BANNED_WORDS)

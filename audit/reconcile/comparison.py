@@ -25,7 +25,7 @@ MEANINGS = {
     DUPLICATE: "The other book has it more than once; the first one was compared.",
     UNREADABLE: "A line of the other book that says nothing we could compare.",
 }
-"""What can differ."""
+"""The ways in which two books can differ, with what each means."""
 
 TABLE = """
 create table items (
@@ -109,7 +109,7 @@ class Reconciliation:
     """What the two books are called."""
     there: str
     totals: dict[tuple[str, str], Total] = field(default_factory=dict)
-    """By (kind, currency)."""
+    """The totals by (kind, currency)."""
     differences: list[ItemDifference] = field(default_factory=list)
     hidden: int = 0
     """Differences that were counted and not kept."""

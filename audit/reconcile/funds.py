@@ -30,7 +30,7 @@ from bi.liability
 """
 
 FundsKey = tuple[str, str, str]
-"""Tenant, region, currency."""
+"""The tenant, region and currency of a sum of funds."""
 
 
 @dataclass(frozen=True)

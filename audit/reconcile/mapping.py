@@ -72,7 +72,7 @@ class Mapping(_Part):
     """One provider's form of report."""
 
     provider: str = ""
-    """For people."""
+    """The provider's name, for people to read."""
     format: Literal["csv", "json", "jsonl"] | None = None
     """None: what the file's name says."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","

@@ -69,7 +69,7 @@ class Operation:
         return "{session_id}" in self.path
 
     def render(self, request: ApiRequest, body: Body, outcome: Outcome) -> bytes:
-        """The exact answer."""
+        """The exact bytes of the answer to a request, from its outcome."""
         if outcome.refusal_code:
             return error_body(outcome.refusal_code, outcome.details, request.origin.trace_id)
         answer: dict[str, Any] = dict(outcome.result)

@@ -21,7 +21,7 @@ th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; bo
 
 
 def page(document: dict[str, Any]) -> str:
-    """The whole page."""
+    """The API's reference as an HTML page, from its OpenAPI document."""
     info = document["info"]
     sections = [
         _operation(document, method, path, operation)

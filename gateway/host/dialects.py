@@ -118,7 +118,7 @@ def _all_paths(endpoint: Endpoint) -> tuple[str, ...]:
 
 
 def default_options() -> dict[str, str]:
-    """Of every integration."""
+    """The options that every integration has, with their defaults."""
     return {name: option.default for name, option in OPTIONS.items() if option.default}
 
 
@@ -182,7 +182,7 @@ def _check_values(dialect: Dialect, options: Mapping[str, str]) -> None:
 
 
 def check_keys(dialect: Dialect, kinds: frozenset[str]) -> None:
-    """Raises IntegrationError."""
+    """Check that a dialect takes these kinds of keys. Raises IntegrationError where it does not."""
     if wrong := sorted(kinds - set(dialect.keys)):
         raise IntegrationError(
             f"dialect {dialect.name} cannot use a key of kind {wrong[0]}: its keys are {', '.join(dialect.keys)}"

@@ -57,7 +57,7 @@ asks for a provider's name. An integration may say otherwise than its dialect by
 
 
 def page() -> str:
-    """docs/providers/README.md."""
+    """The text of docs/providers/README.md: every dialect with its facts."""
     dialects = [dialect for name, dialect in sorted(load().items()) if name != CANONICAL]
     lines = [
         HEAD,

@@ -29,7 +29,7 @@ class CatalogueError(ValueError):
 class Game(NamedTuple):
     integration_id: str
     game_id: str
-    """Ours."""
+    """Our id of the game."""
     provider_game_id: str
     name: str
     enabled: bool

@@ -65,7 +65,7 @@ class IntegrationRow:
     stated_policy: Mapping[str, Value]
     """Where the integration differs from its dialect."""
     policy: Policy
-    """In force."""
+    """The policy in force: the dialect's, with what is stated."""
     enabled: bool
     keys: tuple[Key, ...] = ()
 

@@ -65,11 +65,11 @@ class AuthorizeBet(Command):
     round_id: str | None
     amount: Amount
     currency: str
-    """Of `amount`."""
+    """The currency that `amount` is in."""
     player: str | None = None
-    """None: the session's."""
+    """None takes the session's."""
     game_id: str | None = None
-    """None: the session's."""
+    """None takes the session's."""
     stake_kind: str = "bet"
     """bet, tip, bonus_buy, buy_in or correction; `free` moves no money."""
     wallet_currency: str | None = None

@@ -55,7 +55,7 @@ class Rollback(Command):
     session_id: str | None = None
     """Names the player of a bet that is not known yet."""
     player: str | None = None
-    """Likewise."""
+    """Names the player of a bet that is not known yet, where no session does."""
     currency: str | None = None
     """Of the player's wallet: whose balances are told where the bet is not known."""
     target: str = "bet"

@@ -227,7 +227,7 @@ class Player:
     player_id: str
     region: str
     restriction: str | None = None
-    """locked or self_excluded."""
+    """The player's restriction: locked or self_excluded."""
 
     @property
     def key(self) -> Key:
@@ -244,7 +244,7 @@ class Rate:
     numerator: int
     denominator: int
     base_exponent: int
-    """Decimals of `base`."""
+    """Decimals of the currency `base`."""
     source: str
     as_of: int
     """Microseconds since the epoch."""

@@ -64,7 +64,7 @@ class SettleBet(Command):
     kind = "SettleBet"
     bet_id: str | None
     round_id: str | None
-    """None: the bet's."""
+    """None takes the bet's."""
     win: Amount
     currency: str
     """Of `win`: the currency that the bet was staked in."""
@@ -75,7 +75,7 @@ class SettleBet(Command):
     win_id: str | None = None
     """The provider's id of the win, by which a rollback names it. None: our settlement id."""
     game_id: str | None = None
-    """None: the bet's."""
+    """None takes the bet's."""
     win_kind: str = "win"
     """win, jackpot, free, cash_out or correction."""
     ends_bet: bool = True

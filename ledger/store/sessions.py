@@ -1,4 +1,4 @@
-"""Table `sessions`."""
+"""The SQL of table `sessions`."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

@@ -111,7 +111,7 @@ class Figures(NamedTuple):
 
 
 def connect(url: SecretStr) -> Connection[Any]:
-    """Raises psycopg.OperationalError."""
+    """A connection to the read models that cannot write. Raises psycopg.OperationalError."""
     return session.connect(
         url.get_secret_value(), WANTED, application_name="wagerledger-page", row_factory=namedtuple_row
     )

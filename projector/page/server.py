@@ -74,7 +74,7 @@ class Page:
             )  # fmt: skip
 
     def _figures(self, choice: Choice) -> Figures:
-        """Raises NothingProjectedError; psycopg.Error."""
+        """The page's figures for a choice. Raises NothingProjectedError; psycopg.Error."""
         with self._lock:
             kept = self._kept.get(choice)
             if kept and time.monotonic() - kept[0] < KEPT_S:

@@ -110,7 +110,7 @@ class PragmaticDriver(Driver):
 
 
 def _round(round_id: str) -> str:
-    """Rounds are numbers."""
+    """A round's id as the number that the provider wants."""
     return str(zlib.crc32(round_id.encode()))
 
 

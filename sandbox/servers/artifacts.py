@@ -66,7 +66,7 @@ class Artifact:
 
 
 def cache_folder() -> Path:
-    """`$XDG_CACHE_HOME/wagerledger`, else `~/.cache/wagerledger`."""
+    """The folder of downloads: `$XDG_CACHE_HOME/wagerledger`, else `~/.cache/wagerledger`."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "wagerledger"
 

@@ -42,7 +42,7 @@ class Play(Body):
     currency: ProviderCurrency
     game: Noted[ProviderId] = None
     game_id: MaybeId = None
-    """The round."""
+    """The id of the round, in the provider's word."""
     finished: Noted[Flag] = None
     session_id: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{0,200}$")] | None = None
     actions: Annotated[list[Action], Field(max_length=MAX_ACTIONS)] | None = None

@@ -69,7 +69,7 @@ MISSING = "field required"
 
 
 def answer_ok(call: Call, user: str, request_uuid: str, balances: Balances | None, *, repeated: bool = False) -> Reply:
-    """A yes."""
+    """The answer to a call that was done."""
     content: dict[str, object] = {"user": user, "status": "RS_OK", "request_uuid": request_uuid}
     if balances:
         content |= _money(call, balances)

@@ -32,7 +32,7 @@ class _Transaction(UserRequest):
 class MoneyRequest(_Transaction):
     currency: ProviderCurrency
     amount: Units
-    """Times 100000."""
+    """The amount in 1/100,000 of the currency's unit."""
     is_free: Flag | None = None
     is_supplier_promo: Flag | None = None
 

@@ -60,7 +60,7 @@ def proven_secret(call: Call) -> bytes | None:
 
 
 def envelope_of(call: Call) -> Mapping[str, Any]:
-    """Raises Rejected MALFORMED_REQUEST."""
+    """The envelope in a call's body. Raises Rejected MALFORMED_REQUEST where it is none."""
     try:
         return parse_object(call.body)
     except MalformedJsonError as error:

@@ -69,7 +69,7 @@ RETRY, RETRY_END_ROUND = 100, 130
 
 
 def answer_ok(content: dict[str, object], *, repeated: bool = False) -> Reply:
-    """A yes."""
+    """The answer to a call that was done."""
     return Reply(200, dump({**content, "error": 0, "description": "Success"}), "repeated" if repeated else "accepted")
 
 

@@ -12,7 +12,7 @@ from audit.snapshot import Snapshot
 from audit.topic_errors import reading_topics
 from ledger.journal.refusals import refused
 from ledger.relay_position import Cursor
-from ledger.store import commands
+from ledger.store import refusals
 from ledger.streams import PLAYER, StreamKey
 from runtime.arrays import POSTGRES_EPOCH_US
 from runtime.progress import Progress
@@ -23,7 +23,7 @@ from schemas.registry import RefusalReader, UndecodableRecord, connect
 from schemas.topics import Topics
 
 # In the order in which the relay publishes them.
-FIELDS = commands.REFUSAL_COLUMNS.but("scope", "stream_type", "stream_id", "answer")
+FIELDS = refusals.COLUMNS.but("scope", "stream_type", "stream_id", "answer")
 STORED = f"""
 select xid, refusal_id, {FIELDS.read}, scope, stream_type, stream_id
 from wagerledger.refusals order by xid, refusal_id

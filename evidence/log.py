@@ -13,7 +13,7 @@ from psycopg import Connection
 from psycopg.types.numeric import Int8BinaryLoader
 
 from ledger.entry import ACT, COMMAND, EVENT, REFUSAL, Entry, canonical
-from ledger.store import acts, commands
+from ledger.store import acts, commands, refusals
 from runtime.arrays import POSTGRES_EPOCH_US
 
 HORIZON = "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1"
@@ -33,7 +33,7 @@ from wagerledger.commands where xid > %(after)s::bigint and xid <= %(upto)s::big
 order by xid, scope collate "C", operation collate "C", idempotency_key collate "C"
 """  # noqa: S608  # our own constants
 REFUSALS = f"""
-select xid, {commands.REFUSAL_COLUMNS.read}
+select xid, {refusals.COLUMNS.read}
 from wagerledger.refusals where xid > %(after)s::bigint and xid <= %(upto)s::bigint
 order by xid, refusal_id
 """  # noqa: S608  # our own constants
@@ -45,7 +45,7 @@ order by xid, position
 
 # What the columns after xid are called in an entry. Values of `..._at` are times.
 COMMAND_FIELDS = tuple("command" if name == "kind" else name for name in commands.COLUMNS)
-REFUSAL_FIELDS = tuple("command" if name == "kind" else name for name in commands.REFUSAL_COLUMNS)
+REFUSAL_FIELDS = tuple("command" if name == "kind" else name for name in refusals.COLUMNS)
 ACT_FIELDS = acts.COLUMNS.names
 
 Row = Sequence[Any]

@@ -4,7 +4,7 @@ A crash leaves segments that no manifest names; the next run takes over those th
 """
 
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -24,15 +24,13 @@ from evidence.keys import Keys
 from evidence.merkle import Range
 from ledger.entry import EVENT, Entry
 from patience import session
+from runtime.progress import StageProgress
 
 ANCHORS = """
 select tree_size, last_xid, frontier, signed_head::text from wagerledger.anchors where tree_size > %s order by tree_size
 """
 
 SESSION = {"idle_in_transaction_session_timeout": "0", "statement_timeout": "0", "timezone": "UTC"}
-
-Progress = Callable[[int, int], None]
-"""Called with the number of entries done, and of entries in all."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,9 @@ class Options:
     """Most entries of a segment, a power of two."""
 
 
-def export(url: str, folder: Path, options: Options, progress: Progress = lambda done, total: None) -> Manifest | None:
+def export(
+    url: str, folder: Path, options: Options, progress: StageProgress = lambda done, total: None
+) -> Manifest | None:
     """Add to the archive in `folder` what the database has sealed and the archive lacks. Gives the new manifest; None
     where there was nothing to add.
 
@@ -67,7 +67,9 @@ def export(url: str, folder: Path, options: Options, progress: Progress = lambda
 class _Export:
     """One run of an export."""
 
-    def __init__(self, connection: Connection[Any], archive: Archive, options: Options, progress: Progress) -> None:
+    def __init__(
+        self, connection: Connection[Any], archive: Archive, options: Options, progress: StageProgress
+    ) -> None:
         self._connection = connection
         self._archive = archive
         self._options = options

@@ -6,7 +6,7 @@ archive: it holds the entries of one portion, and the state that these touch.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, groupby
 from operator import attrgetter
@@ -29,13 +29,14 @@ from ledger.core.events import Event
 from ledger.core.evolve import event_of, evolve
 from ledger.core.state import State
 from ledger.entry import ACT, COMMAND, EVENT, REFUSAL, Entry
-from ledger.store import commands, entities, event_log, players, streams, wallets
+from ledger.store import commands, entities, event_log, players, refusals, streams, wallets
 from ledger.store.column_list import ColumnList
 from ledger.store.statement import Statement
 from ledger.streams import PLAYER, Recorded, StreamHead, StreamKey
 from patience import session
 from runtime import arrays
 from runtime.clock import to_datetime
+from runtime.progress import StageProgress
 from runtime.residency import ANYWHERE, ForeignRegionError, Residency
 
 PORTION = 5000
@@ -60,15 +61,12 @@ from generate_series(date_trunc('month', %s::timestamptz at time zone 'UTC'),
 """
 XID = "select pg_current_xact_id()::text::bigint"
 
-Progress = Callable[[int, int], None]
-"""Called with the number of entries done, and of entries in all."""
-
 
 def restore(
     url: str,
     archive: Archive,
     by: actions.Actor,
-    progress: Progress = lambda done, total: None,
+    progress: StageProgress = lambda done, total: None,
     residency: Residency = ANYWHERE,
 ) -> None:
     """Fill the database of `url` (a role that may become wagerledger_owner), and raise the log's generation: an act of
@@ -122,7 +120,9 @@ def _add_partitions(connection: Connection[Any], archive: Archive) -> None:
 class _Restore:
     """One run of a restore."""
 
-    def __init__(self, connection: Connection[Any], archive: Archive, progress: Progress, residency: Residency) -> None:
+    def __init__(
+        self, connection: Connection[Any], archive: Archive, progress: StageProgress, residency: Residency
+    ) -> None:
         self._connection = connection
         self._archive = archive
         self._progress = progress
@@ -205,7 +205,7 @@ class _Restore:
         if kind == COMMAND:
             self._run(_statement(commands.INSERT, commands.COLUMNS, COMMAND_FIELDS, rows))
         elif kind == REFUSAL:
-            self._run(_statement(commands.INSERT_REFUSALS, commands.REFUSAL_COLUMNS, REFUSAL_FIELDS, rows))
+            self._run(_statement(refusals.INSERT, refusals.COLUMNS, REFUSAL_FIELDS, rows))
         elif kind == ACT:
             for row in rows:
                 actions.redo(self._connection, row)

@@ -24,6 +24,7 @@ from ledger.admin.policies import PolicyError
 from ledger.admin.secrets import SecretsKeyError, Vault
 from ledger.journal.writer import Retryable
 from ledger.store import games as games_store
+from ledger.store import integration_keys as key_store
 from ledger.store import integrations as store
 from runtime.residency import ForeignRegionError, Residency
 
@@ -116,7 +117,7 @@ class KeyRing:
         """As `find`, but a kid that is not known may be new: then the keys are read again at once."""
         found = self.find(kid, now)
         known = self._known is not None and kid in self._known.by_kid
-        if found is None and not known and await self._is_new(store.HAS_KEY, kid):
+        if found is None and not known and await self._is_new(key_store.HAS, kid):
             await self._read_again()
             return self.find(kid, now)
         return found
@@ -170,7 +171,7 @@ class KeyRing:
     async def _read(self) -> None:
         try:
             rows = await self._read_connection.fetch(store.LOAD)
-            key_rows = await self._read_connection.fetch(store.LOAD_KEYS)
+            key_rows = await self._read_connection.fetch(key_store.LOAD)
             await self._read_games()
         except Retryable as error:
             log.warning("keys not refreshed", reason=str(error) or type(error).__name__)

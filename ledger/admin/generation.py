@@ -8,22 +8,17 @@ import psycopg
 
 from ledger.admin import actions
 from ledger.admin.actions import Actor, AdminAction
+from ledger.store import log_generation
 
 # Whoever may migrate may become the owner; the services' roles may not.
 BECOME_OWNER = "set local role wagerledger_owner"
-
-RAISE = """
-insert into wagerledger.log_generation (generation, reason)
-select max(generation) + 1, %s from wagerledger.log_generation
-returning generation, row_to_json(log_generation)
-"""
 
 
 def raise_generation(connection: psycopg.Connection[Any], by: Actor) -> int:
     """Begin a new generation and give its number. Raises AdminActionError."""
     with connection.transaction():
         connection.execute(BECOME_OWNER)
-        row = connection.execute(RAISE, [by.reason]).fetchone()
+        row = connection.execute(log_generation.RAISE, [by.reason]).fetchone()
         assert row, "an insert that returns has a row"
         generation, content = row
         actions.record(

@@ -17,6 +17,7 @@ from ledger.admin.policies import PolicyError, Value
 from ledger.admin.public_keys import PublicKeyError
 from ledger.admin.secrets import SecretsKeyError, Vault
 from ledger.core.policy import Policy
+from ledger.store import integration_keys as key_store
 from ledger.store import integrations as store
 from runtime.identifiers import name_fault
 from runtime.residency import ANYWHERE, ForeignRegionError, Residency
@@ -164,7 +165,7 @@ def rotate(
             issued = _issue(connection, vault, integration_id, keys)
         except psycopg.errors.ForeignKeyViolation as error:
             raise _unknown(integration_id) from error
-        connection.execute(store.EXPIRE_OLDER_KEYS, (overlap_s, integration_id, list(issued.kids), overlap_s))
+        connection.execute(key_store.EXPIRE_OLDER, (overlap_s, integration_id, list(issued.kids), overlap_s))
         actions.record_integration(connection, by, "integration.keys_rotated", integration_id)
         return issued
 
@@ -176,9 +177,9 @@ def restore_secret(
     `shared_key` as in `add`. Raises IntegrationError, AdminActionError.
     """
     with connection.transaction():
-        owner = connection.execute(store.INTEGRATION_OF_KEY, (kid,)).fetchone()
+        owner = connection.execute(key_store.INTEGRATION, (kid,)).fetchone()
         by = _shared(connection, vault, owner[0] if owner else "", NewKeys(secret), by, shared_key)
-        row = connection.execute(store.FILL_KEY, (vault.seal(kid, _checked(secret).encode()), kid)).fetchone()
+        row = connection.execute(key_store.FILL, (vault.seal(kid, _checked(secret).encode()), kid)).fetchone()
         if row is None:
             raise IntegrationError(
                 f"key {kid} is not known, or lacks no secret: `integration rotate-key` makes a new one"
@@ -214,7 +215,7 @@ def load(connection: psycopg.Connection, defaults: Mapping[str, Policy] = {}) ->
     PolicyError.
     """
     keys: dict[str, list[Key]] = {}
-    for kid, integration_id, algorithm, material, not_before, not_after in connection.execute(store.LOAD_KEYS):
+    for kid, integration_id, algorithm, material, not_before, not_after in connection.execute(key_store.LOAD):
         key = Key(kid, integration_id, algorithm, not_before, not_after, material is None)
         keys.setdefault(integration_id, []).append(key)
     rows = connection.execute(store.LOAD)
@@ -270,7 +271,7 @@ def _shared(
     """Who adds `keys`, with their word for it where another integration has one of them. Raises IntegrationError: what
     one of the two signs would often be as good at the other.
     """
-    connection.execute(store.ONE_AT_A_TIME)
+    connection.execute(key_store.ONE_AT_A_TIME)
     others = _owners(connection, vault, integration_id, keys)
     if not others:
         return by
@@ -288,7 +289,7 @@ def _owners(connection: psycopg.Connection, vault: Vault, integration_id: str, k
     materials = keys.materials()
     wanted = vault.identity(_checked(keys.secret).encode()) if keys.secret is not None else None
     found = set()
-    for owner, kid, algorithm, material in connection.execute(store.KEYS_OF_OTHERS, (integration_id,)):
+    for owner, kid, algorithm, material in connection.execute(key_store.OF_OTHERS, (integration_id,)):
         if algorithm not in SECRETS:
             same = (algorithm, material) in materials
         else:
@@ -311,10 +312,10 @@ def _issue(connection: psycopg.Connection, vault: Vault, integration_id: str, ke
     kids = []
     for kind, material in keys.materials():
         kids.append(kid := _new_kid())
-        connection.execute(store.INSERT_KEY, (kid, integration_id, kind, material))
+        connection.execute(key_store.INSERT, (kid, integration_id, kind, material))
     if (sealed := made or secret) is not None:
         kids.insert(0, kid := _new_kid())
-        connection.execute(store.INSERT_KEY, (kid, integration_id, HMAC_SHA256, vault.seal(kid, sealed.encode())))
+        connection.execute(key_store.INSERT, (kid, integration_id, HMAC_SHA256, vault.seal(kid, sealed.encode())))
     return Issued(integration_id, tuple(kids), made)
 
 

@@ -20,7 +20,7 @@ from ledger.journal.pipeline import Connection
 from ledger.journal.recording import NO_VARIANTS
 from ledger.journal.unit_of_work import NotLocked, UnitOfWork, requests_of
 from ledger.outcome import Callback, Outcome, Proof
-from ledger.store import commands, entities, event_log, players, proofs, streams, wallets
+from ledger.store import commands, entities, event_log, players, proofs, refusals, streams, wallets
 from ledger.store.statement import Statement
 from ledger.streams import PLAYER
 from patience.postgresql import UnknownOutcomeError
@@ -148,6 +148,6 @@ def writes(batch: Batch) -> Iterable[Statement]:
     if batch.commands:
         yield commands.insert(batch.commands)
     if batch.refusals:
-        yield commands.insert_refusals(batch.refusals)
+        yield refusals.insert(batch.refusals)
     if batch.proofs:
         yield proofs.insert(batch.proofs)

@@ -1,6 +1,6 @@
 """Table `acts`: who changed a setting, why, and who approved it. Rows are added; nothing else ever happens to them."""
 
-from ledger.store import brands, games, integrations, rates
+from ledger.store import brands, games, integration_keys, integrations, log_generation, rates
 from ledger.store.column_list import ColumnList
 
 COLUMNS = ColumnList("""
@@ -33,9 +33,6 @@ select i.tenant_id, i.region, json_build_object(
 from wagerledger.integrations i where i.integration_id = %s
 """
 
-_GENERATION = ColumnList("generation bigint, reason text, since timestamptz")
-_RATE = rates.COLUMNS + ColumnList("recorded_at timestamptz")
-
 REDO = {
     "brands": f"""
 insert into wagerledger.brands ({brands.RECORDED})
@@ -51,8 +48,8 @@ set {integrations.CHANGING.assigned("excluded")}
 """,  # noqa: S608  # our own constants
     # A secret is in no act: where this database has it, it stays.
     "integration_keys": f"""
-insert into wagerledger.integration_keys as k ({integrations.RECORDED_KEY})
-select {integrations.RECORDED_KEY}
+insert into wagerledger.integration_keys as k ({integration_keys.RECORDED})
+select {integration_keys.RECORDED}
 from json_populate_recordset(null::wagerledger.integration_keys, %s::json)
 on conflict (kid) do update
 set material = coalesce(excluded.material, k.material), not_before = excluded.not_before,
@@ -64,13 +61,13 @@ select {games.COLUMNS}
 from json_populate_recordset(null::wagerledger.games, %s::json)
 """,  # noqa: S608  # our own constants
     "rates": f"""
-insert into wagerledger.rates ({_RATE})
-select {_RATE}
+insert into wagerledger.rates ({rates.RECORDED})
+select {rates.RECORDED}
 from json_populate_recordset(null::wagerledger.rates, %s::json)
 """,  # noqa: S608  # our own constants
     "log_generation": f"""
-insert into wagerledger.log_generation ({_GENERATION})
-select {_GENERATION} from json_populate_recordset(null::wagerledger.log_generation, %s::json)
+insert into wagerledger.log_generation ({log_generation.COLUMNS})
+select {log_generation.COLUMNS} from json_populate_recordset(null::wagerledger.log_generation, %s::json)
 on conflict do nothing
 """,  # noqa: S608  # our own constants
 }

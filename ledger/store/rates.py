@@ -14,6 +14,8 @@ COLUMNS = ColumnList("""
 """The fields of an entity, in their order. One unit of `base` is `numerator` / `denominator` units of `quote`. `as_of`
 is microseconds since the epoch.
 """
+RECORDED = COLUMNS + ColumnList("recorded_at timestamptz")
+"""With the time that the database gave it: what an administrative action keeps."""
 KEY = COLUMNS.only("tenant_id", "base", "quote")
 OF_BASE = COLUMNS.only("tenant_id", "base")
 

@@ -8,7 +8,7 @@ from uuid_utils import uuid7
 
 from ledger.idempotency import CommandKey
 from ledger.outcome import Outcome
-from ledger.store import commands
+from ledger.store import refusals
 from ledger.store.commands import Decided
 from ledger.streams import player_stream
 from runtime import arrays
@@ -32,7 +32,7 @@ class RefusalWriter:
         """Append refusals, without commit."""
         arrays.register(connection)
         decided = [refusal(f"player-{n % 5}") for n in range(count)]
-        statement = commands.insert_refusals(decided)
+        statement = refusals.insert(decided)
         connection.execute(statement.sql, statement.params)
         made = [one.command_id for one in decided]
         self.written += made

@@ -200,10 +200,18 @@ class KeyRing:
         try:
             self._residency.check(region)
             integration = Integration(
-                integration_id, tenant_id, region, provider_id, policies.in_force(dialect.policy, policy), enabled,
-                keys, name, self._options | dialect.default_options | options,
-                self._games.get(integration_id, {}), dialect.keys,
-            )  # fmt: skip
+                integration_id,
+                tenant_id,
+                region,
+                provider_id,
+                policy=policies.in_force(dialect.policy, policy),
+                enabled=enabled,
+                keys=keys,
+                dialect=name,
+                options=self._options | dialect.default_options | options,
+                games=self._games.get(integration_id, {}),
+                key_kinds=dialect.keys,
+            )
             integration.validate_options()
         except (ForeignRegionError, PolicyError, OptionError) as error:
             self._complain(integration_id, str(error))

@@ -30,8 +30,7 @@ def record(
     """
     payload, stream = event.payload, stream_of(event)
     schema = EVENTS[payload.event_type]
-    recorded_at = max(now, head.recorded_at)
-    event_id = str(uuid7())
+    event_id, recorded_at = str(uuid7()), max(now, head.recorded_at)
     currency = getattr(payload, "currency", None)
     envelope = {
         "event_type": payload.event_type,

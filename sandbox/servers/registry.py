@@ -1,7 +1,6 @@
 """An own schema registry: Apicurio, which speaks Confluent's API, with its schemas and their ids in a file."""
 
 import json
-import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,6 +1,7 @@
 """The documentation says what is there, and all of it: links, generated pages, and every name that it mentions."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from cli import reference as cli_reference
 from gateway.app import build_app
 from gateway.dialect.signing import Place, sign
 from ledger.admin.secrets import new_secrets_key
+from ledger.core.decide import RULES
+from ledger.core.state import OPEN, ROLLED_BACK, SETTLED, TOMBSTONED
 from runtime import settings
 from schemas import errors
 from schemas.events import EVENTS, VARIANTS
@@ -254,6 +257,34 @@ def test_the_tour_uses_the_names_of_the_code() -> None:
     for span in code_spans(ROOT / "docs" / "tour.md"):
         if re.fullmatch(r"\w[\w.]*", span) or re.fullmatch(r"_\w+", span):
             assert set(re.findall(r"\w+", span.removesuffix(".py").removesuffix(".sql"))) <= words, span
+
+
+def test_the_tour_draws_the_layers_that_lint_checks() -> None:
+    """Each column of the picture has the rows of its import contract, from top to bottom."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    titles = {"all of it": "Arrows point down"}
+    titles |= {f"inside {room}": f"Arrows point down in the {room} too" for room in ("gateway", "ledger")}
+    text = (ROOT / "docs" / "tour.md").read_text()
+    (picture,) = (
+        block for block in re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL) if "all of it" in block
+    )
+    header, _, *lines = picture.splitlines()
+    starts = sorted(header.index(title) for title in titles)
+    for start, end in zip(starts, [*starts[1:], None], strict=True):
+        column = "\n".join(line[start:end].strip() for line in lines).strip().replace("·\n", "· ")
+        (layers,) = (one["layers"] for one in contracts if one["name"] == titles[header[start:end].strip()])
+        assert [row.split(" · ") for row in column.split("\n")] == [layer.split(" | ") for layer in layers]
+
+
+def test_the_tour_draws_the_states_of_a_bet() -> None:
+    """The picture has every state that a bet can be in, and names commands that there are."""
+    text = (ROOT / "docs" / "tour.md").read_text()
+    (picture,) = (
+        block for block in re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL) if "settled" in block
+    )
+    assert {OPEN, SETTLED, ROLLED_BACK, TOMBSTONED} <= set(re.findall(r"\w+", picture))
+    commands = {command.__name__ for command in RULES}
+    assert set(re.findall(r"\b[A-Z]\w+", picture)) <= commands
 
 
 def test_the_tour_passes_every_folder() -> None:

@@ -15,6 +15,6 @@ def process_cpu_s(pid: int | None) -> float:
 
 
 def postgres_cpu_s(postgres: Postgres) -> float:
-    """Of all its processes, with those that have ended."""
+    """CPU seconds of all processes of a PostgreSQL server, with those that have ended."""
     times = psutil.Process(postgres.pid).cpu_times()
     return sum(map(process_cpu_s, processes_in(postgres.data))) + float(times.children_user + times.children_system)

@@ -29,7 +29,9 @@ from sandbox.drivers.driver import Driver, Request, Seat
 
 ALL = "all"
 GOAL = 0.75
-"""Of the canonical throughput; not for those whose every call carries an asymmetric signature."""
+"""The share of the canonical API's throughput that a dialect should reach; not for those whose every call carries an
+asymmetric signature.
+"""
 PREPARE_AT_MOST_S = 20.0
 """Requests are no longer made ready for one measurement than this; it may then end early."""
 

@@ -34,7 +34,7 @@ from schemas.topics import Topics
 GOAL_P99_MS = 1000
 PLAYERS = 2_000
 ONE_IN = 20
-"""Of so many events one is looked for."""
+"""One in this many events is looked for in the read models."""
 WINDOW = 200
 POLL_S = 0.005
 DEADLINE_S = 120.0

@@ -207,7 +207,7 @@ class _Play:
         self.rng = random.Random(SEED)
         self.now = time.time_ns() // 1000
         self.result: dict[str, str] = {}
-        """Of the last command."""
+        """The ids that the last command made."""
         self._state, self._heads = State(), dict[StreamKey, StreamHead]()
 
     def event(self, kind: type[Command], **fields: Any) -> Recorded:

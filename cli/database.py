@@ -23,7 +23,7 @@ def on_ledger(action: Callable[[Connection[Any]], T]) -> T:
 
 
 def on_read_models(action: Callable[[Connection[Any]], T]) -> T:
-    """The same with the role of WAGERLEDGER_BI_DATABASE_URL."""
+    """The result of `action` in one transaction on the read models, with the role of WAGERLEDGER_BI_DATABASE_URL."""
     settings = settings_or_fail()
     with naming("WAGERLEDGER_BI_DATABASE_URL"):
         return transact(lambda: connect_as_is(settings.bi_database_url.get_secret_value()), action, settings.patience)

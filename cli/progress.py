@@ -27,6 +27,6 @@ def stages() -> Iterator[Callable[[str, int, int], None]]:
 
 @contextmanager
 def stage(name: str) -> Iterator[Callable[[int, int], None]]:
-    """The same of one stage: hears (done, in all)."""
+    """Progress of one stage by `name`; gives a function that takes how much is done, and how much there is in all."""
     with stages() as progress:
         yield lambda done, total: progress(name, done, total)

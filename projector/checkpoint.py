@@ -65,7 +65,7 @@ class Advance(NamedTuple):
 
     next_offset: int
     last_event_at: int | None = None
-    """Of the newest record, microseconds since the epoch; None where none could be read."""
+    """The newest record's time, in microseconds since the epoch; None where none could be read."""
     end_offset: int | None = None
     """Where the partition ends, if that is known."""
 

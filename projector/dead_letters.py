@@ -24,7 +24,7 @@ class DeadLetter(NamedTuple):
 
     @classmethod
     def of(cls, message: Message) -> Self:
-        """Raises LookupError, ValueError where `DeadLetters` did not write it."""
+        """The dead letter in a Kafka message. Raises LookupError, ValueError where `DeadLetters` did not write it."""
         # A record may have had headers of ours already, as one that was copied from dead letters: the last ones count.
         headers: dict[str, bytes] = dict(message.headers() or [])  # type: ignore[arg-type]  # all of ours are bytes
         source = Source(headers[TOPIC].decode(), int(headers[PARTITION]))

@@ -141,7 +141,9 @@ def _fitting(
 
 
 def refuse_others(found: dict[str, Model], projections: Iterable[Projection]) -> None:
-    """Raises OutdatedModelsError where a model is newer than this code, or the projector's own tables are others."""
+    """Refuse to go on where a model is newer than this code, or the projector's own tables are others. Raises
+    OutdatedModelsError.
+    """
     known = {one.name: one.version for one in (BOOKKEEPING, *projections)}
     if (own := found.get(BOOKKEEPING.name)) and own.version < BOOKKEEPING.version:
         raise OutdatedModelsError(

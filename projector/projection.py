@@ -18,7 +18,7 @@ class Admitted(NamedTuple):
     record: dict[str, Any]
     """The event's envelope, decoded."""
     partition: int
-    """Of the topic; no two projectors work on one at the same time."""
+    """The event's partition of the topic; no two projectors work on one at the same time."""
 
 
 Fold = Callable[[Sequence[Admitted], Rows], None]
@@ -45,7 +45,9 @@ class Projection:
     depend on how the events are split into batches.
     """
     refusals: FoldRefusals | None = None
-    """The same for the records of the topic of refusals, in any order."""
+    """Gets each record of the topic of refusals exactly once, in any order; as `apply`, it may not depend on the
+    batches.
+    """
     needs: tuple[str, ...] = ()
     """Models whose tables the fold reads: they are folded before it, in the same transaction, and rebuilt with it."""
 

@@ -238,7 +238,7 @@ class _Rebuild:
             return compare(witness, SHADOW, self.projections, self.live)
 
     def refuse(self, found: Comparison) -> None:
-        """Raises RebuildError where the live models could not go on from what was rebuilt."""
+        """Refuse the swap where the live models could not go on from what was rebuilt. Raises RebuildError."""
         behind = [one for one in found.streams if one.rebuilt_version < one.live_version]
         if behind:
             shown = ", ".join(f"{one.stream} ({one.rebuilt_version} of {one.live_version})" for one in behind)

@@ -32,7 +32,9 @@ class Records:
         self._refusals = refusals
 
     def read(self, source: Source, value: bytes | None) -> Item:
-        """Raises UndecodableRecord, also where its data may not be held here; RegistryUnavailableError (retryable)."""
+        """The event or refusal in a record's value. Raises UndecodableRecord, also where its data may not be held here;
+        RegistryUnavailableError (retryable).
+        """
         if source.topic == self.topics.refusals:
             return Refused(self._held(self._refusals.read(value).record))
         _, body, record = self._events.read(value)

@@ -61,7 +61,7 @@ def from_topics(spark: SparkSession, settings: Settings) -> DataFrame:
 
 
 def from_type_topics(spark: SparkSession, settings: Settings) -> DataFrame:
-    """The same from the topics of single types: their hashes and topics."""
+    """The events in the topics of single types: their hashes and topics."""
     topics = [Topics(settings.topic_prefix).of_type(schema.event_type) for schema in BY_FINGERPRINT.values()]
     records = _records(spark, settings, sorted(set(topics)))
     return records.select("topic", _hash().alias("hash"), "partition", "offset")

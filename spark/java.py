@@ -11,7 +11,7 @@ from pathlib import Path
 VERSIONS = "17", "21"
 """What Spark 4.0.0 runs on."""
 MODULES = {"java.base", "java.logging", "java.management", "java.naming", "java.security.jgss", "java.sql", "java.xml"}
-"""Of those that it needs, some that a trimmed Java lacks."""
+"""Some of the Java modules that Spark needs and that a trimmed Java lacks."""
 INSTALLED = Path("/usr/lib/jvm")
 
 

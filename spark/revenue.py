@@ -40,7 +40,7 @@ def report(spark: SparkSession, *, archive: str | None, settings: Settings | Non
 
 
 def of_events(log: DataFrame) -> DataFrame:
-    """The same of a log of `spark.events`."""
+    """Revenue per day, from a log as `spark.events` reads it."""
     events_ = log.where("coalesce(payload.mode, 'real') <> 'demo'").select(
         "event_type", "tenant_id", "region", "integration_id",
         f.coalesce("provider_id", f.lit("")).alias("provider_id"), "postings", "payload.*",

@@ -20,7 +20,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{1,31}")
 
 
 class ScaffoldError(ValueError):
-    """It cannot be written; the message says why."""
+    """A dialect's files cannot be written; the message says why."""
 
 
 def write(name: str, root: Path) -> list[Path]:

@@ -133,7 +133,7 @@ def _numbered_events(archive: Archive, segments: Iterable[Segment]) -> Iterator[
 
 
 def _segments_of(archive: Archive, months: Collection[date]) -> Iterator[Segment]:
-    """Those that may have events of the months."""
+    """The segments that may have events of the months."""
     spans = [_span_us(month) for month in months]
     for one in archive.segments:
         first, last = one.first_recorded_at, one.last_recorded_at

@@ -107,7 +107,7 @@ class Figures(NamedTuple):
     settlement_lag: Rows | str
     open_holds: Rows | str
     liability: Rows | str
-    """Of all tenants and currencies."""
+    """What is owed to players, of all tenants and currencies."""
 
 
 def connect(url: SecretStr) -> Connection[Any]:
@@ -118,7 +118,9 @@ def connect(url: SecretStr) -> Connection[Any]:
 
 
 def look(connection: Connection[Any], choice: Choice) -> Figures:
-    """Raises NothingProjectedError; psycopg.OperationalError where the database does not answer."""
+    """The page's figures for a choice, read now. Raises NothingProjectedError; psycopg.OperationalError where the
+    database does not answer.
+    """
     if connection.execute("select to_regclass('freshness')").fetchone() == (None,):
         raise NothingProjectedError
     parameters = choice._asdict() | {"first": choice.first_day, "last": choice.last_day}

@@ -97,7 +97,7 @@ class Page:
 
 
 def choice_of(request: Request) -> Choice:
-    """Raises ValueError, whose text names what is wrong with the address."""
+    """The choice that a request's address makes. Raises ValueError, whose text names what is wrong with the address."""
     query = request.query_params
     days, last = query.get("days") or "14", query.get("last")
     if not (days.isascii() and days.isdigit() and 1 <= len(days) <= 3 and 1 <= int(days) <= MOST_DAYS):

@@ -175,7 +175,7 @@ def _is_free(call: Call, body: Make | Win) -> bool:
 
 
 def _their_id(our_id: str) -> str:
-    """Of the bet that we told under `our_id`."""
+    """The provider's id of the bet that our answer named `our_id`."""
     if not our_id.startswith(BET):
         raise Rejected("BET_NOT_FOUND", bet_id=our_id)
     return our_id.removeprefix(BET)

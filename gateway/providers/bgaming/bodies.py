@@ -23,9 +23,9 @@ class Action(Body):
     action: Literal["bet", "win", "rollback"]
     action_id: ProviderId
     amount: Units | None = None
-    """In subunits. Of bets and wins."""
+    """The amount of a bet or win, in subunits."""
     original_action_id: ProviderId | None = None
-    """Of rollbacks: what is undone."""
+    """The id of the action that a rollback undoes."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -9,7 +9,7 @@ from gateway.dialect.fields import Decimal, Noted, PlayerId, ProviderCurrency, P
 class PlayerRequest(CamelBody):
     user_id: PlayerId
     uuid: Noted[ProviderId] = None
-    """Of the call; its answer echoes it."""
+    """The call's own id; its answer echoes it."""
 
 
 class CheckRequest(PlayerRequest):
@@ -35,7 +35,7 @@ class Details(CamelBody):
 
 class Game(CamelBody):
     id: Noted[ProviderId] = None
-    """Of the game round."""
+    """The id of the game round."""
     details: Noted[Details] = None
 
 
@@ -58,7 +58,7 @@ class MoneyRequest(PlayerRequest):
 class Transaction(CamelBody):
     id: ProviderId
     ref_id: ProviderId
-    """Of the bet: its debit, its credit and its cancel share it."""
+    """The bet's id: its debit, its credit and its cancel share it."""
     amount: Decimal
 
 

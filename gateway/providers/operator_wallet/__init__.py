@@ -84,7 +84,7 @@ async def status(call: Call, ledger: TenantLedger) -> Reply:
 
 
 async def cancel(call: Call, ledger: TenantLedger) -> Reply:
-    """Of a bet or a win; one that is not known yet can then never become true."""
+    """Cancel a bet or a win; one that is not known yet can then never become true."""
     body = _data(call, Cancel)
     await ledger.submit(
         call.command(

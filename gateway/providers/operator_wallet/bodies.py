@@ -28,7 +28,7 @@ class Balance(Body):
 
 
 class Context(Body):
-    """Of a campaign. What is no object says nothing: some write an empty list for an empty object."""
+    """The context of a campaign. What is no object says nothing: some write an empty list for an empty object."""
 
     reason: Noted[str] = None
 

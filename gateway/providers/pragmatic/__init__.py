@@ -183,7 +183,7 @@ async def jackpot_win(call: Call, ledger: TenantLedger) -> Reply:
 
 
 async def promo_win(call: Call, ledger: TenantLedger) -> Reply:
-    """Of a tournament, a prize drop or a cashback: outside rounds, and up to half an hour later."""
+    """Pay the prize of a tournament, a prize drop or a cashback: outside rounds, and up to half an hour later."""
     body = read_form(PromoWinRequest, call.body)
     currency = call.currency(body.currency) if body.currency else await ledger.currency_of(body.user_id)
     command = _transaction(

@@ -30,7 +30,7 @@ class Bet(Asked):
 
 
 class Win(Asked):
-    """Of a bet, where it names one; else of the round."""
+    """A win: of a bet, where it names one; else of the round."""
 
     transaction_id: ProviderId
     bet_transaction_id: ProviderId | None = None
@@ -46,13 +46,13 @@ class Refund(Asked):
 
 
 class Action(Body):
-    """Of a call to the one callback URL."""
+    """The body of a call to the one callback URL, which names its action."""
 
     action: Literal["balance", "bet", "win", "refund", "settlement"]
 
 
 class ActionIfAny(Body):
-    """Of a call to a path of its own."""
+    """The body of a call to a path of its own, which may name its action too."""
 
     action: str | None = None
 

@@ -46,7 +46,7 @@ class Win(Transaction):
 
 
 class Refund(Transaction):
-    """Its amount is always the whole bet's."""
+    """A refund, whose amount is always the whole bet's."""
 
     bet_transaction_id: ProviderId
 

@@ -21,7 +21,7 @@ class BalanceRequest(ProfileRequest):
 
 
 class Bonus(Body):
-    """Of a campaign. It only informs, and no form of it stands in the way of money."""
+    """A campaign's bonus. It only informs, and no spelling of it stands in the way of money."""
 
     bonus_id: Noted[ProviderId] = None
 
@@ -57,7 +57,7 @@ class CreditRequest(PayoutRequest):
 
 
 class CancelRequest(BalanceRequest):
-    """Of any transaction. Its amount and its round are the transaction's, whatever the request says."""
+    """A cancel of any transaction. Its amount and its round are the transaction's, whatever the request says."""
 
     cancel_id: ProviderId
     transaction_id: ProviderId

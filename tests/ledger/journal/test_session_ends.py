@@ -11,6 +11,7 @@ from ledger.core.policy import Policy
 from ledger.core.state import Player, State
 from ledger.journal.batch import Batch
 from ledger.journal.transaction import writes
+from ledger.journal.unit_of_work import UnitOfWork, requests_of
 from ledger.journal.writer import Journal
 from ledger.store import sessions
 from ledger.streams import player_stream
@@ -86,7 +87,8 @@ def statements_of(bet):
     loaded.put(wallet(), Player("acme", "ann", "eu"), session())
     stream = player_stream("acme", "ann")
     batch = Batch({stream}, loaded, {}, {}, NOW)
-    (outcome,) = batch.decide(callback(bet))
+    asked = callback(bet)
+    (outcome,) = UnitOfWork(batch, asked, requests_of(asked, lambda _: stream)).decide()
     assert outcome.refusal_code is None, outcome
     return [statement.sql for statement in writes(batch)]
 

@@ -92,11 +92,11 @@ def _text(found: "Comparison", *, swapped: bool) -> str:
 @letters_app.command("list")
 def list_(*, as_json: Json = False) -> None:
     """Show every dead letter and whether the read models have it by now."""
-    from projector.replay import listed
+    from projector.replay import inspect
 
     settings = settings_or_fail()
     with naming("WAGERLEDGER_BI_DATABASE_URL"):
-        found = patiently(lambda: listed(settings))
+        found = patiently(lambda: inspect(settings))
     _show(found, as_json=as_json)
 
 

@@ -22,7 +22,7 @@ def patiently(action: Callable[[], T], what: str = "servers") -> T:
 
 
 class PatientGroup(TyperGroup):
-    """The command as a whole. What is left of trouble when patience is at its end is told in our words, by which a
+    """The command as a whole. What is left of trouble when patience is at its end is said in our words, by which a
     script knows that nothing was found out: never a traceback, whatever the command.
     """
 

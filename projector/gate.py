@@ -25,7 +25,7 @@ from projector.projection import Admitted, Rows, incoming, write
 GAP, FORK, UNDECODABLE = "gap", "fork", "undecodable"
 HASH_BYTES = len(GENESIS)
 TAIL = 8
-"""How many of a stream's last hashes are known: a duplicate is told from a fork that far back."""
+"""How many of a stream's last hashes are known: a duplicate is known from a fork that far back."""
 
 STREAM_COLUMNS = "tenant_id text, stream_type text, stream_id text"
 HEAD_COLUMNS = f"{STREAM_COLUMNS}, version bigint, tail_hashes bytea, parked_reason text"

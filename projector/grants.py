@@ -96,7 +96,7 @@ def revoke(connection: Connection, role: str, tenant_id: str | None, region: str
         return ended
 
 
-def listed(connection: Connection, *, everything: bool = False) -> list[Grant]:
+def load(connection: Connection, *, everything: bool = False) -> list[Grant]:
     """The grants in force, or `everything` that ever was. Raises GrantError."""
     _refuse_unready(connection)
     with connection.cursor(row_factory=class_row(Grant)) as cursor:

@@ -1,4 +1,4 @@
-"""What the projector tells Prometheus."""
+"""The projector's metrics, for Prometheus."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator

@@ -103,7 +103,7 @@ class Model(NamedTuple):
 
 
 def ensure(connection: Connection, projections: Iterable[Projection] = PROJECTIONS) -> tuple[Projection, ...]:
-    """Make the models where there are none, and tell which ones to fold into.
+    """Make the models where there are none, and give those to fold into.
 
     One that has an older version than this code is stopped, and a new one not begun, until it is rebuilt: it would lack
     the events of the past. The others go on. Raises OutdatedModelsError where that is no way.

@@ -277,7 +277,7 @@ class _Rebuild:
         try:
             with self._standstill(), self.connection.transaction():
                 self.refuse(compare(self.connection, SHADOW, [], self.live))
-                # What is told must stay, unlike a batch, which a crash may take along with its checkpoint.
+                # What is reported must stay, unlike a batch, which a crash may take along with its checkpoint.
                 self.connection.execute("set local synchronous_commit = on")
                 self.connection.execute(f"set local lock_timeout = '{SWAP_LOCK_TIMEOUT}'")
                 if not self.everything:

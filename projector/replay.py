@@ -39,7 +39,7 @@ class ReplayResult(NamedTuple):
     """Why not, where it is not in the read models."""
 
 
-def listed(settings: Settings) -> list[ReplayResult]:
+def inspect(settings: Settings) -> list[ReplayResult]:
     """Every dead letter, and where it stands now. Changes nothing.
 
     Raises Trouble where the topic cannot be read; RegistryUnavailableError,
@@ -52,7 +52,7 @@ def listed(settings: Settings) -> list[ReplayResult]:
 def replay(settings: Settings) -> list[ReplayResult]:
     """Judge every dead letter again; what was folded before stays so. Safe to repeat, beside running projectors.
 
-    Raises as `listed`; OutdatedModelsError.
+    Raises as `inspect`; OutdatedModelsError.
     """
     with _opened(settings) as (connection, records):
         projections = models.ensure(connection)

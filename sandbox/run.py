@@ -33,7 +33,7 @@ def running(folder: Path) -> Iterator[None]:
 
 
 def stop(folder: Path) -> bool:
-    """Stop the process that runs the system on `folder`, or what it left running; tell whether there was anything.
+    """Stop the process that runs the system on `folder`, or what it left running; gives whether there was anything.
     Raises StartError.
     """
     if folder.is_dir():

@@ -75,7 +75,7 @@ def list_grants(
     """Print who may see what, who granted it, and why."""
     from projector import grants
 
-    found = _administer(lambda connection: grants.listed(connection, everything=everything))
+    found = _administer(lambda connection: grants.load(connection, everything=everything))
     headings = ("role", "brand", "region", "players", "since", "by", "reason", "revoked", "by", "reason")
     show([one._asdict() for one in found], as_json=as_json, text=table(headings, found))
 

@@ -1,4 +1,4 @@
-"""What one look at the database cannot tell: how many events a second, the dead letters, and the last tree head."""
+"""What one look at the database cannot show: how many events a second, the dead letters, and the last tree head."""
 
 import contextlib
 import threading

@@ -45,7 +45,7 @@ class EndedError(StartError, TransientError):
 class Process:
     """A child process in a folder of its own, `root/name`, which outlives restarts.
 
-    Subclasses say what to run (`command`), what must be there first (`prepare`) and how to tell that it works
+    Subclasses say what to run (`command`), what must be there first (`prepare`) and how it shows that it works
     (`probe`). The child never outlives us: it gets `death_signal` when we die, even by SIGKILL; if that failed too, the
     next `start` on the same root finds it by its pid file. Its ports stay the same over restarts unless they were
     taken; `port`, the first of them, may be given, and then never changes. `kill` takes the child's own children along;
@@ -181,7 +181,7 @@ class Process:
         return self._child.wait(timeout_s)
 
     def stop_leftovers(self) -> bool:
-        """Kill what an earlier owner of this folder left running; tell whether there was anything."""
+        """Kill what an earlier owner of this folder left running; gives whether there was anything."""
         left = self.leftovers()
         kill_all(left)
         self.pid_path.unlink(missing_ok=True)
@@ -272,7 +272,7 @@ def run(process: Process, command: Sequence[str | Path]) -> None:
 
 
 def process_identity(pid: int) -> str | None:
-    """Name a process so that a later one with the same pid is told apart: boot, and start in clock ticks since then."""
+    """A process's name that no later one with its pid has: boot, and start in clock ticks since then."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
         stat = Path(f"/proc/{pid}/stat").read_text("utf-8", errors="replace")

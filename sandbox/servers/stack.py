@@ -64,7 +64,7 @@ class Stack:
         self._lock.release()
 
     def clean(self) -> bool:
-        """Stop what a killed stack left running on the folder; tell whether there was anything. Raises StartError."""
+        """Stop what a killed stack left running on the folder; gives whether there was anything. Raises StartError."""
         self._acquire()
         try:
             return self._stop_leftovers()

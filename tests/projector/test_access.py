@@ -520,7 +520,7 @@ def test_what_is_revoked_is_not_seen_any_more(books: Folded, reader: Callable[..
     grants.revoke(books.connection, query.role, None, None, by=BY)  # type: ignore[attr-defined]
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         query("select count(*) from bi.bets")
-    (known,) = (one for one in grants.listed(books.connection, everything=True) if one.role_name == query.role)  # type: ignore[attr-defined]
+    (known,) = (one for one in grants.load(books.connection, everything=True) if one.role_name == query.role)  # type: ignore[attr-defined]
     assert (known.granted_by, known.revoked_by) == ("dba", "dba")
     known = ("brand-a", "eu"), ("brand-a", "*"), ("*", "br"), ("*", "*"), ("brand-a", "br"), ("brand-x", "*")
     assert [grants.has_rows(books.connection, *scope) for scope in known] == [True] * 4 + [False] * 2

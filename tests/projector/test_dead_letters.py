@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from projector.rebuild import RebuildError, rebuild
-from projector.replay import FOLDED, UNREADABLE, WAITING, listed, replay
+from projector.replay import FOLDED, UNREADABLE, WAITING, inspect, replay
 from schemas.topics import Topics
 from tests.projector.test_consumer import environment
 from tests.support.random_ledger import Ledger
@@ -37,10 +37,10 @@ def test_dead_letters_take_their_place_once_the_cause_is_mended(settings, publis
         ledger.play(player, bets=4)
     bad = next(one for one in ledger.recorded if one.event_type == "bet.authorized" and b"bert-2" in one.body)
     publisher.publish(ledger.recorded)
-    bury_a_refusal(settings)
+    add_a_dead_letter(settings)
     read_models.catch_up()
     assert read_models.parked() == [("bert", bad.version - 1, "undecodable")]
-    found = listed(settings)
+    found = inspect(settings)
     assert sorted(one.state for one in found) == [UNREADABLE, WAITING]
     letter = next(one.letter for one in found if one.state == WAITING)
     assert (letter.value, letter.key, letter.source.topic) == (publisher.wire(bad), b"brand-a/bert", publisher.topic)
@@ -71,7 +71,7 @@ def said(settings, *words: str) -> Any:
     return json.loads(outcome.stdout)
 
 
-def bury_a_refusal(settings) -> None:
+def add_a_dead_letter(settings) -> None:
     """A record that no schema explains, among the refusals."""
     producer = Producer({"bootstrap.servers": settings.kafka_bootstrap_servers})
     producer.produce(Topics(settings.topic_prefix).refusals, key="brand-a/anna", value=b"not a refusal")

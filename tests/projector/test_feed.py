@@ -26,7 +26,7 @@ from projector.projection import Admitted
 from projector.projections import PROJECTIONS
 from projector.rebuild import rebuild
 from projector.records import Item, Records
-from projector.replay import FOLDED, UNREADABLE, listed, replay
+from projector.replay import FOLDED, UNREADABLE, inspect, replay
 from runtime.settings import Settings
 from schemas import registry
 from schemas.events import EVENTS
@@ -147,11 +147,11 @@ def must_be_the_fold(feed: Feed, read_models: ReadModels, servers: Servers) -> N
             assert found.query(rows) == in_order.query(rows), view
 
 
-def must_have_buried(feed: Feed, read_models: ReadModels) -> None:
+def must_have_dead_letters(feed: Feed, read_models: ReadModels) -> None:
     """Dead letters are what could not be read or folded, byte for byte, and nothing else."""
     poison = {stream: version + 1 for stream, version in feed.poisoned.items()}
     unfoldable = [one for one in feed.delivered if one.event and poison.get(one.event.stream) == one.event.version]
-    found = [fate.letter for fate in listed(read_models.settings)]
+    found = [one.letter for one in inspect(read_models.settings)]
     assert Counter((one.key and one.key.decode(), one.value) for one in found) == Counter(
         (one.key, one.value) for one in feed.garbage + unfoldable
     )
@@ -176,7 +176,7 @@ def test_a_faulty_feed_ends_as_the_fold(number, settings, feed_of, deliver, alte
             deliver(third)
     read_models.catch_up()
     must_stand_at_the_gaps(feed, read_models)
-    must_have_buried(feed, read_models)
+    must_have_dead_letters(feed, read_models)
 
     with read_models.kept_up():
         alter(MEND)

@@ -2,7 +2,7 @@
 
 from prometheus_client import REGISTRY
 
-from projector.replay import WAITING, listed, replay
+from projector.replay import WAITING, inspect, replay
 from tests.projector.conftest import ReadModels
 from tests.support.random_ledger import Ledger
 
@@ -17,11 +17,11 @@ def test_an_event_of_another_region_parks_its_stream_until_it_may_be_held(settin
     assert elsewhere.query("select count(*) from bi.balances") == [(0,)]
     assert [row[0::2] for row in elsewhere.parked()] == [("anna", "undecodable")]
     assert REGISTRY.get_sample_value("wagerledger_projector_parked_streams") == 1
-    letters = listed(elsewhere.settings)
+    letters = inspect(elsewhere.settings)
     assert len(letters) == len(ledger.recorded)
     assert all("region 'eu'" in one.letter.reason and "br, us" in one.letter.reason for one in letters)
     here = ReadModels(settings.model_copy(update={"regions": "eu,br"}))
-    assert {one.state for one in listed(here.settings)} == {WAITING}
+    assert {one.state for one in inspect(here.settings)} == {WAITING}
     replay(here.settings)
     here.must_equal(ledger)
     assert here.parked() == []

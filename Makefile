@@ -17,6 +17,10 @@ UNIT_WORKERS ?= 2
 
 UV_LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock"
 
+# What was compiled once is kept, beside the environment, also where the shell says that nothing is.
+test unit soak: export PYTHONDONTWRITEBYTECODE =
+test unit soak: export PYTHONPYCACHEPREFIX = $(CURDIR)/.venv/bytecode
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo unit check test pages soak test-spark lint format lock clean
 

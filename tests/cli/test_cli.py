@@ -7,9 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import psycopg
 import pytest
@@ -24,6 +26,7 @@ from cli.reference import commands
 from ledger.admin.secrets import new_secrets_key
 from sandbox.servers.ports import LOOPBACK
 from tests.cli.commands import register_brand, with_act
+from tests.support import fork_server
 from tests.support.pooler import pooled
 from tests.support.servers import Servers, fresh_topic_prefix
 
@@ -48,6 +51,19 @@ WITHOUT_JSON = {
 COMMANDS = {name.removeprefix("wagerledger "): command for name, command in commands()}
 
 
+class Said(NamedTuple):
+    """What a command wrote."""
+
+    stdout: str
+    stderr: str
+
+
+def checked(arguments: Sequence[str], ended: int, said: Said, code: int) -> Said:
+    assert ended == code, f"{' '.join(arguments)}: {ended}\n{said.stdout}\n{said.stderr}"
+    assert "Traceback" not in said.stderr
+    return said
+
+
 class Cli:
     """Runs commands with settings of its own."""
 
@@ -55,18 +71,19 @@ class Cli:
         plain = {name: value for name, value in os.environ.items() if not name.startswith("WAGERLEDGER_")}
         self.environment = plain | {f"WAGERLEDGER_{name}": value for name, value in settings.items()}
 
-    def __call__(self, *arguments: str, code: int = OK) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *arguments: str, code: int = OK) -> Said:
+        """Run a command as a process of its own, forked from one that has imported everything."""
+        with tempfile.TemporaryDirectory() as folder:
+            command = fork_server.start(with_act(arguments), self.environment, Path(folder))
+            return checked(arguments, command.wait(), Said(command.stdout, command.stderr), code)
+
+    def afresh(self, *arguments: str) -> Said:
+        """The same by an interpreter of its own, as a shell starts it."""
         done = subprocess.run(
-            [sys.executable, "-m", "cli", *with_act(arguments)],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-        assert done.returncode == code, f"{' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        assert "Traceback" not in done.stderr
-        return done
+            [sys.executable, "-m", "cli", *arguments],
+            env=self.environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
+        )  # fmt: skip
+        return checked(arguments, done.returncode, Said(done.stdout, done.stderr), OK)
 
     def json(self, *arguments: str, code: int = OK):
         """What `--json` prints, which is JSON and nothing else."""
@@ -157,7 +174,7 @@ def test_help_teaches(name: str) -> None:
 @pytest.mark.parametrize("arguments", [(), ("wallet",), ("audit", "verify")])
 def test_help_is_shown(arguments: tuple[str, ...]) -> None:
     """`--help` works without a setting and without a server."""
-    assert "Usage: wagerledger" in Cli({})(*arguments, "--help").stdout
+    assert "Usage: wagerledger" in Cli({}).afresh(*arguments, "--help").stdout
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS.keys() - WITHOUT_JSON))
@@ -167,7 +184,7 @@ def test_machines_are_served(name: str) -> None:
 
 
 def test_version() -> None:
-    assert Cli({})("--version").stdout.strip() == version("wagerledger")
+    assert Cli({}).afresh("--version").stdout.strip() == version("wagerledger")
 
 
 # Wallets --------------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+import os
 import tempfile
 import threading
 import time
@@ -31,10 +32,10 @@ from runtime.topics_reader import TopicsReader
 from sandbox.servers.process import Process
 from sandbox.servers.stack import Stack, at_once
 from schemas.topics import Topics
-from tests.patience import fork_server
-from tests.patience.fork_server import Command
 from tests.patience.second_broker import SecondBroker
+from tests.support import fork_server
 from tests.support.commands import Asks
+from tests.support.fork_server import Command
 from tests.support.journals import accepted
 from tests.support.servers import kind_of_servers, migrated_template
 from tests.support.waiting import until
@@ -102,7 +103,7 @@ class House:
     def start(self, one: OneShot) -> Command:
         settings = self.settings() | one.settings
         environment = {f"{PREFIX}{name}": value for name, value in settings.items()}
-        return fork_server.start(one.arguments, environment, self.root / f"{next(self.numbers)}")
+        return fork_server.start(one.arguments, os.environ | environment, self.root / f"{next(self.numbers)}")
 
     def run(self, *arguments: str) -> str:
         command = self.start(OneShot(arguments, frozenset()))

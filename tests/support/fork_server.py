@@ -3,13 +3,13 @@
 import multiprocessing
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.patience.preload"])
+CONTEXT.set_forkserver_preload(["tests.support.preload"])
 LIMIT_S = 200.0
 """Less than a test may take: so that the report names the command and what it has said."""
 
@@ -46,11 +46,12 @@ class Command:
         return self.process.exitcode
 
 
-def start(arguments: Sequence[str], environment: dict[str, str], folder: Path) -> Command:
-    folder.mkdir()
+def start(arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> Command:
+    """Run `wagerledger` with these arguments and exactly this environment; what it says goes to files in `folder`."""
+    folder.mkdir(exist_ok=True)
     for name in ("stdout", "stderr"):
         (folder / name).touch()
-    process = CONTEXT.Process(target=_run, args=(list(arguments), environment, folder), daemon=True)
+    process = CONTEXT.Process(target=_run, args=(list(arguments), dict(environment), folder), daemon=True)
     process.start()
     return Command(arguments, process, folder)
 
@@ -60,6 +61,7 @@ def _run(arguments: list[str], environment: dict[str, str], folder: Path) -> Non
         os.dup2(os.open(folder / name, os.O_WRONLY | os.O_APPEND), number)
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.environ.clear()
     os.environ.update(environment)
     sys.argv = ["wagerledger", *arguments]
     from cli.main import app

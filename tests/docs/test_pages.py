@@ -250,6 +250,13 @@ def test_the_topics_are_those_of_the_code() -> None:
     )
 
 
+def test_the_glossary_is_in_order() -> None:
+    """Whoever looks a word up finds it once, where the alphabet says."""
+    page = (ROOT / "docs" / "glossary.md").read_text()
+    words = [word.replace("*", "").lower() for word in re.findall(r"^\| (\*\*.+?) \|", page, re.MULTILINE)]
+    assert words == sorted(set(words))
+
+
 def test_the_tour_uses_the_names_of_the_code() -> None:
     """Every function, class and table that the tour shows is still called that."""
     words = set(re.findall(r"\w+", "\n".join(path.read_text() for path in source_files())))

@@ -67,7 +67,9 @@ def test_a_command_is_told_by_the_same_bytes(name: str) -> None:
     """A repeat of a command that was taken years ago meets its fingerprint, and evidence of it reads the same."""
     command = COMMANDS[name]
     written = {"fingerprint": fingerprint(command).hex(), "asked": command_json(command)}
-    assert written == json.loads(GOLDEN.read_text())[name]
+    golden = json.loads(GOLDEN.read_text())
+    assert name in golden, f"add to {GOLDEN}: {json.dumps({name: written})}"
+    assert written == golden[name]
 
 
 def test_there_is_one_of_every_kind() -> None:

@@ -81,7 +81,7 @@ def recover(
     from ledger.relay_position import PositionError
     from outbox_relay import recover as recovery
     from outbox_relay.producer import FencedError
-    from outbox_relay.relay import RefusedError
+    from runtime.service import RefusedError
 
     settings, by = settings_or_fail(), by_or_fail(actor, reason)
     try:

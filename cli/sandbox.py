@@ -30,14 +30,14 @@ def up(
     such as `wagerledger integration add`, at it. After a crash of anything, the same command recovers.
     """
     from runtime.service import stop_event
-    from sandbox.progress import Progress
+    from sandbox.progress import StateDisplay
     from sandbox.run import running
     from sandbox.servers.process import StartError
     from sandbox.system import System
 
     stop = stop_event()
     try:
-        with running(data_dir), Progress() as progress, System(data_dir, port=port, report=progress) as system:
+        with running(data_dir), StateDisplay() as progress, System(data_dir, port=port, report=progress) as system:
             console.print(
                 f"Wagerledger is up: {system.gateway.url}\n"
                 f"The read models as a web page: {system.projector.page_url}\n"
@@ -68,19 +68,19 @@ def demo(*, keep: Annotated[bool, typer.Option("--keep", help="Keep the data fol
     held.
     """
     from sandbox.demo import DemoError, play
-    from sandbox.progress import Progress
+    from sandbox.progress import StateDisplay
     from sandbox.servers.process import StartError
     from sandbox.system import System
 
     with _folder(keep=keep) as folder:
         try:
-            with Progress() as progress:
+            with StateDisplay() as progress:
                 system = System(folder, report=progress)
                 system.start()
             try:
                 play(system, console)
             finally:
-                with Progress() as progress:
+                with StateDisplay() as progress:
                     system.stack.report = progress
                     system.stop()
         except StartError as error:

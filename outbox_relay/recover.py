@@ -8,13 +8,13 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import islice, takewhile
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 
-from ledger.core.chain import GENESIS, hash_of
+from ledger.core.chain import hash_of
 from ledger.relay_position import START, Cursor, Position, values_in
-from ledger.streams import StreamKey
+from ledger.streams import StreamHead, StreamKey
 from outbox_relay.known_topics import KnownTopics
 from outbox_relay.log import EventLog, Row
 from outbox_relay.producer import Publisher, transactional_id
@@ -41,14 +41,7 @@ class UnrecoverableError(Exception):
     """The event log and the topics contradict each other, or the log lacks published events."""
 
 
-class Head(NamedTuple):
-    """Where a stream ends."""
-
-    version: int
-    hash: bytes
-
-
-NOTHING = Head(0, GENESIS)
+NOTHING = StreamHead()
 
 
 @dataclass
@@ -148,14 +141,14 @@ class _Recovering:
                     "what was published there cannot be told"
                 ) from error
 
-    def _heads(self) -> dict[StreamKey, Head]:
+    def _heads(self) -> dict[StreamKey, StreamHead]:
         """The end of every stream in `ledger.events`."""
-        heads: dict[StreamKey, Head] = {}
+        heads: dict[StreamKey, StreamHead] = {}
         for read, (_, body, record) in enumerate(self._records()):
             stream, version, digest = stream_of(record), record["stream_version"], hash_of(body)
             head = heads.get(stream, NOTHING)
             if version == head.version + 1 and record["previous_hash"] == head.hash:
-                heads[stream] = Head(version, digest)
+                heads[stream] = StreamHead(version, digest)
                 self._found.published += 1
             elif version < head.version or (version == head.version and digest == head.hash):
                 self._found.duplicates += 1
@@ -167,7 +160,7 @@ class _Recovering:
             self._progress("topic", read)
         return heads
 
-    def _refuse_half_emptied(self, heads: dict[StreamKey, Head]) -> None:
+    def _refuse_half_emptied(self, heads: dict[StreamKey, StreamHead]) -> None:
         if heads:
             return
         for topic in sorted(self._reader.filled((*self._topics.of_types, *self._topics.of_variants))):
@@ -178,12 +171,12 @@ class _Recovering:
 
     # What the log lacks.
 
-    def _lost(self, heads: dict[StreamKey, Head], log: EventLog) -> dict[StreamKey, Head]:
+    def _lost(self, heads: dict[StreamKey, StreamHead], log: EventLog) -> dict[StreamKey, StreamHead]:
         """Where the log ends, for each stream of which it lacks published events. Refuses forks."""
         unseen = dict(heads)
-        ends: dict[StreamKey, Head] = {}
+        ends: dict[StreamKey, StreamHead] = {}
         forks = []
-        detached = {stream: Head(version, hash_) for stream, version, hash_ in log.heads_where_detached()}
+        detached = {stream: StreamHead(version, hash_) for stream, version, hash_ in log.heads_where_detached()}
         for read, row in enumerate(log.read_all(START, READ_ROWS)):
             self._progress("log", read)
             published = unseen.get(row.stream)
@@ -195,7 +188,7 @@ class _Recovering:
                     forks.append(row.stream)
                 del unseen[row.stream]
                 continue
-            ends[row.stream] = Head(row.stream_version, row.hash)
+            ends[row.stream] = StreamHead(row.stream_version, row.hash)
             if row.stream_version == published.version:
                 if row.hash != published.hash:
                     forks.append(row.stream)
@@ -207,7 +200,11 @@ class _Recovering:
         return {stream: ends.get(stream, NOTHING) for stream in unseen}
 
     def _bring_back(
-        self, lost: dict[StreamKey, Head], heads: dict[StreamKey, Head], log: EventLog, restore: Restore | None
+        self,
+        lost: dict[StreamKey, StreamHead],
+        heads: dict[StreamKey, StreamHead],
+        log: EventLog,
+        restore: Restore | None,
     ) -> None:
         if not lost:
             return
@@ -225,7 +222,7 @@ class _Recovering:
             raise UnrecoverableError(f"the event log still lacks published events of {named(still)}")
         self._found.restored = events
 
-    def _lost_records(self, ends: dict[StreamKey, Head]) -> Iterator[WireRecord]:
+    def _lost_records(self, ends: dict[StreamKey, StreamHead]) -> Iterator[WireRecord]:
         """What follows the log's ends in the topic, each event once, in stream order."""
         versions = {stream: end.version for stream, end in ends.items()}
         for wire in self._records():
@@ -234,7 +231,7 @@ class _Recovering:
                 versions[stream] = version
                 yield wire
 
-    def _continued(self, ends: dict[StreamKey, Head]) -> dict[StreamKey, bool]:
+    def _continued(self, ends: dict[StreamKey, StreamHead]) -> dict[StreamKey, bool]:
         """Whether the first lost event of each stream continues what the log has."""
         continued: dict[StreamKey, bool] = {}
         for wire in self._lost_records(ends):
@@ -244,7 +241,7 @@ class _Recovering:
 
     # Where to go on.
 
-    def _locate(self, shard: int, heads: dict[StreamKey, Head], publisher: Publisher) -> Position:
+    def _locate(self, shard: int, heads: dict[StreamKey, StreamHead], publisher: Publisher) -> Position:
         """The last published event of the shard's log; what is unpublished before it is published now."""
         shards = self._settings.relay_shards
         with self._log(shard, shards) as log:
@@ -260,7 +257,7 @@ class _Recovering:
                 self._complete(log, last, heads, publisher)
             return Position(log.epoch(), shards, last.cursor, last.hash, rows_to_last)
 
-    def _complete(self, log: EventLog, last: Row, heads: dict[StreamKey, Head], publisher: Publisher) -> None:
+    def _complete(self, log: EventLog, last: Row, heads: dict[StreamKey, StreamHead], publisher: Publisher) -> None:
         """Publish what is missing before `last`. Safe to break off: the next run finds it published."""
         missing: list[Row] = []
         for row in own(log):
@@ -320,7 +317,7 @@ def own(log: EventLog) -> Iterator[Row]:
     return (row for row in log.read_all(START, READ_ROWS) if row.body is not None)
 
 
-def is_published(row: Row, heads: dict[StreamKey, Head]) -> bool:
+def is_published(row: Row, heads: dict[StreamKey, StreamHead]) -> bool:
     return row.stream_version <= heads.get(row.stream, NOTHING).version
 
 

@@ -19,7 +19,7 @@ from outbox_relay.producer import FencedError, Publisher, transactional_id
 from outbox_relay.refusals import Refusal
 from patience import WAITED_FOR, TransientError
 from runtime import service
-from runtime.service import REFUSED, STOPPED
+from runtime.service import REFUSED, STOPPED, RefusedError
 from runtime.settings import Settings
 from runtime.telemetry import serve_metrics
 from runtime.topics_reader import TopicsReader
@@ -37,10 +37,6 @@ RETRYABLE = (*WAITED_FOR, RegistryUnavailableError, SchemaMismatchError, Horizon
 """Somebody must mend something, perhaps by a deploy step; then it goes on by itself. Nothing is lost meanwhile."""
 
 logger = structlog.get_logger()
-
-
-class RefusedError(Exception):
-    """The relay cannot prove where it stopped, so going on could lose events or publish them twice."""
 
 
 class WaitingError(TransientError):

@@ -104,8 +104,8 @@ class Unreadable(NamedTuple):
 
 
 @dataclass(slots=True)
-class Head:
-    """Where a stream ends for us."""
+class GateState:
+    """Where a stream ends in the read models, and whether it is parked there."""
 
     version: int = 0
     tail_hashes: bytes = b""
@@ -143,8 +143,8 @@ class Gate:
     def __init__(self, cursor: Rows, decode: Callable[[bytes], dict[str, Any]]) -> None:
         self._cursor = cursor
         self._decode = decode
-        self._heads: dict[StreamKey, Head] = {}
-        self._changed: dict[StreamKey, Head] = {}
+        self._heads: dict[StreamKey, GateState] = {}
+        self._changed: dict[StreamKey, GateState] = {}
         self._kept: list[Arrival] = []
         self._verdict = Verdict()
 
@@ -165,7 +165,7 @@ class Gate:
         self._save()
         return self._verdict
 
-    def _judge(self, arrival: Arrival, head: Head) -> None:
+    def _judge(self, arrival: Arrival, head: GateState) -> None:
         if head.parked != FORK and head.follows(arrival.version, arrival.record["previous_hash"]):
             self._admit(arrival, head)
             if head.parked:
@@ -177,7 +177,7 @@ class Gate:
             self._changed[arrival.stream] = head  # so that nobody lets the stream go on without looking at this one
             self._park(arrival.stream, GAP if arrival.version > head.version + 1 else FORK, arrival.version)
 
-    def _admit(self, arrival: Arrival, head: Head) -> None:
+    def _admit(self, arrival: Arrival, head: GateState) -> None:
         head.version = arrival.version
         head.tail_hashes = head.tail_hashes[(1 - TAIL) * HASH_BYTES :] + arrival.hash
         self._changed[arrival.stream] = head
@@ -192,7 +192,7 @@ class Gate:
         self._verdict.parked.append(reason)
         log.error("stream_parked", reason=reason, **stream._asdict(), version=head.version, arrived_version=version)
 
-    def _resume(self, stream: StreamKey, head: Head) -> None:
+    def _resume(self, stream: StreamKey, head: GateState) -> None:
         """The missing event came: apply what was kept, as far as it goes without a hole."""
         self._keep()
         kept = self._cursor.execute(KEPT, stream).fetchall()
@@ -224,10 +224,10 @@ class Gate:
         return known | {stream for stream in arriving if stream.stream_id == text and stream.stream_type != PLAYER}
 
     def _load(self, streams: set[StreamKey]) -> None:
-        self._heads = {stream: Head() for stream in streams}
+        self._heads = {stream: GateState() for stream in streams}
         if write(self._cursor, HEADS, list(streams)):
             for tenant_id, stream_type, stream_id, version, tail_hashes, parked in self._cursor:
-                self._heads[StreamKey(tenant_id, stream_type, stream_id)] = Head(
+                self._heads[StreamKey(tenant_id, stream_type, stream_id)] = GateState(
                     version, tail_hashes, parked, found=(version, parked)
                 )
 

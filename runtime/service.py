@@ -17,6 +17,10 @@ STANDBY_S = 1.0
 LONGEST_PAUSE_S = 5.0
 
 
+class RefusedError(Exception):
+    """The process cannot prove that going on is right: it could lose, double or sign what is not true."""
+
+
 def stop_event() -> threading.Event:
     """An event that SIGTERM and SIGINT set. Only the main thread may ask for it."""
     stop = threading.Event()

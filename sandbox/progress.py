@@ -11,7 +11,7 @@ from rich.table import Table
 DONE = {"ready", "stopped"}
 
 
-class Progress:
+class StateDisplay:
     """Shows `(name, state)` reports. Call it like a function, from any thread, within its `with` block."""
 
     def __init__(self, console: Console | None = None) -> None:

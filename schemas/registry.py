@@ -53,7 +53,7 @@ ERRORS = (RegistryUnavailableError, SchemaMismatchError)
 """The errors that a deploy step may meet at the registry."""
 
 
-class Finding(NamedTuple):
+class SubjectFinding(NamedTuple):
     """Something that is wrong with a subject of the registry."""
 
     subject: str
@@ -124,7 +124,7 @@ def register(client: SchemaRegistryClient, topics: Topics, patience: Patience = 
     return registrations
 
 
-def check(client: SchemaRegistryClient, topics: Topics, patience: Patience = IMPATIENT) -> list[Finding]:
+def check(client: SchemaRegistryClient, topics: Topics, patience: Patience = IMPATIENT) -> list[SubjectFinding]:
     """Compare the registry with this code; no findings means that it holds every schema and guards every subject.
     Raises RegistryUnavailableError (retryable).
     """
@@ -134,12 +134,12 @@ def check(client: SchemaRegistryClient, topics: Topics, patience: Patience = IMP
             try:
                 _patiently(patience, _look_up, client, subject, schema)
             except SchemaMismatchError as error:
-                findings.append(Finding(subject, str(error)))
+                findings.append(SubjectFinding(subject, str(error)))
                 continue
             level = _patiently(patience, _compatibility, client, subject)
             if level != COMPATIBILITY:
                 problem = f"its compatibility level is {level}, not {COMPATIBILITY}; run `wagerledger schemas register`"
-                findings.append(Finding(subject, problem))
+                findings.append(SubjectFinding(subject, problem))
     return findings
 
 

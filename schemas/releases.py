@@ -20,22 +20,23 @@ TYPES: dict[str, EventSchema] = EVENTS | VARIANTS | {REFUSAL.event_type: REFUSAL
 """Today's schema of everything that is published in Avro."""
 
 
-class Finding(NamedTuple):
+class SchemaFinding(NamedTuple):
     """A reason why today's schemas must not be released: the file or type, and what is wrong with it."""
 
     event_type: str
     problem: str
 
 
-def check(types: Mapping[str, EventSchema] = TYPES, folder: Traversable = RELEASED) -> list[Finding]:
+def check(types: Mapping[str, EventSchema] = TYPES, folder: Traversable = RELEASED) -> list[SchemaFinding]:
     """Compare `types` with everything that was released; no findings means that each may follow all of it."""
     findings = list(_changed_files(folder))
     known = {path.name for path in folder.iterdir() if path.is_dir()}
     findings += [
-        Finding(gone, "was released and is gone; its bytes stay in the log") for gone in sorted(known - set(types))
+        SchemaFinding(gone, "was released and is gone; its bytes stay in the log")
+        for gone in sorted(known - set(types))
     ]
     for today in types.values():
-        findings += [Finding(today.event_type, problem) for problem in _problems(today, released(today, folder))]
+        findings += [SchemaFinding(today.event_type, problem) for problem in _problems(today, released(today, folder))]
     return findings
 
 
@@ -72,17 +73,17 @@ def _problems(today: EventSchema, versions: list[EventSchema]) -> Iterator[str]:
             )
 
 
-def _changed_files(folder: Traversable) -> Iterator[Finding]:
+def _changed_files(folder: Traversable) -> Iterator[SchemaFinding]:
     lock = _lock(folder)
     there = {f"{type_.name}/{path.name}" for type_ in folder.iterdir() if type_.is_dir() for path in type_.iterdir()}
     for name in sorted(there | set(lock)):
         event_type = name.partition("/")[0]
         if name not in there:
-            yield Finding(event_type, f"the released {name} is gone; its bytes stay in the log")
+            yield SchemaFinding(event_type, f"the released {name} is gone; its bytes stay in the log")
         elif name not in lock:
-            yield Finding(event_type, f"{name} is not in {LOCK}: run `python -m schemas.releases`, never by hand")
+            yield SchemaFinding(event_type, f"{name} is not in {LOCK}: run `python -m schemas.releases`, never by hand")
         elif _digest(folder, name) != lock[name]:
-            yield Finding(event_type, f"the released {name} was changed; a change is a new version")
+            yield SchemaFinding(event_type, f"the released {name} was changed; a change is a new version")
 
 
 def _lock(folder: Traversable) -> dict[str, str]:

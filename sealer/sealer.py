@@ -15,7 +15,7 @@ from evidence.heads import SignedHead
 from evidence.keys import key_id, signing_key, trusted_keys
 from patience import WAITED_FOR, session
 from runtime import service
-from runtime.service import REFUSED, STOPPED
+from runtime.service import REFUSED, STOPPED, RefusedError
 from runtime.settings import Settings
 from runtime.telemetry import serve_metrics
 from schemas.topics import Topics
@@ -41,10 +41,6 @@ UNLOCK = "select pg_advisory_unlock_all()"
 XMAX = "select pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
 
 logger = structlog.get_logger()
-
-
-class RefusedError(Exception):
-    """What was published and what the database says contradict each other: signing more could sign a lie."""
 
 
 def run(settings: Settings, *, once: bool = False) -> int:

@@ -52,10 +52,10 @@ def download_for_workers() -> None:
 
 def download() -> None:
     """The first start downloads the servers: show it to whoever waits."""
-    from sandbox.progress import Progress
+    from sandbox.progress import StateDisplay
     from sandbox.servers import artifacts
 
-    with Progress() as progress:
+    with StateDisplay() as progress:
         artifacts.fetch(artifacts.read_lock(), report=progress)
 
 
@@ -92,11 +92,11 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 @pytest.fixture(scope="session")
 def servers(request: pytest.FixtureRequest) -> "Iterator[Servers]":
     """All servers, started once per test run."""
-    from sandbox.progress import Progress
+    from sandbox.progress import StateDisplay
     from tests.support.servers import running_servers
 
     capture = request.config.pluginmanager.getplugin("capturemanager")
-    manager = running_servers(progress := Progress())
+    manager = running_servers(progress := StateDisplay())
     try:
         # The first start downloads the servers: show it to whoever waits.
         with limits.unlimited(), capture.global_and_fixture_disabled(), progress:

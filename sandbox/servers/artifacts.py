@@ -101,7 +101,7 @@ def fetch(
         return
     with exclusive_cache() as folder, _trusting_as_the_machine_does():
         missing = [artifact for artifact in artifacts if not artifact.path.exists()]
-        progress = Progress(sum(artifact.size_bytes for artifact in missing), report)
+        progress = DownloadProgress(sum(artifact.size_bytes for artifact in missing), report)
         for artifact in missing:
             _fetch_one(artifact, folder, progress, local_repositories or [])
 
@@ -137,8 +137,8 @@ def exclusive_cache() -> Iterator[Path]:
             shutil.rmtree(unfinished, ignore_errors=True)
 
 
-class Progress:
-    """Tells how much has come, in steps of five per cent."""
+class DownloadProgress:
+    """How much of all downloads has come, reported in steps of five per cent."""
 
     def __init__(self, total_bytes: int, report: StateReport) -> None:
         self.total_bytes = total_bytes
@@ -159,7 +159,7 @@ class Progress:
         yield self.add
 
 
-def _fetch_one(artifact: Artifact, folder: Path, progress: Progress, local_repositories: list[Path]) -> None:
+def _fetch_one(artifact: Artifact, folder: Path, progress: DownloadProgress, local_repositories: list[Path]) -> None:
     for attempt in range(1, ATTEMPTS + 1):
         before_bytes = progress.done_bytes
         # A new folder for each attempt: jgo takes a half-written file of an earlier one for the real thing.
@@ -177,7 +177,7 @@ def _fetch_one(artifact: Artifact, folder: Path, progress: Progress, local_repos
                 return
 
 
-def _resolve(artifact: Artifact, folder: Path, progress: Progress, local_repositories: list[Path]) -> Path:
+def _resolve(artifact: Artifact, folder: Path, progress: DownloadProgress, local_repositories: list[Path]) -> Path:
     context = MavenContext(
         resolver=PythonResolver(progress_callback=progress.file),
         repo_cache=folder,

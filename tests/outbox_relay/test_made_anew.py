@@ -6,7 +6,7 @@ from confluent_kafka import Producer
 from cli import doctor
 from ledger.relay_position import TOPICS_KEY, TopicIds
 from outbox_relay import relay
-from outbox_relay.relay import REFUSED
+from runtime.service import REFUSED
 from runtime.settings import Settings
 from tests.outbox_relay.conftest import Kafka, publisher, run_to_end, running
 from tests.outbox_relay.log_writer import LogWriter

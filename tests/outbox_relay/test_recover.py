@@ -12,9 +12,10 @@ from ledger.streams import Recorded
 from outbox_relay.log import EventLog, HorizonHeldError
 from outbox_relay.producer import transactional_id
 from outbox_relay.recover import Recovery, UnrecoverableError, recover
-from outbox_relay.relay import REFUSED, RefusedError, WaitingError
+from outbox_relay.relay import WaitingError
 from patience import Patience, is_transient
 from runtime.progress import Progress, silent
+from runtime.service import REFUSED, RefusedError
 from runtime.settings import Settings
 from sandbox.servers.stack import Stack
 from schemas.registry import WireRecord

@@ -11,7 +11,7 @@ from ledger.relay_position import START, Cursor, Epoch, Position, shard_of
 from ledger.streams import player_stream
 from outbox_relay.log import EventLog
 from outbox_relay.recover import recover
-from outbox_relay.relay import REFUSED
+from runtime.service import REFUSED
 from runtime.settings import Settings
 from schemas import registry
 from schemas.registry import RefusalReader

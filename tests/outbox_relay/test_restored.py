@@ -14,7 +14,7 @@ from cli.main import app
 from evidence.archive.restore import restore
 from evidence.keys import to_text
 from outbox_relay.recover import recover
-from outbox_relay.relay import REFUSED
+from runtime.service import REFUSED
 from runtime.settings import Settings
 from schemas import registry, topics
 from schemas.topics import Topics

@@ -21,7 +21,7 @@ from ledger.core.chain import hash_of
 from ledger.streams import StreamKey
 from projector import database, folding, models
 from projector.checkpoint import Source
-from projector.gate import Arrival, Gate, Head, StreamMovedError, Unreadable, Verdict
+from projector.gate import Arrival, Gate, GateState, StreamMovedError, Unreadable, Verdict
 from projector.projection import Admitted
 from projector.projections import PROJECTIONS
 from projector.rebuild import rebuild
@@ -197,7 +197,7 @@ def no_gate(patch: pytest.MonkeyPatch) -> None:
 
 
 def no_chain(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Head, "follows", lambda head, version, _: version == head.version + 1)
+    patch.setattr(GateState, "follows", lambda head, version, _: version == head.version + 1)
 
 
 def no_dedupe_of_refusals(patch: pytest.MonkeyPatch) -> None:

@@ -90,7 +90,7 @@ def test_check_names_a_subject_that_is_not_guarded(client: SchemaRegistryClient,
     subject = f"{names.of_type('bet.settled')}-value"
     client.set_compatibility(subject, "NONE")
     assert registry.check(client, names) == [
-        registry.Finding(
+        registry.SubjectFinding(
             subject, "its compatibility level is NONE, not FULL_TRANSITIVE; run `wagerledger schemas register`"
         )
     ]

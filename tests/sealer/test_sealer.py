@@ -25,11 +25,12 @@ from evidence import anchors, heads, keys, log, merkle
 from evidence.heads import HeadError, SignedHead
 from evidence.keys import AnchorKeyError
 from ledger.journal.writer import Journal
+from runtime.service import REFUSED, STOPPED
 from runtime.settings import Settings
 from sandbox.servers.kafka_reader import read_all
 from schemas.topics import Topics
 from sealer.outlets import FileOutlet, TopicOutlet
-from sealer.sealer import BUSY, LOCK, REFUSED, STOPPED, Sealer
+from sealer.sealer import BUSY, LOCK, Sealer
 from tests.ledger.store.test_privileges import login
 from tests.support.commands import Asks
 from tests.support.journals import accepted, players, run, settings_of

@@ -20,9 +20,9 @@ class Entry(NamedTuple):
     kind: str
     body: bytes
     fingerprint: bytes = b""
-    """Of an event: CRC-64-AVRO of the schema that wrote the body. Of the others: nothing."""
+    """CRC-64-AVRO of the schema that wrote an event's body; empty for the other kinds."""
     traceparent: str | None = None
-    """Of an event: goes into the Kafka header, is not proven."""
+    """An event's trace context: it goes into the Kafka header, and is not proven."""
 
     @property
     def leaf(self) -> bytes:

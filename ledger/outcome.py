@@ -30,7 +30,7 @@ class Balances(NamedTuple):
         return self.cash_minor + self.bonus_minor
 
     def times_ten_to(self, power: int) -> "Balances":
-        """The same in a unit that is 10 to the `power` of the currency."""
+        """The balances in a unit that is 10 to the `power` of the currency."""
         exponent = self.exponent + power
         currency, _, *accounts = self
         scale = 10 ** max(-exponent, 0)
@@ -75,7 +75,7 @@ class Outcome:
 
     @property
     def our_id(self) -> str | None:
-        """Of what the command made or undid; None where nothing of it has one."""
+        """Our id of what the command made or undid; None where nothing of it has one."""
         return next((self.result[name] for name in _OUR_IDS if name in self.result), None)
 
     @classmethod
@@ -85,8 +85,8 @@ class Outcome:
         return cls(command.kind, result=decision.result, balances=balances, unchanged=not decision.events)
 
     def answered(self, answer: bytes) -> "Outcome":
-        """The same with its `answer`. Spelled out: `dataclasses.replace` takes four times as long, and every bet comes
-        by here.
+        """The outcome with its `answer`. Spelled out: `dataclasses.replace` takes four times as long, and every bet
+        comes by here.
         """
         return Outcome(
             self.kind, self.refusal_code, self.details, self.result, self.balances, answer, self.replayed,
@@ -151,5 +151,5 @@ class Callback:
 
     @property
     def kind(self) -> str:
-        """Of its first command, for logs."""
+        """The kind of the callback's first command, for logs."""
         return self.commands[0].kind if self.commands else "proof"

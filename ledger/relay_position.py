@@ -102,7 +102,7 @@ def positions_in(records: Iterable[Message]) -> dict[int, Position]:
 
 
 def topic_ids_in(records: Iterable[Message]) -> TopicIds:
-    """Those that are remembered, of the topic's records in their order. Raises PositionError."""
+    """The topic ids that the position topic's records, read in their order, remember. Raises PositionError."""
     values = [record.value() for record in records if record.key() == TOPICS_KEY]
     if not values or values[-1] is None:
         return TopicIds()

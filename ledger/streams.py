@@ -57,7 +57,7 @@ class Recorded:
     traceparent: str | None
     body: bytes
     second_form: bytes | None = None
-    """The same event in another form of its type, during a migration; no hash covers it."""
+    """The event's bytes in another form of its type, during a migration; no hash covers them."""
     second_fingerprint: bytes | None = None
 
     def head(self) -> StreamHead:

@@ -25,24 +25,28 @@ class KnownTopics:
         self._new: Collection[str] = ()
 
     def now(self) -> TopicIds:
-        """Raises KafkaException (retryable), also where a topic is missing."""
+        """The ids that the topics have now. Raises KafkaException (retryable), also where a topic is missing."""
         return TopicIds(self._brokers.ask(lambda admin: topic_ids(admin, self._published, timeout_s=TIMEOUT_S)))
 
     def made_anew(self) -> list[str]:
-        """Those that are others than the relays remember. Raises PositionError; KafkaException (retryable)."""
+        """The names of topics whose ids are others than the relays remember. Raises PositionError; KafkaException
+        (retryable).
+        """
         remembered, now = topic_ids_in(TopicsReader(self._servers).read_to_end(self._topics.relay_position)), self.now()
         self._known, self._new = TopicIds(now | remembered), now.keys() - remembered.keys()
         return self._others(now)
 
     def learn(self, publisher: Publisher) -> list[str]:
-        """The same. Where there are none, new ones are remembered from now on."""
+        """The names of topics that were made anew, as `made_anew`. Where there are none, new ids are remembered from
+        now on.
+        """
         changed = self.made_anew()
         if not changed and self._new:
             publisher.write_topic_ids(self._known)
         return changed
 
     def changed(self) -> list[str]:
-        """Those that were made anew since `learn`."""
+        """The names of topics that were made anew since `learn`."""
         return self._others(self.now())
 
     def _others(self, now: TopicIds) -> list[str]:

@@ -132,7 +132,7 @@ class EventLog:
         return bool(self._one(LOCK, f"wagerledger {name}"))
 
     def epoch(self) -> Epoch:
-        """Raises psycopg.OperationalError also where the server is a standby."""
+        """The epoch of the event log now. Raises psycopg.OperationalError, also where the server is a standby."""
         row = self._connection.execute(EPOCH, binary=True).fetchone()
         assert row is not None
         system_identifier, timeline, generation = row

@@ -84,7 +84,7 @@ class Publisher:
                 self._producer.produce(self._topics.relay_position, topics.to_json(), TOPICS_KEY)
 
     def write_topic_ids(self, topics: TopicIds) -> None:
-        """Raises as `publish` does."""
+        """Write the ids of the topics that the relay publishes to, durably. Raises as `publish` does."""
         self.write_positions({}, topics)
 
     @contextlib.contextmanager
@@ -202,7 +202,7 @@ def cloud_event(own_id: str, kind: str, tenant_id: str, moment: datetime, trace_
 
 
 def fenced_or(error: KafkaException) -> Exception:
-    """The same error, or FencedError where it means that."""
+    """A Kafka error as it is, or FencedError where it means that another producer took over."""
     cause = error.args[0]
     if isinstance(cause, KafkaError) and cause.code() in FENCED:
         return FencedError(

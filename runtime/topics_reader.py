@@ -122,7 +122,7 @@ class TopicsReader:
         return {at: Span(begin, ends[at]) for at, begin in begins.items()}
 
     def filled(self, topics: Iterable[str]) -> set[str]:
-        """Those that hold a committed record: aborted ones are none. Raises as `ends`."""
+        """Those of `topics` that hold a committed record: aborted ones are none. Raises as `ends` does."""
         candidates = {topic for (topic, _), span in self.spans(topics).items() if not span.empty}
         return {topic for topic in candidates if any(True for _ in self.read_to_end(topic))}
 

@@ -133,7 +133,7 @@ class Sealer:
                 self._prove_published(outlet, published, tree, writer)
 
     def _prove_published(self, outlet: Outlet, published: SignedHead, tree: Tree, writer: Connection[Any]) -> None:
-        """Of this generation nothing may be published that the table does not say as well."""
+        """Prove what was published: of this generation there may be nothing that the table does not say as well."""
         head, generation = published.head, anchors.generation(writer)
         if not published.valid(self._trusted):
             raise RefusedError(f"the newest head of {outlet.name} ({head.tree_size} entries) is not signed by our key")

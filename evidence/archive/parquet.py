@@ -24,7 +24,7 @@ ENVELOPE = (
 TEXTS = "currency", "mode", "bet_id", "round_id", "session_id", "game_id"
 AMOUNTS = "stake_minor", "win_minor", "amount_minor"
 EXPONENT = "exponent"
-"""Of the payload, where it has them. Amounts are whole minor units: 10^-exponent of `currency`."""
+"""The payload's decimals, where it has amounts. These are whole minor units: 10^-exponent of `currency`."""
 
 
 def file_name(of: Segment) -> str:

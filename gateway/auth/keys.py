@@ -114,7 +114,9 @@ class KeyRing:
         return found[1] if found and found[0].valid_at(now) else None
 
     async def find_or_read(self, kid: str, now: float) -> Integration | None:
-        """As `find`, but a kid that is not known may be new: then the keys are read again at once."""
+        """The integration of a key id, as `find` gives it; an id that is not known may be new: then the keys are read
+        again at once.
+        """
         found = self.find(kid, now)
         known = self._known is not None and kid in self._known.by_kid
         if found is None and not known and await self._is_new(key_store.HAS, kid):
@@ -126,7 +128,9 @@ class KeyRing:
         return self._known.by_id.get(integration_id) if self._known else None
 
     async def find_by_id_or_read(self, integration_id: str) -> Integration | None:
-        """As `find_by_id`, but one that is not known may be new."""
+        """The integration of this id, as `find_by_id` gives it; one that is not known may be new: then the keys are
+        read again.
+        """
         found = self.find_by_id(integration_id)
         if found is None and await self._is_new(store.HAS, integration_id):
             await self._read_again()

@@ -65,13 +65,13 @@ class Integration:
     """The kinds of keys that its dialect takes."""
 
     def secrets(self, now: float) -> list[bytes]:
-        """Its secrets that are valid at `now` (unix seconds). A stand-in where there is none, so that every caller
-        costs the same.
+        """The integration's secrets that are valid at `now` (unix seconds). A stand-in where there is none, so that
+        every caller costs the same.
         """
         return [key.secret for key in self.keys if key.secret and key.valid_at(now)] or [_NOBODY_SECRET]
 
     def public_keys(self, now: float) -> list[PublicKey]:
-        """Its public keys that are valid at `now` (unix seconds); stand-ins where there are none."""
+        """The integration's public keys that are valid at `now` (unix seconds); stand-ins where there are none."""
         found = [key.public_key for key in self.keys if key.public_key and key.valid_at(now)]
         return found or [_nobody_public_key(kind) for kind in self.key_kinds if kind != SECRET]
 
@@ -81,7 +81,7 @@ class Integration:
         return Place(self.tenant_id, self.region, self.provider_id)
 
     def key(self, kid: str | None) -> SigningKey | None:
-        """Its key with this id, valid or not."""
+        """The integration's key with this id, valid or not."""
         return next((key for key in self.keys if key.kid == kid), None)
 
     def signer(self, now: float, proves: Callable[["Integration"], bool], named: str = "") -> str | None:

@@ -127,7 +127,7 @@ def default_policies() -> dict[str, Policy]:
 
 
 def named(name: str) -> Dialect:
-    """Raises IntegrationError, naming all."""
+    """The dialect of this name. Raises IntegrationError, naming all that there are."""
     dialect = load().get(name)
     if dialect is None:
         raise IntegrationError(f"there is no dialect {name!r}: there are {', '.join(load())}")

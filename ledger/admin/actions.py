@@ -33,7 +33,9 @@ class Actor(NamedTuple):
     """A second person who has agreed."""
 
     def checked(self) -> "Actor":
-        """The same without blanks around the words. Raises AdminActionError."""
+        """The actor without blanks around the words. Raises AdminActionError where a word cannot be recorded, or
+        somebody would approve what they do.
+        """
         approver = self.approver.strip() if self.approver is not None else None
         by = Actor(self.actor.strip(), self.reason.strip(), approver)
         for name, said in by._asdict().items():

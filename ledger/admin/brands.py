@@ -49,7 +49,9 @@ def load(connection: psycopg.Connection[Any]) -> list[Brand]:
 
 
 def check(connection: psycopg.Connection[Any], tenant_id: str, region: str) -> None:
-    """Raises BrandError for a brand or region that is not registered, naming the nearest that is."""
+    """Check that a brand and its region are registered. Raises BrandError where they are not, naming the nearest that
+    is.
+    """
     found = load(connection)
     if Brand(tenant_id, region) in found:
         return

@@ -44,7 +44,7 @@ class Key:
     not_before: datetime
     not_after: datetime | None
     lacks_secret: bool = False
-    """It came out of an archive and proves nobody until `restore_secret`."""
+    """Whether the key came out of an archive without its secret: it proves nobody until `restore_secret`."""
 
     @property
     def kind(self) -> str:
@@ -96,7 +96,7 @@ class NewKeys:
 
     @property
     def kinds(self) -> frozenset[str]:
-        """Raises IntegrationError for what is no key."""
+        """The kinds of the keys that are given. Raises IntegrationError for what is no key."""
         found = {kind for kind, _ in self.materials()}
         return frozenset(found | {SECRET} if self.secret is not None or not found else found)
 

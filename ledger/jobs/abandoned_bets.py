@@ -125,7 +125,7 @@ async def close(journal: Journal, found: Sequence[Abandoned]) -> list[Closing]:
 
 
 async def run_once(settings: Settings, found: Sequence[Abandoned]) -> list[Closing]:
-    """As `close`, with a journal of its own."""
+    """Close the bets that were found, as `close` does, with a journal of its own."""
     async with Journal(_one_writer(settings)) as journal:
         return await close(journal, found)
 

@@ -13,7 +13,7 @@ _OWNED = (Bet, Session, Settlement)
 
 
 class Owner(NamedTuple):
-    """Of a bet, a win or a session: the integration that may name it, and its player's stream."""
+    """The owner of a bet, a win or a session: the integration that may name it, and its player's stream."""
 
     integration_id: str
     stream: StreamKey

@@ -26,7 +26,7 @@ _FIRST_TRY_S, _LONGEST_PAUSE_S = 0.5, 30.0
 
 
 class DiskRoom:
-    """Of one process. Used in its event loop only."""
+    """Whether the database's disk has room, as one process knows it. Used in its event loop only."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

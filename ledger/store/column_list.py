@@ -69,7 +69,7 @@ class ColumnList:
         return ", ".join(column.read for column in self._columns.values())
 
     def of(self, alias: str) -> str:
-        """The same select list, of the table under its alias."""
+        """The select list of the columns, of the table under its alias."""
         return ", ".join(f"{alias}.{column.read}" for column in self._columns.values())
 
     @property
@@ -83,7 +83,7 @@ class ColumnList:
         return f"unnest({', '.join(f'%b::{column.array}[]' for column in self._columns.values())})"
 
     def rows(self, alias: str) -> str:
-        """The same from-item, with an alias for the rows and the names of their columns."""
+        """The from-item of the arrays, with an alias for the rows and the names of their columns."""
         return f"{self.arrays} {alias}({self})"
 
     @property

@@ -49,7 +49,7 @@ def load(players: Iterable[tuple[str, str]]) -> Statement:
 
 
 def load_with_region(players: Iterable[tuple[str, str]]) -> Statement:
-    """Likewise, each row followed by its player's region."""
+    """Read the wallets of players, as `load` does, each row followed by its player's region."""
     return Statement(LOAD_WITH_REGION, OF_PLAYER.packed(players))
 
 

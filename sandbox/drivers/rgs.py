@@ -105,7 +105,7 @@ def _of(seat: Seat, transaction_id: str, round_id: str) -> dict[str, str]:
 
 
 def _settlement(seat: Seat, request: Request, kind: str) -> Request:
-    """Of one transaction: what all of them share stands once beside them."""
+    """A settlement of one transaction: what all of them share stands once beside them."""
     one = json.loads(request.body)
     shared = {name: one.pop(name) for name in ("player_id", "currency", "mode")}
     named = {"settlement_id": f"s-{one['transaction_id']}", "session_id": seat.session_id}

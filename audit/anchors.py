@@ -20,6 +20,7 @@ from audit.differences import ADDED, CHANGED, MISSING, MOVED, EntryDifference, d
 from audit.findings import AuditReport, CannotCheckError
 from audit.published_heads import PublishedHead, read_heads
 from audit.snapshot import SESSION
+from audit.sources import Sources
 from evidence import anchors, log, merkle
 from evidence.anchors import Chunk
 from evidence.archive.detached_months import SPANS
@@ -31,7 +32,6 @@ from ledger.entry import EVENT, Entry
 from patience import session
 from runtime.clock import to_datetime
 from runtime.progress import Progress, silent
-from runtime.settings import Settings
 from schemas.events import BY_FINGERPRINT
 
 SEALED = "select coalesce(max(first_leaf + leaves), 0), coalesce(max(last_xid), 0) from wagerledger.sealed_leaves"
@@ -39,7 +39,7 @@ ANCHORS = "select tree_size, frontier, signed_head::text from wagerledger.anchor
 
 
 def verify_anchors(
-    settings: Settings,
+    sources: Sources,
     report: AuditReport,
     progress: Progress = silent,
     *,
@@ -51,11 +51,11 @@ def verify_anchors(
     `archive` has the events of the months that were detached. Raises CannotCheckError.
     """
     try:
-        trusted = trusted_keys(settings)
+        trusted = trusted_keys(sources.settings)
     except AnchorKeyError as error:
         raise CannotCheckError(str(error)) from error
-    published = read_heads(settings, files, trusted, report)  # before the database, which then knows all of them
-    with _reading(settings) as connection:
+    published = read_heads(sources, files, trusted, report)  # before the database, which then knows all of them
+    with _reading(sources) as connection:
         walk = _Walk(sorted([*published, *_stored_heads(connection, trusted, report)]), report)
         walk.take(connection, progress)
         for suspect in walk.suspects:
@@ -256,11 +256,13 @@ def _find(
 
 
 @contextmanager
-def _reading(settings: Settings) -> Iterator[Connection[Any]]:
+def _reading(sources: Sources) -> Iterator[Connection[Any]]:
     """One snapshot of the ledger's database. Raises CannotCheckError where it cannot be read."""
     try:
         with closing(
-            session.connect(settings.database_url.get_secret_value(), SESSION, application_name="wagerledger audit")
+            session.connect(
+                sources.settings.database_url.get_secret_value(), SESSION, application_name="wagerledger audit"
+            )
         ) as connection:
             connection.autocommit = False
             connection.isolation_level, connection.read_only = IsolationLevel.REPEATABLE_READ, True

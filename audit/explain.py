@@ -12,7 +12,8 @@ import psycopg
 from pydantic import SecretStr
 
 from audit.findings import CannotCheckError
-from audit.snapshot import Snapshot, snapshot
+from audit.snapshot import Snapshot
+from audit.sources import Sources
 from ledger.core.chain import hash_of
 from ledger.core.money import format_minor
 from ledger.core.postings import Posting
@@ -262,7 +263,7 @@ def explain(settings: Settings, subject: str, *, what: str = BET, integration_id
     Raises LookupError where nobody knows it, or where several integrations do and none is named; CannotCheckError where
     the ledger's database cannot be read. The read models may be away.
     """
-    with snapshot(settings.database_url, "WAGERLEDGER_DATABASE_URL") as ledger:
+    with Sources(settings).ledger() as ledger:
         found = _Search(ledger, what, subject, integration_id or _integration(ledger, what, subject))
         explanation = found.explanation()
     _add_read_models(explanation, found, settings.bi_database_url)

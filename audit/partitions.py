@@ -12,14 +12,13 @@ from typing import Any
 from confluent_kafka import Message
 
 from audit.findings import AuditReport
+from audit.sources import Sources
 from audit.stream_run import Stream, check_postings, key_of
-from audit.topic_errors import reading_topics
 from audit.workers import Tick
 from ledger.core.chain import GENESIS, hash_of
-from runtime.settings import Settings
-from runtime.topics_reader import Ends, reader_of
+from runtime.topics_reader import Ends
 from schemas.events import EVENTS
-from schemas.registry import PREFIX, Reader, UndecodableRecord, connect
+from schemas.registry import PREFIX, Reader, UndecodableRecord
 from schemas.topics import Topics
 
 FIELDS = (
@@ -53,7 +52,7 @@ class Tally:
 class PartitionsUnit:
     """What one process reads: partitions up to where they ended when the audit began."""
 
-    settings: Settings
+    sources: Sources
     ends: Ends
 
 
@@ -75,9 +74,9 @@ class PartitionsResult:
 
 def read_partitions(unit: PartitionsUnit, tick: Tick) -> PartitionsResult:
     """Check the partitions of a unit. Raises CannotCheckError."""
-    with reading_topics(), connect(unit.settings.schema_registry_url.get_secret_value()) as client:
-        audit = _PartitionsAudit(Topics(unit.settings.topic_prefix), Reader(client))
-        for messages in reader_of(unit.settings).read_batches(unit.ends):
+    with unit.sources.registry() as client:
+        audit = _PartitionsAudit(unit.sources.topics, Reader(client))
+        for messages in unit.sources.records.read_batches(unit.ends):
             for message in messages:
                 audit.take(message)
             tick(len(messages))

@@ -5,12 +5,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from audit.findings import AuditReport, CannotCheckError
-from audit.topic_errors import reading_topics
+from audit.sources import Sources, reading_topics
 from evidence.heads import HeadError, SignedHead
 from evidence.keys import Keys
-from runtime.settings import Settings
-from runtime.topics_reader import reader_of
-from schemas.topics import Topics
 
 
 class PublishedHead(NamedTuple):
@@ -22,12 +19,13 @@ class PublishedHead(NamedTuple):
     where: str
 
 
-def read_heads(settings: Settings, files: Sequence[Path], trusted: Keys, report: AuditReport) -> list[PublishedHead]:
+def read_heads(sources: Sources, files: Sequence[Path], trusted: Keys, report: AuditReport) -> list[PublishedHead]:
     """The heads of this log, the smallest first: those of the files, or without any those of the topic.
 
     What is no head, or not signed, is a finding. Raises CannotCheckError, also where there is none at all.
     """
-    lines = _of_files(files) if files else _of_topic(settings)
+    log = sources.settings.anchor_log
+    lines = _of_files(files) if files else _of_topic(sources)
     heads, hashes, previous = [], set[str](), dict[str, str]()
     for where, line in lines:
         try:
@@ -38,7 +36,7 @@ def read_heads(settings: Settings, files: Sequence[Path], trusted: Keys, report:
                 continue
             report.find("anchor_unreadable", None, None, f"{where}: {error}")
             continue
-        if signed.head.log != settings.anchor_log:
+        if signed.head.log != log:
             continue
         if not signed.valid(trusted):
             text = f"{where}: the head of {signed.tree_size} entries has no valid signature of a trusted key"
@@ -53,9 +51,9 @@ def read_heads(settings: Settings, files: Sequence[Path], trusted: Keys, report:
             if hash_ not in hashes:
                 report.find("anchor_missing", None, None, f"{where}: the head before it, {hash_}, is not in the topic")
     if not heads:
-        source = ", ".join(map(str, files)) or f"topic {Topics(settings.topic_prefix).anchors}"
+        source = ", ".join(map(str, files)) or f"topic {sources.topics.anchors}"
         raise CannotCheckError(
-            f"{source} has no valid head of log {settings.anchor_log}: is `wagerledger seal` running, and does "
+            f"{source} has no valid head of log {log}: is `wagerledger seal` running, and does "
             "WAGERLEDGER_ANCHOR_PUBLIC_KEYS hold its key?"
         )
     report.checked["anchors.heads"] = len(heads)
@@ -71,9 +69,8 @@ def _of_files(files: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
             raise CannotCheckError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _of_topic(settings: Settings) -> Iterator[tuple[str, bytes]]:
-    topic = Topics(settings.topic_prefix).anchors
-    reader = reader_of(settings)
+def _of_topic(sources: Sources) -> Iterator[tuple[str, bytes]]:
+    topic, reader = sources.topics.anchors, sources.records
     with reading_topics():
         for message in reader.read_to_end(topic):
             yield f"topic {topic} offset {message.offset()}", message.value() or b""

@@ -9,18 +9,15 @@ from audit.findings import AuditReport
 from audit.partitions import where
 from audit.relay_positions import Passed
 from audit.snapshot import Snapshot
-from audit.topic_errors import reading_topics
+from audit.sources import Sources
 from ledger.journal.refusals import refused
 from ledger.relay_position import Cursor
 from ledger.store import refusals
 from ledger.streams import PLAYER, StreamKey
 from runtime.arrays import POSTGRES_EPOCH_US
 from runtime.progress import Progress
-from runtime.settings import Settings
-from runtime.topics_reader import reader_of
 from schemas.events import REFUSAL
-from schemas.registry import RefusalReader, UndecodableRecord, connect
-from schemas.topics import Topics
+from schemas.registry import RefusalReader, UndecodableRecord
 
 # In the order in which the relay publishes them.
 FIELDS = refusals.COLUMNS.but("scope", "stream_type", "stream_id", "answer")
@@ -43,9 +40,9 @@ class Key(NamedTuple):
 class RefusalsAudit:
     """First `read`, then `compare` with a snapshot that is opened after it. Memory grows with the refusals."""
 
-    def __init__(self, settings: Settings, report: AuditReport, progress: Progress) -> None:
-        self._settings = settings
-        self._topic = Topics(settings.topic_prefix).refusals
+    def __init__(self, sources: Sources, report: AuditReport, progress: Progress) -> None:
+        self._sources = sources
+        self._topic = sources.topics.refusals
         self._report = report
         self._progress = progress
         self._published: dict[Key, bytes] = {}
@@ -89,8 +86,8 @@ class RefusalsAudit:
 
     def _records(self, report: AuditReport) -> Iterator[tuple[str, dict[str, Any]]]:
         """What the topic holds, each with its place."""
-        with reading_topics(), connect(self._settings.schema_registry_url.get_secret_value()) as client:
-            reader, records = RefusalReader(client), reader_of(self._settings)
+        with self._sources.registry() as client:
+            reader, records = RefusalReader(client), self._sources.records
             ends = records.ends([self._topic])
             for done, message in enumerate(records.read(ends), 1):
                 try:

@@ -4,12 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from audit.snapshot import Snapshot
-from audit.topic_errors import reading_topics
+from audit.sources import Sources, reading_topics
 from ledger.relay_position import START, Cursor, Position, positions_in, shard_of
 from ledger.streams import StreamKey
-from runtime.settings import Settings
-from runtime.topics_reader import reader_of
-from schemas.topics import Topics
 
 EVENT_AT = "select sha256(body) from wagerledger.event_log where (xid, position) = (%s::xid8, %s::bigint)"
 REFUSAL_AT = "select true from wagerledger.refusals where (xid, refusal_id) = (%s::bigint, %s::bigint)"
@@ -41,11 +38,10 @@ class Passed:
         return cursor <= self.refused
 
 
-def read_positions(settings: Settings) -> dict[int, Position]:
+def read_positions(sources: Sources) -> dict[int, Position]:
     """The position of every shard; to be read before the topics. Raises PositionError, CannotCheckError."""
-    reader = reader_of(settings)
     with reading_topics():
-        return positions_in(reader.read_to_end(Topics(settings.topic_prefix).relay_position))
+        return positions_in(sources.records.read_to_end(sources.topics.relay_position))
 
 
 def borne_out(positions: Mapping[int, Position], snapshot: Snapshot) -> Passed:

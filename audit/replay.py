@@ -9,8 +9,7 @@ from typing import Any
 
 from audit import tables
 from audit.findings import CannotCheckError
-from audit.snapshot import snapshot
-from audit.topic_errors import reading_topics
+from audit.sources import Sources
 from evidence.archive import segment
 from evidence.archive.reader import Archive
 from ledger.core.chain import GENESIS, hash_of
@@ -22,10 +21,8 @@ from ledger.entry import EVENT
 from ledger.streams import StreamKey, player_stream, record_key
 from runtime.clock import to_datetime, to_us
 from runtime.settings import Settings
-from runtime.topics_reader import reader_of
 from schemas.events import BY_FINGERPRINT
-from schemas.registry import Reader, UndecodableRecord, connect
-from schemas.topics import Topics
+from schemas.registry import Reader, UndecodableRecord
 
 DATABASE, TOPICS = "database", "topics"
 
@@ -129,7 +126,7 @@ def replay(
         raise CannotCheckError(f"source is {source!r}; known are {DATABASE} and {TOPICS}")
     fold = _Fold(tenant_id, player_id, currency)
     latest_us = to_us(at_time) if at_time else None
-    with closing(read(settings, player_stream(tenant_id, player_id))) as records:
+    with closing(read(Sources(settings), player_stream(tenant_id, player_id))) as records:
         for record, hash_ in records:
             if at_version is not None and record["stream_version"] > at_version:
                 break
@@ -218,8 +215,8 @@ def _parsed(wallet: str) -> tuple[str, str, str]:
     return tenant_id, player_id, currency
 
 
-def _from_database(settings: Settings, stream: StreamKey) -> Generator[Record]:
-    with snapshot(settings.database_url, "WAGERLEDGER_DATABASE_URL") as ledger:
+def _from_database(sources: Sources, stream: StreamKey) -> Generator[Record]:
+    with sources.ledger() as ledger:
         for _, _, _, version, _, _, _, fingerprint, _, body in ledger.rows(tables.EVENTS_OF_STREAM, stream):
             schema = BY_FINGERPRINT.get(fingerprint)
             if schema is None:
@@ -229,10 +226,10 @@ def _from_database(settings: Settings, stream: StreamKey) -> Generator[Record]:
             yield schema.decode(body), hash_of(body)
 
 
-def _from_topics(settings: Settings, stream: StreamKey) -> Generator[Record]:
-    events, records = Topics(settings.topic_prefix).events, reader_of(settings)
+def _from_topics(sources: Sources, stream: StreamKey) -> Generator[Record]:
+    events, records = sources.topics.events, sources.records
     key = record_key(*stream).encode()
-    with reading_topics(), connect(settings.schema_registry_url.get_secret_value()) as client:
+    with sources.registry() as client:
         reader = Reader(client)
         for message in records.read_to_end(events):
             if message.key() != key:
@@ -246,7 +243,7 @@ def _from_topics(settings: Settings, stream: StreamKey) -> Generator[Record]:
                 yield wire.record, hash_of(wire.body)
 
 
-def _from_archive(archive: Archive, _: Settings, stream: StreamKey) -> Generator[Record]:
+def _from_archive(archive: Archive, _: Sources, stream: StreamKey) -> Generator[Record]:
     named = stream.stream_id.encode()
     for entry in archive.entries():
         if entry.kind == EVENT and named in entry.body:  # most are another player's, and need not be decoded

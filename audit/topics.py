@@ -12,19 +12,17 @@ from audit.findings import AuditReport
 from audit.partitions import PartitionsResult, PartitionsUnit, Tally, read_partitions, where
 from audit.relay_positions import Passed
 from audit.snapshot import Snapshot
+from audit.sources import Sources, reading_topics
 from audit.stream_run import key_of
-from audit.topic_errors import reading_topics
 from audit.workers import cores, work
 from evidence.archive.detached_months import DetachedEvents
 from ledger.core.chain import hash_of
 from ledger.relay_position import Cursor
 from ledger.streams import StreamKey
 from runtime.progress import Progress
-from runtime.settings import Settings
-from runtime.topics_reader import Ends, reader_of
+from runtime.topics_reader import Ends
 from schemas.events import EVENTS
-from schemas.registry import Reader, UndecodableRecord, connect
-from schemas.topics import Topics
+from schemas.registry import Reader, UndecodableRecord
 
 COMPARED_AT_ONCE = 5000
 
@@ -65,10 +63,10 @@ class Published:
 class TopicsAudit:
     """First `read`, then `compare` with a snapshot that is opened after it and so knows all that the topics know."""
 
-    def __init__(self, settings: Settings, report: AuditReport, progress: Progress) -> None:
-        self._settings = settings
-        self._topics = Topics(settings.topic_prefix)
-        self._records = reader_of(settings)
+    def __init__(self, sources: Sources, report: AuditReport, progress: Progress) -> None:
+        self._sources = sources
+        self._topics = sources.topics
+        self._records = sources.records
         self._report = report
         self._progress = progress
         self._published = Published()
@@ -80,7 +78,7 @@ class TopicsAudit:
             ends = self._records.ends([self._topics.events, *self._topics.of_types])
             total = sum(ends.values())  # marks of transactions count too: it is reached before it is full
             apart = total >= LEAST_RECORDS
-            units = _units(self._settings, self._topics, ends, cores() if apart else 1)
+            units = _units(self._sources, ends, cores() if apart else 1)
             results = work(read_partitions, units, lambda done: self._progress("topics", done, total), apart=apart)
             self._progress("topics", total, total)
             self._join(results)
@@ -138,7 +136,7 @@ class TopicsAudit:
         of_types = _tallies(result.of_types for result in results)
         differing = [name for name in EVENTS if in_events.get(name, Tally()) != of_types.get(name, Tally())]
         if differing:
-            with connect(self._settings.schema_registry_url.get_secret_value()) as client:
+            with self._sources.registry() as client:
                 self._name_differences(Reader(client), differing, first)
 
     def _name_differences(self, reader: Reader, types: Collection[str], first: Ends) -> None:
@@ -242,15 +240,15 @@ def _at_versions(
             yield StreamPosition(StreamKey(*key), version), hash_, Cursor(xid, log_position) if hash_ else None
 
 
-def _units(settings: Settings, topics: Topics, ends: Ends, many: int) -> list[PartitionsUnit]:
+def _units(sources: Sources, ends: Ends, many: int) -> list[PartitionsUnit]:
     """Partitions for each, about as much work: the largest first, each to the unit that has least."""
-    cost = {at: end * (EVENTS_COST if at[0] == topics.events else 1) for at, end in ends.items()}
+    cost = {at: end * (EVENTS_COST if at[0] == sources.topics.events else 1) for at, end in ends.items()}
     units: list[tuple[int, dict[tuple[str, int], int]]] = [(0, {}) for _ in range(many)]
     for at in sorted(ends, key=lambda at: (-cost[at], at)):
         index = min(range(many), key=lambda index: units[index][0])
         spent, taken = units[index]
         units[index] = spent + cost[at], taken | {at: ends[at]}
-    return [PartitionsUnit(settings, taken) for _, taken in units if taken]
+    return [PartitionsUnit(sources, taken) for _, taken in units if taken]
 
 
 def _tallies(results: Iterable[dict[str, Tally]]) -> dict[str, Tally]:

@@ -17,7 +17,8 @@ from audit.read_models import ReadBalances
 from audit.refusals import RefusalsAudit
 from audit.relay_positions import borne_out, read_positions
 from audit.settings import verify_settings
-from audit.snapshot import Snapshot, snapshot
+from audit.snapshot import Snapshot
+from audit.sources import Sources
 from audit.topics import TopicsAudit
 from evidence.archive.detached_months import DetachedEvents
 from evidence.archive.reader import Archive
@@ -49,21 +50,21 @@ def verify(
     `strict` takes what is not published yet for lost: for a system at rest; and, of an archive by itself, the entries
     that only heads know. Raises CannotCheckError where something could not be read to its end; ArchiveError.
     """
-    report = AuditReport()
+    sources, report = Sources(settings), AuditReport()
     started = time.monotonic()
     if archive:
-        alone = _archive_alone(archive, settings, heads, progress, fold=fold, strict=strict and not database)
+        alone = _archive_alone(archive, sources, heads, progress, fold=fold, strict=strict and not database)
         if database:
             alone.accounts.clear()  # the log's own are shown, which the archive's are a part of
         report.add(alone)
-    published = _Published(settings, report, progress) if topics else None
+    published = _Published(sources, report, progress) if topics else None
     if published:
         published.read(with_positions=database)
     if database:
         # The ledger's snapshot comes last: then it knows all that topics and read model know.
         with (
-            _read_model(settings, wanted=bi) as read_model,
-            snapshot(settings.database_url, "WAGERLEDGER_DATABASE_URL") as ledger,
+            _read_model(sources, wanted=bi) as read_model,
+            sources.ledger() as ledger,
             detached_events(ledger, archive) as detached,
         ):
             events = detached.merged(ledger.rows(tables.EVENTS)) if detached else None
@@ -72,16 +73,16 @@ def verify(
             if published:
                 published.compare(ledger, strict=strict, detached=detached)
     if anchors:
-        verify_anchors(settings, report, progress, files=heads, archive=archive)
+        verify_anchors(sources, report, progress, files=heads, archive=archive)
     report.elapsed_s = time.monotonic() - started
     return report
 
 
 def _archive_alone(
-    archive: Archive, settings: Settings, files: Sequence[Path], progress: Progress, *, fold: bool, strict: bool
+    archive: Archive, sources: Sources, files: Sequence[Path], progress: Progress, *, fold: bool, strict: bool
 ) -> AuditReport:
     report = AuditReport()
-    verify_archive(archive, report, progress, _signed(archive, settings, files, report), strict=strict)
+    verify_archive(archive, report, progress, _signed(archive, sources, files, report), strict=strict)
     if fold:
         verify_folds(archive, report, progress)
     return report
@@ -90,11 +91,11 @@ def _archive_alone(
 class _Published:
     """All that the relay publishes: events and refusals, read before the database and compared with it."""
 
-    def __init__(self, settings: Settings, report: AuditReport, progress: Progress) -> None:
-        self._settings = settings
+    def __init__(self, sources: Sources, report: AuditReport, progress: Progress) -> None:
+        self._sources = sources
         self._report = report
-        self._events = TopicsAudit(settings, report, progress)
-        self._refusals = RefusalsAudit(settings, report, progress)
+        self._events = TopicsAudit(sources, report, progress)
+        self._refusals = RefusalsAudit(sources, report, progress)
         self._positions: dict[int, Position] = {}
 
     def read(self, *, with_positions: bool) -> None:
@@ -112,26 +113,26 @@ class _Published:
 
     def _read_positions(self) -> None:
         try:
-            self._positions = read_positions(self._settings)
+            self._positions = read_positions(self._sources)
         except PositionError as error:
             self._report.find("topic_undecodable", None, None, str(error))
 
 
 @contextmanager
-def _read_model(settings: Settings, *, wanted: bool) -> Iterator[Snapshot | None]:
+def _read_model(sources: Sources, *, wanted: bool) -> Iterator[Snapshot | None]:
     if not wanted:
         yield None
         return
-    with snapshot(settings.bi_database_url, "WAGERLEDGER_BI_DATABASE_URL") as opened:
+    with sources.read_models() as opened:
         yield opened
 
 
-def _signed(archive: Archive, settings: Settings, files: Sequence[Path], report: AuditReport) -> list[PublishedHead]:
+def _signed(archive: Archive, sources: Sources, files: Sequence[Path], report: AuditReport) -> list[PublishedHead]:
     """The tree heads that the archive holds, and those of outside files."""
     trusted = None  # an archive that nobody vouches for is still compared with what it says
     try:
-        trusted = trusted_keys(settings)
-        heads = read_heads(settings, files, trusted, report) if files else []
+        trusted = trusted_keys(sources.settings)
+        heads = read_heads(sources, files, trusted, report) if files else []
     except AnchorKeyError as error:
         if files:
             raise CannotCheckError(str(error)) from error
@@ -145,8 +146,8 @@ def _signed(archive: Archive, settings: Settings, files: Sequence[Path], report:
         where = f"{archive.folder}: the head of {own.tree_size} entries"
         if trusted is not None and not own.valid(trusted):
             report.find("anchor_forged", None, None, f"{where} has no valid signature of a trusted key")
-        elif files and own.head.log != settings.anchor_log:
-            text = f"{where} is of log {own.head.log}; WAGERLEDGER_ANCHOR_LOG is {settings.anchor_log}"
+        elif files and own.head.log != sources.settings.anchor_log:
+            text = f"{where} is of log {own.head.log}; WAGERLEDGER_ANCHOR_LOG is {sources.settings.anchor_log}"
             report.find("archive_not_anchored", None, None, text)
         else:
             root = bytes.fromhex(own.head.root)

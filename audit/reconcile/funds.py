@@ -9,7 +9,8 @@ from typing import Any
 from audit import tables
 from audit.detached_months import check_has_all, detached_events
 from audit.reconcile.comparison import Item
-from audit.snapshot import Snapshot, snapshot
+from audit.snapshot import Snapshot
+from audit.sources import Sources
 from evidence.archive.reader import Archive
 from ledger.core.money import format_minor
 from runtime import html
@@ -112,7 +113,7 @@ def read(settings: Settings, *, archive: Archive | None = None, progress: Progre
     Raises CannotCheckError where something of it cannot be read; ArchiveError, OSError.
     """
     funds, done = Funds(), 0
-    with snapshot(settings.database_url, "WAGERLEDGER_DATABASE_URL") as ledger, _events(ledger, archive) as events:
+    with Sources(settings).ledger() as ledger, _events(ledger, archive) as events:
         for fingerprint, body in events:
             funds.take(BY_FINGERPRINT[fingerprint].decode(body))
             done += 1

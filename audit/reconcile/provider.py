@@ -11,7 +11,8 @@ from audit.reconcile import mapping as forms
 from audit.reconcile.comparison import HERE, THERE, Comparison, Item, Reconciliation, Window, within
 from audit.reconcile.mapping import AWARD, BET, REINSTATED, ROLLBACK, WIN, WIN_ROLLBACK, Mapping
 from audit.reconcile.report import Line, ReportFile
-from audit.snapshot import Snapshot, snapshot
+from audit.snapshot import Snapshot
+from audit.sources import Sources
 from ledger.core import currencies
 from ledger.core.money import Amount
 from ledger.core.state import DEMO
@@ -55,7 +56,7 @@ def reconcile(
     """
     form = forms.load(mapping)
     file = ReportFile(report, form)
-    with Comparison() as books, snapshot(settings.database_url, "WAGERLEDGER_DATABASE_URL") as ledger:
+    with Comparison() as books, Sources(settings).ledger() as ledger:
         found = ledger.all(INTEGRATION, [integration_id])
         if not found:
             raise CannotCheckError(f"there is no integration {integration_id}; see `wagerledger integration list`")

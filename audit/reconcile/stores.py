@@ -15,8 +15,8 @@ from audit.findings import CannotCheckError
 from audit.reconcile import funds, revenue
 from audit.reconcile.comparison import HERE, THERE, Comparison, Item, Reconciliation
 from audit.relay_positions import Passed, borne_out, read_positions
-from audit.snapshot import Merged, Snapshot, snapshot
-from audit.topic_errors import reading_topics
+from audit.snapshot import Merged, Snapshot
+from audit.sources import Sources
 from ledger.core.chain import hash_of
 from ledger.core.evolve import event_of, evolve
 from ledger.core.state import Bet, State, Wallet
@@ -24,10 +24,9 @@ from ledger.relay_position import Cursor, Position, PositionError
 from ledger.streams import StreamKey
 from runtime.progress import Progress, silent
 from runtime.settings import Settings
-from runtime.topics_reader import TopicsReader, reader_of
+from runtime.topics_reader import TopicsReader
 from schemas.events import BY_FINGERPRINT
-from schemas.registry import Reader, UndecodableRecord, connect
-from schemas.topics import Topics
+from schemas.registry import Reader, UndecodableRecord
 
 BALANCES, BETS, REVENUE, LIABILITY = "balances", "bets", "revenue_by_day", "liability"
 MODELS = BALANCES, BETS, REVENUE, LIABILITY
@@ -63,19 +62,20 @@ def reconcile(
     """Compare the log with the `models` and with the events topic. Raises CannotCheckError where something could not be
     read to its end.
     """
+    sources = Sources(settings)
     results: list[Reconciliation] = []
     if read_models:
-        _refuse_detached(settings)
+        _refuse_detached(sources)
     with ExitStack() as opened:
         readers: list[_Published | _ReadModels] = []
-        published = _Published(settings, opened, progress) if topics else None
+        published = _Published(sources, opened, progress) if topics else None
         if published:
             readers.append(published)
         if read_models:
-            bi = opened.enter_context(snapshot(settings.bi_database_url, "WAGERLEDGER_BI_DATABASE_URL"))
+            bi = opened.enter_context(sources.read_models())
             readers.append(_ReadModels(bi, opened, [model for model in MODELS if model in models]))
         # The ledger's snapshot comes last: then it knows all that the others know.
-        ledger = opened.enter_context(snapshot(settings.database_url, "WAGERLEDGER_DATABASE_URL"))
+        ledger = opened.enter_context(sources.ledger())
         if published:
             published.hold_to_positions(ledger)
         done = 0
@@ -97,8 +97,8 @@ def reconcile(
     return results
 
 
-def _refuse_detached(settings: Settings) -> None:
-    with snapshot(settings.database_url, "WAGERLEDGER_DATABASE_URL") as ledger:
+def _refuse_detached(sources: Sources) -> None:
+    with sources.ledger() as ledger:
         gone = detached_months.months(ledger)
     if gone:
         raise CannotCheckError(
@@ -220,8 +220,8 @@ def _bet_items(bet: str, currency: str, stake_minor: int, win_minor: int, status
 class _Published:
     """The log against the events topic: the same events with the same bytes, once each."""
 
-    def __init__(self, settings: Settings, opened: ExitStack, progress: Progress) -> None:
-        self._topic = Topics(settings.topic_prefix).events
+    def __init__(self, sources: Sources, opened: ExitStack, progress: Progress) -> None:
+        self._topic = sources.topics.events
         self._book = opened.enter_context(Comparison())
         self._result = Reconciliation("ledger", f"topic {self._topic}")
         self._heads: dict[StreamKey, int] = {}
@@ -230,11 +230,11 @@ class _Published:
         self._positions: dict[int, Position] = {}
         self._passed = Passed()
         try:
-            self._positions = read_positions(settings)  # before the topic: what they speak of may not be missing in it
+            self._positions = read_positions(sources)  # before the topic: what they speak of may not be missing in it
         except PositionError as error:
             self._result.reject("the relays' positions", str(error))
-        with reading_topics(), connect(settings.schema_registry_url.get_secret_value()) as client:
-            self._read(reader_of(settings), Reader(client), progress)
+        with sources.registry() as client:
+            self._read(sources.records, Reader(client), progress)
 
     def hold_to_positions(self, ledger: Snapshot) -> None:
         """Take what the relays say they have published for due."""

@@ -16,6 +16,7 @@ from psycopg import Connection, IsolationLevel
 from audit.anchors import verify_anchors
 from audit.differences import ADDED, CHANGED, MISSING, MOVED, differences
 from audit.findings import AuditReport, CannotCheckError
+from audit.sources import Sources
 from evidence import anchors, heads, keys, merkle
 from evidence.heads import SignedHead
 from ledger.core.chain import hash_of
@@ -91,7 +92,7 @@ class Intruder:
     def audit(self) -> AuditReport:
         settings = Settings(database_url=self.database_url, anchor_public_keys=keys.to_text(KEY.public_key()))
         report = AuditReport()
-        verify_anchors(settings, report, files=[self.outside])
+        verify_anchors(Sources(settings), report, files=[self.outside])
         return report
 
     def found(self) -> dict[str, int]:
@@ -314,7 +315,7 @@ def test_without_heads_or_key_nothing_is_claimed(intruder, tmp_path):
         ({"anchor_log": "another"}, [intruder.outside], "has no valid head of log another"),
     ):
         with pytest.raises(CannotCheckError, match=text):
-            verify_anchors(settings.model_copy(update=changes), AuditReport(), files=files)
+            verify_anchors(Sources(settings.model_copy(update=changes)), AuditReport(), files=files)
 
 
 def mutations(sealed: list[bytes]) -> dict[str, Callable[[int], list[bytes]]]:

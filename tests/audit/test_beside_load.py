@@ -17,6 +17,7 @@ from audit.reconcile.stores import reconcile
 from audit.refusals import RefusalsAudit
 from audit.relay_positions import borne_out, read_positions
 from audit.snapshot import snapshot
+from audit.sources import Sources
 from audit.topics import TopicsAudit
 from audit.verify import verify
 from runtime.progress import silent
@@ -56,8 +57,8 @@ def test_audits_beside_load_raise_no_alarm(
 def topics_against_database(settings: Settings) -> AuditReport:
     """What `verify` says of the topics, without what it says of the database by itself."""
     report = AuditReport()
-    positions = read_positions(settings)
-    audits = TopicsAudit(settings, report, silent), RefusalsAudit(settings, report, silent)
+    positions = read_positions(Sources(settings))
+    audits = TopicsAudit(Sources(settings), report, silent), RefusalsAudit(Sources(settings), report, silent)
     for audit in audits:
         audit.read()
     with snapshot(settings.database_url, "WAGERLEDGER_DATABASE_URL") as ledger:

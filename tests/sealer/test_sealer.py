@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 from audit.anchors import verify_anchors
 from audit.findings import AuditReport
+from audit.sources import Sources
 from cli.main import app
 from evidence import anchors, heads, keys, log, merkle
 from evidence.heads import HeadError, SignedHead
@@ -130,7 +131,7 @@ def test_every_entry_is_sealed_signed_and_told(sealed):
     assert {entry.kind for entry in whole} == {"event", "command", "refusal", "act"}
     assert heads_in_table(sealed) == heads_in_file(sealed) == heads_in_topic(sealed)
     report = AuditReport()
-    verify_anchors(sealed, report)
+    verify_anchors(Sources(sealed), report)
     assert report.ok, report.text()
     assert report.checked == {"anchors.heads": 2, "anchors.entries": len(whole)}
 
@@ -141,7 +142,7 @@ def test_a_head_that_was_taken_out_of_the_topic_is_missed(sealed):
     first = heads.sign(KEY, tree_size=1, previous=None, **sign)
     TopicOutlet(sealed).append([heads.sign(KEY, tree_size=2, previous=first, **sign)])
     report = AuditReport()
-    verify_anchors(sealed, report)
+    verify_anchors(Sources(sealed), report)
     assert report.counts == {"anchor_missing": 1, "anchor_ahead": 1}
 
 

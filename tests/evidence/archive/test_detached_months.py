@@ -9,6 +9,7 @@ from audit.anchors import verify_anchors
 from audit.findings import AuditReport, CannotCheckError
 from audit.reconcile import funds
 from audit.reconcile.stores import LIABILITY, reconcile
+from audit.sources import Sources
 from audit.verify import verify
 from evidence import proof
 from evidence.archive.detached_months import MONTHS, ProvenMonth, prove
@@ -133,7 +134,7 @@ def test_the_anchors_hold_though_events_are_detached(database, found, tmp_path):
 
     def anchored(archive=None):
         report = AuditReport()
-        verify_anchors(settings, report, files=[heads], archive=archive)
+        verify_anchors(Sources(settings), report, files=[heads], archive=archive)
         return dict(report.counts)
 
     with pytest.raises(CannotCheckError, match="give their archive"):

@@ -15,7 +15,7 @@ from ledger.core.value import value
 
 
 class Balances(NamedTuple):
-    """A wallet's accounts at the moment of a decision, in minor units of `currency` at `exponent` decimals."""
+    """The accounts of a wallet at the moment of a decision, in minor units of `currency` at `exponent` decimals."""
 
     currency: str
     exponent: int
@@ -38,6 +38,7 @@ class Balances(NamedTuple):
 
     @classmethod
     def of(cls, wallet: Wallet) -> "Balances":
+        """The accounts of `wallet` as they stand."""
         return cls(
             wallet.currency,
             wallet.exponent,
@@ -80,6 +81,7 @@ class Outcome:
 
     @classmethod
     def of(cls, command: Command, decision: Accepted | Refusal, balances: Balances | None) -> "Outcome":
+        """What `command` comes to by `decision`, with the balances after it."""
         if isinstance(decision, Refusal):
             return cls(command.kind, decision.code, decision.details, balances=balances)
         return cls(command.kind, result=decision.result, balances=balances, unchanged=not decision.events)
@@ -106,6 +108,7 @@ class Outcome:
 
     @classmethod
     def from_json(cls, kind: str, text: str, answer: bytes | None) -> "Outcome":
+        """The outcome that `commands.outcome` keeps as `text`, as a repeat has it."""
         content = json.loads(text)
         balances = Balances(*content["balances"]) if content["balances"] else None
         return cls(

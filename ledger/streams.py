@@ -23,6 +23,7 @@ def record_key(tenant_id: str, stream_type: str, stream_id: str) -> str:
 
 
 def player_stream(tenant_id: str, player_id: str) -> StreamKey:
+    """The stream of a player: all their wallets, sessions and bets."""
     return StreamKey(tenant_id, PLAYER, player_id)
 
 
@@ -61,4 +62,5 @@ class Recorded:
     second_fingerprint: bytes | None = None
 
     def head(self) -> StreamHead:
+        """Where the stream ends with this event."""
         return StreamHead(self.version, hash_of(self.body), self.recorded_at)

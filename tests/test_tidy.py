@@ -109,7 +109,6 @@ LISTS = {
 """Functions that take a list, member by member, and what it is a list of: their arguments cannot be swapped."""
 
 HOT_CALLS = {
-    "gateway/dialect/call.py:Origin",
     "ledger/core/bets.py:Bet",
     "ledger/core/bets.py:BetAuthorized",
     "ledger/core/state.py:Bet",

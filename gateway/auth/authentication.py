@@ -65,7 +65,7 @@ class Authenticator:
         if not self._keys.loaded:
             raise Unavailable
         now = time.time()
-        # An unknown caller is checked against keys that nobody has: that costs and tells the same as a wrong signature.
+        # An unknown caller is checked against keys that nobody has: that costs and gives the same as a wrong signature.
         found = await self._keys.find_or_read(signature.kid, now)
         integration = found or NOBODY
         key = b"" if head.method in ("GET", "HEAD") else head.headers.get(b"x-idempotency-key", b"")
@@ -93,5 +93,6 @@ def unsigned(reason: str, code: str, kid: str | None = None, **details: object) 
 
 
 def count_unsigned(reason: str, **who: object) -> None:
+    """Count and log a call that was refused for its signature."""
     SIGNATURE_REFUSALS.labels(reason).inc()
     log.info("signature refused", reason=reason, **who)

@@ -26,10 +26,12 @@ _with_port = re.compile(r"([0-9.]+|\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\])(?::[0-9]{1,
 
 
 class Caller(NamedTuple):
+    """Where a request comes from, seen past the trusted proxies."""
+
     address: str
-    """As far as the trusted proxies tell it; where that is no address, what they said."""
+    """The caller's IP address as the trusted proxies have it; where that is no address, their text."""
     by_proxy: bool
-    """The peer is a trusted proxy: what it says about the caller's certificate counts."""
+    """Whether the peer is a trusted proxy: then its header about the caller's certificate counts."""
 
 
 class Callers:
@@ -39,10 +41,11 @@ class Callers:
         self._proxies = networks(trusted_proxies)
 
     def of(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Caller:
+        """The caller of a request, by its peer and, behind a trusted proxy, X-Forwarded-For."""
         peer = scope["client"][0] if scope.get("client") else ""
         if not self._proxies or not within(peer, self._proxies):
             return Caller(peer, by_proxy=False)
-        # Each proxy appends whom it heard; what a stranger wrote before that is worth nothing.
+        # Each proxy appends its peer; what a stranger wrote before that is worth nothing.
         for hop in reversed(headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")):
             address = address_of(hop.strip())
             if not within(address, self._proxies):
@@ -52,8 +55,8 @@ class Callers:
     def admit(
         self, scope: Scope, headers: Mapping[bytes, bytes], integration: Integration, *, weak: bool = False
     ) -> None:
-        """Whether `integration` takes calls from there; a `weak` protocol's only does where it says from where. Raises
-        Rejected CALLER_NOT_ALLOWED.
+        """Whether `integration` takes calls from there; a `weak` protocol's only does where its options name a place.
+        Raises Rejected CALLER_NOT_ALLOWED.
         """
         allowed, certificate = integration.allowed_networks, integration.client_certificate
         if not allowed and not certificate:
@@ -83,6 +86,7 @@ def address_of(hop: str) -> str:
 
 
 def within(address: str, allowed: tuple[Network, ...]) -> bool:
+    """Whether `address` is one, and in one of the networks."""
     parsed = _parsed(address)
     return parsed is not None and any(parsed in network for network in allowed)
 

@@ -49,6 +49,7 @@ class _Known:
 
     @classmethod
     def of(cls, integrations: Iterable[Integration]) -> "_Known":
+        """The same integrations, found in each way that callers name them."""
         by_id = {integration.integration_id: integration for integration in integrations}
         by_kid = {
             key.kid: (key, integration)
@@ -104,6 +105,7 @@ class KeyRing:
 
     @property
     def loaded(self) -> bool:
+        """Whether the keys have been read at least once."""
         return self._known is not None
 
     # Finding ------------------------------------------------------------------------------------------------------
@@ -125,6 +127,7 @@ class KeyRing:
         return found
 
     def find_by_id(self, integration_id: str) -> Integration | None:
+        """The integration with this id, of any dialect, enabled or not."""
         return self._known.by_id.get(integration_id) if self._known else None
 
     async def find_by_id_or_read(self, integration_id: str) -> Integration | None:

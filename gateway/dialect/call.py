@@ -90,8 +90,10 @@ class Call:
             metrics.LEFT_OUT.labels(integration.dialect, "occurred_at").inc()
             occurred_at = None
         origin = Origin(
-            integration.tenant_id, integration.region, integration.integration_id, integration.provider_id, operation,
-            transaction_id, self.trace.trace_id, self.trace.traceparent, occurred_at, transaction_id, self.kid,
+            tenant_id=integration.tenant_id, region=integration.region, integration_id=integration.integration_id,
+            provider_id=integration.provider_id, operation=operation, idempotency_key=transaction_id,
+            trace_id=self.trace.trace_id, traceparent=self.trace.traceparent, provider_occurred_at=occurred_at,
+            provider_transaction_id=transaction_id, kid=self.kid,
         )  # fmt: skip
         return kind(origin=origin, command_id=str(uuid_utils.uuid7()), received_at=self.received_at, **fields)
 

@@ -43,6 +43,7 @@ def launch_key(secret: bytes) -> bytes:
 
 
 def canonical_query(parameters: Mapping[str, str]) -> str:
+    """The one spelling of a query that is signed: sorted by name, percent-encoded as RFC 3986 has it."""
     return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in sorted(parameters.items()))
 
 

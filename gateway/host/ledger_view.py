@@ -52,15 +52,15 @@ class LedgerView:
         return outcomes
 
     async def keep_proof(self, endpoint: Endpoint) -> None:
-        """Of a call that came to no decision: refused before there was one, or with nothing to decide. The same bytes
-        must not come to one as another call.
+        """Remember the proof of a call that came to no decision: refused before there was one, or with nothing to
+        decide. The same bytes must not come to one as another call.
         """
         if not self._proof_kept and not endpoint.changes_nothing:
             await submit(self._journal, self._call.integration, (), proof=self._proof)
             self._proof_kept = True
 
     async def _check_game(self, command: AuthorizeBet, game_id: str) -> None:
-        """A game that is disabled or not in the catalogue takes no new bets; one taken before is told as it was."""
+        """A game that is disabled or not in the catalogue takes no new bets; a repeat of one taken before passes."""
         try:
             playable_game(self._call.integration, game_id)
         except Rejected:
@@ -69,7 +69,7 @@ class LedgerView:
 
     @property
     def repeated(self) -> bool:
-        """All that was decided had been decided before."""
+        """Whether all that was decided had been decided before."""
         return self._decided and not self._news
 
     async def wallet(self, player_id: str, currency: str) -> Balances:

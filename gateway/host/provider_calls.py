@@ -56,6 +56,7 @@ class ProviderCalls:
                     self._absolute.add(path, target)
 
     def takes(self, scope: Scope) -> bool:
+        """Whether the path of a request leads to a dialect, or may."""
         path = scope["path"]
         return path.startswith(MOUNT) or self._absolute.have(path)
 

@@ -49,13 +49,14 @@ def _by_operator(command: Command, owner: Owner) -> bool:
 
 class Directory:
     """Remembers the players of bets, wins and sessions, which never change. It only guesses what to lock; under the
-    locks the state says who it is.
+    locks the state decides.
     """
 
     def __init__(self) -> None:
         self._owners: dict[Key, Owner] = {}
 
     def stream_of(self, command: Command) -> StreamKey:
+        """The stream that `command` goes to, as far as it is known here."""
         return stream_of(command, self._owners.get)
 
     def unknown(self, command: Command) -> tuple[Key, ...]:
@@ -65,6 +66,7 @@ class Directory:
         return tuple(key for key in command.needs if key[0] in _OWNED)
 
     def learn(self, entities: Iterable[Entity]) -> None:
+        """Remember the players of `entities`; past the capacity, those learnt first are forgotten."""
         for entity in entities:
             if not isinstance(entity, _OWNED) or entity.key in self._owners:
                 continue

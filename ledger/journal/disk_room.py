@@ -46,6 +46,7 @@ class DiskRoom:
         self._trying = asyncio.create_task(self._try_until_found())
 
     async def close(self) -> None:
+        """Stop looking for room."""
         if self._trying is not None:
             self._trying.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -42,6 +42,7 @@ def currency_lock(tenant_id: str, currency: str) -> int:
 
 
 def stream_lock(stream: StreamKey) -> int:
+    """Whoever writes to `stream` holds this one."""
     return _hash("stream", *stream)
 
 

@@ -37,7 +37,7 @@ class NotLocked(Exception):  # noqa: N818  # not an error: the callback is decid
 
 
 def requests_of(callback: Callback, stream_of: Callable[[Command], StreamKey]) -> tuple[Request, ...]:
-    """The callback's commands as requests, each to the stream that `stream_of` says."""
+    """The callback's commands as requests, each on its stream by `stream_of`."""
     return tuple([Request.of(command, stream_of(command)) for command in callback.commands])
 
 
@@ -93,8 +93,8 @@ class UnitOfWork:
         batch.commands.extend(self.commands)
 
     def _confirmed(self, request: Request) -> Request:
-        """The request on its stream. The state, not the look-up before the lock, says which that is: an earlier command
-        of this very batch may have made the bet.
+        """The request on its stream. The state, not the look-up before the lock, decides which that is: an earlier
+        command of this very batch may have made the bet.
         """
         stream = stream_of(request.command, self._owner)
         if stream not in self.batch.locked:
@@ -184,12 +184,14 @@ def _balances(state: State, stream: StreamKey, currency: str | None) -> Balances
 
 
 def _moved_currency(decision: Accepted) -> str | None:
-    """Of the wallet that the decision is about: what its last event says."""
+    """The currency of the wallet that the decision is about, by its last event."""
     return getattr(decision.events[-1].payload, "currency", None) if decision.events else None
 
 
 def _wallet_currency(state: State, command: Command) -> str | None:
-    """Of the wallet that `command` is about: its bet's or its win's, else as it says itself, else its session's."""
+    """The currency of the wallet that `command` is about: its bet's or its win's, else the command's own, else its
+    session's.
+    """
     named = getattr(command, "wallet_currency", None)
     entities = [state.get(key) for key in command.needs]
     for entity in entities:

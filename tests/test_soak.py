@@ -6,9 +6,9 @@ from tests.soak import WORKERS, Run, failed_in, plan, summary, what_failed
 
 PYTHONS = (3, 11, 7), (3, 12, 1), (3, 13, 0)
 RESULTS = """<?xml version="1.0" encoding="utf-8"?><testsuites><testsuite name="pytest" errors="2" failures="1" tests="5">
-<testcase classname="tests.ledger.core.test_rules" name="test_green[a.b]" time="0.1"/>
-<testcase classname="tests.ledger.core.test_rules" name="test_red[1.5-EUR]"><failure message="no">...</failure></testcase>
-<testcase classname="tests.ledger.core.test_rules" name="test_red[1.5-EUR]"><error message="tear-down">...</error></testcase>
+<testcase classname="tests.ledger.core.test_bets" name="test_green[a.b]" time="0.1"/>
+<testcase classname="tests.ledger.core.test_bets" name="test_red[1.5-EUR]"><failure message="no">...</failure></testcase>
+<testcase classname="tests.ledger.core.test_bets" name="test_red[1.5-EUR]"><error message="tear-down">...</error></testcase>
 <testcase classname="tests.crash.test_kills" name="test_crashed"><error message="worker">...</error></testcase>
 <testcase classname="" name="tests.cli.test_cli"><error message="collection failure">...</error></testcase>
 <testcase classname="tests.ledger.core.test_wins" name="test_skipped"><skipped/></testcase>
@@ -18,7 +18,7 @@ RESULTS = """<?xml version="1.0" encoding="utf-8"?><testsuites><testsuite name="
 def test_what_failed_is_told_once_by_its_id():
     """Failures, errors around a test, workers that ended, and files that could not be read; not what was skipped."""
     assert failed_in(RESULTS) == [
-        "tests/cli/test_cli.py", "tests/crash/test_kills.py::test_crashed", "tests/ledger/core/test_rules.py::test_red[1.5-EUR]",
+        "tests/cli/test_cli.py", "tests/crash/test_kills.py::test_crashed", "tests/ledger/core/test_bets.py::test_red[1.5-EUR]",
     ]  # fmt: skip
 
 

@@ -7,6 +7,8 @@ from tests.support.commands import HOUR, NOW, Asks
 ask = Asks()
 operator = Asks(integration_id=None)
 other = Asks(integration_id="acme/eu/reel")
+stranger = Asks(tenant_id="bolt", integration_id="bolt/eu/spin")
+"""An integration of another tenant."""
 SESSIONLESS = Policy(session=IGNORED)
 
 
@@ -16,5 +18,26 @@ def wallet(cash=1000, player="ann", *, currency="EUR", exponent=2, **accounts):
     )
 
 
-def session(session_id="s1", *, currency="EUR", mode="real", ended=False, expires_at=NOW + HOUR, extended_us=0):
-    return Session(session_id, "acme/eu/spin", "acme", "ann", currency, mode, "dice", expires_at, ended, extended_us)
+def session(
+    session_id="s1",
+    *,
+    integration_id="acme/eu/spin",
+    tenant_id="acme",
+    currency="EUR",
+    mode="real",
+    ended=False,
+    expires_at=NOW + HOUR,
+    extended_us=0,
+):
+    return Session(
+        session_id=session_id,
+        integration_id=integration_id,
+        tenant_id=tenant_id,
+        player_id="ann",
+        currency=currency,
+        mode=mode,
+        game_id="dice",
+        expires_at=expires_at,
+        ended=ended,
+        extended_us=extended_us,
+    )

@@ -1,16 +1,13 @@
-"""Rollbacks of what was paid, of wins, of rollbacks; and what is final."""
-
-from dataclasses import replace
+"""Rollbacks of bets and of wins, of rollbacks, and of what is not known yet; and what is final."""
 
 import pytest
 
-from ledger.core.bets import BetFinalized
+from ledger.core.bets import BetAuthorized, BetFinalized
 from ledger.core.policy import ACKNOWLEDGE, AT_AUTHORIZATION, REFUND, REFUSE, REVERSE, Policy
 from ledger.core.rollbacks import BetReinstated, BetRolledBack, BetTombstoned, WinReversed
-from ledger.core.state import LOCKED, OPEN, ROLLED_BACK
-from ledger.core.wallets import AdjustedDown, AdjustedUp
+from ledger.core.state import OPEN, ROLLED_BACK, TOMBSTONED
 from ledger.core.wins import Awarded, BetSettled
-from tests.ledger.core.scene import SESSIONLESS, ask, operator, session, wallet
+from tests.ledger.core.scene import SESSIONLESS, ask, operator, other, session, stranger, wallet
 from tests.support.story import given
 
 INTEGRATION = "acme/eu/spin"
@@ -25,6 +22,138 @@ def status(story, bet_id="b1"):
     bet = story.state.bet(INTEGRATION, bet_id)
     assert bet
     return bet.status
+
+
+# Of a bet
+
+
+def test_a_rollback_returns_the_stake():
+    """As if the bet had never been."""
+    story = given(wallet(), session(), ask.bet()).when(ask.rollback())
+    story.then(
+        BetRolledBack,
+        ("held", -200),
+        ("cash", 200),
+        stake_minor=200,
+        win_reversed_minor=0,
+        undoes=[],
+        was_open=True,
+        reason="void",
+    )
+    story.and_wallet(cash=1000)
+
+
+def test_a_repeated_rollback_is_true_already():
+    """Under another key it names the first one's id and moves nothing."""
+    story = given(wallet(), session(), ask.bet()).when(ask.rollback())
+    rollback_id = story.result["rollback_id"]
+    story.when(ask.rollback()).then_nothing(status="rolled_back", rollback_id=rollback_id).and_wallet(cash=1000)
+    story.when(ask.rollback(round_id="r9")).then_nothing(rollback_id=rollback_id)
+
+
+def test_a_rollback_may_leave_the_round_out_but_not_get_it_wrong():
+    """What is said must fit."""
+    story = (
+        given(wallet(), session(), ask.bet())
+        .when(ask.rollback(round_id="r2"))
+        .then_refused("ROUND_MISMATCH", expected="r1")
+    )
+    story.when(ask.rollback(round_id=None)).then(BetRolledBack, ("held", -200), ("cash", 200), round_id="r1")
+
+
+def test_a_settled_bet_is_not_rolled_back_unless_the_policy_says_so():
+    """With the policy the win is taken back, once."""
+    story = (
+        given(wallet(), session(), ask.bet(), ask.settle("5"))
+        .when(ask.rollback())
+        .then_refused("BET_ALREADY_SETTLED", bet_id="b1")
+    )
+    story.under(rollback_of_settled=REVERSE).when(ask.rollback(round_id="r2")).then_refused("ROUND_MISMATCH")
+    story.when(ask.rollback()).then(
+        BetRolledBack, ("house", 300), ("cash", -300), win_reversed_minor=500, stake_minor=200
+    )
+    story.and_wallet(cash=1000)
+    story.when(ask.settle("5")).then_refused("BET_ROLLED_BACK")
+    story.when(ask.rollback()).then_nothing(status="rolled_back")
+
+
+def test_the_rollback_of_a_settlement_names_it():
+    """I4: a bet leaves an end state only by an event that names what it undoes."""
+    story = given(wallet(), session(), ask.bet()).when(ask.settle("5"))
+    settlement_id = story.result["settlement_id"]
+    story.under(rollback_of_settled=REVERSE).when(ask.rollback()).then(
+        BetRolledBack, ("house", 300), ("cash", -300), undoes=[settlement_id]
+    )
+    settlement = story.state.settlement("acme/eu/spin", settlement_id)
+    assert settlement
+    assert settlement.undone_by == story.result["rollback_id"]
+
+
+def test_a_win_that_was_spent_becomes_a_debt():
+    """I3: cash never goes below zero; what is missing is a receivable, whatever bonus is there."""
+    story = given(wallet(200, bonus=70), session(), policy=Policy(rollback_of_settled=REVERSE))
+    story.when(ask.bet("2")).when(ask.settle("5")).when(ask.withdraw("4")).and_wallet(cash=100, bonus=70)
+    story.when(ask.rollback()).then(BetRolledBack, ("house", 300), ("cash", -100), ("receivable", -200))
+    story.and_wallet(bonus=70, receivable=-200)
+
+
+def test_a_lost_bet_undone_returns_its_stake_to_where_it_came_from():
+    """The same in both captures."""
+    for capture in ("settlement", "authorization"):
+        policy = Policy(rollback_of_settled=REVERSE, capture=capture)
+        story = given(wallet(150, bonus=100), session(), ask.bet("2"), ask.settle("0"), policy=policy).and_wallet(
+            bonus=50
+        )
+        story.when(ask.rollback()).then(BetRolledBack, ("house", -200), ("cash", 150), ("bonus", 50)).and_wallet(
+            cash=150, bonus=100
+        )
+
+
+def test_a_netted_win_can_be_taken_back():
+    """A win that went into a debt comes back as that debt."""
+    story = given(wallet(200, receivable=-300), session(), policy=Policy(rollback_of_settled=REVERSE))
+    story.when(ask.bet("2")).when(ask.settle("3")).and_wallet()
+    story.when(ask.rollback()).then(BetRolledBack, ("house", 100), ("receivable", -100)).and_wallet(receivable=-100)
+
+
+def test_a_rollback_before_its_bet_leaves_a_tombstone():
+    """The late bet is refused for good, its settlement too, and a second rollback is true already."""
+    story = (
+        given(wallet(), session()).when(ask.rollback()).then(BetTombstoned, bet_id="b1", round_id="r1", reason="void")
+    )
+    rollback_id = story.result["rollback_id"]
+    story.when(ask.bet()).then_refused("BET_TOMBSTONED", bet_id="b1")
+    story.when(ask.settle("1")).then_refused("BET_TOMBSTONED", bet_id="b1")
+    story.when(ask.rollback()).then_nothing(status="tombstoned", rollback_id=rollback_id).and_wallet(cash=1000)
+
+
+def test_a_tombstone_belongs_to_one_integration():
+    """Another provider may use the same bet id."""
+    story = (
+        given(wallet(), session(), ask.rollback()).when(other.bet(session_id="s1")).then_refused("SESSION_NOT_FOUND")
+    )
+    reel = session("s2", integration_id="acme/eu/reel")
+    given(wallet(), reel, ask.rollback()).when(other.bet(session_id="s2")).then(
+        BetAuthorized, ("cash", -200), ("held", 200)
+    )
+    assert story
+
+
+def test_a_tombstone_goes_to_the_player_that_its_session_names():
+    """It stands in that player's stream."""
+    story = given(wallet(), session()).when(ask.rollback(session_id="s1")).then(BetTombstoned)
+    bet = story.state.bet("acme/eu/spin", "b1")
+    assert bet
+    assert (bet.status, bet.player_id) == (TOMBSTONED, "ann")
+
+
+@pytest.mark.parametrize("session_id", [None, "s1", "unknown"])
+def test_a_session_of_another_integration_names_no_player(session_id):
+    """A rollback with a stranger's session buries the bet in the integration's own stream."""
+    story = given(wallet(), session()).when(stranger.rollback(session_id=session_id)).then(BetTombstoned)
+    bet = story.state.bet("bolt/eu/spin", "b1")
+    assert bet
+    assert (bet.tenant_id, bet.player_id) == ("bolt", None)
 
 
 # Of a bet that was paid for
@@ -254,47 +383,3 @@ def test_only_an_ended_bet_becomes_final():
     story = played().when(ask.finalize()).then_refused("BET_OPEN", bet_id="b1")
     story.when(ask.finalize("b9")).then_refused("BET_NOT_FOUND")
     story.when(ask.rollback("b9")).when(ask.finalize("b9")).then_refused("BET_TOMBSTONED")
-
-
-# Adjustments
-
-
-def test_an_adjustment_goes_both_ways():
-    """From and to the account `adjustment`; a debt is paid first, and may be made."""
-    story = (
-        given(wallet(100))
-        .when(ask.adjust("3", negative=True))
-        .then(
-            AdjustedDown,
-            ("adjustment", 300),
-            ("cash", -100),
-            ("receivable", -200),
-            approver="chief",
-            reference="ticket",
-        )
-    )
-    story.when(ask.adjust("5")).then(AdjustedUp, ("adjustment", -500), ("receivable", 200), ("cash", 300))
-    story.under(shortfall=REFUSE).when(ask.adjust("4", negative=True)).then_refused("INSUFFICIENT_FUNDS")
-    story.when(ask.adjust("0")).then(AdjustedUp, amount_minor=0).and_wallet(cash=300)
-
-
-@pytest.mark.parametrize("approver", [None, "clerk", " ", " Clerk "])
-def test_a_person_needs_a_second_person(approver):
-    """A provider's adjustment is its own word; a person's needs another person."""
-    story = given(wallet()).when(operator.adjust(approver=approver)).then_refused("APPROVAL_MISSING", actor="clerk")
-    story.when(ask.adjust(approver=approver)).then(AdjustedUp, ("adjustment", -100), ("cash", 100))
-
-
-@pytest.mark.parametrize("field", ["actor", "reason"])
-def test_what_a_person_does_by_hand_is_explained(field):
-    """An adjustment or a restriction without a name or a reason is refused; a provider's adjustment is its own word."""
-    for command in (operator.adjust(), operator.restrict(LOCKED)):
-        given(wallet()).when(replace(command, **{field: " "})).then_refused("REASON_MISSING", field=field)
-    given(wallet()).when(replace(ask.adjust(), **{field: ""})).then(AdjustedUp, ("adjustment", -100), ("cash", 100))
-
-
-def test_an_adjustment_is_bounded_like_all_money():
-    """Whole units, a wallet, and room in it."""
-    given().when(ask.adjust()).then_refused("WALLET_NOT_FOUND")
-    given(wallet()).when(ask.adjust("0.001")).then_refused("AMOUNT_SCALE")
-    given(wallet(10**17)).when(ask.adjust("0.01")).then_refused("BALANCE_TOO_LARGE")

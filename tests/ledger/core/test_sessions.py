@@ -1,13 +1,13 @@
-"""Play keeps a session alive: what moves its end, how far, and how rarely."""
+"""Sessions: how they start and end, and how play keeps one alive: what moves its end, how far, and how rarely."""
 
 import pytest
 
 from ledger.core.bets import BetAuthorized
-from ledger.core.players import SessionEnded
+from ledger.core.players import SessionEnded, SessionStarted
 from ledger.core.policy import IGNORED, KNOWN, REQUIRED
 from ledger.core.rollbacks import BetRolledBack
 from ledger.core.wins import BetSettled
-from tests.ledger.core.scene import ask, session, wallet
+from tests.ledger.core.scene import ask, other, session, stranger, wallet
 from tests.support.commands import HOUR, NOW
 from tests.support.story import given
 
@@ -24,6 +24,50 @@ def bet_at(time, bet_id="b1", text="2", **more):
 
 def session_of(story):
     return story.state.session("s1")
+
+
+def test_a_session_starts_and_ends():
+    """After its end it takes no bet."""
+    story = (
+        given(wallet())
+        .when(ask.start_session())
+        .then(SessionStarted, currency="EUR", mode="real", game_id="dice", expires_at=NOW + HOUR)
+    )
+    session_id = story.result["session_id"]
+    story.when(ask.end_session(session_id)).then(SessionEnded, session_id=session_id, reason="logout")
+    story.when(ask.bet(session_id=session_id)).then_refused("SESSION_ENDED", session_id=session_id)
+
+
+def test_a_session_ends_once():
+    """Ending an ended session is a yes that changes nothing."""
+    given(wallet(), session(ended=True)).when(ask.end_session()).then_nothing(status="ended", session_id="s1")
+
+
+@pytest.mark.parametrize("who", [other, stranger])
+@pytest.mark.parametrize("what", ["end_session", "bet"])
+def test_a_session_of_another_integration_is_not_known(who, what):
+    """Neither another provider nor another tenant can use a session."""
+    given(wallet(), session()).when(getattr(who, what)()).then_refused("SESSION_NOT_FOUND", session_id="s1")
+
+
+def test_an_unknown_session_is_not_found():
+    """For a bet and for its own end."""
+    story = given(wallet()).when(ask.bet()).then_refused("SESSION_NOT_FOUND")
+    story.when(ask.end_session()).then_refused("SESSION_NOT_FOUND")
+
+
+def test_a_session_expires_to_the_microsecond():
+    """At its time of expiry a session takes no bet any more."""
+    story = given(wallet(), session()).when(ask.at(NOW + HOUR).bet()).then_refused("SESSION_EXPIRED", session_id="s1")
+    story.when(ask.at(NOW + HOUR - 1).bet()).then(BetAuthorized, ("cash", -200), ("held", 200))
+
+
+def test_an_expired_or_ended_session_still_pays():
+    """Settlements, rollbacks and the end of the session itself pass after the session."""
+    late = ask.at(NOW + 2 * HOUR)
+    begun = given(wallet(), session(), ask.bet(bet_id="b1"), ask.bet(bet_id="b2"), ask.end_session())
+    begun.when(late.settle("5", "b1")).then(BetSettled, ("held", -200), ("house", -300), ("cash", 500))
+    begun.when(late.rollback("b2")).then(BetRolledBack, ("held", -200), ("cash", 200)).and_wallet(cash=1300)
 
 
 def test_a_bet_moves_the_end_when_less_than_half_of_the_idle_time_is_left():

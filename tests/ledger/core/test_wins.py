@@ -5,7 +5,7 @@ import pytest
 from ledger.core.money import MAX_BALANCE_MINOR
 from ledger.core.policy import ACCEPT, ACKNOWLEDGE, AT_AUTHORIZATION
 from ledger.core.rounds import RoundFinished
-from ledger.core.state import OPEN, SETTLED
+from ledger.core.state import OPEN, SETTLED, Bet
 from ledger.core.wins import Awarded, BetSettled
 from tests.ledger.core.scene import SESSIONLESS, ask, other, session, wallet
 from tests.support.story import given
@@ -18,6 +18,87 @@ def played(*more, cash=1000):
 
 
 # Of a bet
+
+
+def test_a_win_pays_and_captures():
+    """One entry: the stake to the house, the win to the player."""
+    story = given(wallet(), session(), ask.bet()).when(ask.settle("5"))
+    story.then(
+        BetSettled,
+        ("held", -200),
+        ("house", -300),
+        ("cash", 500),
+        stake_minor=200,
+        win_minor=500,
+        round_id="r1",
+        game_id="dice",
+    )
+    story.and_wallet(cash=1300)
+
+
+def test_a_win_of_nothing_closes_the_bet():
+    """The house keeps the stake."""
+    story = given(wallet(), session(), ask.bet()).when(ask.settle("0"))
+    story.then(BetSettled, ("held", -200), ("house", 200), win_minor=0).and_wallet(cash=800)
+
+
+def test_a_win_of_the_stake_leaves_the_house_alone():
+    """Accounts that do not move have no posting."""
+    given(wallet(), session(), ask.bet()).when(ask.settle("2")).then(BetSettled, ("held", -200), ("cash", 200))
+
+
+def test_an_unknown_bet_cannot_be_settled():
+    """Also one that another integration made."""
+    given().when(ask.settle()).then_refused("BET_NOT_FOUND", bet_id="b1")
+    given(wallet(), session(), ask.bet()).when(other.settle()).then_refused("BET_NOT_FOUND", bet_id="b1")
+
+
+def test_a_bet_is_settled_once():
+    """I4: a second settlement is refused."""
+    given(wallet(), session(), ask.bet(), ask.settle()).when(ask.settle("1")).then_refused(
+        "BET_ALREADY_SETTLED", bet_id="b1"
+    )
+
+
+def test_a_bet_rolled_back_cannot_be_settled():
+    """I4: and the refusal says why."""
+    given(wallet(), session(), ask.bet(), ask.rollback()).when(ask.settle("1")).then_refused(
+        "BET_ROLLED_BACK", bet_id="b1"
+    )
+
+
+def test_a_settlement_names_the_round_of_its_bet():
+    """Another round is refused, with the right one named."""
+    given(wallet(), session(), ask.bet()).when(ask.settle(round_id="r2")).then_refused(
+        "ROUND_MISMATCH", round_id="r2", expected="r1"
+    )
+
+
+def test_a_settlement_is_in_the_currency_of_its_bet():
+    """Although the player has a wallet in the other."""
+    story = given(wallet(), wallet(currency="USD"), session(), ask.bet()).when(ask.settle("1", currency="USD"))
+    story.then_refused("CURRENCY_MISMATCH", currency="USD", expected="EUR")
+
+
+def test_a_win_has_scale_and_caps():
+    """A lost bet closes even in a wallet that is full."""
+    rich = wallet(MAX_BALANCE_MINOR, held=200)
+    open_bet = Bet(
+        "acme/eu/spin", "b1", "acme", "ann", "open", "r1", "s1", "dice", "EUR", "real", "h1", 200, 200, 0, 200
+    )
+    story = given(rich, open_bet).when(ask.settle("0.001")).then_refused("AMOUNT_SCALE")
+    story.when(ask.settle("9" * 18)).then_refused("AMOUNT_TOO_LARGE")
+    story.when(ask.settle("0.01")).then_refused("BALANCE_TOO_LARGE")
+    story.when(ask.settle("0")).then(BetSettled, ("held", -200), ("house", 200))
+
+
+def test_a_win_nets_a_debt_before_it_pays():
+    """What the player owes is paid first: in part, exactly, and with a rest in cash."""
+    for win, netted, cash in (("1", 100, 0), ("3", 300, 0), ("5", 300, 200)):
+        story = given(wallet(1000, receivable=-300), session(), ask.bet("2")).when(ask.settle(win))
+        moves = {"held": -200, "house": 200 - netted - cash, "receivable": netted, "cash": cash}
+        story.then(BetSettled, *((account, moved) for account, moved in moves.items() if moved))
+        story.and_wallet(cash=800 + cash, receivable=netted - 300)
 
 
 def test_a_bet_may_win_several_times():

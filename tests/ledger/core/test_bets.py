@@ -1,18 +1,116 @@
-"""What a stake needs, and what stops it."""
+"""Bets: how they begin, what a stake needs, and what stops it."""
 
 import pytest
 
 from ledger.core.bets import BetAuthorized
+from ledger.core.money import MAX_BALANCE_MINOR
 from ledger.core.players import PlayerFreed, PlayerRestricted
-from ledger.core.policy import ACCEPT, ACKNOWLEDGE, AT_AUTHORIZATION, IGNORED, KNOWN, REQUIRED
+from ledger.core.policy import ACCEPT, ACKNOWLEDGE, AT_AUTHORIZATION, IGNORED, KNOWN, REQUIRED, Policy
 from ledger.core.rollbacks import BetRolledBack
 from ledger.core.state import LOCKED, SELF_EXCLUDED, Player
 from ledger.core.wins import BetSettled
-from tests.ledger.core.scene import SESSIONLESS, ask, operator, session, wallet
+from tests.ledger.core.scene import SESSIONLESS, ask, operator, other, session, wallet
 from tests.support.commands import NOW
 from tests.support.story import given
 
 HELD = ("cash", -200), ("held", 200)
+
+
+# Stakes
+
+
+def test_a_stake_is_held_until_the_settlement():
+    """By default the stake waits in `held`."""
+    story = given(wallet(), session()).when(ask.bet("2"))
+    story.then(
+        BetAuthorized,
+        ("cash", -200),
+        ("held", 200),
+        stake_minor=200,
+        stake_cash_minor=200,
+        stake_bonus_minor=0,
+        capture="settlement",
+    )
+    story.and_wallet(cash=800, held=200)
+
+
+def test_a_stake_is_captured_at_once_where_the_policy_says_so():
+    """Then the house has it from the start, and the win comes from the house alone."""
+    story = given(wallet(), session()).under(capture=AT_AUTHORIZATION).when(ask.bet("2"))
+    story.then(BetAuthorized, ("cash", -200), ("house", 200), capture="authorization").and_wallet(cash=800)
+    story.when(ask.settle("5")).then(BetSettled, ("house", -500), ("cash", 500)).and_wallet(cash=1300)
+
+
+def test_a_stake_takes_cash_first_and_remembers_the_bonus_part():
+    """A refund gives each part back to where it came from."""
+    story = given(wallet(150, bonus=100), session()).when(ask.bet("2"))
+    story.then(BetAuthorized, ("cash", -150), ("bonus", -50), ("held", 200), stake_cash_minor=150, stake_bonus_minor=50)
+    story.when(ask.rollback()).then(BetRolledBack, ("held", -200), ("cash", 150), ("bonus", 50)).and_wallet(
+        cash=150, bonus=100
+    )
+
+
+def test_a_captured_stake_is_refunded_by_the_house():
+    """Each part goes back to where it came from."""
+    story = given(wallet(150, bonus=100), session(), policy=Policy(capture=AT_AUTHORIZATION)).when(ask.bet("2"))
+    story.then(BetAuthorized, ("cash", -150), ("bonus", -50), ("house", 200))
+    story.when(ask.rollback()).then(BetRolledBack, ("house", -200), ("cash", 150), ("bonus", 50)).and_wallet(
+        cash=150, bonus=100
+    )
+
+
+def test_a_bet_needs_funds():
+    """Held money is not available; exactly all is."""
+    story = given(wallet(100, bonus=50, held=900), session()).when(ask.bet("1.51"))
+    story.then_refused("INSUFFICIENT_FUNDS", asked="1.51", available="1.50", currency="EUR")
+    story.when(ask.bet("1.50")).then(BetAuthorized, ("cash", -100), ("bonus", -50), ("held", 150)).and_wallet(held=1050)
+
+
+def test_held_money_has_a_cap():
+    """However often a player tops up, open stakes stay far below what a column can take."""
+    story = (
+        given(wallet(1000, held=MAX_BALANCE_MINOR - 100), session())
+        .when(ask.bet("1.01"))
+        .then_refused("BALANCE_TOO_LARGE")
+    )
+    story.when(ask.bet("1")).then(BetAuthorized, ("cash", -100), ("held", 100))
+
+
+def test_a_bet_in_another_currency_than_its_session_is_refused():
+    """Although the player has a wallet in it."""
+    story = given(wallet(), wallet(currency="USD"), session()).when(ask.bet(currency="USD"))
+    story.then_refused("CURRENCY_MISMATCH", currency="USD", expected="EUR")
+
+
+def test_a_bet_without_a_wallet_is_refused():
+    """A session whose wallet is not there cannot bet (the log would be wrong; money still does not move)."""
+    given(session()).when(ask.bet()).then_refused("WALLET_NOT_FOUND")
+
+
+@pytest.mark.parametrize("end", [None, ask.settle("1"), ask.rollback()])
+def test_a_bet_begins_once(end):
+    """The same bet under another key is a duplicate, in whatever state the bet is."""
+    begun = given(*filter(None, (wallet(), session(), ask.bet(), end)))
+    begun.when(ask.bet()).then_refused("DUPLICATE", bet_id="b1")
+
+
+def test_bet_ids_belong_to_an_integration():
+    """Two providers may use the same bet id."""
+    reel = session("s2", integration_id="acme/eu/reel")
+    story = (
+        given(wallet(), session(), reel, ask.bet())
+        .when(other.bet(session_id="s2"))
+        .then(BetAuthorized, ("cash", -200), ("held", 200))
+    )
+    story.when(other.settle("3")).then(BetSettled, ("held", -200), ("house", -100), ("cash", 300))
+    story.when(ask.rollback()).then(BetRolledBack, ("held", -200), ("cash", 200)).and_wallet(cash=1100)
+
+
+def test_several_bets_and_wins_share_a_round():
+    """A round is no key: each bet of it ends by itself."""
+    story = given(wallet(), session(), ask.bet(bet_id="b1"), ask.bet(bet_id="b2"))
+    story.when(ask.settle("1", "b1")).then(BetSettled, ("held", -200), ("house", 100), ("cash", 100))
+    story.when(ask.settle("0", "b2")).then(BetSettled, ("held", -200), ("house", 200)).and_wallet(cash=700)
 
 
 # Sessions

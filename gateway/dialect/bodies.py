@@ -108,4 +108,4 @@ def field_fault(error: ValidationError) -> tuple[str, str]:
 
 
 _REASONS = {"string_pattern_mismatch": "has characters that are not allowed here, or too few or too many of them"}
-"""For people: a regular expression tells them nothing."""
+"""In words for people: a regular expression says nothing to them."""

@@ -93,7 +93,7 @@ YEAR_2000_US, YEAR_2200_US = 946_684_800_000_000, 7_258_118_400_000_000
 
 
 def _moment(value: object) -> int:
-    """Seconds, ms and µs of these two centuries are of different lengths, so a number tells its unit by itself."""
+    """Seconds, ms and µs of these two centuries are of different lengths, so a number shows its unit by itself."""
     text = _token(value)
     number = parse_number(text) if isinstance(text, str) else None
     for at_us in _unix_times(number[1]) if number and not number[0] else _iso_times(text):

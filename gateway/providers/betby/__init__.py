@@ -1,5 +1,5 @@
 """BetBy's sportsbook: signed tokens in, cents out. Wins, losses and refunds may be undone and said anew many times;
-each id that we tell names the bet, or the step, that it is of, so that a later call finds it.
+each id that we give names the bet, or the step, that it is of, so that a later call finds it.
 """
 
 from typing import TypeVar
@@ -38,7 +38,7 @@ from ledger.outcome import Outcome
 B = TypeVar("B", bound=Body)
 
 BET, WIN, LOST, REFUND = "bet-", "win-", "lost-", "rb_"
-"""How our ids of each step begin. A refund is told as the ledger's own id of it: the bet keeps that, and so it is known
+"""How our ids of each step begin. A refund has the ledger's own id of it: the bet keeps that, and so it is known
 whether the refund that they undo is the one in force.
 """
 
@@ -222,7 +222,7 @@ async def _undo(
 
 
 async def _check_stake(call: Call, ledger: TenantLedger, bet: Bet, amount: int, currency: str) -> None:
-    """What they ask back must be what was staked, as it was asked for. Of a free bet nothing comes back."""
+    """What the provider takes back must be what was staked, as it was sent. Of a free bet nothing comes back."""
     if bet.status == TOMBSTONED or bet.stake_kind == FREE or bet.currency is None or bet.player_id is None:
         return
     if bet.stake_currency != call.currency(currency):

@@ -69,7 +69,7 @@ NOTHING_TO_DO = {
     "discard": {"BET_NOT_FOUND", "BET_ALREADY_SETTLED", "BET_FINAL", "WALLET_NOT_FOUND", "REGION_MISMATCH"},
     "settlement": {"BET_NOT_FOUND", "BET_OPEN", "BET_FINAL", "BET_TOMBSTONED", "BET_ALREADY_SETTLED"},
 }
-"""What these two calls hear as a yes without effect: BetBy takes no other answer to them."""
+"""The yes without effect to these two calls: BetBy takes no other answer to them."""
 
 
 def refuse(call: Call, rejected: Rejected) -> Reply:

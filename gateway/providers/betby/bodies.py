@@ -13,7 +13,7 @@ CENTS = 2
 BetbyId = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,100}$")]
 SessionKey = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
 OurId = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,120}$")]
-"""What we told as the id of a bet, a win, a loss, or a refund."""
+"""The id that we gave to a bet, a win, a loss, or a refund."""
 
 
 class Transaction(Body):

@@ -33,7 +33,7 @@ class Token(NamedTuple):
 
 
 def verify(call: Call) -> bytes:
-    """A GET carries no token: the session key that it asks about is what proves it, and the ledger looks for that."""
+    """A GET carries no token: the session key that it names is what proves it, and the ledger looks for that."""
     if call.method == "GET":
         if call.option("identify") != "on" or not call.query:
             raise Rejected("SIGNATURE_MISSING")

@@ -150,7 +150,7 @@ async def _wallet(call: Call, ledger: TenantLedger, body: Play) -> Balances:
 
 
 async def _more_precisely(ledger: TenantLedger, body: Play, rejected: Rejected) -> Rejected:
-    """Codes 101 and 154: a known player who lacks only this wallet is told so. And the one action that a rollback does
+    """Codes 101 and 154 differ: a known player may lack only this wallet. And the one action that a rollback does
     not find is another player's, and will be: no reason to try again.
     """
     if rejected.code == "WALLET_NOT_FOUND" and await ledger.wallets(body.user_id):

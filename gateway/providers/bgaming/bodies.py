@@ -1,4 +1,4 @@
-"""The requests. Fields that are not listed, such as jackpot contributions, tell nothing that moves money."""
+"""The requests. Fields that are not listed, such as jackpot contributions, move no money."""
 
 from typing import Annotated, Literal, Self
 
@@ -12,7 +12,7 @@ MAX_ACTIONS = 100
 
 
 def _absent_where_empty(value: object) -> object:
-    """A balance is asked with fields that are there and say nothing."""
+    """A request for a balance has fields that say nothing."""
     return None if value == "" else value
 
 
@@ -36,7 +36,7 @@ class Action(Body):
 
 
 class Play(Body):
-    """Without actions it asks for the balance; without actions but `finished` it ends the round."""
+    """Without actions it is a request for the balance; without actions but `finished` it ends the round."""
 
     user_id: PlayerId
     currency: ProviderCurrency

@@ -51,7 +51,7 @@ def start_session(call: Call, body: Launch, currency: str) -> StartSession:
 
 
 async def currency_of(call: Call, ledger: TenantLedger, body: Launch) -> str:
-    """The one that the launch asks for, else the user's only one."""
+    """The wallet that the launch names, else the user's only one."""
     return call.currency(body.currency) if body.currency else await ledger.currency_of(body.user_id)
 
 

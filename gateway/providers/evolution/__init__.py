@@ -1,7 +1,7 @@
 """Evolution's One Wallet: check, sid, balance, debit, credit, cancel and promo_payout.
 
 `refId` is the bet; `transaction.id` is the id of one debit or credit, and a cancel repeats its debit's. What was done
-before counts as success, in words of its own. Credits and cancels ask for no session.
+before counts as success, in words of its own. Credits and cancels need no session.
 """
 
 import hmac
@@ -116,7 +116,7 @@ async def debit(call: Call, ledger: TenantLedger) -> Reply:
 
 
 async def _is_their_bet(call: Call, ledger: TenantLedger, body: DebitRequest) -> bool:
-    """The same id and refId with another amount: the provider wants to hear that the bet exists, as it was placed."""
+    """The same id and refId with another amount: the provider wants to know that the bet exists, as it was placed."""
     known = await ledger.bet(body.transaction.ref_id)
     if known is None or known.status == ROLLED_BACK:
         return False

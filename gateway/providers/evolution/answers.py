@@ -59,7 +59,7 @@ STATUSES = {
 }
 
 TEMPORARY = "TEMPORARY_ERROR"
-"""Whatever is not listed: Evolution asks again, the player stays."""
+"""Whatever is not listed: Evolution repeats the call, the player stays."""
 
 
 def answer_ok(call: Call, uuid: str | None, balances: Balances, status: str = "OK", *, repeated: bool = False) -> Reply:

@@ -18,7 +18,7 @@ class CheckRequest(PlayerRequest):
 
 class SidRequest(PlayerRequest):
     sid: Noted[ProviderId] = None
-    """Empty: a new one is asked for."""
+    """Empty: a new one is wanted."""
 
 
 class BalanceRequest(CheckRequest):
@@ -40,7 +40,7 @@ class Game(CamelBody):
 
 
 class MoneyRequest(PlayerRequest):
-    """What pays, and asks for no session."""
+    """What pays, and needs no session."""
 
     currency: ProviderCurrency
     game: Noted[Game] = None

@@ -40,7 +40,7 @@ from ledger.outcome import Outcome
 TRANSACTION, FINISH = "transaction", "finish"
 """Classes of operations: a transaction_uuid is unique over bets, wins and rollbacks."""
 TOLD_OF_ALL = "country", "jurisdiction", "sub_partner_id"
-"""Options that /user/info tells of every player."""
+"""Options that /user/info shows of every player."""
 
 
 def verify(call: Call) -> bytes:
@@ -85,7 +85,7 @@ async def balance(call: Call, ledger: TenantLedger) -> Reply:
 async def bet(call: Call, ledger: TenantLedger) -> Reply:
     body = read_json(BetRequest, call.body)
     free = bool(body.is_free or body.is_supplier_promo)
-    if free:  # the ledger asks no session of a stake that moves no money
+    if free:  # the ledger needs no session for a stake that moves no money
         await _check_token(ledger, body)
     command = call.command(
         AuthorizeBet, TRANSACTION, body.transaction_uuid, session_id=None if body.is_supplier_promo else body.token,
@@ -165,7 +165,7 @@ def _round_end(call: Call, body: MoneyRequest) -> list[FinishRound]:
 
 
 async def _without_bet(call: Call, ledger: TenantLedger, body: RollbackRequest, outcome: Outcome) -> Reply:
-    """Where no bet says the currency, the player's own; a player who has none is told no balance."""
+    """Where no bet says the currency, the player's own; of a player who has none, no balance."""
     try:
         balances = await ledger.wallet(body.user, await ledger.currency_of(body.user))
     except Rejected:

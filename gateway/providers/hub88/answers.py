@@ -1,4 +1,4 @@
-"""The answers: `{user, status, request_uuid, currency, balance}`, of which a refusal tells what it can."""
+"""The answers: `{user, status, request_uuid, currency, balance}`, of which a refusal has what it can."""
 
 from collections.abc import Sequence
 

@@ -124,7 +124,7 @@ async def error(call: Call, ledger: TenantLedger) -> Reply:
 
 
 async def _shared(call: Call, ledger: TenantLedger, body: Question) -> dict[str, Any]:
-    """Fields of every command. The player is told, or the session's: also of one that has ended, for only debits need
+    """Fields of every command. The player is named, or the session's: also of one that has ended, for only debits need
     a live one.
     """
     if body.player_id is not None:

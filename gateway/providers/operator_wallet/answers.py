@@ -1,5 +1,5 @@
 """The answers: OK or ERROR in an envelope, hashed like the provider's own. Only a caller who has shown to know the
-secret hears a hash of it.
+secret gets a hash of it.
 """
 
 from collections.abc import Mapping

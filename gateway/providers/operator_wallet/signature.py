@@ -1,4 +1,4 @@
-"""Two SHA-1 hashes that the contract fixes. Neither covers what a call asks for: hence the known place that callers
+"""Two SHA-1 hashes that the contract fixes. Neither covers what a call is for: hence the known place that callers
 must come from, and the short window.
 
 X-Authorization is SHA1(command + secret), the same for every call of a command. The body's `hash` is

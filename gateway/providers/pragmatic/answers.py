@@ -74,7 +74,7 @@ def answer_ok(content: dict[str, object], *, repeated: bool = False) -> Reply:
 
 
 def moved(call: Call, transaction_id: str, balances: Balances, **more: object) -> dict[str, object]:
-    """What a money call is told. The balances are today's, also for a repeat."""
+    """The answer to a money call. The balances are today's, also for a repeat."""
     return {
         "transactionId": transaction_id,
         "currency": call.provider_currency(balances.currency),
@@ -91,7 +91,7 @@ def money(balances: Balances) -> dict[str, object]:
 
 
 def our_id(outcome: Outcome) -> str:
-    """Of what a command made, without its prefix: 32 characters are what the provider keeps. Repeats hear it. Empty
+    """Of what a command made, without its prefix: 32 characters are what the provider keeps. Repeats get it too. Empty
     where a policy acknowledged it without effect.
     """
     return (outcome.our_id or "").rpartition("_")[2]

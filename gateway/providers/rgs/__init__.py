@@ -1,4 +1,4 @@
-"""An aggregator with a remote game server, as an integration guide tells of it: signed bodies, an id per transaction,
+"""An aggregator with a remote game server, as an integration guide describes it: signed bodies, an id per transaction,
 and after a session a settlement that repeats its transactions, in any order and sometimes in part.
 """
 

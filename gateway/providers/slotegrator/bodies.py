@@ -1,4 +1,4 @@
-"""The fields of each action. An empty one counts as absent; those that are not listed tell nothing that moves money."""
+"""The fields of each action. An empty one counts as absent; those that are not listed move no money."""
 
 import re
 from collections.abc import Mapping

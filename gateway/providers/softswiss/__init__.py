@@ -1,6 +1,6 @@
 """SoftSwiss Game Aggregator v2, as Beexar publishes it: /balance, /betwin, /rollback and /finish.
 
-A transaction's `id_provider` is looked up first (a repeat hears the stored id and balance), then the tombstone (409),
+A transaction's `id_provider` is looked up first (a repeat gets the stored id and balance), then the tombstone (409),
 then the whole request is applied in order, all or none.
 """
 
@@ -79,7 +79,7 @@ async def rollback(call: Call, ledger: TenantLedger) -> Reply:
         outcomes = (await ledger.submit(*commands))[: len(body.transactions)]
     except Rejected as rejected:
         raise _not_theirs(rejected) from rejected
-    # What must never begin is remembered even where the player has no wallet to tell a balance of.
+    # What must never begin is remembered even where the player has no wallet with a balance.
     balances = balance_after(outcomes) or await _wallet(call, ledger, body)
     transactions = [
         reversed_(one.id_provider, outcome) for one, outcome in zip(body.transactions, outcomes, strict=True)
@@ -141,7 +141,7 @@ def _not_theirs(rejected: Rejected) -> Rejected:
 
 
 async def _who_or_which_currency(ledger: TenantLedger, body: Request, rejected: Rejected) -> Rejected:
-    """Codes 101 and 154: a known player who lacks only this wallet is told so."""
+    """Codes 101 and 154 differ: a known player may lack only this wallet."""
     if rejected.code == "WALLET_NOT_FOUND" and await ledger.wallets(body.account_id):
         return Rejected("CURRENCY_NOT_SUPPORTED")
     return rejected

@@ -72,7 +72,7 @@ def balance_of(balances: Balances) -> str:
 
 
 def balance_after(outcomes: Sequence[Outcome]) -> Balances | None:
-    """After the last transaction that moved anything now; where all are repeats, as it was told the first time."""
+    """After the last transaction that moved anything now; where all are repeats, as it was the first time."""
     new = [outcome for outcome in outcomes if not outcome.replayed]
     return (new or outcomes)[-1].balances
 

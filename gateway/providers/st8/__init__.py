@@ -98,7 +98,7 @@ async def balance(call: Call, ledger: TenantLedger) -> Reply:
 
 
 async def debit(call: Call, ledger: TenantLedger) -> Reply:
-    """A correction may come long after the session. The policy cannot ask for one, since buy-ins name none."""
+    """A correction may come long after the session. The policy cannot demand one, since buy-ins name none."""
     body = _read(call, DebitRequest)
     kind = STAKES[body.provider_kind]
     if kind != "correction":

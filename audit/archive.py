@@ -1,4 +1,4 @@
-"""An archive by itself: no database, broker or registry is asked.
+"""An archive by itself: no database, broker or registry is needed.
 
 What is proven of every entry: its bytes are those of the Merkle tree that the manifests and the signed heads name. Of
 every event: it can be read; it follows the event before it in its stream (version, hash, time); its postings sum to

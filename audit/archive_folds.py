@@ -53,11 +53,11 @@ def verify_folds(archive: Archive, report: AuditReport, progress: Progress, shar
     total = archive.tree_size * shards
     done = 0
 
-    def tell(more: int) -> None:
+    def show(more: int) -> None:
         progress("folding", done + more, total)
 
     for first in range(0, shards, at_once):
-        for result in work(fold_unit, units[first : first + at_once], tell, apart=apart):
+        for result in work(fold_unit, units[first : first + at_once], show, apart=apart):
             report.add(result)
         done += archive.tree_size * at_once
     progress("folding", total, total)
@@ -151,7 +151,9 @@ class _Fold:
 
 
 def _wallets(event: Event, state: State) -> dict[str, Wallet]:
-    """Those that a command may tell of after `event`: its own; of an event without a currency any of the player's."""
+    """The wallets whose balances a command may have answered after `event`: its own; of an event without a currency any
+    of the player's.
+    """
     currency = getattr(event.payload, "currency", None)
     if currency is not None:
         wallet = state.wallet(event.tenant_id, event.player_id, currency) if event.player_id else None

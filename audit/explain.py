@@ -1,4 +1,4 @@
-"""Everything that is known of a bet or a round, in the order in which it happened: who asked for what, what was
+"""Everything that is known of a bet or a round, in the order in which it happened: which command came, what was
 answered, what it moved, and what stands in the tables since.
 """
 

@@ -6,14 +6,15 @@ from audit.findings import AuditReport
 from audit.snapshot import Merged, Row, Snapshot
 from ledger.core.folds import Touched
 from ledger.core.state import Wallet
+from ledger.store import wallets
 from ledger.streams import StreamKey
 
-BALANCES = """
+BALANCES = f"""
 select tenant_id, 'player', player_id, as_of_version,
-    tenant_id, player_id, currency, exponent, cash_minor, bonus_minor, held_minor, receivable_minor
+    {wallets.COLUMNS}
 from bi.balances
-order by tenant_id{c}, player_id{c}
-"""
+order by tenant_id{{c}}, player_id{{c}}
+"""  # noqa: S608  # our own constants
 
 
 class ReadBalances:

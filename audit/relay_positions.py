@@ -18,7 +18,7 @@ class Passed:
     its way.
 
     A position is committed in one Kafka transaction with the last of the events that it speaks of, and after all the
-    others. So what it speaks of is before every end of a topic that is asked for after the position was read
+    others. So what it speaks of is before every end of a topic that is looked up after the position was read
     (`TopicsReader.ends`), whatever partition it is in, and however many shards there are. That a later event of another
     partition can be seen proves less: it may be another shard's.
     """

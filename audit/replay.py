@@ -18,6 +18,7 @@ from ledger.core.money import format_minor
 from ledger.core.postings import Posting
 from ledger.core.state import OPEN, Bet, State, Wallet
 from ledger.entry import EVENT
+from ledger.store.event_log import BY_STREAM
 from ledger.streams import StreamKey, player_stream, record_key
 from runtime.clock import to_datetime, to_us
 from runtime.settings import Settings
@@ -25,6 +26,8 @@ from schemas.events import BY_FINGERPRINT
 from schemas.registry import Reader, UndecodableRecord
 
 DATABASE, TOPICS = "database", "topics"
+
+_encoded = BY_STREAM.picker("stream_version", "schema_fingerprint", "body")
 
 Record = tuple[dict[str, Any], bytes]
 """A decoded event, and the hash of its bytes."""
@@ -217,7 +220,7 @@ def _parsed(wallet: str) -> tuple[str, str, str]:
 
 def _from_database(sources: Sources, stream: StreamKey) -> Generator[Record]:
     with sources.ledger() as ledger:
-        for _, _, _, version, _, _, _, fingerprint, _, body in ledger.rows(tables.EVENTS_OF_STREAM, stream):
+        for version, fingerprint, body in map(_encoded, ledger.rows(tables.EVENTS_OF_STREAM, stream)):
             schema = BY_FINGERPRINT.get(fingerprint)
             if schema is None:
                 raise CannotCheckError(

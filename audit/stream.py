@@ -95,7 +95,7 @@ class StreamAudit:
         return touched
 
     def finish(self) -> None:
-        """After the last event: what only the whole stream can tell."""
+        """After the last event: what only the whole stream shows."""
         self._commands.finish(self.version)
         if self.stopped_at is None:
             check_held(self.stream, self.version, self.state, self.report)

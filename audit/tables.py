@@ -20,23 +20,19 @@ from ledger.store import (
 from ledger.store.column_list import ColumnList
 from ledger.store.conversions import from_text, to_text
 
-EVENT_COLUMNS = event_log.COLUMNS.only(
-    "tenant_id, stream_type, stream_id, stream_version, event_type, event_id, recorded_at, schema_fingerprint",
-    "trace_id, body",
-)
 COMMAND_COLUMNS = commands.COLUMNS.only(
     "tenant_id, stream_type, stream_id, first_version, last_version",
     "scope, operation, idempotency_key, trace_id, fingerprint, kind, outcome",
 )
 
 EVENTS = f"""
-select {EVENT_COLUMNS.read}
+select {event_log.BY_STREAM.read}
 from wagerledger.event_log
 order by tenant_id{{c}}, stream_type{{c}}, stream_id{{c}}, stream_version, recorded_at
 """  # noqa: S608  # our own constants
 
 EVENTS_OF_STREAM = f"""
-select {EVENT_COLUMNS.read}
+select {event_log.BY_STREAM.read}
 from wagerledger.event_log
 where tenant_id = %s and stream_type = %s and stream_id = %s
 order by stream_version, recorded_at

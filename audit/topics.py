@@ -143,8 +143,8 @@ class TopicsAudit:
         """Read again, and name what is in one face of a type and not in the other.
 
         Both faces are published at once, but their ends were not read at once. So the type topics are read to ends that
-        are asked for after the events topic was read (nothing of it may be missing in them), and then the events topic
-        to ends that are asked for after those were read.
+        are looked up after the events topic was read (nothing of it may be missing in them), and then the events topic
+        to ends that are looked up after those were read.
         """
         names = [self._topics.of_type(event_type) for event_type in types]
         of_types = self._records.ends(names)

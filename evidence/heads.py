@@ -64,7 +64,7 @@ class SignedHead:
 
     @classmethod
     def parse(cls, line: str | bytes) -> Self:
-        """The signed head of a published line. Raises HeadError; whether the signature holds is asked with `valid`."""
+        """The signed head of a published line. Raises HeadError; whether the signature holds says `valid`."""
         try:
             text = line.decode().strip() if isinstance(line, bytes) else line.strip()
             content = json.loads(text)

@@ -61,7 +61,7 @@ def prove_id(connection: Connection[Any], id_: str, trusted: Keys) -> dict[str, 
 
 
 def prove_command(connection: Connection[Any], scope: str, operation: str, key: str, trusted: Keys) -> dict[str, Any]:
-    """The proof of what was asked under a key and answered, refused or not. Raises ProofError."""
+    """The proof of the command under a key and of its answer, refused or not. Raises ProofError."""
     names = {"scope": scope, "operation": operation, "idempotency_key": key}
     return _prove(connection, {COMMAND: names, REFUSAL: names}, trusted)
 

@@ -13,6 +13,7 @@ from audit.snapshot import Snapshot
 from audit.sources import Sources
 from evidence.archive.reader import Archive
 from ledger.core.money import format_minor
+from ledger.store.event_log import BY_STREAM
 from runtime import html
 from runtime.clock import to_datetime
 from runtime.progress import Progress, silent
@@ -23,6 +24,7 @@ ACCOUNTS = "cash", "bonus", "held", "receivable"
 COLUMNS = "tenant_id", "region", "currency", "day", *ACCOUNTS, "funds"
 
 EVENTS = "select schema_fingerprint, body from wagerledger.event_log"
+_encoded = BY_STREAM.picker("schema_fingerprint", "body")
 
 READ_MODEL = """
 select tenant_id, region, currency, exponent::bigint, day::text, cash_minor::text, bonus_minor::text, held_minor::text,
@@ -129,7 +131,7 @@ def _events(ledger: Snapshot, archive: Archive | None) -> Iterator[Iterator[tupl
             yield ((fingerprint, body) for fingerprint, body in ledger.rows(EVENTS))
             return
         check_has_all(ledger, archive)
-        yield ((row[7], row[9]) for row in detached.merged(ledger.rows(tables.EVENTS)))
+        yield map(_encoded, detached.merged(ledger.rows(tables.EVENTS)))
 
 
 def at_end_of(day: date, rows: list[DayEnd]) -> list[DayEnd]:

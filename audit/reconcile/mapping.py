@@ -47,7 +47,7 @@ class Amounts(_Part):
     thousands: str = ""
     """What stands between groups of digits."""
     sign: Literal["unsigned", "player", "provider"] = "unsigned"
-    """Whose gain is positive; unsigned: the type tells."""
+    """Whose gain is positive; unsigned: the type says it."""
 
 
 class Times(_Part):

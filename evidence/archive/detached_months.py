@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from heapq import merge
-from operator import itemgetter
 from typing import Any, Self
 
 from psycopg import Connection, IsolationLevel, sql
@@ -20,6 +19,7 @@ from evidence.archive.segment import ArchiveError, Segment
 from ledger.admin.actions import Actor, AdminAction, record
 from ledger.core.chain import hash_of
 from ledger.entry import EVENT, Entry
+from ledger.store.event_log import BY_STREAM
 from ledger.streams import StreamKey
 from patience.session import connect_as_is
 from runtime.arrays import POSTGRES_EPOCH_US
@@ -154,14 +154,12 @@ def _is_of(record: dict[str, Any], spans: Iterable[tuple[int, int]]) -> bool:
 
 # Reading the log as if it were whole ---------------------------------------------------------------------------------
 
-_place = itemgetter(0, 1, 2, 3, 6)
+ORDER = "tenant_id", "stream_type", "stream_id", "stream_version", "recorded_at"
+_place = BY_STREAM.picker(*ORDER)
 
-MAKE = """
-create table events (tenant_id, stream_type, stream_id, stream_version, event_type, event_id, recorded_at, fingerprint,
-    trace_id, body, primary key (tenant_id, stream_type, stream_id, stream_version, recorded_at)) without rowid
-"""
-ADD = "insert into events values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-IN_ORDER = "select * from events order by 1, 2, 3, 4, 7"
+MAKE = f"create table events ({BY_STREAM}, primary key ({', '.join(ORDER)})) without rowid"
+ADD = f"insert into events values ({', '.join('?' for _ in BY_STREAM)})"  # noqa: S608  # our own constants
+IN_ORDER = f"select * from events order by {', '.join(ORDER)}"  # noqa: S608  # our own constants
 AT = "select body from events where (tenant_id, stream_type, stream_id, stream_version) = (?, ?, ?, ?)"
 
 
@@ -196,8 +194,9 @@ def _rows(archive: Archive, months: Collection[date]) -> Iterator[tuple[Any, ...
     for _, entry in _numbered_events(archive, _segments_of(archive, months)):
         record = segment.decoded(entry)
         if _is_of(record, spans):
-            yield (
-                record["tenant_id"], record["stream_type"], record["stream_id"], record["stream_version"],
-                record["event_type"], record["event_id"], record["occurred_at"] - POSTGRES_EPOCH_US, entry.fingerprint,
-                record["trace_id"], entry.body,
-            )  # fmt: skip
+            event = record | {
+                "recorded_at": record["occurred_at"] - POSTGRES_EPOCH_US,
+                "schema_fingerprint": entry.fingerprint,
+                "body": entry.body,
+            }
+            yield tuple(event[name] for name in BY_STREAM)

@@ -43,7 +43,7 @@ SCHEMA = parse_schema(
 
 
 class ArchiveError(Exception):
-    """The archive is not what it says it is, or not what was asked for. The message says what to do."""
+    """The archive is not what it says it is, or not the one that was wanted. The message says what to do."""
 
 
 class NoArchiveError(ArchiveError):

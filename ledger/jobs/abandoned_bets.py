@@ -23,6 +23,7 @@ from ledger.core.rollbacks import Rollback
 from ledger.core.wins import SettleBet
 from ledger.journal.writer import Journal, Retryable
 from ledger.outcome import Callback, Outcome
+from ledger.store import bets
 from patience.session import connect_as_is
 from runtime import service
 from runtime.clock import to_datetime, to_us
@@ -38,14 +39,14 @@ CHUNK = 100
 
 # A bet's time is the time inside its hold's id, a UUIDv7. No index serves this: one over what is held would cost every
 # settlement its HOT update, and the job can wait.
-OPEN_HOLDS = """
-select b.integration_id, b.bet_id, b.tenant_id, b.player_id, b.round_id, b.currency,
+OPEN_HOLDS = f"""
+select {bets.COLUMNS.only("integration_id, bet_id, tenant_id, player_id, round_id, currency").of("b")},
     coalesce(b.conversion ->> 'currency', b.currency), c.exponent, b.held_minor, b.hold_id
 from wagerledger.bets b join wagerledger.currencies c using (tenant_id, currency)
 where b.held_minor > 0 and b.hold_id < %(before)s collate "C"
     and (%(integration_id)s::text is null or b.integration_id = %(integration_id)s)
 order by b.hold_id collate "C"
-"""
+"""  # noqa: S608  # our own constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Hold:
     round_id: str | None
     currency: str
     stake_currency: str
-    """The currency that the bet was told in."""
+    """The currency in which the provider staked."""
     exponent: int
     held_minor: int
     hold_id: str

@@ -21,7 +21,7 @@ where (%(tenant_id)s::text is null or tenant_id = %(tenant_id)s)
 order by xid desc, position desc limit %(limit)s
 """  # noqa: S608  # our own constants
 
-# What an act tells of the tables that it touched: their rows as they were after it, secrets left out ------------------
+# What an act records of the tables that it touched: their rows as they were after it, secrets left out ----------------
 
 INTEGRATION = """
 select i.tenant_id, i.region, json_build_object(

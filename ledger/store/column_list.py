@@ -1,7 +1,7 @@
 """The columns of a table, written once: its SQL, its arrays and what others read of it are made of the one list."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from operator import attrgetter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 from runtime.arrays import Bool, Bytea, Column, Int8, Text, Timestamptz, columns
@@ -62,6 +62,10 @@ class ColumnList:
         """All columns except these."""
         assert set(names) <= set(self.names), f"{names} are not all among {self}"
         return self.only(*(name for name in self.names if name not in names))
+
+    def picker(self, *names: str) -> Callable[[Sequence[Any]], Any]:
+        """Gives the values of `names` of a row of these columns."""
+        return itemgetter(*map(self.names.index, names))
 
     @property
     def read(self) -> str:

@@ -1,4 +1,4 @@
-"""Column `conversion` of bets and settlements: what was asked for in another currency, as JSON."""
+"""Column `conversion` of bets and settlements: an amount in the provider's currency that was converted, as JSON."""
 
 import json
 

@@ -10,6 +10,11 @@ COLUMNS = ColumnList("""
     recorded_at timestamptz, tenant_id text, stream_type text, stream_id text, stream_version bigint, event_type text,
     event_id text::uuid, schema_fingerprint bytea, trace_id text, traceparent text, body bytea
 """)
+BY_STREAM = COLUMNS.only(
+    "tenant_id, stream_type, stream_id, stream_version, event_type, event_id, recorded_at, schema_fingerprint",
+    "trace_id, body",
+)
+"""What whoever reads the log stream by stream gets of each event."""
 WITH_FORMS = COLUMNS + ColumnList("second_form bytea, second_fingerprint bytea")
 
 APPEND = f"""

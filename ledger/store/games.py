@@ -13,7 +13,7 @@ from wagerledger.games order by integration_id, game_id
 STAMP = """
 select count(*), coalesce(sum(xmin::text::bigint), 0)::bigint from wagerledger.games
 """
-"""Another one after every change: whoever keeps the catalogue asks this first."""
+"""Another one after every change: whoever keeps the catalogue reads this first."""
 
 LIST = f"""
 select {COLUMNS}

@@ -1,6 +1,10 @@
 """One list of columns per table: it is the table's, and its entity's, and SQL is made of it."""
 
+import ast
+import re
+from collections.abc import Iterator
 from dataclasses import fields
+from pathlib import Path
 from types import ModuleType
 from typing import get_args, get_type_hints
 
@@ -31,6 +35,8 @@ from ledger.store import (
 from ledger.store.column_list import ColumnList
 from ledger.store.entities import TABLES
 from runtime.arrays import Bool, Int8, Text
+
+ROOT = Path(__file__).parents[3]
 
 LISTS = {
     "acts": acts.COLUMNS,
@@ -103,3 +109,50 @@ def test_a_list_as_sql() -> None:
     assert columns.only("final", "bet_id").names == ("final", "bet_id")
     assert columns.but("final").names == ("bet_id", "conversion")
     assert (columns + ColumnList("mode text")).arrays.count("text[]") == 3
+
+
+NAMES_IN_A_ROW = 6
+"""So many columns of one table, one after the other, are a second list of them."""
+RUN = re.compile(r"(?:\w+\.)?\w+(?:::\w+)?(?:,\s+(?:\w+\.)?\w+(?:::\w+)?)+")
+
+
+def statements(code: str) -> Iterator[str]:
+    """All SQL on the ledger's tables in a file; what an f-string fills in is left out."""
+    tree = ast.parse(code)
+    inner = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    for node in ast.walk(tree):
+        parts = node.values if isinstance(node, ast.JoinedStr) else [] if id(node) in inner else [node]
+        text = "{}".join(part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str))
+        if "wagerledger." in text:
+            yield text
+
+
+def second_lists(code: str) -> Iterator[str]:
+    """The tables whose columns a file lists by hand."""
+    for text in statements(code):
+        for run in RUN.findall(text):
+            names = [re.sub(r"^\w+\.|::\w+$", "", name) for name in re.split(r",\s+", run)]
+            for table, columns in LISTS.items():
+                known = "".join("x" if name in columns else " " for name in names)
+                if "x" * NAMES_IN_A_ROW in known:
+                    yield table
+
+
+@pytest.mark.parametrize("room", ["ledger", "evidence", "audit"])
+def test_columns_are_listed_once(room: str) -> None:
+    """No statement of these rooms lists a table's columns by hand: a new one would have to be added there too."""
+    by_hand = [
+        f"{path.relative_to(ROOT)}: {table}"
+        for path in sorted((ROOT / room).rglob("*.py"))
+        if "migrations" not in path.parts
+        for table in second_lists(path.read_text())
+    ]
+    assert by_hand == []
+
+
+def test_a_second_list_is_found() -> None:
+    """Written by hand, with an alias and a cast, it is one all the same."""
+    listed = "select b.bet_id, b.tenant_id, b.player_id, b.status, b.final, b.conversion::text from wagerledger.bets b"
+    assert "bets" in set(second_lists(f"SQL = {listed!r}"))
+    assert "bets" in set(second_lists(f'SQL = f"{listed} where {{condition}}"'))
+    assert not set(second_lists("SQL = 'select bet_id, tenant_id, status from wagerledger.bets'"))

@@ -16,6 +16,7 @@ from tests.support.process_state import State, demand_no_bound_loggers, demand_u
 # What needs servers imports what drives them when it runs: a test that needs none begins in half the time.
 if TYPE_CHECKING:
     from sandbox.servers.stack import Stack
+    from schemas.registry import WireIds
     from tests.support.servers import Servers
 
 # No deadline: it measures the neighbours. No database: a failure is repeated with the run's seed, not from a folder.
@@ -199,3 +200,16 @@ def kafka_bootstrap_servers(servers: "Servers") -> str:
 @pytest.fixture
 def schema_registry_url(servers: "Servers") -> str:
     return servers.schema_registry_url
+
+
+@pytest.fixture(scope="session")
+def wire_ids(servers: "Servers") -> "Iterator[WireIds]":
+    """The ids of all schemas, registered once per run: an id stands for a schema, whatever subjects it is under."""
+    from schemas import registry
+    from schemas.topics import Topics
+    from tests.support.servers import fresh_topic_prefix
+
+    names = Topics(fresh_topic_prefix())
+    with registry.connect(servers.schema_registry_url) as client:
+        registry.register(client, names)
+        yield registry.WireIds(client, names)

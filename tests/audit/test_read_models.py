@@ -15,9 +15,9 @@ from tests.support.topic_filler import kafka_of, logged
 
 
 @pytest.fixture
-def projected(servers, ledger_database, bi_database, topic_prefix):
+def projected(servers, ledger_database, bi_database, topic_prefix, wire_ids):
     """A random history, of which the read model has all but the last event of one player."""
-    with kafka_of(servers, ledger_database, topic_prefix) as kafka:
+    with kafka_of(servers, ledger_database, topic_prefix, wire_ids) as kafka:
         settings = kafka.settings.model_copy(
             update={"bi_database_url": type(kafka.settings.database_url)(bi_database), "projector_group": topic_prefix}
         )

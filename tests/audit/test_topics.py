@@ -33,8 +33,8 @@ def log(ledger_database_of_module) -> list[Logged]:
 
 
 @pytest.fixture
-def kafka(servers, ledger_database_of_module, topic_prefix) -> Iterator[Kafka]:
-    with kafka_of(servers, ledger_database_of_module, topic_prefix) as opened:
+def kafka(servers, ledger_database_of_module, topic_prefix, wire_ids) -> Iterator[Kafka]:
+    with kafka_of(servers, ledger_database_of_module, topic_prefix, wire_ids) as opened:
         yield opened
 
 

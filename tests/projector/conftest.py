@@ -20,17 +20,9 @@ from tests.projector.direct_fold import PACE_US, Folded, fold
 from tests.support import reference
 from tests.support.random_ledger import Ledger, Publisher, decoded, random_ledger
 from tests.support.seeds import seeded_random
-from tests.support.servers import Servers, fresh_database, fresh_topic_prefix
+from tests.support.servers import Servers, fresh_database
 
 PARTITIONS = 3
-
-
-@pytest.fixture(scope="session")
-def wire_ids(servers: Servers) -> Iterator[registry.WireIds]:
-    names = Topics(fresh_topic_prefix())
-    with registry.connect(servers.schema_registry_url) as client:
-        registry.register(client, names)
-        yield registry.WireIds(client, names)
 
 
 @pytest.fixture

@@ -85,8 +85,12 @@ class Kafka:
 
 
 @contextmanager
-def kafka_of(servers: Servers, ledger_database: str, topic_prefix: str) -> Iterator[Kafka]:
-    """Fresh topics with their schemas, removed afterwards."""
+def kafka_of(
+    servers: Servers, ledger_database: str, topic_prefix: str, wire_ids: WireIds | None = None
+) -> Iterator[Kafka]:
+    """Fresh topics, removed afterwards. Their schemas are registered, which a relay needs and which takes a second; where
+    `wire_ids` are given, whoever writes uses these.
+    """
     names = Topics(topic_prefix)
     settings = Settings(
         database_url=ledger_database,
@@ -97,7 +101,8 @@ def kafka_of(servers: Servers, ledger_database: str, topic_prefix: str) -> Itera
     )
     topics.apply(servers.kafka_bootstrap_servers, names, partitions=3, replication=1)
     with registry.connect(servers.schema_registry_url) as client:
-        registry.register(client, names)
+        if wire_ids is None:
+            registry.register(client, names)
         producer = Producer(
             {
                 "bootstrap.servers": servers.kafka_bootstrap_servers,
@@ -105,7 +110,7 @@ def kafka_of(servers: Servers, ledger_database: str, topic_prefix: str) -> Itera
                 "enable.idempotence": True,
             }
         )
-        yield Kafka(settings, names, WireIds(client, names), producer)
+        yield Kafka(settings, names, wire_ids or WireIds(client, names), producer)
     admin = AdminClient({"bootstrap.servers": servers.kafka_bootstrap_servers})
     for answer in admin.delete_topics(names.all).values():
         answer.result(60)

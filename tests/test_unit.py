@@ -54,6 +54,6 @@ def test_a_thread_fails_as_well() -> None:
             heard.append(str(failure))
 
     with without_servers():
-        (thread := threading.Thread(target=start)).start()
+        (thread := threading.Thread(target=start, daemon=True)).start()
         thread.join()
     assert "starts java" in heard[0]

@@ -40,7 +40,7 @@ def test_a_sealer_waits_for_its_database_and_ends_when_it_is_told(tmp_path):
     """Each attempt is counted by what went wrong; nothing is sealed meanwhile, and the end is in order."""
     counter, stop, codes = metrics.RESTARTS.labels("OperationalError"), threading.Event(), []
     before = counter._value.get()
-    running = threading.Thread(target=lambda: codes.append(Sealer(settings(tmp_path)).run(stop)))
+    running = threading.Thread(target=lambda: codes.append(Sealer(settings(tmp_path)).run(stop)), daemon=True)
     running.start()
     try:
         until(lambda: counter._value.get() > before, "an attempt that failed")

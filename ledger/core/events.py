@@ -19,7 +19,7 @@ class Payload:
 
     @property
     def result(self) -> dict[str, str]:
-        """What the command's caller is told: the status and the ids that the event made. The log alone can repeat the
+        """What the answer to the command says: the status and the ids that the event made. The log alone can repeat the
         answer.
         """
         raise NotImplementedError

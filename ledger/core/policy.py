@@ -54,7 +54,7 @@ class Policy:
     partial_duplicate: Literal["apply", "refuse"] = APPLY
     """A callback of several commands of which some are repeats: `apply` the new ones, or `refuse` them all."""
     replay_balance: Literal["stored", "current"] = STORED
-    """A repeat tells the balance as `stored` with the first answer, or the `current` one."""
+    """The answer to a repeat has the balance as `stored` with the first answer, or the `current` one."""
     abandoned_after_s: int = 0
     """An open hold older than this is closed by the job; 0 is never."""
     abandoned_action: Literal["refund", "lose"] = REFUND

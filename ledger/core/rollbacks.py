@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final, Literal
 
 from ledger.core import folds, postings
 from ledger.core.commands import Command
@@ -40,7 +40,8 @@ from ledger.core.state import (
 )
 from ledger.core.value import value
 
-BET, WIN = "bet", "win"
+BET: Final = "bet"
+WIN: Final = "win"
 
 
 @value()
@@ -57,8 +58,8 @@ class Rollback(Command):
     player: str | None = None
     """Names the player of a bet that is not known yet, where no session does."""
     currency: str | None = None
-    """Of the player's wallet: whose balances are told where the bet is not known."""
-    target: str = "bet"
+    """Of the player's wallet, whose balances the answer has where the bet is not known."""
+    target: Literal["bet", "win", "any"] = "bet"
     """What the id may name: a `bet`, a `win` (or award), or `any` of them."""
     only_open: bool = False
     """Whatever ended the bet stays, also the end of its round: for the job that closes abandoned bets."""

@@ -144,7 +144,7 @@ class Bet:
 
     @property
     def stake_currency(self) -> str | None:
-        """The currency that it was staked in, and that its wins are told in."""
+        """The currency that the bet was staked in, in which its wins come too."""
         return self.conversion.currency if self.conversion else self.currency
 
     @property

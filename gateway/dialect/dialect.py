@@ -29,6 +29,7 @@ class Dialect:
     title: str
     """For people: whose protocol it is."""
     endpoints: tuple[Endpoint, ...]
+    """All operations of the protocol; no two take the same method and path."""
     verify: Callable[[Call], bytes]
     """Proves who calls, over the raw bytes: tries every key of `call.secrets` or `call.public_keys`, and compares in
     constant time. Gives the bytes that the caller has proven, in the one spelling that was signed; the body where the

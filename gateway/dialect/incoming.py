@@ -45,6 +45,7 @@ class RequestHead(NamedTuple):
     target: bytes
     """Path and query as they were sent: what is signed."""
     trace: Trace
+    """Ids for logs and events."""
 
 
 def head_of(scope: Scope) -> RequestHead:

@@ -25,11 +25,12 @@ from runtime.identifiers import is_currency
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """One key of an integration: either a `secret` that both sides have, or a `public_key` of the provider's. Times are
-    unix seconds.
+    """One key of an integration: either a `secret` that both sides have, or a `public_key` of the provider's. It proves
+    a caller from `not_before` until `not_after`, unix seconds.
     """
 
     kid: str
+    """The key's id, as callers and events name it."""
     secret: bytes | None
     public_key: PublicKey | None
     not_before: float
@@ -37,7 +38,7 @@ class SigningKey:
     identity: bytes = b""
     """Tells one key from another without saying it: the same for the same secret or public key, whatever its kid."""
     shared: bool = False
-    """Another integration has the same one."""
+    """Whether another integration has the same key."""
 
     def valid_at(self, now: float) -> bool:
         """Whether the key proves a caller at `now` (unix seconds)."""
@@ -49,14 +50,19 @@ class Integration:
     """One provider for one tenant and region: who it is, its keys, and what it may say otherwise than others."""
 
     integration_id: str
+    """BRAND/REGION/NAME, which is also the path of its base URL."""
     tenant_id: str
+    """The brand, whose players they are."""
     region: str
     provider_id: str
+    """The provider's name in events and read models."""
     policy: Policy
     """The policy in force: the dialect's, with what the integration says otherwise."""
     enabled: bool
+    """False after the red button: all its calls are refused."""
     keys: tuple[SigningKey, ...]
     dialect: str = CANONICAL
+    """The name of its protocol."""
     options: Mapping[str, str] = field(default_factory=dict)
     """The options in force: defaults, with what the integration says otherwise."""
     games: Mapping[str, Game] = field(default_factory=dict, repr=False)

@@ -26,7 +26,7 @@ _HEADER = re.compile(_PART + rb"(?:," + _PART + rb"){2,5}")
 
 
 class Place(NamedTuple):
-    """Whose integration is called: brand, region and provider, as a signature names them."""
+    """Whose integration is called: brand (`tenant_id`), `region`, provider (`provider_id`), as signatures say it."""
 
     tenant_id: str
     region: str
@@ -42,8 +42,10 @@ class Signed(NamedTuple):
     target: bytes
     """Path and query as sent."""
     idempotency_key: bytes
+    """The X-Idempotency-Key; of a GET, nothing."""
     body: bytes
     place: Place
+    """Whose integration is called."""
 
     @property
     def message(self) -> bytes:
@@ -64,11 +66,14 @@ class Signed(NamedTuple):
 
 
 class Signature(NamedTuple):
-    """A well-formed X-Signature; nothing is verified yet."""
+    """A well-formed X-Signature; nothing is verified yet. `v1` to `v4` are the signatures in it, by the way they were
+    made: v1 and v3 by a secret, v2 and v4 by a private key.
+    """
 
     timestamp: bytes
     """Unix seconds, as sent."""
     kid: str
+    """The id of the key that signed."""
     v1: tuple[bytes, ...] = ()
     v2: tuple[bytes, ...] = ()
     v3: tuple[bytes, ...] = ()

@@ -10,17 +10,19 @@ from gateway.dialect.endpoint import Endpoint
 
 
 class Target(NamedTuple):
-    """What a path leads to."""
+    """Where one path of one dialect leads."""
 
     dialect: Dialect
     endpoint: Endpoint
     operation: str
-    """For logs and metrics."""
+    """What logs and metrics call it."""
     params: Mapping[str, str] = {}
 
 
-class Routed(NamedTuple):
-    """`targets` are several where contracts fix the same absolute path. Without any, `methods` are what it takes."""
+class Route(NamedTuple):
+    """Where a request leads. `targets` are several where contracts fix the same absolute path; without any, `methods`
+    are what the path takes.
+    """
 
     targets: list[Target]
     methods: tuple[str, ...] = ()
@@ -42,10 +44,10 @@ class Paths:
         else:
             self.plain.setdefault((target.endpoint.method, path), []).append(target)
 
-    def targets(self, method: str, path: str) -> Routed:
-        """`path` as it was sent: a part may hold an encoded slash."""
+    def targets(self, method: str, path: str) -> Route:
+        """Where a request leads; `path` as it was sent, for a part may hold an encoded slash."""
         found = self._find(method, path)
-        return Routed(found, () if found else self._methods(path))
+        return Route(found, () if found else self._methods(path))
 
     def have(self, path: str) -> bool:
         """Whether any method of `path` leads somewhere."""

@@ -25,7 +25,7 @@ from gateway.dialect.reply import Reply
 from gateway.dialect.tenant_ledger import TenantLedger
 from gateway.host.entity_reader import EntityReader
 from gateway.host.ledger_view import LedgerView, NoLedger
-from gateway.host.paths import Paths, Routed, Target
+from gateway.host.paths import Paths, Route, Target
 from gateway.services import Services
 from gateway.serving import serve
 from ledger.journal.writer import Unavailable
@@ -87,16 +87,16 @@ class _Exchange:
         calls: ProviderCalls,
         scope: Scope,
         receive: Receive,
-        routed: Routed,
+        route: Route,
         integration: Integration | None = None,
     ) -> None:
         self._calls = calls
         self._scope = scope
         self._receive = receive
-        self._routed = routed
+        self._route = route
         self._integration = integration
         self._call: Call | None = None
-        self._target = routed.targets[0] if routed.targets else None
+        self._target = route.targets[0] if route.targets else None
 
     @property
     def operation(self) -> str:
@@ -138,7 +138,7 @@ class _Exchange:
         return Rejected("UNAVAILABLE", balances=rejected.balances)
 
     async def _body(self, head: RequestHead) -> bytes:
-        limit_bytes = max((target.dialect.body_limit_bytes for target in self._routed.targets), default=0)
+        limit_bytes = max((target.dialect.body_limit_bytes for target in self._route.targets), default=0)
         try:
             return await read_body(head, self._receive, limit_bytes or self._calls.services.settings.body_limit_bytes)
         except Rejected:
@@ -151,8 +151,8 @@ class _Exchange:
         if not self._calls.services.keys.loaded:
             raise Unavailable
         absolute = not self._scope["path"].startswith(MOUNT)
-        if self._routed.methods and (absolute or self._integration):
-            raise Rejected("METHOD_NOT_ALLOWED", method=head.method, allow=", ".join(self._routed.methods))
+        if self._route.methods and (absolute or self._integration):
+            raise Rejected("METHOD_NOT_ALLOWED", method=head.method, allow=", ".join(self._route.methods))
         if absolute:
             self._target, self._integration = self._find_claimed(head, raw)
             if self._target and self._target.endpoint.open:  # whoever asks whether anybody is there may be nobody
@@ -164,7 +164,7 @@ class _Exchange:
     def _find_claimed(self, head: RequestHead, raw: bytes) -> tuple[Target | None, Integration | None]:
         """What an absolute path leads to: the one integration that the credentials name, whoever wrote them."""
         found = []
-        for target in self._routed.targets:
+        for target in self._route.targets:
             try:
                 call = self._make_call(head, raw, target, NOBODY)
                 claims = target.dialect.claims(call) if target.dialect.claims else {}

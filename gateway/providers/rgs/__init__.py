@@ -15,7 +15,7 @@ from gateway.dialect.reply import Reply
 from gateway.dialect.signing import verify_hmac_hex
 from gateway.dialect.strict_json import dump
 from gateway.dialect.tenant_ledger import TenantLedger
-from gateway.providers.rgs.bodies import Action, ActionIfAny, Asked, Balance, Bet, Item, Refund, Settlement, Win
+from gateway.providers.rgs.bodies import Action, ActionIfAny, Balance, Bet, Item, PlayerRequest, Refund, Settlement, Win
 from ledger.core.bets import AuthorizeBet
 from ledger.core.commands import Command
 from ledger.core.policy import AT_AUTHORIZATION, REFUND, REVERSE, Policy
@@ -135,7 +135,7 @@ async def _reconciled(
     return {"transaction_id": item.transaction_id, "status": "known" if known else "applied"}
 
 
-KINDS: dict[str, tuple[type[Asked], Callable[[Call, Any], Command]]] = {
+KINDS: dict[str, tuple[type[PlayerRequest], Callable[[Call, Any], Command]]] = {
     "bet": (Bet, _bet),
     "win": (Win, _win),
     "refund": (Refund, _refund),

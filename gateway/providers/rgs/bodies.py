@@ -11,17 +11,19 @@ SessionId = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
 Mode = Literal["real", "demo"]
 
 
-class Asked(Body):
+class PlayerRequest(Body):
+    """What all requests say: who plays, in which currency, and whether for money."""
+
     player_id: PlayerId
     currency: ProviderCurrency
     mode: Mode = "real"
 
 
-class Balance(Asked):
+class Balance(PlayerRequest):
     pass
 
 
-class Bet(Asked):
+class Bet(PlayerRequest):
     transaction_id: ProviderId
     session_id: SessionId | None = None
     game_id: Noted[ProviderId] = None
@@ -29,7 +31,7 @@ class Bet(Asked):
     amount: Decimal
 
 
-class Win(Asked):
+class Win(PlayerRequest):
     """A win: of a bet, where it names one; else of the round."""
 
     transaction_id: ProviderId
@@ -39,7 +41,7 @@ class Win(Asked):
     amount: Decimal
 
 
-class Refund(Asked):
+class Refund(PlayerRequest):
     transaction_id: ProviderId
     bet_transaction_id: ProviderId
     round_id: ProviderId | None = None
@@ -64,7 +66,7 @@ class Item(Body):
     type: Literal["bet", "win", "refund"]
 
 
-class Settlement(Asked):
+class Settlement(PlayerRequest):
     settlement_id: ProviderId
     session_id: SessionId | None = None
     transactions: Annotated[list[dict[str, object]], Field(max_length=500)]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from psycopg import Cursor
 
-from runtime.arrays import column_of
+from runtime.arrays import array_of
 
 Rows = Cursor[tuple[Any, ...]]
 
@@ -97,5 +97,5 @@ def write(cursor: Rows, statement: str, rows: Collection[Sequence[Any]]) -> int:
     """Run a statement over many rows at once, one array per column. Returns how many rows of the table it touched."""
     if not rows:
         return 0
-    cursor.execute(statement, [column_of(column) for column in zip(*rows, strict=True)])
+    cursor.execute(statement, [array_of(column) for column in zip(*rows, strict=True)])
     return cursor.rowcount

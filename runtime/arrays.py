@@ -17,48 +17,48 @@ from psycopg.pq import Format
 
 _HEADER = Struct(">iiIii")  # dimensions, has nulls, element type, length, lower bound
 _NULL = b"\xff\xff\xff\xff"
-_INT8 = Struct(">iq").pack
+_LONG = Struct(">iq").pack
 _BOOLS = {None: _NULL, True: b"\0\0\0\1\1", False: b"\0\0\0\1\0"}
 POSTGRES_EPOCH_US = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 """PostgreSQL counts microseconds from 2000; add this for those since 1970."""
 
 
-class Column(list[Any]):
+class Array(list[Any]):
     """A column of values of one type, with nulls where they are None."""
 
     element: str
 
 
-class Text(Column):
+class Text(Array):
     element = "text"
 
 
-class Int8(Column):
+class Int8(Array):
     element = "int8"
 
 
-class Bytea(Column):
+class Bytea(Array):
     element = "bytea"
 
 
-class Bool(Column):
+class Bool(Array):
     element = "bool"
 
 
-class Timestamptz(Column):
+class Timestamptz(Array):
     """Microseconds since the epoch."""
 
     element = "timestamptz"
 
 
-def columns(kinds: Sequence[type[Column]], rows: Iterable[Sequence[Any]]) -> list[Column]:
-    """Rows as the columns that `unnest` wants."""
+def arrays_of(kinds: Sequence[type[Array]], rows: Iterable[Sequence[Any]]) -> list[Array]:
+    """Rows as one array for each column, of these kinds: what `unnest` wants."""
     found = list(zip(*rows, strict=True)) or [()] * len(kinds)
     return [kind(column) for kind, column in zip(kinds, found, strict=True)]
 
 
-def column_of(values: Sequence[Any]) -> Sequence[Any]:
-    """A column of the type that its values have; the values as they are, for psycopg, where none fits: other types, or
+def array_of(values: Sequence[Any]) -> Sequence[Any]:
+    """An array of the kind that its values have; the values as they are, for psycopg, where none fits: other types, or
     integers beyond 64 bits.
     """
     kind = _KINDS.get(type(next((value for value in values if value is not None), "")))
@@ -68,12 +68,12 @@ def column_of(values: Sequence[Any]) -> Sequence[Any]:
 
 
 def register(connection: AsyncConnection[Any] | Connection[Any]) -> None:
-    """Let `connection` send columns."""
+    """Let `connection` send arrays."""
     for dumper in _DUMPERS:
-        connection.adapters.register_dumper(dumper.column, dumper)
+        connection.adapters.register_dumper(dumper.array, dumper)
 
 
-_KINDS: dict[type, type[Column]] = {str: Text, int: Int8, bool: Bool, bytes: Bytea}
+_KINDS: dict[type, type[Array]] = {str: Text, int: Int8, bool: Bool, bytes: Bytea}
 
 
 def _fit(values: Sequence[int | None]) -> bool:
@@ -85,50 +85,49 @@ def _fit(values: Sequence[int | None]) -> bool:
     return True
 
 
-def _texts(column: Sequence[str | None]) -> bytes:
-    return b"".join([_NULL if value is None else len(data := value.encode()).to_bytes(4) + data for value in column])
+def _text(value: str | None) -> bytes:
+    if value is None:
+        return _NULL
+    data = value.encode()
+    return len(data).to_bytes(4) + data
 
 
-def _byteas(column: Sequence[bytes | None]) -> bytes:
-    return b"".join([_NULL if value is None else len(value).to_bytes(4) + value for value in column])
+def _bytea(value: bytes | None) -> bytes:
+    return _NULL if value is None else len(value).to_bytes(4) + value
 
 
-def _int8s(column: Sequence[int | None]) -> bytes:
-    return b"".join([_NULL if value is None else _INT8(8, value) for value in column])
+def _int8(value: int | None) -> bytes:
+    return _NULL if value is None else _LONG(8, value)
 
 
-def _timestamps(column: Sequence[int | None]) -> bytes:
-    return b"".join([_NULL if value is None else _INT8(8, value - POSTGRES_EPOCH_US) for value in column])
+def _timestamp(value: int | None) -> bytes:
+    return _NULL if value is None else _LONG(8, value - POSTGRES_EPOCH_US)
 
 
-def _bools(column: Sequence[bool | None]) -> bytes:
-    return b"".join(map(_BOOLS.__getitem__, column))
-
-
-def _dumper(kind: type[Column], body_of: Callable[[Sequence[Any]], bytes]) -> type[Dumper]:
+def _dumper(kind: type[Array], encode: Callable[[Any], bytes]) -> type[Dumper]:
     element = types[kind.element]
 
-    class ColumnDumper(Dumper):
+    class ArrayDumper(Dumper):
         format = Format.BINARY
         oid = element.array_oid
-        column = kind
+        array = kind
 
-        def dump(self, obj: Column) -> bytes:
+        def dump(self, obj: Array) -> bytes:
             if not obj:
                 return pack(">iiI", 0, 0, element.oid)
             header = _HEADER.pack(1, None in obj, element.oid, len(obj), 1)
             # Most columns of a batch hold one value over and over (tenant, kind, a zero): that is made once.
             if obj.count(obj[0]) == len(obj):
-                return header + body_of(obj[:1]) * len(obj)
-            return header + body_of(obj)
+                return header + encode(obj[0]) * len(obj)
+            return header + b"".join(map(encode, obj))
 
-    return ColumnDumper
+    return ArrayDumper
 
 
 _DUMPERS: list[Any] = [
-    _dumper(Text, _texts),
-    _dumper(Bytea, _byteas),
-    _dumper(Int8, _int8s),
-    _dumper(Bool, _bools),
-    _dumper(Timestamptz, _timestamps),
+    _dumper(Text, _text),
+    _dumper(Bytea, _bytea),
+    _dumper(Int8, _int8),
+    _dumper(Bool, _BOOLS.__getitem__),
+    _dumper(Timestamptz, _timestamp),
 ]

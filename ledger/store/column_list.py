@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
-from runtime.arrays import Bool, Bytea, Column, Int8, Text, Timestamptz, columns
+from runtime.arrays import Array, Bool, Bytea, Int8, Text, Timestamptz, arrays_of
 
-_ARRAYS: dict[str, type[Column]] = {
+_ARRAYS: dict[str, type[Array]] = {
     "text": Text, "bigint": Int8, "bytea": Bytea, "boolean": Bool, "timestamptz": Timestamptz,
 }  # fmt: skip
 
@@ -104,9 +104,9 @@ class ColumnList:
         """The set list of an update from rows under `alias`."""
         return ", ".join(f"{name} = {alias}.{name}" for name in self)
 
-    def packed(self, rows: Iterable[Sequence[Any]]) -> list[Column]:
+    def packed(self, rows: Iterable[Sequence[Any]]) -> list[Array]:
         """Rows of these columns as the arrays of their statement."""
-        return columns(self._kinds, rows)
+        return arrays_of(self._kinds, rows)
 
 
 def _column(declaration: str) -> _Column:

@@ -24,7 +24,7 @@ def test_what_is_sent_is_what_arrives(kind: str, bi_database_of_module: str) -> 
         @given(st.lists(st.none() | VALUES[kind], min_size=1), st.integers(1, 3))
         def arrives(column: list[object], repeats: int) -> None:
             column = column * repeats
-            row = connection.execute(f"select %b::{kind}[]", [arrays.column_of(column)]).fetchone()
+            row = connection.execute(f"select %b::{kind}[]", [arrays.array_of(column)]).fetchone()
             assert row == (column,)
 
         arrives()

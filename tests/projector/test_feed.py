@@ -139,7 +139,7 @@ def must_be_the_fold(feed: Feed, read_models: ReadModels, servers: Servers) -> N
         fresh_database(servers.bi_database_url) as plain,
         fold(plain, records, random.Random(1)) as in_order,
     ):
-        found = Folded(url, [record for record in records if not changes_nothing(record)], connection)
+        found = Folded(url, [record for record in records if not changes_nothing(record)], lambda: connection)
         for check in PLAIN_FOLDS:
             check(found)
         for view in (view for one in PROJECTIONS if one.name != "refusals" for view in one.view_names):

@@ -10,7 +10,7 @@ import pytest
 from xdist import is_xdist_controller
 
 from sandbox.servers.ports import reach_loopback_directly
-from tests.support import limits, order, seeds, traces, unit
+from tests.support import coroutines, limits, order, seeds, traces, unit
 from tests.support.process_state import State, demand_no_bound_loggers, demand_unchanged, process_state
 
 # What needs servers imports what drives them when it runs: a test that needs none begins in half the time.
@@ -26,7 +26,7 @@ hypothesis.settings.load_profile("tests")
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """The first hook of all: whatever these have to say, options too, is heard."""
-    for plugin in (limits, order, seeds, traces, unit):
+    for plugin in (coroutines, limits, order, seeds, traces, unit):
         pluginmanager.register(plugin, plugin.__name__)
 
 

@@ -58,22 +58,19 @@ def test_a_round_is_played_and_finished(database):
     play(database, story)
 
 
-def test_a_round_of_two_players_ends_for_one(database):
+async def test_a_round_of_two_players_ends_for_one(database):
     """A live table's round id is shared: neither the win nor the end of one player touches the other."""
 
-    async def main():
-        async with Journal(settings_of(database)) as journal:
-            await players(journal, ask, ["ann", "bob"])
-            await accepted(journal, ask.debit("2", "b1"), **LOOSE)
-            await accepted(journal, ask.debit("3", "b2", player="bob"), **LOOSE)
-            await accepted(journal, ask.win("4"), **LOOSE)
-            await accepted(journal, ask.finish(), **LOOSE)
-            outcome = await accepted(journal, ask.debit("1", "b3", player="bob"), **LOOSE)
-            assert outcome.balances.held_minor == 400
-            assert (await ask_one(journal, ask.win(win_id="w9", player="cid"), **LOOSE)).refusal_code == "BET_NOT_FOUND"
-            await accepted(journal, ask.rollback("b2", None), **LOOSE | {"rollback_of_settled": REFUSE})
-
-    run(main)
+    async with Journal(settings_of(database)) as journal:
+        await players(journal, ask, ["ann", "bob"])
+        await accepted(journal, ask.debit("2", "b1"), **LOOSE)
+        await accepted(journal, ask.debit("3", "b2", player="bob"), **LOOSE)
+        await accepted(journal, ask.win("4"), **LOOSE)
+        await accepted(journal, ask.finish(), **LOOSE)
+        outcome = await accepted(journal, ask.debit("1", "b3", player="bob"), **LOOSE)
+        assert outcome.balances.held_minor == 400
+        assert (await ask_one(journal, ask.win(win_id="w9", player="cid"), **LOOSE)).refusal_code == "BET_NOT_FOUND"
+        await accepted(journal, ask.rollback("b2", None), **LOOSE | {"rollback_of_settled": REFUSE})
 
 
 def test_a_win_goes_back_and_forth(database):
@@ -145,36 +142,30 @@ def test_a_win_and_its_rollback_at_once(database, first):
     play(database, story)
 
 
-def test_twins_of_a_win_pay_once(database):
+async def test_twins_of_a_win_pay_once(database):
     """The same win at the same moment in two processes, under one key or under two: one of them pays."""
 
-    async def main():
-        async with Journal(settings_of(database)) as one, Journal(settings_of(database)) as other:
-            await players(one, ask, ["ann"])
-            await accepted(one, ask.debit("2"), **LOOSE)
-            for number in range(10):
-                win = ask.win("5", f"w{number}")
-                again = replace(win, origin=ask.origin() if number % 2 else win.origin)
-                outcomes = await asyncio.gather(ask_one(one, win, **LOOSE), ask_one(other, again, **LOOSE))
-                told = sorted(outcome.code for outcome in outcomes)
-                assert told == (["ACCEPTED", "DUPLICATE"] if number % 2 else ["ACCEPTED", "REPEATED"])
-            assert (await total(one)).cash_minor == 10_000 - 200 + 5_000
-
-    run(main)
+    async with Journal(settings_of(database)) as one, Journal(settings_of(database)) as other:
+        await players(one, ask, ["ann"])
+        await accepted(one, ask.debit("2"), **LOOSE)
+        for number in range(10):
+            win = ask.win("5", f"w{number}")
+            again = replace(win, origin=ask.origin() if number % 2 else win.origin)
+            outcomes = await asyncio.gather(ask_one(one, win, **LOOSE), ask_one(other, again, **LOOSE))
+            told = sorted(outcome.code for outcome in outcomes)
+            assert told == (["ACCEPTED", "DUPLICATE"] if number % 2 else ["ACCEPTED", "REPEATED"])
+        assert (await total(one)).cash_minor == 10_000 - 200 + 5_000
 
 
-def test_a_win_is_rolled_back_without_its_player(database):
+async def test_a_win_is_rolled_back_without_its_player(database):
     """The directory finds whose win it is, also in a journal that never saw it."""
 
-    async def main():
-        async with Journal(settings_of(database)) as journal:
-            await players(journal, ask, ["ann"])
-            await accepted(journal, ask.award("5"), **LOOSE)
-        async with Journal(settings_of(database)) as journal:
-            undone = await accepted(journal, ask.undo_win("a1"), **LOOSE)
-            assert (undone.result["status"], undone.balances.cash_minor) == ("rolled_back", 10_000)
-
-    run(main)
+    async with Journal(settings_of(database)) as journal:
+        await players(journal, ask, ["ann"])
+        await accepted(journal, ask.award("5"), **LOOSE)
+    async with Journal(settings_of(database)) as journal:
+        undone = await accepted(journal, ask.undo_win("a1"), **LOOSE)
+        assert (undone.result["status"], undone.balances.cash_minor) == ("rolled_back", 10_000)
 
 
 def test_a_restricted_player_is_paid(database):

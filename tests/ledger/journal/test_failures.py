@@ -45,29 +45,22 @@ async def seated(database_url, journal, *names):
 # Too much, too late
 
 
-def test_too_many_callbacks_are_refused_at_once(ledger_database):
+async def test_too_many_callbacks_are_refused_at_once(ledger_database):
     """Past `journal_queue` the answer is Overloaded without waiting; what was taken in is answered, and then there is room again."""
 
-    async def main():
-        async with Journal(
-            settings_of(ledger_database, journal_queue=20, journal_batch=4, journal_writers=1)
-        ) as journal:
-            (session,) = await players(journal, ask, ["ann"])
-            async with foreign_lock(ledger_database, "ann"):
-                first = asyncio.create_task(ask_one(journal, ask.bet("1", "first", session_id=session)))
-                await asyncio.to_thread(until_locked_out, ledger_database)
-                taken = [
-                    asyncio.create_task(ask_one(journal, ask.bet("1", f"b{n}", session_id=session))) for n in range(20)
-                ]
-                await asyncio.sleep(0)
-                with pytest.raises(Overloaded):
-                    ask_one(journal, ask.bet("1", "late", session_id=session)).send(
-                        None
-                    )  # before it waits for anything
-            assert {outcome.refusal_code for outcome in await asyncio.gather(first, *taken)} == {None}
-            await accepted(journal, ask.bet("1", "late", session_id=session))
-
-    run(main)
+    async with Journal(settings_of(ledger_database, journal_queue=20, journal_batch=4, journal_writers=1)) as journal:
+        (session,) = await players(journal, ask, ["ann"])
+        async with foreign_lock(ledger_database, "ann"):
+            first = asyncio.create_task(ask_one(journal, ask.bet("1", "first", session_id=session)))
+            await asyncio.to_thread(until_locked_out, ledger_database)
+            taken = [
+                asyncio.create_task(ask_one(journal, ask.bet("1", f"b{n}", session_id=session))) for n in range(20)
+            ]
+            await asyncio.sleep(0)
+            with pytest.raises(Overloaded):
+                ask_one(journal, ask.bet("1", "late", session_id=session)).send(None)  # before it waits for anything
+        assert {outcome.refusal_code for outcome in await asyncio.gather(first, *taken)} == {None}
+        await accepted(journal, ask.bet("1", "late", session_id=session))
     assert history.check(ledger_database).count("bet.authorized") == 22
 
 
@@ -122,117 +115,98 @@ def test_one_line_for_all_is_found(ledger_database, monkeypatch):
     assert _turn_of_the_other(ledger_database) == 30
 
 
-def test_one_integration_cannot_fill_the_queue(ledger_database):
+async def test_one_integration_cannot_fill_the_queue(ledger_database):
     """Past `journal_queue_per_integration` its callbacks are Overloaded at once; another integration is taken in."""
 
-    async def main():
-        other = Asks(integration_id="acme/eu/other")
-        settings = settings_of(ledger_database, journal_queue_per_integration=5, journal_batch=4, journal_writers=2)
-        async with Journal(settings) as journal:
-            (session,) = await players(journal, ask, ["ann"])
-            (others_session,) = await players(journal, other, ["bob"])
-            async with foreign_lock(ledger_database, "ann"):
-                crowd = [
-                    asyncio.create_task(ask_one(journal, ask.bet("1", f"b{n}", session_id=session))) for n in range(12)
-                ]
-                single = asyncio.create_task(ask_one(journal, other.bet("1", "x", session_id=others_session)))
-                outcomes = await asyncio.gather(*crowd[5:], return_exceptions=True)
-            assert {type(outcome) for outcome in outcomes} == {Overloaded}
-            taken = await asyncio.gather(*crowd[:5], single)
-            assert {outcome.refusal_code for outcome in taken} == {None}
-
-    run(main)
+    other = Asks(integration_id="acme/eu/other")
+    settings = settings_of(ledger_database, journal_queue_per_integration=5, journal_batch=4, journal_writers=2)
+    async with Journal(settings) as journal:
+        (session,) = await players(journal, ask, ["ann"])
+        (others_session,) = await players(journal, other, ["bob"])
+        async with foreign_lock(ledger_database, "ann"):
+            crowd = [
+                asyncio.create_task(ask_one(journal, ask.bet("1", f"b{n}", session_id=session))) for n in range(12)
+            ]
+            single = asyncio.create_task(ask_one(journal, other.bet("1", "x", session_id=others_session)))
+            outcomes = await asyncio.gather(*crowd[5:], return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {Overloaded}
+        taken = await asyncio.gather(*crowd[:5], single)
+        assert {outcome.refusal_code for outcome in taken} == {None}
     assert history.check(ledger_database).count("bet.authorized") == 6
 
 
-def test_callbacks_that_waited_too_long_are_not_decided(ledger_database):
+async def test_callbacks_that_waited_too_long_are_not_decided(ledger_database):
     """Past `journal_deadline_ms` in the queue the answer is DeadlineExceeded, and nothing was done."""
 
-    async def main():
-        async with Journal(
-            settings_of(ledger_database, journal_deadline_ms=400, journal_batch=1, journal_writers=1)
-        ) as journal:
-            (session,) = await seated(ledger_database, journal, "ann")
-            async with foreign_lock(ledger_database, "ann"):
-                bets = [
-                    asyncio.create_task(ask_one(journal, ask.bet("1", f"b{n}", session_id=session))) for n in range(6)
-                ]
-                outcomes = await asyncio.gather(*bets, return_exceptions=True)
-            assert all(isinstance(outcome, Retryable) for outcome in outcomes)
-            assert isinstance(outcomes[-1], DeadlineExceeded)  # the others had the writer for longer than that
-            await until_answered(journal, callback(ask.bet("1", "b9", session_id=session)))
-
-    run(main)
+    async with Journal(
+        settings_of(ledger_database, journal_deadline_ms=400, journal_batch=1, journal_writers=1)
+    ) as journal:
+        (session,) = await seated(ledger_database, journal, "ann")
+        async with foreign_lock(ledger_database, "ann"):
+            bets = [asyncio.create_task(ask_one(journal, ask.bet("1", f"b{n}", session_id=session))) for n in range(6)]
+            outcomes = await asyncio.gather(*bets, return_exceptions=True)
+        assert all(isinstance(outcome, Retryable) for outcome in outcomes)
+        assert isinstance(outcomes[-1], DeadlineExceeded)  # the others had the writer for longer than that
+        await until_answered(journal, callback(ask.bet("1", "b9", session_id=session)))
     assert history.check(ledger_database).count("bet.authorized") == 1
 
 
-def test_a_lock_that_is_not_had_is_no_business_answer(ledger_database):
+async def test_a_lock_that_is_not_had_is_no_business_answer(ledger_database):
     """A foreign session keeps one player's lock: that player hears Retryable and never a refusal; the others of the same batch
     are served; and later they are too, under the same keys."""
 
-    async def main():
-        async with Journal(settings_of(ledger_database, journal_deadline_ms=5000, journal_writers=1)) as journal:
-            sessions = await seated(ledger_database, journal, "ann", "bob", "cid")
-            bets = [callback(ask.bet("1", f"b{n}", session_id=sessions[n % 3])) for n in range(15)]
-            async with foreign_lock(ledger_database, "ann"):
-                outcomes = await asyncio.gather(*map(journal.submit, bets), return_exceptions=True)
-            assert all(isinstance(outcome, Retryable) for outcome in outcomes[::3])
-            assert [outcome[0].refusal_code for n, outcome in enumerate(outcomes) if n % 3] == [None] * 10
-            for bet in bets:
-                (outcome,) = await journal.submit(bet)
-                assert outcome.refusal_code is None
-
-    run(main)
+    async with Journal(settings_of(ledger_database, journal_deadline_ms=5000, journal_writers=1)) as journal:
+        sessions = await seated(ledger_database, journal, "ann", "bob", "cid")
+        bets = [callback(ask.bet("1", f"b{n}", session_id=sessions[n % 3])) for n in range(15)]
+        async with foreign_lock(ledger_database, "ann"):
+            outcomes = await asyncio.gather(*map(journal.submit, bets), return_exceptions=True)
+        assert all(isinstance(outcome, Retryable) for outcome in outcomes[::3])
+        assert [outcome[0].refusal_code for n, outcome in enumerate(outcomes) if n % 3] == [None] * 10
+        for bet in bets:
+            (outcome,) = await journal.submit(bet)
+            assert outcome.refusal_code is None
     assert history.check(ledger_database).count("bet.authorized") == 15
 
 
 # Clients that go
 
 
-def test_clients_that_vanish_leave_nothing_behind(ledger_database):
+async def test_clients_that_vanish_leave_nothing_behind(ledger_database):
     """A thousand callers are gone before their answers: every bet is there or is not, no lock stays, the wallets answer at once."""
 
-    async def main():
-        async with Journal(settings_of(ledger_database)) as journal:
-            sessions = await players(journal, ask, ["ann", "bob"], "1000")
-            bets = [
-                asyncio.create_task(ask_one(journal, ask.bet("1", f"b{n}", session_id=sessions[n % 2])))
-                for n in range(1000)
-            ]
-            await asyncio.wait(bets, return_when=asyncio.FIRST_COMPLETED)
-            for bet in bets:
-                bet.cancel()
-            await asyncio.gather(*bets, return_exceptions=True)
-            for name in ("ann", "bob"):
-                await accepted(journal, ask.deposit("1", name))
-        with psycopg.connect(ledger_database) as connection:
-            query = "select count(*) from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())"
-            assert connection.execute(query).fetchone() == (0,)
-
-    run(main)
+    async with Journal(settings_of(ledger_database)) as journal:
+        sessions = await players(journal, ask, ["ann", "bob"], "1000")
+        bets = [
+            asyncio.create_task(ask_one(journal, ask.bet("1", f"b{n}", session_id=sessions[n % 2])))
+            for n in range(1000)
+        ]
+        await asyncio.wait(bets, return_when=asyncio.FIRST_COMPLETED)
+        for bet in bets:
+            bet.cancel()
+        await asyncio.gather(*bets, return_exceptions=True)
+        for name in ("ann", "bob"):
+            await accepted(journal, ask.deposit("1", name))
+    with psycopg.connect(ledger_database) as connection:
+        query = "select count(*) from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())"
+        assert connection.execute(query).fetchone() == (0,)
     history.check(ledger_database)
 
 
-def test_a_vanished_client_past_its_deadline_does_not_stop_the_writer(ledger_database):
+async def test_a_vanished_client_past_its_deadline_does_not_stop_the_writer(ledger_database):
     """Its answer has nobody to go to, and the next caller is served."""
 
-    async def main():
-        async with Journal(
-            settings_of(ledger_database, journal_deadline_ms=300, journal_batch=1, journal_writers=1)
-        ) as journal:
-            (session,) = await seated(ledger_database, journal, "ann")
-            async with foreign_lock(ledger_database, "ann"):
-                bets = [
-                    asyncio.create_task(ask_one(journal, ask.bet("1", f"b{n}", session_id=session))) for n in range(4)
-                ]
-                await asyncio.sleep(0)
-                assert journal._waiting == 4
-                for bet in bets:
-                    bet.cancel()
-                await asyncio.to_thread(until, lambda: journal._waiting == 0, "a writer that has taken all of them")
-            await until_answered(journal, callback(ask.deposit("1")))
-
-    run(main)
+    async with Journal(
+        settings_of(ledger_database, journal_deadline_ms=300, journal_batch=1, journal_writers=1)
+    ) as journal:
+        (session,) = await seated(ledger_database, journal, "ann")
+        async with foreign_lock(ledger_database, "ann"):
+            bets = [asyncio.create_task(ask_one(journal, ask.bet("1", f"b{n}", session_id=session))) for n in range(4)]
+            await asyncio.sleep(0)
+            assert journal._waiting == 4
+            for bet in bets:
+                bet.cancel()
+            await asyncio.to_thread(until, lambda: journal._waiting == 0, "a writer that has taken all of them")
+        await until_answered(journal, callback(ask.deposit("1")))
 
 
 def test_leaving_drains(ledger_database):
@@ -258,108 +232,98 @@ def test_leaving_drains(ledger_database):
 
 
 @pytest.mark.parametrize("cut_after", [b"COMMIT", b"event_log", b"pg_advisory_xact_lock", b"BEGIN"])
-def test_a_cut_connection_leaves_an_unknown_outcome_that_a_retry_settles(ledger_database, cut_after):
+async def test_a_cut_connection_leaves_an_unknown_outcome_that_a_retry_settles(ledger_database, cut_after):
     """On a new connection the answer to COMMIT (or to what came before it) is lost: Retryable; the retry under the same key is one
     bet, paid once."""
 
-    async def main():
-        async with proxy_of(ledger_database) as proxy:
-            url = through(proxy, ledger_database)
-            async with Journal(settings_of(url, journal_writers=1)) as first:
-                (session,) = await players(first, ask, ["ann"])
-            bet = callback(ask.bet("2", session_id=session))
-            async with Journal(settings_of(url, journal_writers=1)) as journal:
-                proxy.cut_after = cut_after
-                with pytest.raises(Unavailable):
-                    await journal.submit(bet)
-                assert proxy.cut_after is None
-                happened = history.check(ledger_database).count("bet.authorized")
-                (outcome,) = await journal.submit(bet)
-                assert (outcome.refusal_code, outcome.replayed) == (None, happened == 1)
-                assert happened == (cut_after == b"COMMIT")
-                await accepted(journal, ask.settle("5"))
-
-    run(main)
+    async with proxy_of(ledger_database) as proxy:
+        url = through(proxy, ledger_database)
+        async with Journal(settings_of(url, journal_writers=1)) as first:
+            (session,) = await players(first, ask, ["ann"])
+        bet = callback(ask.bet("2", session_id=session))
+        async with Journal(settings_of(url, journal_writers=1)) as journal:
+            proxy.cut_after = cut_after
+            with pytest.raises(Unavailable):
+                await journal.submit(bet)
+            assert proxy.cut_after is None
+            happened = history.check(ledger_database).count("bet.authorized")
+            (outcome,) = await journal.submit(bet)
+            assert (outcome.refusal_code, outcome.replayed) == (None, happened == 1)
+            assert happened == (cut_after == b"COMMIT")
+            await accepted(journal, ask.settle("5"))
     found = history.check(ledger_database)
     assert found.count("bet.authorized") == 1
     assert found.state.wallet("acme", "ann", "EUR").cash_minor == 10300
 
 
 @pytest.mark.parametrize("cut_after", [b"COMMIT", b"journal_", b"BEGIN"])
-def test_a_kept_connection_that_is_cut_costs_a_caller_nothing_unless_it_is_at_the_commit(ledger_database, cut_after):
+async def test_a_kept_connection_that_is_cut_costs_a_caller_nothing_unless_it_is_at_the_commit(
+    ledger_database, cut_after
+):
     """What is known to be undone is decided once more; after COMMIT nobody knows, and the caller's repeat settles it."""
 
-    async def main():
-        async with (
-            proxy_of(ledger_database) as proxy,
-            Journal(settings_of(through(proxy, ledger_database), journal_writers=1)) as journal,
-        ):
-            (session,) = await players(journal, ask, ["ann"])
-            bet = callback(ask.bet("2", session_id=session))
-            proxy.cut_after = cut_after
-            if cut_after == b"COMMIT":
-                with pytest.raises(Unavailable, match="lost while"):
-                    await journal.submit(bet)
-            (outcome,) = await journal.submit(bet)
-            assert proxy.cut_after is None
-            assert (outcome.refusal_code, outcome.replayed) == (None, cut_after == b"COMMIT")
-
-    run(main)
+    async with (
+        proxy_of(ledger_database) as proxy,
+        Journal(settings_of(through(proxy, ledger_database), journal_writers=1)) as journal,
+    ):
+        (session,) = await players(journal, ask, ["ann"])
+        bet = callback(ask.bet("2", session_id=session))
+        proxy.cut_after = cut_after
+        if cut_after == b"COMMIT":
+            with pytest.raises(Unavailable, match="lost while"):
+                await journal.submit(bet)
+        (outcome,) = await journal.submit(bet)
+        assert proxy.cut_after is None
+        assert (outcome.refusal_code, outcome.replayed) == (None, cut_after == b"COMMIT")
     assert history.check(ledger_database).count("bet.authorized") == 1
 
 
-def test_a_deaf_network_costs_a_deadline(ledger_database):
+async def test_a_deaf_network_costs_a_deadline(ledger_database):
     """Packets vanish with the connection open: everybody who waits hears Retryable, and service is back with the network."""
 
-    async def main():
-        async with (
-            proxy_of(ledger_database) as proxy,
-            Journal(settings_of(through(proxy, ledger_database), journal_deadline_ms=500)) as journal,
-        ):
-            (session,) = await seated(ledger_database, journal, "ann")
-            proxy.deaf = True
-            started = time.monotonic()
-            bets = [callback(ask.bet("1", f"b{n}", session_id=session)) for n in range(20)]
-            answers = await asyncio.gather(*map(journal.submit, bets), return_exceptions=True)
-            print(f"told after {time.monotonic() - started:.2f} s")
-            assert all(isinstance(answer, Retryable) for answer in answers)
-            proxy.deaf = False
-            outcomes = await asyncio.gather(*(until_answered(journal, bet) for bet in bets))
-            print(f"back after {time.monotonic() - started:.2f} s")
-            assert {outcome.refusal_code for (outcome,) in outcomes} == {None}
-
-    run(main)
+    async with (
+        proxy_of(ledger_database) as proxy,
+        Journal(settings_of(through(proxy, ledger_database), journal_deadline_ms=500)) as journal,
+    ):
+        (session,) = await seated(ledger_database, journal, "ann")
+        proxy.deaf = True
+        started = time.monotonic()
+        bets = [callback(ask.bet("1", f"b{n}", session_id=session)) for n in range(20)]
+        answers = await asyncio.gather(*map(journal.submit, bets), return_exceptions=True)
+        print(f"told after {time.monotonic() - started:.2f} s")
+        assert all(isinstance(answer, Retryable) for answer in answers)
+        proxy.deaf = False
+        outcomes = await asyncio.gather(*(until_answered(journal, bet) for bet in bets))
+        print(f"back after {time.monotonic() - started:.2f} s")
+        assert {outcome.refusal_code for (outcome,) in outcomes} == {None}
     assert history.check(ledger_database).count("bet.authorized") == 20
 
 
 CUTS = 100
 
 
-def test_connections_that_are_reset_again_and_again(ledger_database):
+async def test_connections_that_are_reset_again_and_again(ledger_database):
     """Every answer that said yes is in the log, every bet is there once."""
     random = seeded_random()
     told = {}
 
-    async def main():
-        async with (
-            proxy_of(ledger_database) as proxy,
-            Journal(settings_of(through(proxy, ledger_database), journal_batch=8)) as journal,
-        ):
-            sessions = await players(journal, ask, ["ann", "bob", "cid"])
+    async with (
+        proxy_of(ledger_database) as proxy,
+        Journal(settings_of(through(proxy, ledger_database), journal_batch=8)) as journal,
+    ):
+        sessions = await players(journal, ask, ["ann", "bob", "cid"])
 
-            async def client(number):
-                for n in range(8):
-                    bet = callback(ask.bet("1", f"b{number}-{n}", session_id=sessions[number % 3]))
-                    (told[bet.commands[0].origin.idempotency_key],) = await until_answered(journal, bet)
+        async def client(number):
+            for n in range(8):
+                bet = callback(ask.bet("1", f"b{number}-{n}", session_id=sessions[number % 3]))
+                (told[bet.commands[0].origin.idempotency_key],) = await until_answered(journal, bet)
 
-            async def saboteur():
-                for _ in range(CUTS):
-                    await asyncio.sleep(random.uniform(0.005, 0.05))
-                    proxy.cut()
+        async def saboteur():
+            for _ in range(CUTS):
+                await asyncio.sleep(random.uniform(0.005, 0.05))
+                proxy.cut()
 
-            await asyncio.gather(saboteur(), *(client(number) for number in range(24)))
-
-    run(main)
+        await asyncio.gather(saboteur(), *(client(number) for number in range(24)))
     found = history.check(ledger_database)
     assert found.count("bet.authorized") == len(told) == 24 * 8
     assert {outcome.refusal_code for outcome in told.values()} == {None}
@@ -374,27 +338,24 @@ def end_sessions(database_url):
         assert connection.execute(ended).fetchone()[0]
 
 
-def test_a_session_that_was_ended_while_idle_is_replaced(ledger_database):
+async def test_a_session_that_was_ended_while_idle_is_replaced(ledger_database):
     """The server, a restart or a firewall ended it meanwhile: the next bet is answered at once, each time."""
 
-    async def main():
-        async with (
-            proxy_of(ledger_database) as proxy,
-            Journal(settings_of(through(proxy, ledger_database), journal_writers=1)) as journal,
-        ):
-            (session,) = await players(journal, ask, ["ann"])
-            for n in range(4):
-                if n % 2:
-                    proxy.cut()
-                else:
-                    await asyncio.to_thread(end_sessions, ledger_database)
-                await accepted(journal, ask.bet("1", f"b{n}", session_id=session))
-
-    run(main)
+    async with (
+        proxy_of(ledger_database) as proxy,
+        Journal(settings_of(through(proxy, ledger_database), journal_writers=1)) as journal,
+    ):
+        (session,) = await players(journal, ask, ["ann"])
+        for n in range(4):
+            if n % 2:
+                proxy.cut()
+            else:
+                await asyncio.to_thread(end_sessions, ledger_database)
+            await accepted(journal, ask.bet("1", f"b{n}", session_id=session))
     assert history.check(ledger_database).count("bet.authorized") == 4
 
 
-def test_a_server_that_became_read_only_is_left(ledger_database):
+async def test_a_server_that_became_read_only_is_left(ledger_database):
     """Retryable while every session is read only, and nothing worse; served again as soon as a new one can write, under the
     same key, once."""
 
@@ -404,48 +365,42 @@ def test_a_server_that_became_read_only_is_left(ledger_database):
             connection.execute("set default_transaction_read_only = off")
             connection.execute(f"alter database {name} {change}")
 
-    async def main():
-        async with Journal(settings_of(ledger_database, journal_writers=1)) as journal:
-            (session,) = await players(journal, ask, ["ann"])
-            await journal._writers[0].connection.execute("set default_transaction_read_only = on")
-            await journal._writers[0].connection.commit()
-            await accepted(journal, ask.bet("1", "on another one", session_id=session))
-            await asyncio.to_thread(make, "set default_transaction_read_only = on")
-            await asyncio.to_thread(end_sessions, ledger_database)
-            bet = callback(ask.bet("1", "in vain", session_id=session))
-            for _ in range(3):
-                with pytest.raises(Unavailable, match="read only"):
-                    await journal.submit(bet)
-            await asyncio.to_thread(make, "reset default_transaction_read_only")
-            (outcome,) = await journal.submit(bet)
-            assert (outcome.refusal_code, outcome.replayed) == (None, False)
-
-    run(main)
+    async with Journal(settings_of(ledger_database, journal_writers=1)) as journal:
+        (session,) = await players(journal, ask, ["ann"])
+        await journal._writers[0].connection.execute("set default_transaction_read_only = on")
+        await journal._writers[0].connection.commit()
+        await accepted(journal, ask.bet("1", "on another one", session_id=session))
+        await asyncio.to_thread(make, "set default_transaction_read_only = on")
+        await asyncio.to_thread(end_sessions, ledger_database)
+        bet = callback(ask.bet("1", "in vain", session_id=session))
+        for _ in range(3):
+            with pytest.raises(Unavailable, match="read only"):
+                await journal.submit(bet)
+        await asyncio.to_thread(make, "reset default_transaction_read_only")
+        (outcome,) = await journal.submit(bet)
+        assert (outcome.refusal_code, outcome.replayed) == (None, False)
     assert history.check(ledger_database).count("bet.authorized") == 2
 
 
-def test_a_full_disk_is_no_fault_of_a_callback(ledger_database):
+async def test_a_full_disk_is_no_fault_of_a_callback(ledger_database):
     """The server says it of every write: all hear Retryable at once, nothing is tried one by one, and it is well again by itself."""
     split = SPLIT._value.get()
 
-    async def main():
-        async with Journal(settings_of(ledger_database, journal_writers=1)) as journal:
-            (session,) = await players(journal, ask, ["ann"])
-            bets = [callback(ask.bet("1", f"b{n}", session_id=session)) for n in range(5)]
-            with psycopg.connect(ledger_database) as connection:
-                connection.execute("set local role wagerledger_owner")
-                connection.execute(FULL_DISK)
-            for answer in await asyncio.gather(*map(journal.submit, bets), return_exceptions=True):
-                assert isinstance(answer, Unavailable)
-                assert "No space left" in str(answer)
-            with psycopg.connect(ledger_database) as connection:
-                connection.execute("set local role wagerledger_owner")
-                connection.execute("drop function wagerledger.full_disk() cascade")
-            for bet in bets:
-                (outcome,) = await journal.submit(bet)
-                assert (outcome.refusal_code, outcome.replayed) == (None, False)
-
-    run(main)
+    async with Journal(settings_of(ledger_database, journal_writers=1)) as journal:
+        (session,) = await players(journal, ask, ["ann"])
+        bets = [callback(ask.bet("1", f"b{n}", session_id=session)) for n in range(5)]
+        with psycopg.connect(ledger_database) as connection:
+            connection.execute("set local role wagerledger_owner")
+            connection.execute(FULL_DISK)
+        for answer in await asyncio.gather(*map(journal.submit, bets), return_exceptions=True):
+            assert isinstance(answer, Unavailable)
+            assert "No space left" in str(answer)
+        with psycopg.connect(ledger_database) as connection:
+            connection.execute("set local role wagerledger_owner")
+            connection.execute("drop function wagerledger.full_disk() cascade")
+        for bet in bets:
+            (outcome,) = await journal.submit(bet)
+            assert (outcome.refusal_code, outcome.replayed) == (None, False)
     assert SPLIT._value.get() == split
     assert history.check(ledger_database).count("bet.authorized") == 5
 
@@ -478,42 +433,39 @@ def until_more(seen, count, what):
     until(lambda: len(seen) >= goal, f"{count} more {what}")
 
 
-def test_postgres_is_killed_under_load(own_postgres):
+async def test_postgres_is_killed_under_load(own_postgres):
     """kill -9 of the server, and a start, several times under load: callers hear Retryable and nothing worse; every yes is in the
     log; the unknown ones are settled by a retry under the same key."""
     heard: dict[str, Outcome] = {}
     errors = []
 
-    async def main():
-        async with Journal(settings_of(own_postgres.url)) as one, Journal(settings_of(own_postgres.url)) as two:
-            sessions = await players(one, ask, [f"p{n}" for n in range(6)], "100000")
-            stop = asyncio.Event()
+    async with Journal(settings_of(own_postgres.url)) as one, Journal(settings_of(own_postgres.url)) as two:
+        sessions = await players(one, ask, [f"p{n}" for n in range(6)], "100000")
+        stop = asyncio.Event()
 
-            async def client(number):
-                n = 0
-                while not stop.is_set():
-                    n += 1
-                    bet_id = f"b{number}-{n}"
-                    for command in (ask.bet("2", bet_id, session_id=sessions[number % 6]), ask.settle("1", bet_id)):
-                        asked = callback(command)
-                        while command.origin.idempotency_key not in heard:
-                            try:
-                                (heard[command.origin.idempotency_key],) = await (one, two)[number % 2].submit(asked)
-                            except Retryable as error:
-                                errors.append(type(error))
-                                await asyncio.sleep(0.05)
+        async def client(number):
+            n = 0
+            while not stop.is_set():
+                n += 1
+                bet_id = f"b{number}-{n}"
+                for command in (ask.bet("2", bet_id, session_id=sessions[number % 6]), ask.settle("1", bet_id)):
+                    asked = callback(command)
+                    while command.origin.idempotency_key not in heard:
+                        try:
+                            (heard[command.origin.idempotency_key],) = await (one, two)[number % 2].submit(asked)
+                        except Retryable as error:
+                            errors.append(type(error))
+                            await asyncio.sleep(0.05)
 
-            clients = [asyncio.create_task(client(number)) for number in range(32)]
-            for _ in range(KILLS):
-                await asyncio.to_thread(until_more, heard, 200, "answers")
-                await asyncio.to_thread(own_postgres.kill)
-                await asyncio.to_thread(until_more, errors, 1, "retryable errors")
-                await asyncio.to_thread(own_postgres.start)
+        clients = [asyncio.create_task(client(number)) for number in range(32)]
+        for _ in range(KILLS):
             await asyncio.to_thread(until_more, heard, 200, "answers")
-            stop.set()
-            await asyncio.gather(*clients)
-
-    run(main)
+            await asyncio.to_thread(own_postgres.kill)
+            await asyncio.to_thread(until_more, errors, 1, "retryable errors")
+            await asyncio.to_thread(own_postgres.start)
+        await asyncio.to_thread(until_more, heard, 200, "answers")
+        stop.set()
+        await asyncio.gather(*clients)
     assert {outcome.refusal_code for outcome in heard.values()} == {None}
     found = history.check(own_postgres.url)
     assert {key for _, key in found.accepted} >= heard.keys()
@@ -521,7 +473,7 @@ def test_postgres_is_killed_under_load(own_postgres):
     print(f"{len(heard)} commands, {len(errors)} retries, {KILLS} kills")
 
 
-def test_what_no_standby_has_confirmed_is_not_told(ledger_database):
+async def test_what_no_standby_has_confirmed_is_not_told(ledger_database):
     """While a synchronous standby is silent nobody hears a yes, not even by repeating; once it is back, there is one bet."""
 
     def name_standby(change):
@@ -542,40 +494,34 @@ def test_what_no_standby_has_confirmed_is_not_told(ledger_database):
             while True:
                 await connection.execute("select pg_logical_emit_message(true, 'test', 'probe')")
 
-    async def main():
-        async with Journal(settings_of(ledger_database, journal_deadline_ms=1000)) as journal:
-            (session,) = await seated(ledger_database, journal, "ann")
-            bet = ask.bet("2", session_id=session)
-            name_standby("set synchronous_standby_names = 'nobody'")
-            probing = asyncio.create_task(probe())
-            try:
-                await asyncio.to_thread(until, lambda: commits_wait("probe"), "a commit that waits for the standby")
-                tries = 0
-                while tries < 3 or not commits_wait("wagerledger journal"):
-                    with pytest.raises(Retryable):
-                        await ask_one(journal, bet)
-                    tries += 1
-            finally:
-                name_standby("reset synchronous_standby_names")
-                probing.cancel()
-            (outcome,) = await until_answered(journal, callback(bet))
-            assert outcome.code == "REPEATED"
-            assert outcome.balances.cash_minor == 9800
-
-    run(main)
+    async with Journal(settings_of(ledger_database, journal_deadline_ms=1000)) as journal:
+        (session,) = await seated(ledger_database, journal, "ann")
+        bet = ask.bet("2", session_id=session)
+        name_standby("set synchronous_standby_names = 'nobody'")
+        probing = asyncio.create_task(probe())
+        try:
+            await asyncio.to_thread(until, lambda: commits_wait("probe"), "a commit that waits for the standby")
+            tries = 0
+            while tries < 3 or not commits_wait("wagerledger journal"):
+                with pytest.raises(Retryable):
+                    await ask_one(journal, bet)
+                tries += 1
+        finally:
+            name_standby("reset synchronous_standby_names")
+            probing.cancel()
+        (outcome,) = await until_answered(journal, callback(bet))
+        assert outcome.code == "REPEATED"
+        assert outcome.balances.cash_minor == 9800
 
 
-def test_a_locked_player_is_waited_for_once(ledger_database):
+async def test_a_locked_player_is_waited_for_once(ledger_database):
     """However many callbacks a locked player has, the others wait for one of them, not for each."""
 
-    async def main():
-        async with Journal(settings_of(ledger_database, journal_deadline_ms=5000, journal_writers=1)) as journal:
-            ann, bob = await seated(ledger_database, journal, "ann", "bob")
-            async with foreign_lock(ledger_database, "ann"):
-                asked = [asyncio.create_task(ask_one(journal, ask.bet("1", session_id=ann))) for _ in range(60)]
-                await asyncio.to_thread(until_locked_out, ledger_database)
-                await accepted(journal, ask.bet("1", session_id=bob))
-                told = await asyncio.gather(*asked, return_exceptions=True)
-                assert all(isinstance(one, Retryable) for one in told)
-
-    run(main)
+    async with Journal(settings_of(ledger_database, journal_deadline_ms=5000, journal_writers=1)) as journal:
+        ann, bob = await seated(ledger_database, journal, "ann", "bob")
+        async with foreign_lock(ledger_database, "ann"):
+            asked = [asyncio.create_task(ask_one(journal, ask.bet("1", session_id=ann))) for _ in range(60)]
+            await asyncio.to_thread(until_locked_out, ledger_database)
+            await accepted(journal, ask.bet("1", session_id=bob))
+            told = await asyncio.gather(*asked, return_exceptions=True)
+            assert all(isinstance(one, Retryable) for one in told)

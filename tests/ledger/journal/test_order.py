@@ -112,35 +112,28 @@ def test_a_write_before_the_locks_is_noticed(ledger_database, monkeypatch):
         history.check(ledger_database)
 
 
-def test_the_rule_is_asserted_in_the_code(ledger_database, monkeypatch):
+async def test_the_rule_is_asserted_in_the_code(ledger_database, monkeypatch):
     """A journal whose transaction has written before its locks refuses to go on, and nothing of it stays."""
     honest = XID_BEFORE_LOCKS.replace("true", "pg_current_xact_id_if_assigned() is null")
 
-    async def main():
-        async with Journal(settings_of(ledger_database)) as journal:
-            with monkeypatch.context() as patched:
-                patched.setattr(locks, "TAKE", honest)
-                with pytest.raises(AssertionError, match="locks must come before"):
-                    await accepted(journal, ask.open_wallet())
-            await accepted(journal, ask.open_wallet())
-
-    run(main)
+    async with Journal(settings_of(ledger_database)) as journal:
+        with monkeypatch.context() as patched:
+            patched.setattr(locks, "TAKE", honest)
+            with pytest.raises(AssertionError, match="locks must come before"):
+                await accepted(journal, ask.open_wallet())
+        await accepted(journal, ask.open_wallet())
     assert history.check(ledger_database).count("wallet.opened") == 1
 
 
-def test_locks_are_taken_in_one_order(ledger_database):
+async def test_locks_are_taken_in_one_order(ledger_database):
     """Callbacks over the same players in opposite order, from two journals: nobody deadlocks."""
 
-    async def main():
-        async with Journal(settings_of(ledger_database)) as one, Journal(settings_of(ledger_database)) as two:
-            await players(one, ask, ["ann", "bob"])
-            pairs = [("ann", "bob"), ("bob", "ann")]
-            asked = [
-                (one, two)[n % 2].submit(callback(*[ask.deposit("1", name) for name in pairs[n % 2]]))
-                for n in range(200)
-            ]
-            await asyncio.gather(*asked)
-
-    run(main)
+    async with Journal(settings_of(ledger_database)) as one, Journal(settings_of(ledger_database)) as two:
+        await players(one, ask, ["ann", "bob"])
+        pairs = [("ann", "bob"), ("bob", "ann")]
+        asked = [
+            (one, two)[n % 2].submit(callback(*[ask.deposit("1", name) for name in pairs[n % 2]])) for n in range(200)
+        ]
+        await asyncio.gather(*asked)
     found = history.check(ledger_database)
     assert {found.state.wallet("acme", name, "EUR").cash_minor for name in ("ann", "bob")} == {30000}

@@ -439,7 +439,7 @@ def test_a_new_month_does_not_queue_before_the_bets(ledger_database, monkeypatch
     migrate.upgrade(ledger_database)
 
 
-def test_the_journal_sets_what_its_promises_need(ledger_database):
+async def test_the_journal_sets_what_its_promises_need(ledger_database):
     """Durable commits and READ COMMITTED (each statement sees what was committed before its lock was had), whatever the server's defaults are."""
     with psycopg.connect(ledger_database, autocommit=True) as connection:
         name = sql.Identifier(connection.info.dbname)
@@ -448,13 +448,10 @@ def test_the_journal_sets_what_its_promises_need(ledger_database):
         )
         connection.execute(sql.SQL("alter database {} set synchronous_commit = off").format(name))
 
-    async def main():
-        async with Journal(settings_of(ledger_database, journal_writers=1)) as journal:
-            await accepted(journal, ask.open_wallet())
-            connection = journal._writers[0].connection
-            shown = await connection.execute(
-                "select current_setting('transaction_isolation'), current_setting('synchronous_commit')"
-            )
-            assert await shown.fetchone() == ("read committed", "on")
-
-    run(main)
+    async with Journal(settings_of(ledger_database, journal_writers=1)) as journal:
+        await accepted(journal, ask.open_wallet())
+        connection = journal._writers[0].connection
+        shown = await connection.execute(
+            "select current_setting('transaction_isolation'), current_setting('synchronous_commit')"
+        )
+        assert await shown.fetchone() == ("read committed", "on")

@@ -8,13 +8,15 @@ from audit import tables
 from audit.findings import AuditReport
 from audit.read_models import ReadBalances
 from audit.snapshot import Merged, Row, Snapshot
-from audit.stream import StreamAudit, command_name
+from audit.stream import StreamAudit, command_name, versions_of
 from ledger.core.state import Currency, Entity
+from ledger.store import streams
 from ledger.streams import StreamKey
 from runtime.arrays import POSTGRES_EPOCH_US
 from runtime.progress import Progress
 
 _stream = itemgetter(0, 1, 2)
+_head_in = streams.COLUMNS.picker(*streams.HEAD)
 
 
 def verify_database(
@@ -91,11 +93,13 @@ class _DatabaseAudit:
     def _report_unexplained(self, stream: StreamKey | None) -> None:
         """Rows of streams before `stream` that have no event at all."""
         for row in self._heads.before(stream):
-            text = f"table streams says version {row[3]}, and the log has no event of this stream"
-            self._report.find("head_differs", StreamKey(*row[:3]), row[3], text)
+            version, *_ = _head_in(row)
+            text = f"table streams says version {version}, and the log has no event of this stream"
+            self._report.find("head_differs", StreamKey(*row[:3]), version, text)
         for row in self._commands.before(stream):
-            text = f"{command_name(row)} names versions {row[3]} to {row[4]} of a stream without events"
-            self._report.find("command_unexplained", StreamKey(*row[:3]), row[3], text)
+            first, last = versions_of(row)
+            text = f"{command_name(row)} names versions {first} to {last} of a stream without events"
+            self._report.find("command_unexplained", StreamKey(*row[:3]), first, text)
         for table, rows in self._tables:
             for row in rows.before(stream):
                 text = f"table {table.name} has {table.entity(row)}, and the log has no event of this stream"
@@ -108,7 +112,8 @@ class _DatabaseAudit:
         if row is None:
             self._report.find("state_missing", stream, audit.version, "table streams has no row of this stream")
             return
-        stored_head = row[3], row[4].hex(), row[5] + POSTGRES_EPOCH_US
+        version, head_hash, recorded_at = _head_in(row)
+        stored_head = version, head_hash.hex(), recorded_at + POSTGRES_EPOCH_US
         head = audit.version, audit.hash.hex(), audit.recorded_at
         for name, said, wanted in zip(("version", "head_hash", "recorded_at"), stored_head, head, strict=True):
             if said != wanted:

@@ -29,6 +29,10 @@ _REPEATED = (
 _repeated = itemgetter(*_REPEATED)
 
 # What a command's row must say, as its events say it.
+versions_of = COMMAND_COLUMNS.picker("first_version", "last_version")
+"""The versions of the events that the command of a row made."""
+_outcome_in = COMMAND_COLUMNS.picker("outcome")
+_key_and_scope = COMMAND_COLUMNS.picker("idempotency_key", "scope")
 _SAID = slice(COMMAND_COLUMNS.names.index("scope"), COMMAND_COLUMNS.names.index("kind") + 1)
 _of_command = itemgetter("operation", "idempotency_key", "trace_id", "command_fingerprint")
 
@@ -209,7 +213,7 @@ class _Commands:
 
         `state` is that after the event; None where it is not known.
         """
-        while version > self._last and self._next is not None and (self._next[3] or 0) <= version:
+        while version > self._last and self._next is not None and (versions_of(self._next)[0] or 0) <= version:
             self._advance()
         if not self._first <= version <= self._last:
             key = f" with key {record['idempotency_key']!r}" if event else ""
@@ -235,7 +239,7 @@ class _Commands:
         row = self._next
         assert row, "the caller looks first"
         self._next = next(self._rows, None)
-        first, last = row[3], row[4]
+        first, last = versions_of(row)
         if first is None or last is None or not 0 < first <= last:
             self._unexplained(row, self._last)
             return
@@ -253,7 +257,7 @@ class _Commands:
 
     def _check_outcome(self, version: int, event: Event, state: State) -> None:
         """What was answered is what the events lead to: the ids that they made, and the balances after them."""
-        outcome = self._row[11]
+        outcome = _outcome_in(self._row)
 
         def wallet_in(currency: str) -> Wallet | None:
             return state.wallet(event.tenant_id, event.player_id, currency) if event.player_id else None
@@ -263,8 +267,9 @@ class _Commands:
             self._find("command_differs", version, text)
 
     def _unexplained(self, row: Row, version: int) -> None:
-        text = f"{command_name(row)} names versions {row[3]} to {row[4]}; the stream ends at {version}"
-        self._find("command_unexplained", row[3], text)
+        first, last = versions_of(row)
+        text = f"{command_name(row)} names versions {first} to {last}; the stream ends at {version}"
+        self._find("command_unexplained", first, text)
 
     def _find(self, code: str, version: int, text: str) -> None:
         self._report.find(code, self._stream, version, text)
@@ -300,7 +305,8 @@ def expected_outcome(outcome: str, event: Event, wallet_in: Callable[[str], Wall
 
 def command_name(row: Row) -> str:
     """How a finding names the command of a row."""
-    return f"the command with key {row[7]!r} ({row[5]})"
+    key, scope = _key_and_scope(row)
+    return f"the command with key {key!r} ({scope})"
 
 
 def _outcome(event: Event, wallet: Wallet | None) -> str:

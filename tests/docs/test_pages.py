@@ -268,6 +268,18 @@ def test_the_tour_uses_the_names_of_the_code() -> None:
             assert set(re.findall(r"\w+", span.removesuffix(".py").removesuffix(".sql"))) <= words, span
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_name_is_in_the_file_that_the_page_says(page: Path) -> None:
+    """Where a page says `name` in `file.py`, or `name` (`file.py`, the file has that name."""
+    said = re.findall(r"`([\w.]+)`\s(?:in\s|\()`(\w+/[\w/]+\.py)`", page.read_text())
+    moved = [
+        (name, file)
+        for name, file in said
+        if not re.search(rf"\b{re.escape(name.rpartition('.')[2])}\b", (ROOT / file).read_text())
+    ]
+    assert moved == []
+
+
 def test_the_tour_draws_the_layers_that_lint_checks() -> None:
     """Each column of the picture has the rows of its import contract, from top to bottom."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]

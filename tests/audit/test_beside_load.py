@@ -22,7 +22,7 @@ from audit.topics import TopicsAudit
 from audit.verify import verify
 from runtime.progress import silent
 from runtime.settings import Settings
-from tests.outbox_relay.conftest import process
+from tests.support.relays import process
 from tests.support.servers import Servers, fresh_database
 from tests.support.topic_filler import kafka_of
 from tests.support.waiting import until

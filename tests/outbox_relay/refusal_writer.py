@@ -12,7 +12,7 @@ from ledger.store import refusals
 from ledger.store.commands import Decided
 from ledger.streams import player_stream
 from runtime import arrays
-from tests.outbox_relay.log_writer import TENANT
+from tests.support.log_writer import TENANT
 
 INTEGRATION = "integration-1"
 

@@ -8,8 +8,8 @@ from ledger.relay_position import TOPICS_KEY, TopicIds
 from outbox_relay import relay
 from runtime.service import REFUSED
 from runtime.settings import Settings
-from tests.outbox_relay.conftest import Kafka, publisher, run_to_end, running
-from tests.outbox_relay.log_writer import LogWriter
+from tests.support.log_writer import LogWriter
+from tests.support.relays import Kafka, publisher, run_to_end, running
 
 
 def refill(kafka: Kafka, topic: str) -> None:

@@ -10,8 +10,8 @@ from prometheus_client import REGISTRY
 from runtime.settings import Settings
 from sandbox.servers.process import Process
 from sandbox.servers.stack import Stack
-from tests.outbox_relay.conftest import DEADLINE_S, Kafka, process, running
-from tests.outbox_relay.log_writer import LogWriter
+from tests.support.log_writer import LogWriter
+from tests.support.relays import DEADLINE_S, Kafka, process, running
 from tests.support.waiting import until
 
 

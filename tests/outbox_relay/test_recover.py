@@ -19,8 +19,8 @@ from runtime.service import REFUSED, RefusedError
 from runtime.settings import Settings
 from sandbox.servers.stack import Stack
 from schemas.registry import WireRecord
-from tests.outbox_relay.conftest import Kafka, publisher, run_to_end, running
-from tests.outbox_relay.log_writer import LogWriter
+from tests.support.log_writer import LogWriter
+from tests.support.relays import Kafka, publisher, run_to_end, running
 from tests.support.waiting import until
 
 DELETE_LAST = """

@@ -15,9 +15,9 @@ from runtime.service import REFUSED
 from runtime.settings import Settings
 from schemas import registry
 from schemas.registry import RefusalReader
-from tests.outbox_relay.conftest import Kafka, process, publisher, run_to_end, running
-from tests.outbox_relay.log_writer import TENANT, LogWriter
 from tests.outbox_relay.refusal_writer import INTEGRATION, RefusalWriter
+from tests.support.log_writer import TENANT, LogWriter
+from tests.support.relays import Kafka, process, publisher, run_to_end, running
 from tests.support.waiting import patient_connection, until
 
 

@@ -18,8 +18,8 @@ from runtime.settings import Settings
 from schemas import registry
 from schemas.registry import WireIds
 from schemas.topics import Topics
-from tests.outbox_relay.conftest import Kafka, process, publisher, running
-from tests.outbox_relay.log_writer import TENANT, TRACEPARENT, LogWriter
+from tests.support.log_writer import TENANT, TRACEPARENT, LogWriter
+from tests.support.relays import Kafka, process, publisher, running
 from tests.support.seeds import seeded_random
 from tests.support.waiting import patient_connection, until
 

@@ -18,9 +18,9 @@ from runtime.service import REFUSED
 from runtime.settings import Settings
 from schemas import registry, topics
 from schemas.topics import Topics
-from tests.outbox_relay.conftest import PARTITIONS, Kafka, delete, run_to_end, running
 from tests.support.commands import BY
 from tests.support.random_game import play
+from tests.support.relays import PARTITIONS, Kafka, delete, run_to_end, running
 from tests.support.seals import KEY, archive, deposit, opened, past_month, seal
 from tests.support.seeds import seeded_random
 from tests.support.servers import Servers, fresh_database

@@ -25,8 +25,8 @@ from runtime.settings import Settings
 from runtime.topics_reader import TopicsReader
 from schemas import registry, topics
 from schemas.topics import Topics
-from tests.outbox_relay.conftest import Kafka, delete, running
-from tests.outbox_relay.log_writer import LogWriter
+from tests.support.log_writer import LogWriter
+from tests.support.relays import Kafka, delete, running
 from tests.support.seeds import seeded_random
 from tests.support.waiting import until
 

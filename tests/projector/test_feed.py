@@ -32,7 +32,6 @@ from schemas import registry
 from schemas.events import EVENTS
 from schemas.registry import Reader, RefusalReader, UndecodableRecord
 from schemas.topics import Topics
-from tests.projector.conftest import ReadModels
 from tests.projector.direct_fold import Folded, fold
 from tests.projector.feed import POISON, Delivery, Feed, publish, random_feed
 from tests.projector.projections.test_active_players import (
@@ -50,6 +49,7 @@ from tests.projector.projections.test_settlement_lag import test_lags_are_counte
 from tests.projector.projections.test_wins import test_every_win_and_award_has_a_row as wins
 from tests.projector.test_consumer import DIES, environment, wait_for_members
 from tests.support.random_ledger import Ledger, decoded
+from tests.support.read_models import ReadModels
 from tests.support.seeds import seeded_random
 from tests.support.servers import Servers, fresh_database
 from tests.support.waiting import until_locked_out

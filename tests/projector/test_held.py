@@ -10,8 +10,8 @@ from projector import held_partitions as held
 from projector.checkpoint import Source
 from projector.producers import producer_at
 from schemas.topics import Topics
-from tests.projector.conftest import PARTITIONS
 from tests.support.random_ledger import Ledger
+from tests.support.read_models import PARTITIONS
 from tests.support.waiting import until
 
 

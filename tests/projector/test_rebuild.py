@@ -25,9 +25,9 @@ from runtime.settings import Settings
 from schemas import registry
 from schemas.events import REFUSAL
 from schemas.topics import Topics
-from tests.outbox_relay.conftest import running
-from tests.projector.conftest import PARTITIONS
 from tests.support.random_ledger import Ledger, random_ledger
+from tests.support.read_models import PARTITIONS
+from tests.support.relays import running
 from tests.support.seals import archive, deposit, opened, seal
 from tests.support.seeds import seeded_random
 

@@ -3,8 +3,8 @@
 from prometheus_client import REGISTRY
 
 from projector.replay import WAITING, inspect, replay
-from tests.projector.conftest import ReadModels
 from tests.support.random_ledger import Ledger
+from tests.support.read_models import ReadModels
 
 
 def test_an_event_of_another_region_parks_its_stream_until_it_may_be_held(settings, publisher):

@@ -34,11 +34,11 @@ from schemas.examples import example, story
 from schemas.registry import PREFIX, Reader, WireIds, WireRecord
 from schemas.releases import TYPES
 from schemas.topics import Topics
-from tests.outbox_relay.conftest import delete, publisher, running
 from tests.support.commands import BY
 from tests.support.golden import earlier
 from tests.support.pages import ROOT, blocks
 from tests.support.random_game import play
+from tests.support.relays import delete, publisher, running
 from tests.support.seeds import seeded_random
 from tests.support.servers import Servers, fresh_topic_prefix
 

@@ -22,10 +22,10 @@ from sandbox.drivers.driver import Request
 from schemas import registry, topics
 from schemas.topics import Topics
 from tests.gateway.providers.conftest import dialects_that_load, settings_of
-from tests.outbox_relay.conftest import running
-from tests.projector.conftest import ReadModels
 from tests.support.caller import on_board
 from tests.support.house import House, Play
+from tests.support.read_models import ReadModels
+from tests.support.relays import running
 from tests.support.seals import archive, opened, seal
 from tests.support.servers import Servers, fresh_topic_prefix
 from tests.support.wrong_hand import disarm

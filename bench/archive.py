@@ -27,7 +27,7 @@ TOGETHER = 20
 """Callbacks that one database transaction takes."""
 
 
-class Told(NamedTuple):
+class LoggedEvent(NamedTuple):
     """An event and its command, as the rule book decided them."""
 
     player: bytes
@@ -39,7 +39,7 @@ class Told(NamedTuple):
 
 def write(folder: Path, events: int, events_per_player: int, progress: Callable[[int], None]) -> None:
     """Fill an empty folder with an unsigned archive of about `events` events, each with its command."""
-    write_entries(folder, told(events, events_per_player), LEAVES, lambda entries: progress(entries // 2))
+    write_entries(folder, entries_of_play(events, events_per_player), LEAVES, lambda entries: progress(entries // 2))
 
 
 def write_entries(
@@ -65,17 +65,19 @@ def write_entries(
     manifest.write_durably(folder / made.file, manifest.to_bytes(made, None))
 
 
-def told(events: int, events_per_player: int) -> Iterator[Entry]:
+def entries_of_play(events: int, events_per_player: int) -> Iterator[Entry]:
     """About `events` events, each with its command, in the order of the log."""
     story = _story(decided(range(PLAYERS), events_per_player))
     return _entries(story, max(1, events // len(story)))
 
 
-def _story(batch: Batch) -> list[Told]:
+def _story(batch: Batch) -> list[LoggedEvent]:
     """The batch's events with their commands; each command made one event."""
     pairs = zip(batch.events, batch.commands, strict=True)
     return [
-        Told(event.stream.stream_id.encode(), event.schema_fingerprint, event.body, hash_of(event.body), _json(command))
+        LoggedEvent(
+            event.stream.stream_id.encode(), event.schema_fingerprint, event.body, hash_of(event.body), _json(command)
+        )
         for event, command in pairs
     ]
 
@@ -91,7 +93,7 @@ def _json(command: Decided) -> bytes:
     return canonical(dict(zip(COMMAND_FIELDS, values, strict=True)))
 
 
-def _entries(story: list[Told], times: int) -> Iterator[Entry]:
+def _entries(story: list[LoggedEvent], times: int) -> Iterator[Entry]:
     """The story, `times` times, each with players of its own and hashes that fit."""
     xid = 1000
     for n in range(times):

@@ -113,22 +113,22 @@ class _Bench:
     def _job(
         self, contestant: _Contestant, case: str, concurrency: int, seconds: float, most: int | None = None
     ) -> Job:
-        asked = job(self._ledger, case, concurrency, seconds, self._root / "latencies")
-        asked = replace(asked, most=most or asked.most)
+        planned = job(self._ledger, case, concurrency, seconds, self._root / "latencies")
+        planned = replace(planned, most=most or planned.most)
         if contestant.driver is None:
-            return asked
+            return planned
         path = self._root / "requests"
         seats = contestant.seats[:1] if case == HOT else contestant.seats
-        prepare(contestant.driver, seats, asked.most, path)
-        return replace(asked, prepared=str(path))
+        prepare(contestant.driver, seats, planned.most, path)
+        return replace(planned, prepared=str(path))
 
-    def _bet(self, figure: Figure, asked: Job) -> None:
+    def _bet(self, figure: Figure, planned: Job) -> None:
         ledger = self._ledger
         gateway_s, postgres_s = ledger.gateway_cpu_s(), postgres_cpu_s(ledger.postgres)
-        result = load(asked)
+        result = load(planned)
         cpu = Cpu(ledger.gateway_cpu_s() - gateway_s, postgres_cpu_s(ledger.postgres) - postgres_s, result.cpu_s)
         self._statuses.update(result.statuses)
-        figure.add(result.answered, result.seconds, array("d", Path(asked.latencies).read_bytes()), cpu)
+        figure.add(result.answered, result.seconds, array("d", Path(planned.latencies).read_bytes()), cpu)
 
 
 def prepare(driver: Driver, seats: Sequence[Seat], most: int, path: Path) -> None:

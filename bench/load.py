@@ -218,6 +218,6 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["respond"]:
         uvloop.run(_respond())
     else:
-        asked = Job(**json.load(sys.stdin))
-        ready = prepared_requests(asked.prepared) if asked.prepared else signed_bets(asked)
-        print(json.dumps(asdict(uvloop.run(_fire(asked, ready)))))
+        job = Job(**json.load(sys.stdin))
+        ready = prepared_requests(job.prepared) if job.prepared else signed_bets(job)
+        print(json.dumps(asdict(uvloop.run(_fire(job, ready)))))

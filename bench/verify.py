@@ -120,7 +120,7 @@ def _publish(producer: Producer, wire_ids: WireIds, names: Topics, size: tuple[i
     task = bar.add_task("filling the topics", total=size[0])
     kinds = {fingerprint: schema.event_type for fingerprint, schema in BY_FINGERPRINT.items()}
     players = {fingerprint: schema.picker("player_id") for fingerprint, schema in BY_FINGERPRINT.items()}
-    entries = (entry for entry in archive.told(*size) if entry.kind == EVENT)
+    entries = (entry for entry in archive.entries_of_play(*size) if entry.kind == EVENT)
     for n, entry in enumerate(entries):
         prefixes, key = wire_ids.of(entry.fingerprint), b"bench/%b" % players[entry.fingerprint](entry.body)[0]
         for topic, prefix in (

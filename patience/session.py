@@ -92,8 +92,8 @@ def connect(
                 if query.elsewhere and another is None:
                     another = psycopg.connect(target, autocommit=True)
                     others.callback(another.close)
-                asked = another if query.elsewhere and another else connection
-                query = _sent(steps, asked.cursor(row_factory=tuple_row).execute(*query.statement).fetchone())
+                chosen = another if query.elsewhere and another else connection
+                query = _sent(steps, chosen.cursor(row_factory=tuple_row).execute(*query.statement).fetchone())
         opened.pop_all()
         return connection
 
@@ -114,8 +114,8 @@ async def connect_async(
                 if query.elsewhere and another is None:
                     another = await AsyncConnection.connect(target, autocommit=True)
                     others.push_async_callback(another.close)
-                asked = another if query.elsewhere and another else connection
-                query = _sent(steps, await (await asked.execute(*query.statement)).fetchone())
+                chosen = another if query.elsewhere and another else connection
+                query = _sent(steps, await (await chosen.execute(*query.statement)).fetchone())
         opened.pop_all()
         return connection
 

@@ -119,13 +119,13 @@ def capture(currency: str, held_minor: int) -> tuple[Posting, ...]:
     return entry(currency, held=-held_minor, house=held_minor)
 
 
-def exchanged(moves: tuple[Posting, ...], asked_to_house: dict[str, int]) -> tuple[Posting, ...]:
+def exchanged(moves: tuple[Posting, ...], owed_to_house: dict[str, int]) -> tuple[Posting, ...]:
     """Entries whose house side is in the currencies that were asked in: `fx` stands between them and the wallet's, and
-    keeps what rounding leaves. `asked_to_house` is in minor units per currency, negative where the house pays.
+    keeps what rounding leaves. `owed_to_house` is in minor units per currency, negative where the house pays.
     """
     wallet_side = tuple([move._replace(account=FX) if move.account == HOUSE else move for move in moves])
-    asked = [entry(currency, fx=-amount, house=amount) for currency, amount in asked_to_house.items()]
-    return sum(asked, wallet_side)
+    house_side = [entry(currency, fx=-amount, house=amount) for currency, amount in owed_to_house.items()]
+    return sum(house_side, wallet_side)
 
 
 def merged(moves: tuple[Posting, ...]) -> tuple[Posting, ...]:

@@ -60,12 +60,13 @@ $(SPARK): | setup
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --target $@.part -r requirements/spark.txt
 	@mv $@.part $@
 
-lint: setup ## Style, types, import contracts, and schemas against all that were released.
+lint: setup ## Style, types, import contracts, schemas against all that were released, pages that are stale.
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-logo
 	@.venv/bin/wagerledger schemas check-compatibility
+	@.venv/bin/python -m cli.pages --check
 
 format: setup ## Rewrite the code the way `lint` wants it.
 	@.venv/bin/ruff check --fix --quiet . ; .venv/bin/ruff format .

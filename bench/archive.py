@@ -1,4 +1,4 @@
-"""An archive as large as wanted, written in minutes: a few players whose events the rule book decided, told again and
+"""An archive as large as wanted, written in minutes: a few players whose events the rule book decided, written over and
 again under other names. Every name is as long as the first one, so that only names and hashes change in the bytes.
 """
 
@@ -22,7 +22,7 @@ from ledger.store.commands import Decided
 from schemas.events import BY_FINGERPRINT
 
 PLAYERS = 20
-"""That are told again and again."""
+"""Whose events are written over and over."""
 TOGETHER = 20
 """Callbacks that one database transaction takes."""
 

@@ -1,5 +1,8 @@
-"""Every page that is made from the code. `python -m cli.pages` (`make pages`) writes those that are not current."""
+"""Every page that is made from the code. `python -m cli.pages` (`make pages`) writes those that are not current;
+`--check` only names them.
+"""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,5 +49,15 @@ def write(root: Path = ROOT) -> list[str]:
     return changed
 
 
+def check() -> int:
+    """Say which pages are not current: the exit code is 1 where there is one."""
+    found = list(stale())
+    for name in found:
+        print(f"{name} is not what the code makes now: run `make pages`")
+    return 1 if found else 0
+
+
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--check"]:
+        sys.exit(check())
     print("\n".join(write()) or "pages: all are current")

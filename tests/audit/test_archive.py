@@ -10,7 +10,7 @@ from audit.archive import verify_archive
 from audit.archive_folds import verify_folds
 from audit.findings import AuditReport
 from audit.published_heads import PublishedHead
-from bench.archive import told, write_entries
+from bench.archive import entries_of_play, write_entries
 from evidence.archive.reader import open_archive
 from evidence.archive.segment import read
 from evidence.heads import SignedHead
@@ -30,7 +30,7 @@ PLAYER = b"player-0000007"
 @pytest.fixture(scope="module")
 def entries() -> list[Entry]:
     """The events of 20 players and their commands, as the rule book decided them."""
-    return list(told(events=1000, events_per_player=50))
+    return list(entries_of_play(events=1000, events_per_player=50))
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """What is left of trouble when patience is at its end."""
 
+import tomllib
+
 import psycopg
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -7,15 +9,17 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from audit.findings import CannotCheckError
-from cli.trouble import PatientGroup
+from cli.trouble import EXTRAS, PatientGroup, in_words
 from ledger.journal.writer import DeadlineExceeded, Overloaded, Unavailable
 from outbox_relay.relay import WaitingError
 from patience import TransientError
 from patience.postgresql import UnknownOutcomeError
 from projector.checkpoint import CheckpointMovedError
 from schemas import registry
+from tests.support.pages import ROOT
 
 TROUBLE = [
+    *(ModuleNotFoundError(f"No module named {name!r}", name=name) for name in EXTRAS),
     psycopg.OperationalError("connection refused"),
     psycopg.errors.InsufficientPrivilege("permission denied"),
     KafkaException(KafkaError(KafkaError._TRANSPORT)),
@@ -56,3 +60,14 @@ def test_trouble_with_a_server_is_could_not(error: BaseException):
 def test_a_bug_stays_a_bug():
     """What is no trouble with a server is not taken for one."""
     assert isinstance(ended(ZeroDivisionError()).exception, ZeroDivisionError)
+
+
+def test_whoever_lacks_an_extra_is_told_its_name():
+    """A command whose modules come with an extra names it; the list of them is that of the distribution."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    listed = {name.replace("-", "_"): extra for extra in ("archive", "sandbox") for name in project[extra]}
+    assert listed == EXTRAS
+    assert in_words(ModuleNotFoundError("psutil", name="psutil")) == (
+        "psutil is not installed: pip install 'wagerledger[sandbox]'"
+    )
+    assert in_words(ModuleNotFoundError("of_ours", name="of_ours")) is None

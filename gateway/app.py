@@ -207,7 +207,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
     """What the router refuses, in our shape."""
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        return _error(request, "METHOD_NOT_ALLOWED", method=request.method, allow=(error.headers or {})["Allow"])
+        allow = ", ".join(sorted((error.headers or {})["Allow"].split(", ")))  # the router's is in the order of a set
+        return _error(request, "METHOD_NOT_ALLOWED", method=request.method, allow=allow)
     return _error(request, "NOT_FOUND")
 
 

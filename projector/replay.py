@@ -75,8 +75,10 @@ def _letters(settings: Settings) -> list[DeadLetter]:
         return once(reader.read_to_end(Topics(settings.topic_prefix).dead_letters))
     except KafkaException as error:
         # Without a cause, and so not transient: the reader has tried it again for as long as the settings say.
-        text = str(error) if isinstance(error, TopicError) else error.args[0].str()
-        raise Trouble(f"the dead letters cannot be read: {text}") from None
+        if isinstance(error, TopicError):
+            raise Trouble(str(error)) from None
+        text = f"the topics cannot be read: {error.args[0].str()}; check WAGERLEDGER_KAFKA_BOOTSTRAP_SERVERS"
+        raise Trouble(text) from None
 
 
 def _look(letter: DeadLetter, connection: Connection, records: Records) -> ReplayResult:

@@ -134,7 +134,7 @@ begin
         where xid = pg_current_xact_id()::text::bigint and action like tg_argv[0] || '.%' and subject = changed ->> tg_argv[1]
     ) then
         raise exception '% of % % is refused: no act in this transaction says who did it and why', tg_op, tg_table_name, changed ->> tg_argv[1]
-            using errcode = 'insufficient_privilege', hint = 'use the commands of wagerledger, or ledger/admin/actions.py';
+            using errcode = 'insufficient_privilege', hint = 'use the commands of wagerledger, or ledger/acts.py';
     end if;
     return null;
 end $$;

@@ -5,7 +5,7 @@
 set local role wagerledger_owner; -- where all migrations run at once, the one before has only just made it
 
 create table wagerledger.proofs (
-    proof bytea primary key check (length(proof) = 16), -- of the signed bytes and the key; see gateway/dialect/proof.py
+    proof bytea primary key check (length(proof) = 16), -- of the signed bytes and the key; see gateway/proof.py
     scope text not null, -- the integration
     operation text not null -- method and path of the call
 );

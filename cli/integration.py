@@ -260,7 +260,7 @@ def write_scaffold(
         written = [str(path) for path in scaffold.write(name, root)]
     except scaffold.ScaffoldError as error:
         fail(str(error), FINDING)
-    text = "\n".join([*written, f"Try it: python -m pytest tests/gateway/providers -k {name}"])
+    text = "\n".join([*written, f"Try it: make pages && python -m pytest tests/gateway/providers -k {name}"])
     show({"dialect": name, "files": written}, as_json=as_json, text=text)
 
 

@@ -1,5 +1,7 @@
-"""`wagerledger gateway | relay | project`: one process each, in the foreground, against the servers that the
-environment names.
+"""`wagerledger gateway`, `relay` and `project`: one process each, in the foreground, against the servers that the
+environment names; and `relay recover`, which finds the relay's position again.
+
+`project` gets its other commands from `cli/project.py`.
 """
 
 from typing import TYPE_CHECKING, Annotated

@@ -1,8 +1,8 @@
 """What a transaction locks, before anything is written: 64-bit advisory keys, taken sorted.
 
 Locks before xid: a transaction gets its xid with its first write. Whoever holds a stream's lock therefore has a higher
-xid than the one who held
-it before, and the order (xid, position), in which the relay reads, is the order of every stream.
+xid than the one who held it before, and the order (xid, position), in which the relay reads, is the order of every
+stream.
 """
 
 from collections.abc import Iterable

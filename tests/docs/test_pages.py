@@ -32,6 +32,8 @@ MEASURED = gateway.metrics, ledger.journal.writer, outbox_relay.metrics, project
 EXTERNAL = "http://", "https://"
 MADE_UP = re.compile(r"daily_games|gifts")
 """In the names of files that pages have their readers write."""
+READ_BESIDE = (ROOT / "requirements" / "README.md",)
+"""Pages outside of docs/ that name files."""
 TEST_VARIABLES = {f"WAGERLEDGER_TEST_{name}" for name in ("SERVERS", "SEED", "KILLS", "LOGS")}
 
 
@@ -182,10 +184,10 @@ def command_lines(page: Path) -> Iterator[str]:
     yield from re.findall(r"`wagerledger ([^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", [*PAGES, *READ_BESIDE], ids=name_of)
 def test_named_files_exist(page: Path) -> None:
     """Every path into the repository leads to a file or folder; what a reader is to add stands in add-a-….md only."""
-    folders = "|".join((*PACKAGES, "tests", "docs", "deploy", "requirements"))
+    folders = "|".join((*PACKAGES, "spark", "tests", "docs", "deploy", "requirements"))
     for span in code_spans(page):
         path = span.partition("::")[0]
         if re.fullmatch(rf"({folders})/[\w./\-]*", path) and not MADE_UP.search(path):

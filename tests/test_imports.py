@@ -7,13 +7,10 @@ import pytest
 from grimp import ImportGraph
 
 from tests.support.allowed_imports import contract
-from tests.support.pages import ROOT
+from tests.support.pages import PACKAGES, ROOT
 
-CONTRACTS: list[dict[str, Any]] = [
-    one
-    for one in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    if one["type"] == "allowed"
-]
+TOOLS: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+CONTRACTS: list[dict[str, Any]] = [one for one in TOOLS["importlinter"]["contracts"] if one["type"] == "allowed"]
 PROVIDERS, CORE = "gateway.providers", "ledger.core"
 
 
@@ -61,3 +58,12 @@ def test_what_nobody_named_is_closed(importer: str, imported: str) -> None:
 def test_what_is_named_is_open(importer: str, imported: str) -> None:
     """The dialect interface, the ledger's words, the standard library and the third parties in the list can be used."""
     assert broken(importer, imported) == []
+
+
+def test_every_room_has_a_place() -> None:
+    """A folder of code that nobody has named is found: else it would be open to all, unchecked and not installed."""
+    rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+    (house,) = [one for one in TOOLS["importlinter"]["contracts"] if one["name"] == "Arrows point down"]
+    layers = {room.strip() for layer in house["layers"] for room in layer.split("|")}
+    assert rooms == layers == set(TOOLS["importlinter"]["root_packages"]) == set(TOOLS["mypy"]["packages"])
+    assert rooms - {"spark"} == set(PACKAGES)

@@ -7,11 +7,13 @@ from confluent_kafka import Producer
 from typer.testing import CliRunner
 
 from cli.main import app
+from patience import Trouble
 from projector.rebuild import RebuildError, rebuild
 from projector.replay import FOLDED, UNREADABLE, WAITING, inspect, replay
 from schemas.topics import Topics
 from tests.projector.test_consumer import environment
 from tests.support.random_ledger import Ledger
+from tests.support.servers import fresh_topic_prefix
 
 FORBID = "alter table projections.bets add constraint a_bug check (bet_id <> 'bert-2')"
 MEND = "alter table projections.bets drop constraint a_bug"
@@ -26,6 +28,16 @@ def alter(settings):
             connection.execute(statement)
 
     return run
+
+
+def test_unreadable_topics_are_said_with_what_to_check(settings):
+    """Where Kafka cannot be asked, the message names the setting; where the topic is missing, the command that makes it."""
+    away = settings.model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1", "patience_s": 0})
+    with pytest.raises(Trouble, match=r"^the topics cannot be read: .*; check WAGERLEDGER_KAFKA_BOOTSTRAP_SERVERS$"):
+        inspect(away)
+    missing = settings.model_copy(update={"topic_prefix": fresh_topic_prefix(), "patience_s": 0})
+    with pytest.raises(Trouble, match=r"^there is no topic .*\.ledger\.dead-letters; .*run `wagerledger topics apply`"):
+        inspect(missing)
 
 
 def test_dead_letters_take_their_place_once_the_cause_is_mended(settings, publisher, read_models, alter):

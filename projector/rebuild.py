@@ -327,6 +327,7 @@ class _Rebuild:
         Raises RebuildError where a topic ends earlier.
         """
         reader = TopicsReader(self.settings.kafka_bootstrap_servers)
+        # A leader that was just elected says that it does not know its end yet (KIP-207), and is asked again.
         spans = reader.spans({source.topic for source in ends})
         for source, end in ends.items():
             if spans[source].end < end:

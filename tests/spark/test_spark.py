@@ -113,7 +113,7 @@ def test_an_archive_is_verified_as_our_own_audit_does(spark, exported, tmp_path)
     unbalanced = altered(entries[money], postings=[first | {"amount_minor": first["amount_minor"] + 1}, *others])
     changes = {at["p0", 3]: [forged], at["p1", 6]: [entries[at["p1", 6]], double], money: [unbalanced], at["p3", 4]: []}
     false = archived(tmp_path / "false", (one for n, entry in enumerate(entries) for one in changes.get(n, [entry])))
-    verify_archive(open_archive(false, None), ours := AuditReport(), silent, shares=1)
+    verify_archive(open_archive(false, None), ours := AuditReport(), silent, units=1)
     found = places(check(spark, archive=str(false), settings=None))
     # Only ours folds balances and compares commands.
     wanted = {(one.code, one.stream, one.version) for one in ours.findings if one.code in CHAIN}

@@ -25,16 +25,25 @@ def bets(
         typer.Option(help="Measure a provider's protocol beside the canonical API instead; all: each."),
     ] = None,
     *,
+    against: Annotated[
+        str | None, typer.Option(help="Measure beside this commit of the checkout that we run in, in turns, instead.")
+    ] = None,
     profile: Annotated[bool, typer.Option(help="Also say where the gateway's time goes.")] = False,
     as_json: Json = False,
 ) -> None:
     """Bets per second and latency through real HTTP with verified signatures and durable commits, beside pgbench on the
     same rows; or, with --dialect, beside the canonical API.
     """
+    from bench import against as another
     from bench import bets, dialects
     from sandbox.drivers import NAMES
 
     clients = [int(part) for part in concurrency.split(",")]
+    if against:
+        another.run(
+            revision=against, seconds=seconds, concurrency=clients, wallets=wallets, gateways=gateways, as_json=as_json
+        )
+        return
     if dialect:
         if unknown := set(dialect) - {*NAMES, dialects.ALL}:
             raise typer.BadParameter(f"no dialect {min(unknown)}: there are {', '.join(NAMES)} and all")

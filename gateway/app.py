@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import cached_property, partial
+from typing import cast
 
 import structlog
 import uvicorn
@@ -24,15 +25,15 @@ from gateway.auth.authentication import Authenticator
 from gateway.auth.callers import Callers
 from gateway.auth.keys import KeyRing
 from gateway.auth.rate_limit import RateLimit
+from gateway.callback_protocol import CallbackProtocol
 from gateway.dialect.dialect import Dialect
-from gateway.dialect.incoming import Receive, Scope, Send, head_of
+from gateway.dialect.incoming import Receive, RequestHead, Scope, Send, head_of
 from gateway.host import dialects
 from gateway.host.provider_calls import ProviderCalls
-from gateway.http_protocol import BoundedHeadProtocol
 from gateway.listener import connections_within, listen
 from gateway.read_connection import ReadConnection, Unmigrated
 from gateway.services import Services
-from gateway.serving import error_reply
+from gateway.serving import Exchange, error_reply
 from ledger import __version__
 from ledger.admin.secrets import Vault
 from ledger.journal import writing_session
@@ -60,26 +61,42 @@ _PAGE_HEADERS = {
 
 
 class Gateway(Starlette):
-    """Starlette, but a write whose path has no parameter goes straight to its endpoint, and so do the calls of the
-    dialects: the way through middleware and router is a twentieth of what a bet costs here.
+    """Starlette, but the calls of the dialects go straight to them. How the callbacks that come as plain POST requests
+    are answered, `exchange` says: those do not come by here at all (see `gateway.callback_protocol`).
     """
 
     provider_calls: ProviderCalls
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST" and (write := self._writes.get(scope["path"])):
-            await write(scope, receive, send)
-        elif scope["type"] == "http" and self.provider_calls.takes(scope):
+        if scope["type"] == "http" and self.provider_calls.takes(scope["path"]):
             await self.provider_calls(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
+    def exchange(self, head: RequestHead) -> Exchange | None:
+        """How a POST request is answered; None for one that is no callback, or of an integration not known yet."""
+        path = head.path
+        if write := self._writes.get(path):
+            return write.exchange(head, {})
+        if self.provider_calls.takes(path):
+            return self.provider_calls.exchange(head)
+        for route in self._writes_with_parts:
+            if match := route.path_regex.match(path):
+                return cast(Write, route.app).exchange(head, match.groupdict())
+        return None
+
     @cached_property
     def _writes(self) -> dict[str, Write]:
+        """By path, where that has no parameter."""
         routes = (route for route in self.routes if isinstance(route, Route))
         return {
             route.path: route.app for route in routes if isinstance(route.app, Write) and not route.param_convertors
         }
+
+    @cached_property
+    def _writes_with_parts(self) -> list[Route]:
+        routes = (route for route in self.routes if isinstance(route, Route))
+        return [route for route in routes if isinstance(route.app, Write) and route.param_convertors]
 
 
 def build_app(settings: Settings, hosted: Mapping[str, Dialect] | None = None) -> Gateway:
@@ -247,9 +264,13 @@ def run(settings: Settings) -> int:
     listener = listen(settings)
     if metrics_url := serve_metrics(settings):
         log.info("metrics served", url=metrics_url)
+    app = build_app(settings)
+    protocol = partial(
+        CallbackProtocol, exchange=app.exchange, max_connections=connections_within(settings.gateway_connections)
+    )
     config = uvicorn.Config(
-        build_app(settings),
-        http=partial(BoundedHeadProtocol, max_connections=connections_within(settings.gateway_connections)),  # type: ignore[arg-type]  # called like the class
+        app,
+        http=protocol,  # type: ignore[arg-type]  # called like the class
         loop="uvloop",
         ws="none",
         interface="asgi3",

@@ -117,7 +117,10 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         if self.flow.read_paused or self.transport.is_closing():
             return
         self.flow.hear_more()
-        # Only a head that comes in pieces costs a timer, and only one that is the caller's to complete.
+        self._expect_rest()
+
+    def _expect_rest(self) -> None:
+        """Only a head that comes in pieces costs a timer, and only one that is the caller's to complete."""
         if self._phase is HEAD and self._alarm is None and not self._ended:
             late = f"its head did not arrive within {HEAD_TIMEOUT_S:g} s"
             self._alarm = self.loop.call_later(HEAD_TIMEOUT_S, self._refuse, late)
@@ -161,9 +164,13 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         self._phase = BODY
         self._silence()
         self._unset_keepalive_if_required()  # the answer before this one may have set it while the head came
-        super().on_headers_complete()
+        self._begin_cycle()
         if self.cycle.keep_alive:
             self.cycle.default_headers = self._keep_alive
+
+    def _begin_cycle(self) -> None:
+        """Let the request whose head is complete be answered when its turn comes."""
+        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         if not self.cycle.response_complete:  # else nobody reads it

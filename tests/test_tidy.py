@@ -25,6 +25,7 @@ CATCH_ALL = {
     "gateway/serving.py": "the last resort: the caller gets the one error shape, the log gets everything",
     "gateway/host/provider_calls.py": "a code that a dialect's author forgot must not end the connection",
     "gateway/auth/keys.py": "a refresher that died in silence would keep revoked keys alive",
+    "ledger/journal/kept_reader.py": "what goes wrong in a callback of the event loop is raised where the statement is waited for",
     "ledger/journal/writer.py": "whatever fails a transaction, its callbacks are tried one by one and each of them hears something",
     "projector/page/watch.py": "a watch that died in silence would show old figures as today's; it is logged, counted and told",
     "ledger/journal/transaction.py": "a bug in one callback must not cost its neighbours their answers; it is logged and raised to its caller",

@@ -2,7 +2,9 @@
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import uuid_utils
@@ -12,12 +14,12 @@ from gateway.api.answers import render_balances
 from gateway.api.operations import OPERATION_CLASS, ApiRequest, Operation, Prepare
 from gateway.dialect.bodies import Body, read_json
 from gateway.dialect.errors import Rejected
-from gateway.dialect.incoming import Receive, RequestHead, Scope, Send, read_body
+from gateway.dialect.incoming import Receive, RequestHead, Scope, Send, head_of
 from gateway.dialect.integration import NOBODY, Integration
 from gateway.dialect.reply import Reply
 from gateway.launch import Launch
 from gateway.services import Services
-from gateway.serving import serve
+from gateway.serving import Exchange, refuse, reply_to, respond, serve
 from gateway.submission import submit
 from ledger.core.commands import Origin
 from ledger.idempotency import MISMATCH, fingerprint
@@ -35,21 +37,24 @@ class Write:
         self._operation = operation
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def answer(head: RequestHead, facts: dict[str, Any]) -> Reply:
-            return await self._answer(scope, receive, head, facts)
+        await serve(self.exchange(head_of(scope), scope["path_params"]), receive, send)
 
-        await serve(self._operation.name, scope, send, answer)
+    def exchange(self, head: RequestHead, params: Mapping[str, str]) -> Exchange:
+        """How a request for this write is answered; `params` are the named parts of its path."""
+        return Exchange(
+            head, self._operation.name, self._services.settings.body_limit_bytes,
+            partial(self._answer, head, params), partial(refuse, head),
+        )  # fmt: skip
 
-    async def _answer(self, scope: Scope, receive: Receive, head: RequestHead, facts: dict[str, Any]) -> Reply:
+    async def _answer(self, head: RequestHead, params: Mapping[str, str], raw: bytes, facts: dict[str, Any]) -> Reply:
         services, operation = self._services, self._operation
-        raw = await read_body(head, receive, services.settings.body_limit_bytes)
         integration, kid = await services.authenticator.signer_of(head, raw)
-        services.callers.admit(scope, head.headers, integration)
+        services.callers.admit(head, integration)
         facts["provider_id"] = integration.provider_id
-        if scope["query_string"]:
+        if head.query:
             raise Rejected("MALFORMED_REQUEST", reason="a write takes no query")
         facts["idempotency_key"] = key = _idempotency_key(head)
-        session_id = _path_id(scope, "session_id") if operation.names_session else None
+        session_id = _path_id(params, "session_id") if operation.names_session else None
         body = self._body(head, raw)
         if bet_id := getattr(body, "bet_id", None):
             facts["bet_id"] = bet_id
@@ -129,16 +134,16 @@ class ReadWallet:
         self._services = services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def answer(head: RequestHead, facts: dict[str, Any]) -> Reply:
-            return await self._answer(scope, head, facts)
+        head, started = head_of(scope), time.perf_counter()
+        answer = partial(self._answer, head, scope["path_params"])
+        exchange = Exchange(head, self.name, 0, answer, partial(refuse, head))
+        await respond(head, send, await reply_to(exchange, b"", started))
 
-        await serve(self.name, scope, send, answer)
-
-    async def _answer(self, scope: Scope, head: RequestHead, facts: dict[str, Any]) -> Reply:
-        integration, _ = await self._services.authenticator.signer_of(head, b"")
-        self._services.callers.admit(scope, head.headers, integration)
+    async def _answer(self, head: RequestHead, params: Mapping[str, str], body: bytes, facts: dict[str, Any]) -> Reply:
+        integration, _ = await self._services.authenticator.signer_of(head, body)
+        self._services.callers.admit(head, integration)
         facts["provider_id"] = integration.provider_id
-        player_id, currency = scope["path_params"]["player_id"], scope["path_params"]["currency"]
+        player_id, currency = params["player_id"], params["currency"]
         if fault := player_id_fault(player_id):
             raise Rejected("FIELD_INVALID", field="player_id", reason=fault)
         if not is_currency(currency):
@@ -164,8 +169,8 @@ def _idempotency_key(head: RequestHead) -> str:
     return key
 
 
-def _path_id(scope: Scope, name: str) -> str:
-    value: str = scope["path_params"][name]
+def _path_id(params: Mapping[str, str], name: str) -> str:
+    value = params[name]
     if not is_id(value):
         raise Rejected("FIELD_INVALID", field=name, reason=ID_RULE)
     return value

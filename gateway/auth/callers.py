@@ -1,7 +1,6 @@
 """Where a call comes from, and whether its integration takes calls from there."""
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
 from hmac import compare_digest
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -10,7 +9,7 @@ from typing import NamedTuple
 import structlog
 
 from gateway.dialect.errors import Rejected
-from gateway.dialect.incoming import Scope
+from gateway.dialect.incoming import RequestHead
 from gateway.dialect.integration import Integration
 from gateway.dialect.option import Network, networks
 
@@ -40,21 +39,19 @@ class Callers:
     def __init__(self, trusted_proxies: str) -> None:
         self._proxies = networks(trusted_proxies)
 
-    def of(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Caller:
+    def of(self, head: RequestHead) -> Caller:
         """The caller of a request, by its peer and, behind a trusted proxy, X-Forwarded-For."""
-        peer = scope["client"][0] if scope.get("client") else ""
+        peer = head.peer
         if not self._proxies or not within(peer, self._proxies):
             return Caller(peer, by_proxy=False)
         # Each proxy appends its peer; what a stranger wrote before that is worth nothing.
-        for hop in reversed(headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")):
+        for hop in reversed(head.headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")):
             address = address_of(hop.strip())
             if not within(address, self._proxies):
                 return Caller(address, by_proxy=True)
         return Caller(peer, by_proxy=True)
 
-    def admit(
-        self, scope: Scope, headers: Mapping[bytes, bytes], integration: Integration, *, weak: bool = False
-    ) -> None:
+    def admit(self, head: RequestHead, integration: Integration, *, weak: bool = False) -> None:
         """Whether `integration` takes calls from there; a `weak` protocol's only does where its options name a place.
         Raises Rejected CALLER_NOT_ALLOWED.
         """
@@ -63,16 +60,16 @@ class Callers:
             if weak:
                 raise Rejected("CALLER_NOT_ALLOWED")
             return
-        caller = self.of(scope, headers)
+        caller = self.of(head)
         if allowed and not within(caller.address, allowed):
             if caller.by_proxy and _parsed(caller.address) is None:
                 log.warning(
-                    "proxy named no address", x_forwarded_for=caller.address[:_SHOWN], proxy=scope["client"][0],
+                    "proxy named no address", x_forwarded_for=caller.address[:_SHOWN], proxy=head.peer,
                     integration=integration.integration_id,
                 )  # fmt: skip
             raise Rejected("CALLER_NOT_ALLOWED")
         if certificate:
-            shown = headers.get(b"x-client-certificate-sha256", b"").replace(b":", b"").lower()
+            shown = head.headers.get(b"x-client-certificate-sha256", b"").replace(b":", b"").lower()
             if not caller.by_proxy or not compare_digest(shown, certificate.encode()):
                 raise Rejected("CALLER_NOT_ALLOWED")
 

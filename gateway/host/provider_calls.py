@@ -18,7 +18,7 @@ from gateway.dialect.call import Call
 from gateway.dialect.dialect import Dialect
 from gateway.dialect.endpoint import Endpoint
 from gateway.dialect.errors import Rejected, error_headers, may_be_cured
-from gateway.dialect.incoming import Receive, RequestHead, Scope, Send, read_body
+from gateway.dialect.incoming import Receive, RequestHead, Scope, Send, head_of
 from gateway.dialect.integration import NOBODY, Integration
 from gateway.dialect.proof import proof_of
 from gateway.dialect.reply import Reply
@@ -27,7 +27,7 @@ from gateway.host.entity_reader import EntityReader
 from gateway.host.ledger_view import LedgerView, NoLedger
 from gateway.host.paths import Paths, Route, Target
 from gateway.services import Services
-from gateway.serving import serve
+from gateway.serving import Exchange, serve
 from ledger.journal.writer import Unavailable
 from ledger.outcome import PROVEN_OTHERWISE
 from schemas.errors import ERRORS
@@ -35,6 +35,7 @@ from schemas.errors import ERRORS
 log = structlog.get_logger("gateway")
 
 MOUNT = "/integrations/"
+_MOUNT = MOUNT.encode()
 
 _REASONS = {"SIGNATURE_MISSING": "missing", "SIGNATURE_INVALID": "wrong", "SIGNATURE_EXPIRED": "expired"}
 
@@ -55,72 +56,77 @@ class ProviderCalls:
                 for path in endpoint.as_written:
                     self._absolute.add(path, target)
 
-    def takes(self, scope: Scope) -> bool:
-        """Whether the path of a request leads to a dialect, or may."""
-        path = scope["path"]
+    def takes(self, path: str) -> bool:
+        """Whether `path` leads to a dialect, or may."""
         return path.startswith(MOUNT) or self._absolute.have(path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        method, path = scope["method"], scope["raw_path"].decode("latin-1")
-        if not path.startswith(MOUNT):
-            exchange = _Exchange(self, scope, receive, self._absolute.targets(method, path))
-        else:
-            keys, (integration_id, below) = self.services.keys, _split(path)
-            found = keys.find_by_id(integration_id) or await keys.find_by_id_or_read(integration_id)
-            paths = self._below[found.dialect] if found else Paths()
-            exchange = _Exchange(self, scope, receive, paths.targets(method, below), found)
-        await serve(exchange.operation, scope, send, exchange.answer, exchange.refuse)
+        head = head_of(scope)
+        exchange = self.exchange(head)
+        if exchange is None:
+            found = await self.services.keys.find_by_id_or_read(_split(head)[0])
+            exchange = self._exchange_below(head, found)
+        await serve(exchange, receive, send)
+
+    def exchange(self, head: RequestHead) -> Exchange | None:
+        """How a call is answered; None where it is of an integration that is not known yet."""
+        if not head.raw_path.startswith(_MOUNT):
+            route = self._absolute.targets(head.method, head.raw_path.decode("latin-1"))
+            return _ProviderCall(self, head, route).exchange()
+        found = self.services.keys.find_by_id(_split(head)[0])
+        return self._exchange_below(head, found) if found else None
+
+    def _exchange_below(self, head: RequestHead, integration: Integration | None) -> Exchange:
+        paths = self._below[integration.dialect] if integration else Paths()
+        return _ProviderCall(self, head, paths.targets(head.method, _split(head)[1]), integration).exchange()
 
 
-def _split(path: str) -> tuple[str, str]:
+def _split(head: RequestHead) -> tuple[str, str]:
     """The integration's id, and the path below its base URL. A base URL with a slash at its end is the same one."""
-    parts = path.removeprefix(MOUNT).split("/", 3)
+    parts = head.raw_path.decode("latin-1").removeprefix(MOUNT).split("/", 3)
     below = parts[3] if len(parts) == 4 else ""
     return unquote("/".join(parts[:3])), "/" + below.removeprefix("/") if below.strip("/") else ""
 
 
-class _Exchange:
+class _ProviderCall:
     """One call and its reply. As soon as there is a `Call`, refusals are in its dialect's words."""
 
     def __init__(
-        self,
-        calls: ProviderCalls,
-        scope: Scope,
-        receive: Receive,
-        route: Route,
-        integration: Integration | None = None,
+        self, calls: ProviderCalls, head: RequestHead, route: Route, integration: Integration | None = None
     ) -> None:
         self._calls = calls
-        self._scope = scope
-        self._receive = receive
+        self._head = head
         self._route = route
         self._integration = integration
         self._call: Call | None = None
         self._target = route.targets[0] if route.targets else None
 
-    @property
-    def operation(self) -> str:
-        return self._target.operation if self._target else "unknown path"
+    def exchange(self) -> Exchange:
+        """How it is answered."""
+        operation = self._target.operation if self._target else "unknown path"
+        limit_bytes = max((target.dialect.body_limit_bytes for target in self._route.targets), default=0)
+        limit_bytes = limit_bytes or self._calls.services.settings.body_limit_bytes
+        return Exchange(self._head, operation, limit_bytes, self.answer, self.refuse)
 
-    async def answer(self, head: RequestHead, facts: dict[str, Any]) -> Reply:
-        raw = await self._body(head)
-        target, integration = self._find(head, raw)
+    async def answer(self, raw: bytes, facts: dict[str, Any]) -> Reply:
+        target, integration = self._find(raw)
         facts["provider_id"] = integration.provider_id
-        self._call = self._make_call(head, raw, target, integration)
+        self._call = self._make_call(raw, target, integration)
         reply, repeated = await self._reply(self._call, target, facts)
         return reply._replace(outcome="repeated") if repeated and reply.outcome == "accepted" else reply
 
-    def refuse(self, head: RequestHead, rejected: Rejected) -> Reply:
-        if self._call is None or self._target is None:
-            return serving.refuse(head, rejected)
+    def refuse(self, rejected: Rejected) -> Reply:
+        if self._target is None or self._integration is None:
+            return serving.refuse(self._head, rejected)
+        call = self._call or self._make_call(b"", self._target, self._integration)
         # Signed for another call, so not for this one: every protocol has a word for that.
         shown = Rejected("SIGNATURE_INVALID") if rejected.code == PROVEN_OTHERWISE else rejected
         try:
-            shown = self._repeatable(self._call, self._target, shown)
-            reply = self._target.dialect.refuse(self._call, shown)
+            shown = self._repeatable(call, self._target, shown)
+            reply = self._target.dialect.refuse(call, shown)
         except Exception:  # a word that its author forgot must not end the connection
-            log.exception("refusal crashed", operation=self.operation, code=rejected.code)
-            return serving.refuse(head, Rejected("INTERNAL"))
+            log.exception("refusal crashed", operation=self._target.operation, code=rejected.code)
+            return serving.refuse(self._head, Rejected("INTERNAL"))
         headers = (*reply.headers, *transport_headers(shown.code, reply.status))
         return reply._replace(outcome=rejected.code, headers=headers)
 
@@ -130,43 +136,34 @@ class _Exchange:
             return rejected
         field = str(rejected.details.get("field") or "body")
         log.error(
-            "credit unreadable", operation=self.operation, integration_id=call.integration.integration_id,
+            "credit unreadable", operation=target.operation, integration_id=call.integration.integration_id,
             code=rejected.code, field=field, reason=str(rejected.details.get("reason", "")),
             trace_id=call.trace.trace_id,
         )  # fmt: skip
-        metrics.CREDITS_UNREADABLE.labels(self.operation, re.sub(r"\d+", "*", field)).inc()
+        metrics.CREDITS_UNREADABLE.labels(target.operation, re.sub(r"\d+", "*", field)).inc()
         return Rejected("UNAVAILABLE", balances=rejected.balances)
 
-    async def _body(self, head: RequestHead) -> bytes:
-        limit_bytes = max((target.dialect.body_limit_bytes for target in self._route.targets), default=0)
-        try:
-            return await read_body(head, self._receive, limit_bytes or self._calls.services.settings.body_limit_bytes)
-        except Rejected:
-            if self._target and self._integration:
-                self._call = self._make_call(head, b"", self._target, self._integration)
-            raise
-
-    def _find(self, head: RequestHead, raw: bytes) -> tuple[Target, Integration]:
+    def _find(self, raw: bytes) -> tuple[Target, Integration]:
         """Raises Rejected, or Unavailable while no keys have been loaded."""
         if not self._calls.services.keys.loaded:
             raise Unavailable
-        absolute = not self._scope["path"].startswith(MOUNT)
+        absolute = not self._head.raw_path.startswith(_MOUNT)
         if self._route.methods and (absolute or self._integration):
-            raise Rejected("METHOD_NOT_ALLOWED", method=head.method, allow=", ".join(self._route.methods))
+            raise Rejected("METHOD_NOT_ALLOWED", method=self._head.method, allow=", ".join(self._route.methods))
         if absolute:
-            self._target, self._integration = self._find_claimed(head, raw)
+            self._target, self._integration = self._find_claimed(raw)
             if self._target and self._target.endpoint.open:  # whoever asks whether anybody is there may be nobody
                 self._integration = self._integration or NOBODY
         if self._target is None or self._integration is None:
             raise Rejected("NOT_FOUND")
         return self._target, self._integration
 
-    def _find_claimed(self, head: RequestHead, raw: bytes) -> tuple[Target | None, Integration | None]:
+    def _find_claimed(self, raw: bytes) -> tuple[Target | None, Integration | None]:
         """What an absolute path leads to: the one integration that the credentials name, whoever wrote them."""
         found = []
         for target in self._route.targets:
             try:
-                call = self._make_call(head, raw, target, NOBODY)
+                call = self._make_call(raw, target, NOBODY)
                 claims = target.dialect.claims(call) if target.dialect.claims else {}
             except Rejected:  # whatever it claims, it can be no integration
                 continue
@@ -174,11 +171,12 @@ class _Exchange:
                 found.append((target, integration))
         return found[0] if len(found) == 1 else (self._target, None)
 
-    def _make_call(self, head: RequestHead, raw: bytes, target: Target, integration: Integration) -> Call:
+    def _make_call(self, raw: bytes, target: Target, integration: Integration) -> Call:
+        head = self._head
         return Call(
             method=head.method, path=target.endpoint.path, params=target.params, target=head.target,
-            query=self._scope["query_string"], headers=head.headers, body=raw,
-            client=self._calls.services.callers.of(self._scope, head.headers).address,
+            query=head.query, headers=head.headers, body=raw,
+            client=self._calls.services.callers.of(head).address,
             trace=head.trace, integration=integration,
         )  # fmt: skip
 
@@ -188,7 +186,7 @@ class _Exchange:
         if endpoint.open:
             return await endpoint.handle(call, cast(TenantLedger, NoLedger())), False
         weak = dialect.weak or call.integration.reuses_proofs
-        services.callers.admit(self._scope, call.headers, call.integration, weak=weak)
+        services.callers.admit(self._head, call.integration, weak=weak)
         signed = _verify(dialect, call)
         call = replace(call, kid=_signer(dialect, call))
         proof = proof_of(dialect, call, self._path(call), signed)
@@ -200,7 +198,7 @@ class _Exchange:
 
     def _path(self, call: Call) -> str:
         """As it was sent, without what only says whose it is: another spelling is another call."""
-        path: str = self._scope["raw_path"].decode("latin-1")
+        path = self._head.raw_path.decode("latin-1")
         return path.removeprefix(f"{MOUNT}{call.integration.integration_id}")
 
 

@@ -4,6 +4,7 @@ psycopg's own pipeline turns to the event loop at every statement, which costs a
 about it. So its connection is driven one level deeper here; connecting, cancelling, COMMIT and ROLLBACK stay its own.
 """
 
+import asyncio
 import re
 from collections.abc import Iterable, Sequence
 from itertools import count
@@ -16,6 +17,7 @@ from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 from psycopg.waiting import Ready, Wait
 
+from ledger.journal.kept_reader import RV, KeptReader
 from ledger.store.statement import Statement
 from runtime import arrays
 
@@ -32,6 +34,7 @@ class Connection(AsyncConnection[Any]):
         self._names: dict[str, bytes] = {}
         self._numbers = count(1)
         self._transformer = Transformer(self)
+        self._reader: KeptReader | None = None
 
     async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
         """Run statements in order, after a BEGIN where no transaction is open; the rows of each.
@@ -48,10 +51,32 @@ class Connection(AsyncConnection[Any]):
             )
         return [self._rows(result) for result in results]
 
+    async def wait(self, gen: PQGen[RV], interval: float = 0, timeout: float | None = None) -> RV:  # noqa: ASYNC109  # the base class's signature
+        """Run a generator of libpq's calls to its end. Who is cancelled here leaves a connection that is closed, unless
+        nothing was under way.
+        """
+        self._reader = self._reader or KeptReader(self.pgconn.socket)
+        try:
+            return await self._reader.run(gen)
+        except asyncio.CancelledError:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                await self.cancel_safe()
+            raise
+
+    async def close(self) -> None:
+        self._let_go()
+        await super().close()
+
+    def _let_go(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
     async def cancel_safe(self, *, timeout: float = 0) -> None:  # noqa: ASYNC109  # the base class's signature
         """Given up by closing it, never by a cancel request: a cancelled COMMIT may be half a yes (see
         LET_COMMIT_WAIT).
         """
+        self._let_go()
         self.pgconn.finish()
 
     def _prepare(self, unknown: Iterable[str]) -> PQGen[None]:

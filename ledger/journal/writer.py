@@ -47,6 +47,7 @@ SPLIT = Counter(
     "wagerledger_journal_batches_split_total", "Batches that failed in the database and were retried one by one."
 )
 
+GATHERED_TURNS = 2
 _BACK_OFF_S = 0.2
 _ROLLBACK_S = 1.0
 _ALONE_LOCK_FRACTION = 20
@@ -192,10 +193,19 @@ class Journal:
                 writer.wake.clear()
                 await writer.wake.wait()
                 continue
+            await self._gather()
             batch = self._take(writer)
             WAITING.set(self._waiting)
             if batch:
                 await self._commit(writer, batch)
+
+    async def _gather(self) -> None:
+        """Let callbacks join that have come and are not read yet: a turn of the event loop reads from many sockets."""
+        for _ in range(GATHERED_TURNS):
+            before = self._waiting
+            await asyncio.sleep(0)
+            if self._waiting == before:
+                return
 
     def _take(self, writer: _Writer) -> list[_Waiting]:
         """Whatever waits, up to a batch, in turn by integration. No timer: while one batch commits, the next one

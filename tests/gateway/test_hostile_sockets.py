@@ -22,11 +22,14 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from gateway import http_protocol
-from gateway.dialect.incoming import head_of, read_body
+from gateway import callback_protocol, http_protocol
+from gateway.callback_protocol import CallbackProtocol
+from gateway.dialect import incoming
+from gateway.dialect.errors import Rejected
+from gateway.dialect.incoming import RequestHead, head_of
 from gateway.dialect.reply import Reply
 from gateway.http_protocol import MAX_HEAD_BYTES, BoundedHeadProtocol
-from gateway.serving import respond
+from gateway.serving import Exchange, refuse, serve
 from runtime.settings import Settings
 from tests.gateway.process import GatewayProcess, answers, head, logged, raw, start
 from tests.support.caller import Caller, RunningGateway, on_board
@@ -227,12 +230,30 @@ def test_requests_in_one_packet_are_answered_in_order(process: GatewayProcess, c
     assert heard[0].headers["keep-alive"] == "timeout=1"
 
 
-def test_a_thousand_requests_in_one_packet_are_answered_in_order(process: GatewayProcess) -> None:
-    """However many wait for their turn, each hears its own answer."""
+UNSIGNED = b"POST /v1/bets/settle HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+"""A callback that is answered as soon as its body is there: with a no."""
+
+
+@pytest.mark.parametrize("kinds", [[GET], [UNSIGNED], [GET, UNSIGNED]], ids=["reads", "callbacks", "both"])
+def test_a_thousand_requests_in_one_packet_are_answered_in_order(process: GatewayProcess, kinds: list[bytes]) -> None:
+    """However many wait for their turn, and whichever way each goes, each hears its own answer."""
     traces = [f"t{number}" for number in range(1000)]
-    sent = b"".join(b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Trace-Id: %s\r\n\r\n" % trace.encode() for trace in traces)
+    kinds = [kind.replace(b"Host: x", b"Host: x\r\nX-Trace-Id: %s") for kind in kinds]
+    sent = b"".join(kinds[number % len(kinds)] % trace.encode() for number, trace in enumerate(traces))
     heard = process.exchange(sent + LAST)
     assert [answer.headers["x-trace-id"] for answer in heard[:-1]] == traces
+
+
+@pytest.mark.parametrize(
+    "last",
+    [UNSIGNED.replace(b"HTTP/1.1", b"HTTP/1.0"), UNSIGNED.replace(b"Host: x", b"Host: x\r\nConnection: close")],
+    ids=["older version", "closing"],
+)
+def test_a_callback_that_is_the_last_hears_so(process: GatewayProcess, last: bytes) -> None:
+    """Who speaks HTTP/1.0, or says that nothing follows, is told that the connection ends; it is not kept for others."""
+    (answer,) = process.exchange(last)
+    assert (answer.status, answer.headers["connection"]) == (401, "close")
+    assert "keep-alive" not in answer.headers
 
 
 # How much --------------------------------------------------------------------------------------------------------------
@@ -254,6 +275,10 @@ FLOODS = {
     "body of nobody": (b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n", b"a" * 65536),
     "body": (b"POST /v1/bets/settle HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + b"a" * 65536 + b"\r\n"),
     "garbage behind a request": (GET, b"\0" * 65536),
+    "garbage behind a callback": (UNSIGNED, b"\0" * 65536),
+    "announced body": (UNSIGNED.replace(b": 2\r", b": 1000000000\r"), b"a" * 65536),
+    "chunks of a callback": (UNSIGNED.replace(b"Content-Length: 2\r\n\r\n{}", b"Transfer-Encoding: chunked\r\n\r\n"), b"1\r\na\r\n" * 8192),
+    "trailers of a callback": (UNSIGNED.replace(b"Content-Length: 2\r\n\r\n{}", b"Transfer-Encoding: chunked\r\n\r\n0\r\n"), b"X-A: b\r\n" * 8192),
 }  # fmt: skip
 
 
@@ -289,13 +314,16 @@ def flooded(connection: socket.socket, begin: bytes, more: bytes) -> int:
     return sent
 
 
-def test_requests_whose_answers_nobody_reads_take_no_memory(process: GatewayProcess, grown: Callable[[], int]) -> None:
+@pytest.mark.parametrize("request_", [GET, UNSIGNED], ids=["read", "callback"])
+def test_requests_whose_answers_nobody_reads_take_no_memory(
+    process: GatewayProcess, grown: Callable[[], int], request_: bytes
+) -> None:
     """Past what the system buffers they wait where they are: in the caller's own memory."""
     with process.connect() as connection:
         connection.setblocking(False)
         sent = 0
         while sent < FLOOD_BYTES and select.select([], [connection], [], 0.5)[1]:
-            sent += connection.send(GET * 2000)
+            sent += connection.send(request_ * 2000)
         assert grown() < MOST_GROWTH_BYTES
     assert process.get("/livez")[0] == 200
 
@@ -407,6 +435,29 @@ class NothingIsTooMuch(BoundedHeadProtocol):
         pass
 
 
+class AllAtOnce(CallbackProtocol):
+    def _answer_when_due(self, callback: callback_protocol._Callback) -> None:
+        callback.has_turn = True
+        super()._answer_when_due(callback)
+
+
+class OneMore(CallbackProtocol):
+    async def _answer(self, callback: callback_protocol._Callback, body: bytes | Rejected) -> None:
+        await super()._answer(callback, body)
+        await super()._answer(callback, body)
+
+
+class AnyBodyWillDo(CallbackProtocol):
+    def on_body(self, body: bytes) -> None:
+        self.cycle.room_bytes += len(body)
+        super().on_body(body)
+
+
+class ForEver(CallbackProtocol):
+    def _expect_rest(self) -> None:
+        pass
+
+
 class Promise(NamedTuple):
     """What is sent, and what is heard then, with the status of each answer. None is an end that never comes."""
 
@@ -415,37 +466,78 @@ class Promise(NamedTuple):
 
 
 PROOF = b"POST /bet HTTP/1.1\r\nHost: x\r\nX-Proof: right\r\nContent-Length: 2\r\n\r\n{}"
+NO_PROOF = PROOF.replace(b"right", b"wrong")
+SLOW = PROOF.replace(b"Host: x", b"Host: x\r\nX-Slow: yes")
+BET_IN_CHUNKS = b"POST /bet HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 PROMISES = {
     "trailers": Promise([CHUNKED + b"0\r\nX-Proof: right\r\n\r\n" + LAST], [403, 403]),
     "blanks": Promise([PROOF.replace(b"right", b" right ") + LAST], [200, 403]),
     "hosts": Promise([b"GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n"], [400]),
+    "hosts of a callback": Promise([PROOF.replace(b"Host: x", b"Host: x\r\nHost: x") + LAST], [400]),
     "answer first": Promise([PROOF + b"\0"], [200]),
     "blank lines": Promise([PROOF, *[b"\r\n"] * 200], [200]),
     "chunk extension": Promise([CHUNKED + b"1;", *[b"e" * 4000] * 20], [400]),
-}
+    "order": Promise([SLOW + NO_PROOF + SLOW + LAST], [200, 403, 200, 403]),
+    "one body, one answer": Promise([PROOF + LAST], [200, 403]),
+    "large body in chunks": Promise([BET_IN_CHUNKS, *[b"200\r\n" + b"a" * 512 + b"\r\n"] * 4], [413]),
+    "large body announced": Promise([PROOF.replace(b": 2", b": 2000")], [413]),
+    "half a body": Promise([PROOF[:-1]], [408]),
+    "older version": Promise([PROOF.replace(b"HTTP/1.1", b"HTTP/1.0"), LAST], [200]),
+    "the caller's last": Promise([PROOF.replace(b"Host: x", b"Host: x\r\nConnection: close")], [200]),
+    "asks first": Promise([PROOF[:-2].replace(b"Host: x", b"Host: x\r\nExpect: 100-continue"), b"{}" + LAST], [100, 200, 403]),
+}  # fmt: skip
 FAULTS = {
     TrailersAreHeaders: "trailers", BlanksAreKept: "blanks", AnyHeadWillDo: "hosts", TheLastByteDecides: "answer first",
     AnyByteIsALife: "blank lines", NothingIsTooMuch: "chunk extension",
 }  # fmt: skip
+# A callback's head is read before its trailers come: the first fault is none there.
+FAULTS_OF_CALLBACKS = {
+    **{fault: name for fault, name in FAULTS.items() if fault is not TrailersAreHeaders},
+    AllAtOnce: "order", OneMore: "one body, one answer", AnyBodyWillDo: "large body in chunks", ForEver: "half a body",
+}  # fmt: skip
 
 
+@pytest.mark.parametrize("protocol", [BoundedHeadProtocol, CallbackProtocol])
 @pytest.mark.parametrize("name", PROMISES)
-def test_the_promises_are_kept(name: str) -> None:
-    """The protocol alone, before an application of three lines, does what the faults below do not."""
-    assert heard_of(BoundedHeadProtocol, PROMISES[name]) == PROMISES[name].heard
+def test_the_promises_are_kept(monkeypatch, name: str, protocol: type[BoundedHeadProtocol]) -> None:
+    """The protocol alone, before an application of three lines, does what the faults below do not; and a callback that goes
+    past ASGI hears the same."""
+    monkeypatch.setattr(incoming, "BODY_TIMEOUT_S", 0.3)
+    assert heard_of(protocol, PROMISES[name]) == PROMISES[name].heard
 
 
-@pytest.mark.parametrize(("fault", "name"), FAULTS.items(), ids=lambda one: getattr(one, "__name__", ""))
-def test_planted_faults_are_found(fault: type[BoundedHeadProtocol], name: str) -> None:
+@pytest.mark.parametrize(
+    ("base", "fault", "name"),
+    [
+        *((BoundedHeadProtocol, *one) for one in FAULTS.items()),
+        *((CallbackProtocol, *one) for one in FAULTS_OF_CALLBACKS.items()),
+    ],
+    ids=lambda one: getattr(one, "__name__", ""),
+)
+def test_planted_faults_are_found(
+    monkeypatch, base: type[BoundedHeadProtocol], fault: type[BoundedHeadProtocol], name: str
+) -> None:
     """A test that cannot fail is not counted: each promise is broken by a protocol that lacks what keeps it."""
-    assert heard_of(fault, PROMISES[name]) != PROMISES[name].heard
+    monkeypatch.setattr(incoming, "BODY_TIMEOUT_S", 0.3)
+    faulty = fault if issubclass(fault, base) else type(fault.__name__, (fault, base), {})
+    assert heard_of(faulty, PROMISES[name]) != PROMISES[name].heard
+
+
+LIMIT_BYTES = 1000
 
 
 async def _application(scope, receive, send):
     request = head_of(scope)
-    await read_body(request, receive, 1000)
-    status = 200 if request.headers.get(b"x-proof") == b"right" else 403
-    await respond(request, send, Reply(status, b"", ""))
+    await serve(_exchange(request), receive, send)
+
+
+def _exchange(request: RequestHead) -> Exchange:
+    async def answer(body: bytes, facts: dict[str, object]) -> Reply:
+        if b"x-slow" in request.headers:
+            await asyncio.sleep(0.1)
+        return Reply(200 if request.headers.get(b"x-proof") == b"right" else 403, b"")
+
+    return Exchange(request, "bet", LIMIT_BYTES, answer, lambda rejected: refuse(request, rejected))
 
 
 def heard_of(protocol: type[BoundedHeadProtocol], promise: Promise) -> list[int] | None:
@@ -456,7 +548,8 @@ async def _heard_of(protocol: type[BoundedHeadProtocol], promise: Promise) -> li
     config = uvicorn.Config(_application, ws="none", timeout_keep_alive=1, log_config=None)
     config.load()
     state, loop = ServerState(), asyncio.get_running_loop()
-    server = await loop.create_server(lambda: protocol(config, state, {}), "127.0.0.1", 0)
+    more = {"exchange": _exchange} if issubclass(protocol, CallbackProtocol) else {}
+    server = await loop.create_server(lambda: protocol(config, state, {}, **more), "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     ending = asyncio.ensure_future(_to_end(reader))
     try:

@@ -1,0 +1,100 @@
+"""Another commit's ledger, to be measured beside this one: its own code, its own database, in a process of its own."""
+
+import json
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from shlex import quote
+from typing import Any, Self
+
+from bench.cpu import process_cpu_s, server_cpu_s
+from bench.load import Job
+from bench.served_ledger import CURRENCY, PROVIDER, REGION, TENANT
+
+SERVE = """
+import json, sys, tempfile
+from pathlib import Path
+sys.executable = sys.argv[3]
+from bench.served_ledger import ServedLedger
+with tempfile.TemporaryDirectory(prefix="wagerledger-bench-", ignore_cleanup_errors=True) as folder:
+    with ServedLedger(Path(folder), int(sys.argv[1]), processes=int(sys.argv[2])) as ledger:
+        print(json.dumps({
+            "port": ledger.port, "kid": ledger.issued.kid, "secret": ledger.issued.secret, "sessions": ledger.sessions,
+            "gateways": [gateway.pid for gateway in ledger.gateways],
+            "postgres": ledger.postgres.pid, "data": str(ledger.postgres.data),
+        }), flush=True)
+        sys.stdin.read()
+"""
+"""Run with the code that is measured: whatever changes between commits, changes behind it. Its gateways are started by
+an interpreter that looks for code there first; the environment would not reach them.
+"""
+INTERPRETER = """#!/bin/sh
+PYTHONPATH={checkout} exec {python} "$@"
+"""
+
+
+def unpacked(revision: str, folder: Path) -> Path:
+    """The code of `revision` of the checkout that we run in. Raises CalledProcessError where git has no such one."""
+    made = subprocess.run(["git", "archive", revision], capture_output=True, check=True)
+    with tarfile.open(fileobj=BytesIO(made.stdout)) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+@dataclass
+class Contestant:
+    """A served ledger of the code in `checkout`, with our own interpreter and libraries. Use it in a `with` block."""
+
+    name: str
+    checkout: Path
+    wallets: int
+    gateways: int
+    folder: Path
+    """For what it needs meanwhile."""
+
+    def __enter__(self) -> Self:
+        interpreter = self.folder / f"python-{self.name.replace('/', '-')}"
+        interpreter.write_text(INTERPRETER.format(checkout=quote(str(self.checkout)), python=quote(sys.executable)))
+        interpreter.chmod(0o755)
+        self._process = subprocess.Popen(
+            [interpreter, "-c", SERVE, str(self.wallets), str(self.gateways), interpreter],
+            cwd=self.checkout, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.name} cannot be measured: its bench/served_ledger.py did not start")
+        self._facts: dict[str, Any] = json.loads(line)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin
+        self._process.stdin.close()
+        self._process.wait()
+
+    def job(self, *, hot: bool, clients: int, seconds: float, most: int, latencies: str) -> Job:
+        """Bets of this ledger's players, of one of them where it is `hot`."""
+        facts = self._facts
+        sessions: Sequence[str] = facts["sessions"]
+        return Job(
+            port=facts["port"], concurrency=clients, seconds=seconds, most=most,
+            headers={"X-Brand-Id": TENANT, "X-Region": REGION, "X-Provider-Id": PROVIDER},
+            kid=facts["kid"], secret=facts["secret"], currency=CURRENCY,
+            sessions=list(sessions[:1] if hot else sessions), latencies=latencies,
+        )  # fmt: skip
+
+    def gateway_cpu_s(self) -> float:
+        return sum(map(process_cpu_s, self._facts["gateways"]))
+
+    def postgres_cpu_s(self) -> float:
+        return server_cpu_s(self._facts["postgres"], Path(self._facts["data"]))
+
+
+def scratch() -> tempfile.TemporaryDirectory[str]:
+    """A folder for the code of another commit."""
+    return tempfile.TemporaryDirectory(prefix="wagerledger-bench-", ignore_cleanup_errors=True)

@@ -6,6 +6,7 @@ about it. So its connection is driven one level deeper here; connecting, cancell
 
 import asyncio
 import re
+import select
 from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import Any
@@ -13,12 +14,13 @@ from typing import Any
 from psycopg import AsyncConnection, OperationalError, errors
 from psycopg.abc import Buffer, PQGen
 from psycopg.adapt import PyFormat, Transformer
-from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 from psycopg.waiting import Ready, Wait
 
 from ledger.journal.kept_reader import RV, KeptReader
 from ledger.store.statement import Statement
+from patience.postgresql import UnknownOutcomeError
 from runtime import arrays
 
 Row = tuple[Any, ...]
@@ -36,20 +38,33 @@ class Connection(AsyncConnection[Any]):
         self._transformer = Transformer(self)
         self._reader: KeptReader | None = None
 
-    async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
-        """Run statements in order, after a BEGIN where no transaction is open; the rows of each.
+    async def run(self, statements: Sequence[Statement], *, commits: bool = False) -> list[list[Row]]:
+        """Run statements in order, after a BEGIN where no transaction is open; the rows of each. `commits`: followed by
+        a COMMIT, which is sent with them, and does nothing where one of them fails.
 
-        Raises what the database raises about the first that failed, and AssertionError where one touched another number
-        of rows than it must.
+        Raises what the database raises about the first that failed; in what `commits`, also where a statement touched
+        another number of rows than it must, else AssertionError for that; UnknownOutcomeError where the connection was
+        lost with a COMMIT under way.
         """
+        if commits:
+            statements = [statement.raising for statement in statements]
         if unknown := {statement.sql for statement in statements} - self._names.keys():
             await self.wait(self._prepare(unknown))
-        results = await self.wait(self._execute(statements))
+        results = await self.wait(self._execute(statements, commits=commits))
         for statement, result in zip(statements, results, strict=True):
             assert statement.rows in (None, result.command_tuples), (
                 f"{result.command_tuples} rows instead of {statement.rows}: {statement.sql}"
             )
         return [self._rows(result) for result in results]
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing has come since it was used last, as it does where the server has ended the session."""
+        if self.closed:
+            return False
+        poll = select.poll()
+        poll.register(self.pgconn.socket, select.POLLIN)
+        return not poll.poll(0)
 
     async def wait(self, gen: PQGen[RV], interval: float = 0, timeout: float | None = None) -> RV:  # noqa: ASYNC109  # the base class's signature
         """Run a generator of libpq's calls to its end. Who is cancelled here leaves a connection that is closed, unless
@@ -85,10 +100,10 @@ class Connection(AsyncConnection[Any]):
         self.pgconn.enter_pipeline_mode()
         for sql, name in names.items():
             self.pgconn.send_prepare(name, _numbered(sql))
-        yield from _answers(self.pgconn)
+        yield from _answers(self.pgconn, len(names))
         self._names |= names
 
-    def _execute(self, statements: Sequence[Statement]) -> PQGen[list[PGresult]]:
+    def _execute(self, statements: Sequence[Statement], *, commits: bool) -> PQGen[list[PGresult]]:
         pgconn = self.pgconn
         # Before anything is sent: a value that cannot be, fails its transaction and not the connection.
         ready = [(self._names[sql], self._dump(params)) for sql, params, _ in statements]
@@ -98,8 +113,10 @@ class Connection(AsyncConnection[Any]):
             pgconn.send_query_params(b"BEGIN", None)
         for name, values in ready:
             pgconn.send_query_prepared(name, values, [Format.BINARY] * len(values), result_format=Format.BINARY)
-        results = yield from _answers(pgconn)
-        return results[1:] if begins else results
+        if commits:
+            pgconn.send_query_params(b"COMMIT", None)
+        results = yield from _answers(pgconn, begins + len(ready), commits=commits)
+        return results[begins : begins + len(ready)]
 
     def _dump(self, params: Sequence[Any]) -> Sequence[Buffer | None]:
         return self._transformer.dump_sequence(params, [PyFormat.BINARY] * len(params))
@@ -117,13 +134,31 @@ def _numbered(sql: str) -> bytes:
     return re.sub("%b", lambda _: f"${next(numbers)}", sql).encode()
 
 
-def _answers(pgconn: PGconn) -> PQGen[list[PGresult]]:
-    """End the pipeline: what came of each thing that was sent. Raises the first error among them."""
+def _answers(pgconn: PGconn, sent: int, *, commits: bool = False) -> PQGen[list[PGresult]]:
+    """End the pipeline: what came of each of the statements that were `sent`, and of a COMMIT behind them. Raises the
+    first error among them; UnknownOutcomeError where the connection was lost and none of them is known to have failed.
+    """
     pgconn.pipeline_sync()
-    while pgconn.flush():  # more than the socket takes at once
-        if (yield Wait.RW) & Ready.R:
-            pgconn.consume_input()
     results: list[PGresult] = []
+    try:
+        while pgconn.flush():  # more than the socket takes at once
+            if (yield Wait.RW) & Ready.R:
+                pgconn.consume_input()
+        yield from _results(pgconn, results)
+    except OperationalError as error:
+        if (refused := _refused(results[:sent])) is not None:  # so the COMMIT did nothing
+            raise errors.error_from_result(refused) from error
+        if commits:
+            raise UnknownOutcomeError("the connection was lost while the callbacks were committed") from error
+        raise
+    pgconn.exit_pipeline_mode()
+    if (refused := _refused(results)) is not None:
+        raise errors.error_from_result(refused)
+    return results
+
+
+def _results(pgconn: PGconn, results: list[PGresult]) -> PQGen[None]:
+    """Collect what comes until the pipeline's end. Raises OperationalError where the connection is lost before it."""
     while True:
         while pgconn.is_busy():
             yield Wait.R
@@ -133,11 +168,12 @@ def _answers(pgconn: PGconn) -> PQGen[list[PGresult]]:
             if pgconn.status != ConnStatus.OK:
                 raise OperationalError("the connection was lost")
         elif result.status == ExecStatus.PIPELINE_SYNC:
-            break
+            return
         else:
             results.append(result)
-    pgconn.exit_pipeline_mode()
-    for result in results:
-        if result.status == ExecStatus.FATAL_ERROR:
-            raise errors.error_from_result(result)
-    return results
+
+
+def _refused(results: Iterable[PGresult]) -> PGresult | None:
+    """The first that the server refused. What libpq itself says of a connection that is gone has no code."""
+    failed = (result for result in results if result.status == ExecStatus.FATAL_ERROR)
+    return next((result for result in failed if result.error_field(DiagnosticField.SQLSTATE)), None)

@@ -5,17 +5,20 @@
 """
 
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-import psycopg
 import structlog
+from psycopg import OperationalError
+from psycopg.errors import InvalidTextRepresentation, UniqueViolation
 
-from ledger.core.state import State
+from ledger.core.rollbacks import Rollback
+from ledger.core.state import Bet, Round, Session, Settlement, State
 from ledger.idempotency import Request
 from ledger.journal import locks
 from ledger.journal.batch import Batch
 from ledger.journal.directory import Directory
+from ledger.journal.known_streams import KnownStreams
 from ledger.journal.pipeline import Connection
 from ledger.journal.recording import NO_VARIANTS
 from ledger.journal.unit_of_work import NotLocked, UnitOfWork, requests_of
@@ -32,6 +35,7 @@ log = structlog.get_logger("journal")
 Result = tuple[Outcome, ...] | Exception
 """What a callback came to, or the bug that stopped its decision."""
 
+_LOCKS_FIRST = "locks must come before the first write: only so is (xid, position) the order of every stream"
 LET_COMMIT_WAIT = "select set_config('statement_timeout', '0', true)"
 """A COMMIT that is cancelled while it waits for a synchronous standby is done all the same, on this server alone: all
 see it, and a repeat would get a yes for what a failover loses.
@@ -41,6 +45,7 @@ see it, and a repeat would get a yes for what a failover loses.
 async def commit(
     connection: Connection,
     directory: Directory,
+    known: KnownStreams,
     callbacks: Sequence[Callback],
     *,
     lock_timeout_ms: int | None = None,
@@ -55,23 +60,124 @@ async def commit(
     very end.
     """
     await _look_up(connection, directory, callbacks)
-    requests = [requests_of(callback, directory.stream_of) for callback in callbacks]
-    if lock_timeout_ms is not None:
-        await connection.run([Statement(locks.SET_TIMEOUT, (str(lock_timeout_ms),))])
-    proven = {callback.proof.digest for callback in callbacks if callback.proof}
-    batch = await _load(connection, [*chain.from_iterable(requests)], proven, variants)
-    results = tuple([_decide(UnitOfWork(batch, *one), directory) for one in zip(callbacks, requests, strict=True)])
-    directory.learn(batch.loaded.entities.values())
-    if changes := list(writes(batch)):
-        await connection.run([*changes, Statement(LET_COMMIT_WAIT, ())])
-    try:
-        await connection.commit()
-    except psycopg.OperationalError as error:
-        if connection.closed and changes:
-            raise UnknownOutcomeError("the connection was lost while the callbacks were committed") from error
-        raise
+    asked = _Asked.of(callbacks, directory)
+    batch, results = _recall(connection, known, asked, variants), None
+    if batch and lock_timeout_ms is None:
+        results = await _commit_at_once(connection, known, asked, batch)
+    if batch is None or results is None:
+        if lock_timeout_ms is not None:
+            await connection.run([Statement(locks.SET_TIMEOUT, (str(lock_timeout_ms),))])
+        batch = await _load(connection, asked, variants)
+        known.check(batch)
+        results = _decide_all(batch, asked, directory)
+        await _write(connection, known, batch)
     directory.learn(batch.state.entities.values())
+    known.learn(batch, asked.all_requests)
     return results
+
+
+@dataclass
+class _Asked:
+    """What a batch is about, as far as it is known before the locks."""
+
+    callbacks: Sequence[Callback]
+    requests: Sequence[Sequence[Request]]
+    """Those of each callback, in its order."""
+    proven: set[bytes]
+    """Digests of the callbacks' proofs."""
+
+    def __post_init__(self) -> None:
+        self.all_requests = [request for of_callback in self.requests for request in of_callback]
+        self.streams = {request.stream for request in self.all_requests}
+        self.needs = {key for request in self.all_requests for key in request.command.needs}
+        """Keys of what is decided on, besides players and their wallets."""
+
+    @classmethod
+    def of(cls, callbacks: Sequence[Callback], directory: Directory) -> "_Asked":
+        requests = [requests_of(callback, directory.stream_of) for callback in callbacks]
+        return cls(callbacks, requests, {callback.proof.digest for callback in callbacks if callback.proof})
+
+    def units(self, batch: Batch) -> Iterator[UnitOfWork]:
+        """Each callback, to be decided on what `batch` has come to."""
+        return (UnitOfWork(batch, *one) for one in zip(self.callbacks, self.requests, strict=True))
+
+    @property
+    def take(self) -> Statement:
+        """Takes all locks: of the commands and of the proofs."""
+        keys = {key for request in self.all_requests for key in locks.lock_keys(request)}
+        return Statement(locks.TAKE, (arrays.Int8(sorted(keys.union(map(locks.proof_lock, self.proven)))),))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is something to decide, all of it on what is of the players' streams and found by key."""
+        return (
+            bool(self.streams)
+            and all(stream.stream_type == PLAYER for stream in self.streams)
+            and all(key[0] in _OF_STREAMS for key in self.needs)
+            and not any(isinstance(request.command, Rollback) for request in self.all_requests)
+        )
+
+
+_OF_STREAMS = {Bet, Session, Settlement, Round}
+
+
+# At once --------------------------------------------------------------------------------------------------------------
+
+
+def _recall(
+    connection: Connection, known: KnownStreams, asked: _Asked, variants: Mapping[str, EventVariant]
+) -> Batch | None:
+    """The batch as this process knows it; None where it does not, or where that would not be enough. What is sent with
+    its COMMIT on a connection that is lost, might have been done: so that is looked at first.
+    """
+    if not known.may_recall(len(asked.streams)) or not asked.is_plain or not connection.is_quiet:
+        return None
+    recalled = known.recall(asked.all_requests)
+    if recalled is None:
+        return None
+    state, heads = recalled
+    return Batch(
+        locked=asked.streams, loaded=state, loaded_heads=heads, remembered={}, now=time.time_ns() // 1000,
+        variants=variants,
+    )  # fmt: skip
+
+
+async def _commit_at_once(
+    connection: Connection, known: KnownStreams, asked: _Asked, batch: Batch
+) -> tuple[Result | None, ...] | None:
+    """Decide on what is known, and commit in one exchange; None where that came to nothing, with nothing done.
+
+    That nothing has changed since is proven by the streams' heads, so all of them must move; what is taken to be new
+    (commands, bets, proofs) by the keys of their tables; what is taken not to be there, by looking.
+    """
+    try:
+        results = tuple([unit.decide() for unit in asked.units(batch)])
+    except NotLocked:  # what would say whose it is, is not known
+        return None
+    if batch.refusals or not batch.heads.keys() >= asked.streams:
+        return None
+    absent = asked.needs - batch.loaded.entities.keys() - batch.state.entities.keys()
+    statements = [
+        asked.take,
+        *(query.finds_nothing for _, query in entities.load(absent)),
+        *writes(batch),
+        Statement(LET_COMMIT_WAIT, ()),
+    ]
+    try:
+        ((_, nothing_written),), *_ = await connection.run(statements, commits=True)
+    except (UniqueViolation, InvalidTextRepresentation):
+        await connection.rollback()
+        return None
+    except UnknownOutcomeError as error:
+        # It may be sent again: whichever comes second finds the heads moved and the keys known, and the long way says
+        # what became of the first.
+        known.forget(asked.streams)
+        raise OperationalError(str(error)) from error
+    assert nothing_written, _LOCKS_FIRST
+    return results
+
+
+# The long way ---------------------------------------------------------------------------------------------------------
 
 
 async def _look_up(connection: Connection, directory: Directory, callbacks: Iterable[Callback]) -> None:
@@ -85,39 +191,31 @@ async def _look_up(connection: Connection, directory: Directory, callbacks: Iter
         directory.learn(map(table.entity, rows))
 
 
-async def _load(
-    connection: Connection,
-    requests: Sequence[Request],
-    proven: Collection[bytes],
-    variants: Mapping[str, EventVariant],
-) -> Batch:
+async def _load(connection: Connection, asked: _Asked, variants: Mapping[str, EventVariant]) -> Batch:
     """Take the locks of all commands and proofs, and read what they are decided on, as it is once the locks are
     held.
     """
-    stream_keys = {request.stream for request in requests}
-    known = [(tenant_id, stream_id) for tenant_id, stream_type, stream_id in stream_keys if stream_type == PLAYER]
-    tables = entities.load({key for request in requests for key in request.command.needs})
-    if known:
-        tables += (wallets, wallets.load(known)), (players, players.load(known))
-    of_requests = {key for request in requests for key in locks.lock_keys(request)}
-    lock_keys = sorted(of_requests.union(map(locks.proof_lock, proven)))
+    players_of = [
+        (tenant_id, stream_id) for tenant_id, stream_type, stream_id in asked.streams if stream_type == PLAYER
+    ]
+    tables = entities.load(asked.needs)
+    if players_of:
+        tables += (wallets, wallets.load(players_of)), (players, players.load(players_of))
     statements = [
-        Statement(locks.TAKE, (arrays.Int8(lock_keys),)),
-        streams.load(stream_keys),
-        commands.load({request.key for request in requests}),
+        asked.take,
+        streams.load(asked.streams),
+        commands.load({request.key for request in asked.all_requests}),
         *(statement for _, statement in tables),
-        *([proofs.load(proven)] if proven else ()),
+        *([proofs.load(asked.proven)] if asked.proven else ()),
     ]
     ((_, nothing_written),), heads, repeated, *loaded = await connection.run(statements)
-    assert nothing_written, (
-        "locks must come before the first write: only so is (xid, position) the order of every stream"
-    )
-    known_proofs = map(Proof._make, loaded.pop()) if proven else ()
+    assert nothing_written, _LOCKS_FIRST
+    known_proofs = map(Proof._make, loaded.pop()) if asked.proven else ()
     state = State()
     for (table, _), rows in zip(tables, loaded, strict=True):
         state.put(*map(table.entity, rows))
     return Batch(
-        locked=stream_keys,
+        locked=asked.streams,
         loaded=state,
         loaded_heads=dict(map(streams.head, heads)),
         remembered=dict(map(commands.remembered, repeated)),
@@ -125,6 +223,24 @@ async def _load(
         variants=variants,
         proven={proof.digest: proof for proof in known_proofs},
     )
+
+
+async def _write(connection: Connection, known: KnownStreams, batch: Batch) -> None:
+    changes = list(writes(batch))
+    if not changes:
+        await connection.commit()  # of locks only
+        return
+    try:
+        await connection.run([*changes, Statement(LET_COMMIT_WAIT, ())], commits=True)
+    except Exception:
+        known.forget(batch.locked)
+        raise
+
+
+def _decide_all(batch: Batch, asked: _Asked, directory: Directory) -> tuple[Result | None, ...]:
+    results = tuple([_decide(unit, directory) for unit in asked.units(batch)])
+    directory.learn(batch.loaded.entities.values())
+    return results
 
 
 def _decide(unit: UnitOfWork, directory: Directory) -> Result | None:

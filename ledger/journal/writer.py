@@ -20,6 +20,7 @@ from ledger.journal import writing_session
 from ledger.journal.directory import Directory
 from ledger.journal.disk_room import DiskRoom
 from ledger.journal.fair_queue import FairQueue
+from ledger.journal.known_streams import KnownStreams
 from ledger.journal.pipeline import Connection
 from ledger.journal.transaction import Result, commit
 from ledger.outcome import Callback, Outcome, Proof
@@ -124,6 +125,7 @@ class Journal:
         self._variants = chosen(settings.dual_write)
         self._residency = settings.residency
         self._directory = Directory()
+        self._known = KnownStreams()
         self._room = DiskRoom(settings)
         self._writers = [_Writer() for _ in range(settings.journal_writers)]
         self._waiting = 0
@@ -302,7 +304,12 @@ class Journal:
         callbacks = [waiting.callback for waiting in batch]
         lock_timeout_ms = self._settings.journal_deadline_ms // _ALONE_LOCK_FRACTION if alone else None
         results = await commit(
-            connection, self._directory, callbacks, lock_timeout_ms=lock_timeout_ms, variants=self._variants
+            connection,
+            self._directory,
+            self._known,
+            callbacks,
+            lock_timeout_ms=lock_timeout_ms,
+            variants=self._variants,
         )
         tally: Tally[tuple[str, str]] = Tally()
         again = []

@@ -16,6 +16,29 @@ class Statement(NamedTuple):
     params: Sequence[Any]
     rows: int | None = None
 
+    @property
+    def raising(self) -> "Statement":
+        """The same, but the server itself raises where it changed another number of rows: for what is sent together
+        with its COMMIT. Each row of an insert is there or raises anyway.
+        """
+        if self.rows is None or not self.sql.lstrip().startswith("update"):
+            return self
+        return Statement(
+            f"with changed as ({self.sql} returning 1) {_COUNTED.format('changed')}", [*self.params, str(self.rows)]
+        )
+
+    @property
+    def finds_nothing(self) -> "Statement":
+        """The same query, but the server raises where it finds a row."""
+        return Statement(f"with found as ({self.sql}) {_COUNTED.format('found')}", [*self.params, "0"])
+
+
+_COUNTED = """
+select case when n = wanted then 0 else (n || ' rows {0}, instead of ' || wanted)::integer end
+from (select count(*) from {0}) c(n), (values (%b::text::bigint)) w(wanted)
+"""
+"""What raises is the cast of that text, which is then read in the error."""
+
 
 def by_key(table: str, *columns: str, of: str = "k") -> str:
     """Joins the rows of a table, under its initial, whose columns are those of `of`: each found by its key."""

@@ -13,7 +13,7 @@ COLUMNS = ColumnList("""
 """)
 KEY = COLUMNS.only("tenant_id", "stream_type", "stream_id")
 HEAD = COLUMNS.but(*KEY)
-ADVANCED = COLUMNS + ColumnList("expected_version bigint")
+ADVANCED = COLUMNS + ColumnList("expected_version bigint, expected_hash bytea")
 
 LOAD = f"""
 select {COLUMNS.of("s")}
@@ -31,6 +31,7 @@ update wagerledger.streams s set {HEAD.assigned("n")}
 from {ADVANCED.rows("n")}
 where s.tenant_id = any(array[n.tenant_id]) and s.stream_type = any(array[n.stream_type])
     and s.stream_id = any(array[n.stream_id]) and s.version = n.expected_version
+    and s.head_hash = n.expected_hash
 """  # noqa: S608  # our own constants
 
 
@@ -48,7 +49,7 @@ def save(loaded: Mapping[StreamKey, StreamHead], heads: Mapping[StreamKey, Strea
     if rows:
         yield Statement(INSERT, COLUMNS.packed(rows), len(rows))
     moved = [
-        (*key, head.version, head.hash, head.recorded_at, loaded[key].version)
+        (*key, head.version, head.hash, head.recorded_at, loaded[key].version, loaded[key].hash)
         for key, head in heads.items()
         if key in loaded
     ]

@@ -11,23 +11,31 @@ import psycopg
 
 from ledger import store
 from ledger.journal.writing_session import PLANS
+from ledger.store.statement import Statement
 
 PLAIN_JOIN = """
 select b.bet_id from unnest(%b::text[], %b::text[]) k(integration_id, bet_id)
 join wagerledger.bets b using (integration_id, bet_id)
 """
-COMPARE_AND_SET = "(n.expected_version = version)"
+COMPARE_AND_SET = "((n.expected_version = version) AND (n.expected_hash = head_hash))"
 """Of a stream's version: it is no part of the key."""
 
 
 def look_ups() -> dict[str, str]:
-    """All SQL of the store that finds rows by arrays of keys, by the name that it has there."""
-    return {
+    """All SQL of the store that finds rows by arrays of keys, by the name that it has there; also in the forms that are
+    sent together with their COMMIT."""
+    found = {
         f"{module}.{name}": sql
         for _, module, _ in pkgutil.iter_modules(store.__path__)
         for name, sql in vars(importlib.import_module(f"ledger.store.{module}")).items()
-        if isinstance(sql, str) and "(%b::" in sql and "insert into" not in sql
+        if isinstance(sql, str) and "(%b::" in sql and "insert into" not in sql and module != "statement"
     }
+    changes = {name for name, sql in found.items() if sql.strip().startswith("update")}
+    raising = {f"{name}, raising": Statement(found[name], [], 1).raising.sql for name in changes}
+    absent = {
+        f"{name}, finding nothing": Statement(found[name], []).finds_nothing.sql for name in found.keys() - changes
+    }
+    return found | raising | absent
 
 
 def reads(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

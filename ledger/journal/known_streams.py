@@ -1,0 +1,123 @@
+"""Streams as this process saw them last: what is decided on that needs no reading, and so no exchange before the last.
+
+Everything of a player changes only with their stream. So what was loaded at one head of it is exact for as long as that
+is its head, version and hash; whether it is, the compare-and-set of the same transaction finds out, under the locks.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ledger.core.state import OPEN, Bet, Entity, Key, Player, Session, State, Wallet
+from ledger.idempotency import Request
+from ledger.journal.batch import Batch
+from ledger.streams import PLAYER, StreamHead, StreamKey
+
+CAPACITY = 50_000
+"""Streams; those that were not seen for longest are forgotten first."""
+NAMED_OF_STREAM = 100
+"""Entities of one stream besides wallets."""
+LIKELY = 0.8
+"""An attempt whose chance is smaller is not made: one that fails has to be undone, and costs as much as two."""
+SMALL = 4
+"""Streams: in a batch up to this size an attempt costs little, and it is learnt from; a larger one is only where most
+attempts go through.
+"""
+STEADY = 4
+"""A stream that so often in a row was where we had left it is taken to stay ours, whatever the others do."""
+MEMORY = 1 / 64
+"""The weight of one observation."""
+
+
+@dataclass(slots=True)
+class _Known:
+    head: StreamHead
+    player: dict[Key, Entity] = field(default_factory=dict)
+    """The player and all their wallets."""
+    named: dict[Key, Entity] = field(default_factory=dict)
+    """Some of what commands name: sessions, open bets, rounds."""
+    kept: int = 0
+    """How often in a row it was where we had left it."""
+
+    def name(self, keys: Iterable[Key], state: State) -> None:
+        """Keep of these what is not over: whoever names that still, reads it."""
+        for key in keys:
+            self.named.pop(key, None)
+            entity = state.get(key)
+            if entity is not None and not (isinstance(entity, Bet) and entity.status != OPEN):
+                self.named[key] = entity
+        while len(self.named) > NAMED_OF_STREAM:
+            del self.named[next(iter(self.named))]
+
+
+_OF_PLAYER = (Wallet, Player)
+"""Loaded for each stream, whatever is named: their keys begin with tenant and player."""
+
+
+class KnownStreams:
+    """Streams of players, their heads and their entities. A wrong memory costs time and nothing else."""
+
+    def __init__(self) -> None:
+        self._streams: dict[StreamKey, _Known] = {}
+        self._fresh = 1.0
+        """How often a stream was found where we had left it."""
+
+    def may_recall(self, streams: int) -> bool:
+        """Whether it is worth looking for so many streams."""
+        return streams <= SMALL or self._fresh**streams >= LIKELY
+
+    def recall(self, requests: Iterable[Request]) -> tuple[State, dict[StreamKey, StreamHead]] | None:
+        """What is known of all that `requests` are decided on, and the heads of their streams; None where a stream is
+        not known, or one of them is too likely to have moved.
+        """
+        state, heads, chance = State(), {}, 1.0
+        for request in requests:
+            known = self._streams.get(request.stream)
+            if known is None:
+                return None
+            if request.stream not in heads and known.kept < STEADY:
+                chance *= self._fresh
+            heads[request.stream] = known.head
+            state.entities.update(known.player)
+            for key in request.command.needs:
+                if (entity := known.named.get(key)) is not None:
+                    state.entities[key] = entity
+        return (state, heads) if chance >= LIKELY else None
+
+    def check(self, batch: Batch) -> None:
+        """Compare with the heads that `batch` read under its locks; what had moved is forgotten."""
+        for stream in batch.locked:
+            known = self._streams.get(stream)
+            if known is not None:
+                fresh = known.head == batch.loaded_heads.get(stream)
+                self._fresh += MEMORY * (fresh - self._fresh)
+                known.kept += 1
+                if not fresh:
+                    del self._streams[stream]
+
+    def learn(self, batch: Batch, requests: Iterable[Request]) -> None:
+        """Remember what a committed batch had loaded for `requests`, and what it changed."""
+        if self._fresh < LIKELY and len(batch.locked) > SMALL:  # beside another busy process all of it is in vain
+            self.forget(batch.locked)
+            return
+        of_players: dict[Key, _Known] = {}  # by tenant and player
+        for stream in batch.locked:
+            if stream.stream_type == PLAYER:
+                moved = self._streams.pop(stream, None) or _Known(batch.head(stream))
+                moved.head = batch.head(stream)
+                self._streams[stream] = of_players[stream[::2]] = moved
+        for entities in (batch.loaded.entities, batch.state.entities):
+            for key, entity in entities.items():
+                if key[0] in _OF_PLAYER and key[1:3] in of_players:
+                    of_players[key[1:3]].player[key] = entity
+                elif isinstance(entity, Session) and (known := of_players.get((entity.tenant_id, entity.player_id))):
+                    known.named[key] = entity  # one that begins is not named by its command
+        for request in requests:
+            if request.stream.stream_type == PLAYER:
+                self._streams[request.stream].name(request.command.needs, batch.state)
+        while len(self._streams) > CAPACITY:
+            del self._streams[next(iter(self._streams))]
+
+    def forget(self, streams: Iterable[StreamKey]) -> None:
+        """Drop what is not known any more, as after a commit whose answer was lost."""
+        for stream in streams:
+            self._streams.pop(stream, None)

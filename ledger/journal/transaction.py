@@ -60,51 +60,51 @@ async def commit(
     very end.
     """
     await _look_up(connection, directory, callbacks)
-    asked = _Asked.of(callbacks, directory)
-    batch, results = _recall(connection, known, asked, variants), None
+    requests = _Requests.of(callbacks, directory)
+    batch, results = _recall(connection, known, requests, variants), None
     if batch and lock_timeout_ms is None:
-        results = await _commit_at_once(connection, known, asked, batch)
+        results = await _commit_at_once(connection, known, requests, batch)
     if batch is None or results is None:
         if lock_timeout_ms is not None:
             await connection.run([Statement(locks.SET_TIMEOUT, (str(lock_timeout_ms),))])
-        batch = await _load(connection, asked, variants)
+        batch = await _load(connection, requests, variants)
         known.check(batch)
-        results = _decide_all(batch, asked, directory)
+        results = _decide_all(batch, requests, directory)
         await _write(connection, known, batch)
     directory.learn(batch.state.entities.values())
-    known.learn(batch, asked.all_requests)
+    known.learn(batch, requests.each)
     return results
 
 
 @dataclass
-class _Asked:
+class _Requests:
     """What a batch is about, as far as it is known before the locks."""
 
     callbacks: Sequence[Callback]
-    requests: Sequence[Sequence[Request]]
+    of_callbacks: Sequence[Sequence[Request]]
     """Those of each callback, in its order."""
     proven: set[bytes]
     """Digests of the callbacks' proofs."""
 
     def __post_init__(self) -> None:
-        self.all_requests = [request for of_callback in self.requests for request in of_callback]
-        self.streams = {request.stream for request in self.all_requests}
-        self.needs = {key for request in self.all_requests for key in request.command.needs}
+        self.each = [request for of_callback in self.of_callbacks for request in of_callback]
+        self.streams = {request.stream for request in self.each}
+        self.needs = {key for request in self.each for key in request.command.needs}
         """Keys of what is decided on, besides players and their wallets."""
 
     @classmethod
-    def of(cls, callbacks: Sequence[Callback], directory: Directory) -> "_Asked":
+    def of(cls, callbacks: Sequence[Callback], directory: Directory) -> "_Requests":
         requests = [requests_of(callback, directory.stream_of) for callback in callbacks]
         return cls(callbacks, requests, {callback.proof.digest for callback in callbacks if callback.proof})
 
     def units(self, batch: Batch) -> Iterator[UnitOfWork]:
         """Each callback, to be decided on what `batch` has come to."""
-        return (UnitOfWork(batch, *one) for one in zip(self.callbacks, self.requests, strict=True))
+        return (UnitOfWork(batch, *one) for one in zip(self.callbacks, self.of_callbacks, strict=True))
 
     @property
     def take(self) -> Statement:
         """Takes all locks: of the commands and of the proofs."""
-        keys = {key for request in self.all_requests for key in locks.lock_keys(request)}
+        keys = {key for request in self.each for key in locks.lock_keys(request)}
         return Statement(locks.TAKE, (arrays.Int8(sorted(keys.union(map(locks.proof_lock, self.proven)))),))
 
     @property
@@ -114,7 +114,7 @@ class _Asked:
             bool(self.streams)
             and all(stream.stream_type == PLAYER for stream in self.streams)
             and all(key[0] in _OF_STREAMS for key in self.needs)
-            and not any(isinstance(request.command, Rollback) for request in self.all_requests)
+            and not any(isinstance(request.command, Rollback) for request in self.each)
         )
 
 
@@ -125,25 +125,25 @@ _OF_STREAMS = {Bet, Session, Settlement, Round}
 
 
 def _recall(
-    connection: Connection, known: KnownStreams, asked: _Asked, variants: Mapping[str, EventVariant]
+    connection: Connection, known: KnownStreams, requests: _Requests, variants: Mapping[str, EventVariant]
 ) -> Batch | None:
     """The batch as this process knows it; None where it does not, or where that would not be enough. What is sent with
     its COMMIT on a connection that is lost, might have been done: so that is looked at first.
     """
-    if not known.may_recall(len(asked.streams)) or not asked.is_plain or not connection.is_quiet:
+    if not known.may_recall(len(requests.streams)) or not requests.is_plain or not connection.is_quiet:
         return None
-    recalled = known.recall(asked.all_requests)
+    recalled = known.recall(requests.each)
     if recalled is None:
         return None
     state, heads = recalled
     return Batch(
-        locked=asked.streams, loaded=state, loaded_heads=heads, remembered={}, now=time.time_ns() // 1000,
+        locked=requests.streams, loaded=state, loaded_heads=heads, remembered={}, now=time.time_ns() // 1000,
         variants=variants,
     )  # fmt: skip
 
 
 async def _commit_at_once(
-    connection: Connection, known: KnownStreams, asked: _Asked, batch: Batch
+    connection: Connection, known: KnownStreams, requests: _Requests, batch: Batch
 ) -> tuple[Result | None, ...] | None:
     """Decide on what is known, and commit in one exchange; None where that came to nothing, with nothing done.
 
@@ -151,14 +151,14 @@ async def _commit_at_once(
     (commands, bets, proofs) by the keys of their tables; what is taken not to be there, by looking.
     """
     try:
-        results = tuple([unit.decide() for unit in asked.units(batch)])
+        results = tuple([unit.decide() for unit in requests.units(batch)])
     except NotLocked:  # what would say whose it is, is not known
         return None
-    if batch.refusals or not batch.heads.keys() >= asked.streams:
+    if batch.refusals or not batch.heads.keys() >= requests.streams:
         return None
-    absent = asked.needs - batch.loaded.entities.keys() - batch.state.entities.keys()
+    absent = requests.needs - batch.loaded.entities.keys() - batch.state.entities.keys()
     statements = [
-        asked.take,
+        requests.take,
         *(query.finds_nothing for _, query in entities.load(absent)),
         *writes(batch),
         Statement(LET_COMMIT_WAIT, ()),
@@ -171,7 +171,7 @@ async def _commit_at_once(
     except UnknownOutcomeError as error:
         # It may be sent again: whichever comes second finds the heads moved and the keys known, and the long way says
         # what became of the first.
-        known.forget(asked.streams)
+        known.forget(requests.streams)
         raise OperationalError(str(error)) from error
     assert nothing_written, _LOCKS_FIRST
     return results
@@ -191,31 +191,31 @@ async def _look_up(connection: Connection, directory: Directory, callbacks: Iter
         directory.learn(map(table.entity, rows))
 
 
-async def _load(connection: Connection, asked: _Asked, variants: Mapping[str, EventVariant]) -> Batch:
+async def _load(connection: Connection, requests: _Requests, variants: Mapping[str, EventVariant]) -> Batch:
     """Take the locks of all commands and proofs, and read what they are decided on, as it is once the locks are
     held.
     """
     players_of = [
-        (tenant_id, stream_id) for tenant_id, stream_type, stream_id in asked.streams if stream_type == PLAYER
+        (tenant_id, stream_id) for tenant_id, stream_type, stream_id in requests.streams if stream_type == PLAYER
     ]
-    tables = entities.load(asked.needs)
+    tables = entities.load(requests.needs)
     if players_of:
         tables += (wallets, wallets.load(players_of)), (players, players.load(players_of))
     statements = [
-        asked.take,
-        streams.load(asked.streams),
-        commands.load({request.key for request in asked.all_requests}),
+        requests.take,
+        streams.load(requests.streams),
+        commands.load({request.key for request in requests.each}),
         *(statement for _, statement in tables),
-        *([proofs.load(asked.proven)] if asked.proven else ()),
+        *([proofs.load(requests.proven)] if requests.proven else ()),
     ]
     ((_, nothing_written),), heads, repeated, *loaded = await connection.run(statements)
     assert nothing_written, _LOCKS_FIRST
-    known_proofs = map(Proof._make, loaded.pop()) if asked.proven else ()
+    known_proofs = map(Proof._make, loaded.pop()) if requests.proven else ()
     state = State()
     for (table, _), rows in zip(tables, loaded, strict=True):
         state.put(*map(table.entity, rows))
     return Batch(
-        locked=asked.streams,
+        locked=requests.streams,
         loaded=state,
         loaded_heads=dict(map(streams.head, heads)),
         remembered=dict(map(commands.remembered, repeated)),
@@ -237,8 +237,8 @@ async def _write(connection: Connection, known: KnownStreams, batch: Batch) -> N
         raise
 
 
-def _decide_all(batch: Batch, asked: _Asked, directory: Directory) -> tuple[Result | None, ...]:
-    results = tuple([_decide(unit, directory) for unit in asked.units(batch)])
+def _decide_all(batch: Batch, requests: _Requests, directory: Directory) -> tuple[Result | None, ...]:
+    results = tuple([_decide(unit, directory) for unit in requests.units(batch)])
     directory.learn(batch.loaded.entities.values())
     return results
 

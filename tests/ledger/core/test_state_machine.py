@@ -404,11 +404,13 @@ class Histories(RuleBasedStateMachine):
     def authorize(self, number, bet_id, text, foreign, wrong):
         self.submit(self.bet(number, bet_id, text, foreign=foreign, wrong=wrong))
 
-    @rule(number=numbers, bet_id=bet_ids, left_us=st.sampled_from((HOUR // 4, 1, 0)))
-    def authorize_at_the_end(self, number, bet_id, left_us):
-        """Of a session's life, by the clock of a gateway that is ahead."""
-        now, self.now = self.now, self.state.session(self.session(number)[1]).expires_at - left_us
-        self.submit(self.bet(number, bet_id, "1"))
+    @rule(number=numbers, bets=st.lists(st.tuples(bet_ids, st.sampled_from((HOUR // 4, 1, 0))), min_size=1, max_size=3))
+    def authorize_at_the_end(self, number, bets):
+        """Of a session's life, each time, by the clock of a gateway that is ahead."""
+        now = self.now
+        for bet_id, left_us in bets:
+            self.now = self.state.session(self.session(number)[1]).expires_at - left_us
+            self.submit(self.bet(number, bet_id, "1"))
         self.now = now
 
     @rule(number=numbers, some=st.lists(st.tuples(bet_ids, amounts), min_size=2, max_size=3))
@@ -533,9 +535,17 @@ class Histories(RuleBasedStateMachine):
             self.submit(self.ask(integration_id).reinstate(bet_id))
 
     @rule(bet=numbers)
-    def finalize(self, bet):
+    def undo_and_reinstate(self, bet):
+        self.rollback(bet=bet, number=None, wrong_round=False)
+        self.reinstate(bet=0)
+
+    @rule(bet=numbers, again=st.booleans())
+    def finalize(self, bet, again):
+        """And what comes for it afterwards."""
         integration_id, bet_id = self.known_bet(3 * bet)
         self.submit(self.ask(integration_id).finalize(bet_id))
+        if again:
+            self._rollback(integration_id, bet_id, None, wrong_round=False)
 
     @rule(integration_id=providers, player=payers, round_id=rounds)
     def finish(self, integration_id, player, round_id):
@@ -566,6 +576,47 @@ class Histories(RuleBasedStateMachine):
             ask.win(text, win_id, round_id, player=player),
             ask.finish(round_id, player=player),
         )
+
+    def holds(self, integration_id, bet_id, round_id, text, player):
+        """A stake of a player whom it names, held until it is settled, of which wins can be taken back."""
+        policy = replace(
+            self.policies[integration_id], session=IGNORED, capture="settlement", rollback_of_win="reverse"
+        )
+        self.policies[integration_id] = policy
+        self.submit(self.ask(integration_id).debit(text, bet_id, round_id, player=player))
+
+    @rule(integration_id=providers, player=payers, bet_id=bet_ids, win_id=ids, text=amounts, win=amounts)
+    def take_back_the_end(self, integration_id, player, bet_id, win_id, text, win):
+        """The win that ended a bet is taken back, and the bet is open again. Left to chance this is one history of many."""
+        self.holds(integration_id, bet_id, "r4", text, player)
+        ask = self.ask(integration_id)
+        self.submit(ask.settle(win, bet_id, None, win_id=win_id))
+        self.submit(ask.undo_win(win_id))
+
+    @rule(number=numbers, bet_id=bet_ids, text=amounts, win=amounts)
+    def play_for_nothing(self, number, bet_id, text, win):
+        """A bet of a demo session, settled."""
+        demo = [session_id for _, session_id in self.sessions if self.state.session(session_id).mode == DEMO]
+        if demo:
+            session = self.state.session(demo[number % len(demo)])
+            ask = self.ask(session.integration_id)
+            self.submit(ask.bet(text, bet_id, None, session_id=session.session_id, currency=session.currency))
+            self.submit(ask.settle(win, bet_id, None, currency=session.currency))
+
+    @rule(integration_id=providers, player=payers, bet_id=bet_ids, text=amounts, win=amounts)
+    def play_abroad(self, integration_id, player, bet_id, text, win):
+        """A stake and its win in another currency than the wallet's."""
+        self.policies[integration_id] = replace(self.policies[integration_id], session=IGNORED)
+        ask = self.ask(integration_id)
+        self.submit(ask.debit(text, bet_id, None, player=player, currency="USD", wallet_currency="EUR"))
+        self.submit(ask.settle(win, bet_id, None, currency="USD"))
+
+    @rule(integration_id=providers, text=amounts, round_id=rounds)
+    def finish_for_one(self, integration_id, text, round_id):
+        """Two players have bets in one round, as at a live table, and it ends for one of them."""
+        for bet_id, player in (("t1", "ann"), ("t2", "bob")):
+            self.holds(integration_id, bet_id, round_id or "r3", text, player)
+        self.submit(self.ask(integration_id).finish(round_id or "r3", player="ann"))
 
     @rule(number=numbers)
     def from_abroad(self, number):

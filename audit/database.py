@@ -1,57 +1,134 @@
 """The ledger's database against itself: every stream is folded again and compared with all that was stored from it."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
 
 from audit import tables
 from audit.findings import AuditReport
 from audit.read_models import ReadBalances
-from audit.snapshot import Merged, Row, Snapshot
+from audit.snapshot import Merged, Row, Snapshot, SnapshotPart
 from audit.stream import StreamAudit, command_name, versions_of
+from audit.workers import Tick, cores, work
 from ledger.core.state import Currency, Entity
 from ledger.store import streams
 from ledger.streams import StreamKey
 from runtime.arrays import POSTGRES_EPOCH_US
 from runtime.progress import Progress
 
+SHOWN_EVENTS = 10_000
+
 _stream = itemgetter(0, 1, 2)
 _head_in = streams.COLUMNS.picker(*streams.HEAD)
 
 
+LEAST_EVENTS = 100_000
+"""Fewer than this are read by this process alone: to start others takes as long."""
+
+Currencies = dict[tuple[str, str], int]
+"""By tenant and code, the decimals with which wallets were opened."""
+
+
 def verify_database(
     snapshot: Snapshot,
-    read_balances: ReadBalances,
+    read_model: Snapshot | None,
     report: AuditReport,
     progress: Progress,
     events: Iterator[Row] | None = None,
+    *,
+    parts: int | None = None,
 ) -> None:
-    """Check everything that one snapshot holds. The memory needed is that of the largest stream's state.
+    """Check everything that one snapshot holds, and the balances of `read_model` where there is one. The memory needed
+    is that of the largest streams' state: a large ledger is read in `parts`, as many as there are cores, by processes.
 
     `events` are the rows of the event log where they are not all in the snapshot: as `tables.EVENTS` gives them.
     """
-    audit = _DatabaseAudit(snapshot, read_balances, report, progress)
-    for key, rows in groupby(snapshot.rows(tables.EVENTS) if events is None else events, _stream):
-        audit.take(StreamKey(*key), rows)
-    audit.finish()
+    total = snapshot.one(tables.EVENT_COUNT)
+    apart = events is None and total >= LEAST_EVENTS
+    currencies: Currencies = {}
+    if apart or parts:
+        units = _units(snapshot, read_model, parts or cores())
+        found = work(verify_part, units, lambda done: progress("database", done, max(total, done)), apart=apart)
+        for result in found:
+            report.add(result.report)
+            _join(currencies, result.currencies, report)
+    else:
+        read_balances = ReadBalances(read_model, report)
+        audit = _StreamsAudit(snapshot, read_balances, report, _shown(progress, total), currencies)
+        audit.run(snapshot.rows(tables.EVENTS) if events is None else events)
+    progress("database", report.checked["database.events"], report.checked["database.events"])
+    _check_currencies(snapshot, currencies, report)
+    _check_books(snapshot, report)
+    _check_event_ids(snapshot, report)
 
 
-class _DatabaseAudit:
+@dataclass(frozen=True)
+class DatabaseUnit:
+    """What one process reads: a part of the ledger, and of the read model where that is compared."""
+
+    ledger: SnapshotPart
+    read_model: SnapshotPart | None
+
+
+@dataclass
+class DatabaseResult:
+    """What one process found."""
+
+    report: AuditReport = field(default_factory=AuditReport)
+    currencies: Currencies = field(default_factory=dict)
+
+
+def _units(snapshot: Snapshot, read_model: Snapshot | None, many: int) -> list[DatabaseUnit]:
+    parts = snapshot.parts(many)
+    return [DatabaseUnit(part, read_model.part(part.low, part.high) if read_model else None) for part in parts]
+
+
+def verify_part(unit: DatabaseUnit, tick: Tick) -> DatabaseResult:
+    """Check the streams of one part, and all that is stored of them."""
+    result = DatabaseResult()
+    with ExitStack() as stack:
+        snapshot = stack.enter_context(unit.ledger.opened())
+        read_model = stack.enter_context(unit.read_model.opened()) if unit.read_model else None
+        read_balances = ReadBalances(read_model, result.report)
+        _StreamsAudit(snapshot, read_balances, result.report, tick, result.currencies).run(snapshot.rows(tables.EVENTS))
+    return result
+
+
+def _shown(progress: Progress, total: int) -> Tick:
+    done = 0
+
+    def tick(more: int) -> None:
+        nonlocal done
+        done += more
+        progress("database", done, max(total, done))
+
+    return tick
+
+
+class _StreamsAudit:
     """All tables side by side, each advancing stream by stream."""
 
     def __init__(
-        self, snapshot: Snapshot, read_balances: ReadBalances, report: AuditReport, progress: Progress
+        self, snapshot: Snapshot, read_balances: ReadBalances, report: AuditReport, tick: Tick, currencies: Currencies
     ) -> None:
-        self._snapshot = snapshot
         self._read_balances = read_balances
         self._report = report
-        self._progress = progress
-        self._total = snapshot.one(tables.EVENT_COUNT)
+        self._tick = tick
         self._heads = Merged(snapshot.rows(tables.STREAMS))
         self._commands = Merged(snapshot.rows(tables.COMMANDS))
         self._tables = [(table, Merged(snapshot.rows(table.query))) for table in tables.TABLES]
-        self._currencies: dict[tuple[str, str], int] = {}
+        self._currencies = currencies
         self._events = self._streams = self._shown = 0
+
+    def run(self, events: Iterator[Row]) -> None:
+        """Check the `events`, stream by stream, and what is stored; and what is left over at the end."""
+        for key, rows in groupby(events, _stream):
+            self.take(StreamKey(*key), rows)
+        self._report_unexplained(None)
+        self._report.checked |= {"database.streams": self._streams, "database.events": self._events}
+        self._tick(self._events - self._shown)
 
     def take(self, stream: StreamKey, rows: Iterator[Row]) -> None:
         """Audit the stream that comes next in all tables."""
@@ -74,21 +151,12 @@ class _DatabaseAudit:
             self._skip(stream)
         self._count(events)
 
-    def finish(self) -> None:
-        """After the last stream: what is left over, and what belongs to no stream."""
-        self._report_unexplained(None)
-        self._check_currencies()
-        self._check_books()
-        self._check_event_ids()
-        self._report.checked |= {"database.streams": self._streams, "database.events": self._events}
-        self._progress("database", self._events, self._events)
-
     def _count(self, events: int) -> None:
         self._streams += 1
         self._events += events
-        if self._events - self._shown >= 10_000:
+        if self._events - self._shown >= SHOWN_EVENTS:
+            self._tick(self._events - self._shown)
             self._shown = self._events
-            self._progress("database", self._events, max(self._total, self._events))
 
     def _report_unexplained(self, stream: StreamKey | None) -> None:
         """Rows of streams before `stream` that have no event at all."""
@@ -148,49 +216,59 @@ class _DatabaseAudit:
         )
 
     def _fix_currency(self, stream: StreamKey, currency: Currency) -> None:
-        known = self._currencies.setdefault((currency.tenant_id, currency.currency), currency.exponent)
-        if known != currency.exponent:
-            text = f"a wallet in {currency.currency} opened with {currency.exponent} decimals, another with {known}"
-            self._report.find("fold_refused", stream, None, text)
+        key = currency.tenant_id, currency.currency
+        _fix(self._currencies, key, currency.exponent, self._report, stream)
 
-    def _check_currencies(self) -> None:
-        stored_rows = {
-            (tenant_id, currency): exponent for tenant_id, currency, exponent in self._snapshot.all(tables.CURRENCIES)
-        }
-        for key in sorted(stored_rows.keys() | self._currencies.keys()):
-            said, wanted = stored_rows.get(key), self._currencies.get(key)
-            if said == wanted:
-                continue
-            where = f"currency {key[1]} of tenant {key[0]}"
-            if wanted is None:
-                self._report.find(
-                    "state_unexplained", None, None, f"{where} is stored, and no wallet in it was ever opened"
-                )
-            elif said is None:
-                self._report.find(
-                    "state_missing", None, None, f"{where} has {wanted} decimals by the events and is not stored"
-                )
-            else:
-                text = f"{where} is stored with {said} decimals; its first wallet opened with {wanted}"
-                self._report.find("state_differs", None, None, text)
 
-    def _check_books(self) -> None:
-        """I2, from two sides: the wallets as they are stored, the tenants' accounts as sums of postings."""
-        totals: dict[tuple[str, str], int] = {}
-        for tenant_id, currency, total in self._snapshot.all(tables.WALLET_TOTALS):
-            totals[tenant_id, currency] = int(total)
-        for (tenant_id, currency, _), balance_minor in self._report.accounts.items():
-            totals[tenant_id, currency] = totals.get((tenant_id, currency), 0) + balance_minor
-        for (tenant_id, currency), total in sorted(totals.items()):
-            if total:
-                text = f"all accounts of tenant {tenant_id} in {currency} sum to {total} minor units instead of 0"
-                self._report.find("books_unbalanced", None, None, text)
+def _fix(
+    currencies: Currencies, key: tuple[str, str], exponent: int, report: AuditReport, stream: StreamKey | None = None
+) -> None:
+    known = currencies.setdefault(key, exponent)
+    if known != exponent:
+        text = f"a wallet in {key[1]} opened with {known} decimals, another with {exponent}"
+        report.find("fold_refused", stream, None, text)
 
-    def _check_event_ids(self) -> None:
-        for *stream, version, event_id in self._snapshot.all(tables.REPEATED_EVENT_IDS):
-            self._report.find(
-                "event_id_repeated", StreamKey(*stream), version, f"event id {event_id} is in the log more than once"
-            )
+
+def _join(currencies: Currencies, others: Currencies, report: AuditReport) -> None:
+    """Bring together what two processes found."""
+    for key, exponent in others.items():
+        _fix(currencies, key, exponent, report)
+
+
+def _check_currencies(snapshot: Snapshot, currencies: Currencies, report: AuditReport) -> None:
+    stored_rows = {(tenant_id, currency): exponent for tenant_id, currency, exponent in snapshot.all(tables.CURRENCIES)}
+    for key in sorted(stored_rows.keys() | currencies.keys()):
+        said, wanted = stored_rows.get(key), currencies.get(key)
+        if said == wanted:
+            continue
+        where = f"currency {key[1]} of tenant {key[0]}"
+        if wanted is None:
+            report.find("state_unexplained", None, None, f"{where} is stored, and no wallet in it was ever opened")
+        elif said is None:
+            text = f"{where} has {wanted} decimals by the events and is not stored"
+            report.find("state_missing", None, None, text)
+        else:
+            text = f"{where} is stored with {said} decimals; its first wallet opened with {wanted}"
+            report.find("state_differs", None, None, text)
+
+
+def _check_books(snapshot: Snapshot, report: AuditReport) -> None:
+    """I2, from two sides: the wallets as they are stored, the tenants' accounts as sums of postings."""
+    totals: dict[tuple[str, str], int] = {}
+    for tenant_id, currency, total in snapshot.all(tables.WALLET_TOTALS):
+        totals[tenant_id, currency] = int(total)
+    for (tenant_id, currency, _), balance_minor in report.accounts.items():
+        totals[tenant_id, currency] = totals.get((tenant_id, currency), 0) + balance_minor
+    for (tenant_id, currency), total in sorted(totals.items()):
+        if total:
+            text = f"all accounts of tenant {tenant_id} in {currency} sum to {total} minor units instead of 0"
+            report.find("books_unbalanced", None, None, text)
+
+
+def _check_event_ids(snapshot: Snapshot, report: AuditReport) -> None:
+    for *stream, version, event_id in snapshot.all(tables.REPEATED_EVENT_IDS):
+        text = f"event id {event_id} is in the log more than once"
+        report.find("event_id_repeated", StreamKey(*stream), version, text)
 
 
 def _difference(table: str, entity: Entity, expected: Entity) -> str:

@@ -3,17 +3,20 @@
 from collections.abc import Iterator
 
 from audit.findings import AuditReport
-from audit.snapshot import Merged, Row, Snapshot
+from audit.snapshot import STREAM, Merged, Row, Snapshot
 from ledger.core.folds import Touched
 from ledger.core.state import Wallet
 from ledger.store import wallets
 from ledger.streams import StreamKey
 
 BALANCES = f"""
-select tenant_id, 'player', player_id, as_of_version,
-    {wallets.COLUMNS}
-from bi.balances
-order by tenant_id{{c}}, player_id{{c}}
+select * from (
+    select tenant_id as stream_tenant, 'player'::text as stream_kind, player_id as stream_name, as_of_version,
+        {wallets.COLUMNS}
+    from bi.balances
+) s
+{{part}}
+order by {STREAM}
 """  # noqa: S608  # our own constants
 
 

@@ -3,7 +3,7 @@
 from operator import attrgetter
 from typing import Any
 
-from audit.snapshot import Row
+from audit.snapshot import STREAM, Row
 from ledger.core.exchange import Conversion
 from ledger.core.state import Bet, Entity, Key, Player, Round, Session, Settlement, Wallet
 from ledger.store import (
@@ -25,11 +25,26 @@ COMMAND_COLUMNS = commands.COLUMNS.only(
     "scope, operation, idempotency_key, trace_id, fingerprint, kind, outcome",
 )
 
-EVENTS = f"""
-select {event_log.BY_STREAM.read}
-from wagerledger.event_log
-order by tenant_id{{c}}, stream_type{{c}}, stream_id{{c}}, stream_version, recorded_at
+
+def by_stream(
+    table: str, columns: str, stream: tuple[str, str, str] = ("tenant_id", "stream_type", "stream_id"), then: str = ""
+) -> str:
+    """The query of rows that begin with their `stream`, three expressions, in the order of streams, and of one stream
+    as `then` says.
+    """
+    tenant, kind, name = stream
+    return f"""
+select * from (
+    select {tenant} as stream_tenant, {kind} as stream_kind, {name} as stream_name, {columns}
+    from wagerledger.{table}
+) s
+{{part}}
+order by {STREAM}{then}
 """  # noqa: S608  # our own constants
+
+
+_IN_ROW = "tenant_id", "stream_type", "stream_id"
+EVENTS = by_stream("event_log", event_log.BY_STREAM.but(*_IN_ROW).read, then=", stream_version, recorded_at")
 
 EVENTS_OF_STREAM = f"""
 select {event_log.BY_STREAM.read}
@@ -38,29 +53,24 @@ where tenant_id = %s and stream_type = %s and stream_id = %s
 order by stream_version, recorded_at
 """  # noqa: S608  # our own constants
 
-STREAMS = f"""
-select {streams.COLUMNS.read}
-from wagerledger.streams
-order by tenant_id{{c}}, stream_type{{c}}, stream_id{{c}}
-"""  # noqa: S608  # our own constants
+STREAMS = by_stream("streams", streams.COLUMNS.but(*_IN_ROW).read)
 
-COMMANDS = f"""
-select {COMMAND_COLUMNS.read}
-from wagerledger.commands
-where first_version is not null or last_version is not null
-order by tenant_id{{c}}, stream_type{{c}}, stream_id{{c}}, first_version, last_version
-"""  # noqa: S608  # our own constants
+COMMANDS = by_stream(
+    "commands where first_version is not null or last_version is not null",
+    COMMAND_COLUMNS.but(*_IN_ROW).read,
+    then=", first_version, last_version",
+)
 
 # A tombstone whose player was not known is in its integration's stream.
-BETS = f"""
-select * from (
-    select tenant_id as tenant, case when player_id is null then 'integration' else 'player' end as stream_type,
-        coalesce(player_id, integration_id) as stream_id,
-        {bets.COLUMNS.read}
-    from wagerledger.bets
-) s
-order by tenant{{c}}, stream_type{{c}}, stream_id{{c}}
-"""  # noqa: S608  # our own constants
+BETS = by_stream(
+    "bets",
+    bets.COLUMNS.read,
+    (
+        "tenant_id",
+        "case when player_id is null then 'integration' else 'player' end",
+        "coalesce(player_id, integration_id)",
+    ),
+)
 
 CURRENCIES = "select tenant_id, currency, exponent::bigint from wagerledger.currencies"
 
@@ -115,12 +125,7 @@ def _conversion(text: str | None) -> Conversion | str | None:
 
 
 def _of_players(table: str, columns: ColumnList) -> str:
-    return f"""
-select tenant_id, 'player', player_id,
-    {columns.read}
-from wagerledger.{table}
-order by tenant_id{{c}}, player_id{{c}}
-"""  # noqa: S608  # our own constants
+    return by_stream(table, columns.read, ("tenant_id", "'player'::text", "player_id"))
 
 
 TABLES = (

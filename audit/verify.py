@@ -13,7 +13,6 @@ from audit.database import verify_database
 from audit.detached_months import detached_events
 from audit.findings import AuditReport, CannotCheckError
 from audit.published_heads import PublishedHead, read_heads
-from audit.read_models import ReadBalances
 from audit.refusals import RefusalsAudit
 from audit.relay_positions import borne_out, read_positions
 from audit.settings import verify_settings
@@ -68,7 +67,7 @@ def verify(
             detached_events(ledger, archive) as detached,
         ):
             events = detached.merged(ledger.rows(tables.EVENTS)) if detached else None
-            verify_database(ledger, ReadBalances(read_model, report), report, progress, events)
+            verify_database(ledger, read_model, report, progress, events)
             verify_settings(ledger, report)
             if published:
                 published.compare(ledger, strict=strict, detached=detached)

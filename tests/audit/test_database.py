@@ -7,10 +7,14 @@ from unittest import mock
 import psycopg
 import pytest
 
+import audit.database
+from audit.database import verify_database
 from audit.findings import CODES, AuditReport, CannotCheckError
+from audit.sources import Sources
 from audit.verify import verify
 from ledger.core import regions
 from ledger.journal.writer import Journal
+from runtime.progress import silent
 from runtime.settings import Settings
 from tests.support.commands import Asks
 from tests.support.journals import accepted
@@ -50,7 +54,16 @@ def settings_of(url: str) -> Settings:
 
 
 def check(url: str) -> AuditReport:
-    return verify(settings_of(url), topics=False)
+    """The verdict, which is the same where the streams are checked in parts."""
+    report, in_parts = verify(settings_of(url), topics=False), AuditReport()
+    with Sources(settings_of(url)).ledger() as ledger:
+        verify_database(ledger, None, in_parts, silent, parts=3)
+    assert sorted(map(str, in_parts.findings)) == sorted(
+        str(finding) for finding in report.findings if not finding.code.startswith("setting_")
+    )
+    assert in_parts.accounts == report.accounts
+    assert in_parts.checked.items() <= report.checked.items()
+    return report
 
 
 def texts(report: AuditReport, code: str) -> str:
@@ -68,6 +81,19 @@ def test_a_true_history_is_clean(played):
         ).fetchone()
     assert (report.checked["database.events"], report.checked["database.streams"]) == (events, streams)
     assert report.accounts["acme", "EUR", "cashier"] < 0
+
+
+def test_a_large_ledger_is_read_by_processes(played, monkeypatch):
+    """As many as there are cores, at least two here, each with its part of one snapshot; together they say the same."""
+    alone = check(played)
+    monkeypatch.setattr(audit.database, "LEAST_EVENTS", 1)
+    monkeypatch.setattr(audit.database, "cores", lambda: 2)
+    shown = []
+    together = verify(settings_of(played), topics=False, progress=lambda *said: shown.append(said))
+    assert together.ok, together.text()
+    assert (together.checked, together.accounts) == (alone.checked, alone.accounts)
+    events = together.checked["database.events"]
+    assert shown[-1] == ("database", events, events)
 
 
 def test_an_empty_ledger_is_clean(ledger_database):

@@ -363,6 +363,7 @@ def test_the_token_outlives_nothing_but_bets(
     assert studio.authorize(token, bet_id).status == 200
     with gateway.connect() as connection:
         connection.execute("update wagerledger.sessions set expires_at = 1 where session_id = %s", (token,))
+    gateway.open_wallet(operator.tenant_id, player, "SEK")  # by another process: this one reads the stream again
     assert studio.authorize(token, f"b_{uuid.uuid4().hex}").code == "SESSION_EXPIRED"
     assert studio.settle(bet_id, "5").status == 200
 

@@ -55,7 +55,7 @@ async def reply_to(exchange: Exchange, body: bytes | Rejected, started: float) -
         log.exception("callback crashed", operation=operation, trace_id=trace_id, **facts)
         reply = exchange.refuse(Rejected("INTERNAL"))
     seconds = time.perf_counter() - started
-    # Counted and logged first: what a caller has heard of is never missing here.
+    # Counted and logged first; the line leaves with all others of this turn of the loop (see `runtime.telemetry`).
     metrics.count(operation, reply.outcome, seconds)
     duration_ms = round(seconds * 1000, 2)
     log.info(

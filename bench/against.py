@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from bench.bets import BETS_PER_S, BETS_PER_S_AND_CLIENT, HOT, SPREAD, TABLE_WIDTH, WARM_UP_AT_MOST_S, WARM_UP_CLIENTS
-from bench.contestant import Contestant, scratch, unpacked
+from bench.contestant import CHECKOUT, Contestant, scratch, unpacked
 from bench.load import load
 from bench.report import Cpu, Figure, table
 
@@ -30,7 +30,7 @@ def run(
     """Measure and print. The ratios are taken turn by turn, ours by the other's, and their median is shown."""
     say = Console(stderr=True, style="dim", highlight=False).print
     with scratch() as folder, ExitStack() as stack:
-        checkouts = {THIS: Path(__file__).parent.parent, revision: unpacked(revision, Path(folder) / "code")}
+        checkouts = {THIS: CHECKOUT, revision: unpacked(revision, Path(folder) / "code")}
         contestants = []
         for name, checkout in checkouts.items():
             say(f"starting {name}")

@@ -15,7 +15,9 @@ from typing import Any, Self
 from bench.cpu import process_cpu_s, server_cpu_s
 from bench.load import Job
 from bench.served_ledger import CURRENCY, PROVIDER, REGION, TENANT
+from patience.trouble import Trouble
 
+CHECKOUT = Path(__file__).parent.parent
 SERVE = """
 import json, sys, tempfile
 from pathlib import Path
@@ -39,8 +41,12 @@ PYTHONPATH={checkout} exec {python} "$@"
 
 
 def unpacked(revision: str, folder: Path) -> Path:
-    """The code of `revision` of the checkout that we run in. Raises CalledProcessError where git has no such one."""
-    made = subprocess.run(["git", "archive", revision], capture_output=True, check=True)
+    """The code of `revision` of the checkout that we run in. Raises Trouble where git has no such one."""
+    try:
+        made = subprocess.run(["git", "archive", revision], cwd=CHECKOUT, capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = getattr(error, "stderr", b"").decode().strip() or str(error)
+        raise Trouble(f"there is no commit {revision} to measure beside: {said}; run it in a checkout") from error
     with tarfile.open(fileobj=BytesIO(made.stdout)) as archive:
         archive.extractall(folder, filter="data")
     return folder
@@ -73,9 +79,7 @@ class Contestant:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._process.stdin
-        self._process.stdin.close()
-        self._process.wait()
+        self._process.__exit__(None, None, None)  # closes its input, at whose end it stops, and waits for that
 
     def job(self, *, hot: bool, clients: int, seconds: float, most: int, latencies: str) -> Job:
         """Bets of this ledger's players, of one of them where it is `hot`."""

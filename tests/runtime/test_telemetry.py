@@ -4,7 +4,6 @@ import asyncio
 import io
 import subprocess
 import sys
-import threading
 
 from runtime.telemetry import _LoopTurn
 
@@ -40,13 +39,18 @@ async def test_lines_of_one_turn_are_one_write():
 
 
 def test_without_a_loop_a_line_is_written_at_once():
-    """A command, or another thread, waits for nothing."""
+    """A command waits for nothing."""
     turn = _LoopTurn(stream := Stream())
     say(turn, "a\n")
-    thread = threading.Thread(target=say, args=(turn, "b\n"))
-    thread.start()
-    thread.join()
-    assert stream.writes == ["a\n", "b\n"]
+    assert stream.writes == ["a\n"]
+
+
+async def test_another_thread_s_line_is_written_at_once():
+    """What waits for the end of the turn goes with it."""
+    turn = _LoopTurn(stream := Stream())
+    say(turn, "a\n")
+    await asyncio.to_thread(say, turn, "b\n")
+    assert "".join(stream.writes) == "a\nb\n"
 
 
 ENDS = """

@@ -12,7 +12,7 @@ from tests.support.unit import SERVERS, server_of, without_servers
 def test_it_is_set_by_what_a_test_uses(request: pytest.FixtureRequest) -> None:
     """For all tests of this run: with a fixture of servers somewhere below them they have it not, else they have it."""
     for item in request.session.items:
-        uses = not SERVERS.isdisjoint(item.fixturenames)
+        uses = not SERVERS.isdisjoint(getattr(item, "fixturenames", ()))
         assert uses is (item.get_closest_marker("unit") is None), item.nodeid
 
 

@@ -27,6 +27,7 @@ from evidence.archive import manifest, segment
 from evidence.archive.reader import open_archive
 from evidence.archive.segment import ArchiveError
 from evidence.heads import sign
+from evidence.keys import Keys
 from evidence.merkle import EMPTY_ROOT
 from ledger.core.chain import GENESIS, hash_of
 from ledger.entry import ACT, COMMAND, EVENT, REFUSAL, Entry, canonical
@@ -268,9 +269,7 @@ TAMPERED = {
 }
 
 
-def check(
-    folder: Path, truth: tuple[str, Path], keys_: manifest.Keys | None = None, *, strict: bool = False
-) -> AuditReport:
+def check(folder: Path, truth: tuple[str, Path], keys_: Keys | None = None, *, strict: bool = False) -> AuditReport:
     settings = Settings(**with_heads())
     heads = [truth[1] / "heads.jsonl"]
     archive = open_archive(folder, keys_)

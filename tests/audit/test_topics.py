@@ -16,8 +16,9 @@ from ledger.core.chain import hash_of
 from ledger.relay_position import shard_of
 from outbox_relay.relay import Relay
 from patience import is_transient
+from patience.kafka import LATEST
 from runtime.settings import Settings
-from runtime.topics_reader import LATEST, Ends, TopicsReader
+from runtime.topics_reader import Ends, TopicsReader
 from schemas.events import BY_FINGERPRINT, EVENTS
 from tests.support.random_game import play
 from tests.support.seeds import seeded_random

@@ -448,6 +448,8 @@ class OneMore(CallbackProtocol):
 
 
 class AnyBodyWillDo(CallbackProtocol):
+    cycle: callback_protocol._Callback
+
     def on_body(self, body: bytes) -> None:
         self.cycle.room_bytes += len(body)
         super().on_body(body)

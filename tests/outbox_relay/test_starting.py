@@ -18,6 +18,7 @@ from multiprocessing.process import BaseProcess
 import pytest
 from confluent_kafka import Message
 
+from ledger import relay_position
 from ledger.relay_position import Position, positions_in
 from outbox_relay import relay
 from outbox_relay.relay import Relay
@@ -148,7 +149,7 @@ def test_a_position_is_looked_for_again_after_events_were_seen(
 @contextmanager
 def running_between_looks(settings: Settings, kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A relay that starts when another one has looked for its position, and publishes before that one looks further."""
-    look, stop, threads = relay.positions_in, threading.Event(), list[threading.Thread]()
+    look, stop, threads = relay_position.positions_in, threading.Event(), list[threading.Thread]()
 
     def positions_in(records: Iterable[Message]) -> dict[int, Position]:
         seen = look(records)

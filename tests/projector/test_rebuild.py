@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from sqlalchemy import make_url
 
 from ledger.streams import StreamKey
+from projector import models
 from projector import rebuild as rebuilding
 from projector.archive import partition_of
 from projector.database import LOCK
@@ -193,8 +194,8 @@ def test_a_swap_is_done_once_though_its_commit_is_not_heard(settings, ledger, pu
     """A connection that is lost after the swap's commit is no reason to do it again or to say that it failed."""
     publisher.publish(ledger.recorded[:50])
     read_models.catch_up()
-    swaps, swap = [], rebuilding.models.swap
-    monkeypatch.setattr(rebuilding.models, "swap", lambda *what: (swaps.append(1), swap(*what)))
+    swaps, swap = [], models.swap
+    monkeypatch.setattr(models, "swap", lambda *what: (swaps.append(1), swap(*what)))
 
     class Unheard(rebuilding._Rebuild):
         def _swap(self) -> bool:

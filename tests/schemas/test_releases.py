@@ -8,7 +8,7 @@ import pytest
 
 from schemas import releases
 from schemas.compatibility import incompatibilities
-from schemas.events import EVENTS
+from schemas.events import EVENTS, RELEASED
 from schemas.releases import TYPES
 
 SETTLED = EVENTS["bet.settled"]
@@ -132,4 +132,4 @@ def test_a_released_type_never_goes(folder):
 
 def test_all_that_is_published_is_released():
     """Events, other forms and refusals, each under its version."""
-    assert {path.name for path in releases.RELEASED.iterdir() if path.is_dir()} == set(TYPES)
+    assert {path.name for path in RELEASED.iterdir() if path.is_dir()} == set(TYPES)

@@ -10,6 +10,7 @@ from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from patience import IMPATIENT
+from patience.kafka import LATEST
 from schemas import topics
 from schemas.events import EVENTS, VARIANTS
 from schemas.topics import TopicMismatchError, Topics
@@ -40,7 +41,7 @@ def ends(admin: AdminClient, names: Topics) -> set[int]:
     """The end of every partition, asked once."""
     existing = admin.list_topics(timeout=10).topics
     partitions = [TopicPartition(name, partition) for name in names.all for partition in existing[name].partitions]
-    answers = admin.list_offsets(dict.fromkeys(partitions, topics.LATEST))
+    answers = admin.list_offsets(dict.fromkeys(partitions, LATEST))
     return {answer.result(30).offset for answer in answers.values()}
 
 

@@ -7,9 +7,10 @@ import pytest
 
 from evidence import keys
 from evidence.keys import AnchorKeyError
+from runtime.service import STOPPED
 from runtime.settings import Settings
 from sealer import metrics
-from sealer.sealer import STOPPED, Sealer
+from sealer.sealer import Sealer
 from tests.support.waiting import until
 
 NOBODY = "postgresql://nobody@127.0.0.1:1/none"

@@ -160,8 +160,8 @@ def test_the_command_needs_no_more_than_the_sealers_role(sealed, monkeypatch):
         assert done.returncode == STOPPED, done
         assert keys.to_text(KEY) not in done.stdout + done.stderr
         arguments = ["audit", "verify", "--no-database", "--no-topics", "--heads", sealed.anchor_path, "--json"]
-        done = CliRunner().invoke(app, arguments)
-        assert json.loads(done.stdout)["checked"]["anchors.heads"] == 1, done.output
+        verified = CliRunner().invoke(app, arguments)
+        assert json.loads(verified.stdout)["checked"]["anchors.heads"] == 1, verified.output
 
 
 @pytest.mark.parametrize("fault", ["after chunk", "after head", "after file", "torn line"])

@@ -122,7 +122,7 @@ def _check_entities(history: History, connection: psycopg.Connection) -> None:
     stored = State()
     for kind, query in ENTITIES.items():
         for row in connection.execute(query):
-            stored.put(kind(*row[:-1], from_text(row[-1])) if kind in (Bet, Settlement) else kind(*row))
+            stored.put(kind(*(*row[:-1], from_text(row[-1]))) if kind in (Bet, Settlement) else kind(*row))
     for key in stored.entities.keys() | history.state.entities.keys():
         row, folded = stored.get(key), history.state.get(key)
         assert row == folded, f"I7: the table has {row}, the fold of the log gives {folded}"

@@ -9,7 +9,6 @@ import pytest
 
 from audit.replay import replay
 from evidence import log
-from evidence.archive import export as exporting
 from evidence.archive import segment
 from evidence.archive.reader import open_archive
 from evidence.archive.segment import ArchiveError
@@ -115,7 +114,7 @@ def test_a_crash_leaves_nothing_to_clean_up(database, whole, tmp_path, monkeypat
         if len(list(tmp_path.glob("segment-*"))) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(exporting.segment, "write", broken_off)
+    monkeypatch.setattr(segment, "write", broken_off)
     with pytest.raises(KeyboardInterrupt):
         archive(database, tmp_path)
     kept = min(tmp_path.glob("segment-*")).stat()

@@ -16,7 +16,7 @@ from schemathesis.engine.events import FatalError, NonFatalError, ScenarioFinish
 from gateway.dialect import signing
 from runtime.identifiers import ID
 from runtime.settings import Settings
-from tests.gateway.test_process import GatewayProcess, start
+from tests.gateway.process import GatewayProcess, start
 from tests.support.caller import Caller
 from tests.support.seeds import seeded_random
 

@@ -60,11 +60,13 @@ def test_a_header_of_any_other_form_is_refused(header: str) -> None:
 def test_a_header_may_carry_several_signatures_in_any_order() -> None:
     """While keys change, up to four signatures of both kinds stand in one header; hex digits may be capital."""
     signature = signing.parse(f"v2={'cd' * 64},v1={TAG.upper()},kid=k:1.a-b_C,v1={TAG},t=1700000000".encode())
-    assert signature == (b"1700000000", "k:1.a-b_C", (bytes.fromhex(TAG),) * 2, (bytes.fromhex("cd" * 64),), (), ())
+    assert signature is not None
     assert signature.is_older
+    assert signature == (b"1700000000", "k:1.a-b_C", (bytes.fromhex(TAG),) * 2, (bytes.fromhex("cd" * 64),), (), ())
     newer = signing.parse(f"v4={'cd' * 64},kid=k,v3={TAG},t=1".encode())
-    assert newer == (b"1", "k", (), (), (bytes.fromhex(TAG),), (bytes.fromhex("cd" * 64),))
+    assert newer is not None
     assert not newer.is_older
+    assert newer == (b"1", "k", (), (), (bytes.fromhex(TAG),), (bytes.fromhex("cd" * 64),))
 
 
 PLACE = signing.Place("brand-7", "EU", "studio")
@@ -83,7 +85,7 @@ def test_what_is_signed_is_verified_and_nothing_else(algorithm: str) -> None:
     assert signature is not None
 
     def verified(*parts: bytes, of: signing.Place = PLACE) -> bool:
-        asked = signing.Signed(*parts, of)
+        asked = signing.Signed(*(*parts, of))
         return signing.verify(signature, asked, [b"other", b"secret"], [private_key.public_key()])
 
     right = [b"%d" % now, b"POST", b"/v1/x?y=1", b"i", b"{}"]
@@ -92,7 +94,7 @@ def test_what_is_signed_is_verified_and_nothing_else(algorithm: str) -> None:
         assert not verified(*right[:index], right[index] + b"0", *right[index + 1 :])
     for name in signing.Place._fields if place else ():
         assert not verified(*right, of=PLACE._replace(**{name: "other"}))
-    asked = signing.Signed(*right, PLACE)
+    asked = signing.Signed(*(*right, PLACE))
     assert not signing.verify(signature, asked, [b"other"], [Ed25519PrivateKey.generate().public_key()])
 
 

@@ -1,6 +1,7 @@
 """A test that cannot fail is not counted: for each invariant a fault is planted, and the random histories must find it."""
 
 from dataclasses import replace
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -76,7 +77,7 @@ def forgets_restrictions(original, state, tenant_id, player_id):
 
 def moves_demo_money(original, state, command, policy):
     decided = original(state, command, policy)
-    payload = decided.events[0].payload if isinstance(decided, decision.Accepted) and decided.events else None
+    payload: Any = decided.events[0].payload if isinstance(decided, decision.Accepted) and decided.events else None
     if payload and payload.mode == "demo":
         moves = postings.settlement(payload.currency, 0, 1, 0)
         return replace(decided, events=(replace(decided.events[0], postings=moves),))
@@ -144,7 +145,11 @@ class OneForAll:
             State, "bets_of_round", lambda original, state, one, _, id_: original(state, one, "", id_)
         )
         loaded = Patch(Histories, "found", finds_everybody_s)
-        self.patches = [mock.patch.object(Bet, "place", property(everybody_s)), for_everybody.patcher, loaded.patcher]
+        self.patches: list[Any] = [
+            mock.patch.object(Bet, "place", property(everybody_s)),
+            for_everybody.patcher,
+            loaded.patcher,
+        ]
 
     def __enter__(self):
         for patch in self.patches:
@@ -164,7 +169,7 @@ def does_not_mark_what_is_undone(original, entity, **changes):
     return entity if "undone_by" in changes else original(entity, **changes)
 
 
-FAULTS = {
+FAULTS: dict[str, tuple[Any, str]] = {
     "I1 exchange has one side": (Patch(postings, "exchanged", exchanges_for_nothing), "I1|I3"),
     "I3 money is taken back from an empty wallet": (Patch(postings, "_player_side", takes_what_is_not_there), "I3"),
     "I3 a bet opens again without its stake": (Patch(postings, "win_reversal", reopens_without_its_stake), "I3"),
@@ -229,6 +234,6 @@ def test_a_planted_fault_is_found(fault):
 
 def test_faults_are_gone_afterwards():
     """The patches of this module leave nothing behind."""
-    assert recording.record is unit_of_work.record
+    assert recording.record is vars(unit_of_work)["record"]
     assert not isinstance(idempotency.fingerprint, mock.NonCallableMock)
     run_histories(5)

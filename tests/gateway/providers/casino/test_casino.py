@@ -6,6 +6,7 @@ import json
 import urllib.request
 import uuid
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -163,10 +164,10 @@ def test_the_provider_answers_only_what_is_signed(tables: Tables) -> None:
         build_app(Casino("http://casino.invalid", "casino-secret"), "")
 
 
-def _ask(play: Play, name: str, **content: object) -> dict[str, object]:
+def _ask(play: Play, name: str, **content: object) -> dict[str, Any]:
     heard = play.send(_post(name, **content))
     assert heard.reading.ok, heard
-    answer: dict[str, object] = json.loads(heard.answer.body)
+    answer: dict[str, Any] = json.loads(heard.answer.body)
     return answer
 
 

@@ -26,7 +26,7 @@ def test_both_are_measured_by_their_own_code(monkeypatch, capsys):
         logs.append((log, folder))
         return folder
 
-    measured = against.Contestant.__exit__
+    measured = contestant.Contestant.__exit__
 
     def last_look(self, *error: object) -> None:
         ((log, folder),) = logs
@@ -34,7 +34,7 @@ def test_both_are_measured_by_their_own_code(monkeypatch, capsys):
         measured(self, *error)
 
     monkeypatch.setattr(against, "unpacked", unpacked)
-    monkeypatch.setattr(against.Contestant, "__exit__", last_look)
+    monkeypatch.setattr(contestant.Contestant, "__exit__", last_look)
     against.run(revision="other", seconds=1, concurrency=[2], wallets=20, gateways=1, as_json=True)
     rows = json.loads(capsys.readouterr().out)
     assert [(row["case"], row["clients"]) for row in rows] == [("spread", 2), ("hot wallet", 2)]

@@ -1,6 +1,6 @@
 """The ledger's database against itself: every stream is folded again and compared with all that was stored from it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -26,6 +26,8 @@ _head_in = streams.COLUMNS.picker(*streams.HEAD)
 
 LEAST_EVENTS = 100_000
 """Fewer than this are read by this process alone: to start others takes as long."""
+MOST_PARTS = 4
+"""Each part has a connection per table that it reads, ten or eleven, and the server has other guests."""
 
 Currencies = dict[tuple[str, str], int]
 """By tenant and code, the decimals with which wallets were opened."""
@@ -47,19 +49,17 @@ def verify_database(
     """
     total = snapshot.one(tables.EVENT_COUNT)
     apart = events is None and total >= LEAST_EVENTS
-    currencies: Currencies = {}
+    result = None
     if apart or parts:
-        units = _units(snapshot, read_model, parts or cores())
+        units = _units(snapshot, read_model, parts or min(cores(), MOST_PARTS))
         found = work(verify_part, units, lambda done: progress("database", done, max(total, done)), apart=apart)
-        for result in found:
-            report.add(result.report)
-            _join(currencies, result.currencies, report)
-    else:
-        read_balances = ReadBalances(read_model, report)
-        audit = _StreamsAudit(snapshot, read_balances, report, _shown(progress, total), currencies)
-        audit.run(snapshot.rows(tables.EVENTS) if events is None else events)
+        result = _joined(found)
+    if result is None:
+        rows = snapshot.rows(tables.EVENTS) if events is None else events
+        result = _verified(snapshot, read_model, rows, _shown(progress, total))
+    report.add(result.report)
     progress("database", report.checked["database.events"], report.checked["database.events"])
-    _check_currencies(snapshot, currencies, report)
+    _check_currencies(snapshot, result.currencies, report)
     _check_books(snapshot, report)
     _check_event_ids(snapshot, report)
 
@@ -87,13 +87,28 @@ def _units(snapshot: Snapshot, read_model: Snapshot | None, many: int) -> list[D
 
 def verify_part(unit: DatabaseUnit, tick: Tick) -> DatabaseResult:
     """Check the streams of one part, and all that is stored of them."""
-    result = DatabaseResult()
     with ExitStack() as stack:
         snapshot = stack.enter_context(unit.ledger.opened())
         read_model = stack.enter_context(unit.read_model.opened()) if unit.read_model else None
-        read_balances = ReadBalances(read_model, result.report)
-        _StreamsAudit(snapshot, read_balances, result.report, tick, result.currencies).run(snapshot.rows(tables.EVENTS))
+        return _verified(snapshot, read_model, snapshot.rows(tables.EVENTS), tick)
+
+
+def _verified(snapshot: Snapshot, read_model: Snapshot | None, events: Iterator[Row], tick: Tick) -> DatabaseResult:
+    result = DatabaseResult()
+    read_balances = ReadBalances(read_model, result.report)
+    _StreamsAudit(snapshot, read_balances, result.report, tick, result.currencies).run(events)
     return result
+
+
+def _joined(found: Sequence[DatabaseResult]) -> DatabaseResult | None:
+    """What all found together; None where they disagree about the decimals of a currency: then each stream that differs
+    from the first is to be named, and only one process that reads all of them can tell.
+    """
+    joined = DatabaseResult()
+    for result in found:
+        joined.report.add(result.report)
+        joined.currencies |= result.currencies
+    return joined if all(result.currencies.items() <= joined.currencies.items() for result in found) else None
 
 
 def _shown(progress: Progress, total: int) -> Tick:
@@ -216,23 +231,10 @@ class _StreamsAudit:
         )
 
     def _fix_currency(self, stream: StreamKey, currency: Currency) -> None:
-        key = currency.tenant_id, currency.currency
-        _fix(self._currencies, key, currency.exponent, self._report, stream)
-
-
-def _fix(
-    currencies: Currencies, key: tuple[str, str], exponent: int, report: AuditReport, stream: StreamKey | None = None
-) -> None:
-    known = currencies.setdefault(key, exponent)
-    if known != exponent:
-        text = f"a wallet in {key[1]} opened with {known} decimals, another with {exponent}"
-        report.find("fold_refused", stream, None, text)
-
-
-def _join(currencies: Currencies, others: Currencies, report: AuditReport) -> None:
-    """Bring together what two processes found."""
-    for key, exponent in others.items():
-        _fix(currencies, key, exponent, report)
+        known = self._currencies.setdefault((currency.tenant_id, currency.currency), currency.exponent)
+        if known != currency.exponent:
+            text = f"a wallet in {currency.currency} opened with {currency.exponent} decimals, another with {known}"
+            self._report.find("fold_refused", stream, None, text)
 
 
 def _check_currencies(snapshot: Snapshot, currencies: Currencies, report: AuditReport) -> None:

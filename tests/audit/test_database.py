@@ -256,6 +256,27 @@ def test_another_region_is_found(ledger_database):
     assert "version 3: wallet.credit.deposit comes from region us" in texts(report, "region_differs")
 
 
+def test_other_decimals_are_found(ledger_database):
+    """Each player whose wallet opened with other decimals than the first one's is named, also where the parts of a
+    ledger agree in themselves.
+    """
+    clerk = Asks("acme", None)
+
+    async def act(*commands):
+        async with Journal(settings_of(ledger_database)) as journal:
+            for command in commands:
+                await accepted(journal, command)
+
+    asyncio.run(act(clerk.open_wallet("ann")))
+    with psycopg.connect(ledger_database) as connection:
+        disarm(connection)
+        connection.execute("update wagerledger.currencies set exponent = 3")
+    asyncio.run(act(clerk.open_wallet("bob", exponent=3), clerk.open_wallet("cid", exponent=3)))
+    found = texts(check(ledger_database), "fold_refused").splitlines()
+    text = "a wallet in EUR opened with 3 decimals, another with 2"
+    assert found == [f"fold_refused: acme/player/{player}: {text}" for player in ("bob", "cid")]
+
+
 def test_a_moved_player_is_found(tampered):
     """The stored region is the one that the first wallet fixed."""
     report = tampered("update wagerledger.players set region = 'us' where tenant_id = 'acme' and player_id = 'p0'")

@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,9 +13,9 @@ from cli.settings import settings_or_fail
 from cli.trouble import patiently
 from ledger.admin.policies import PolicyError
 from ledger.core.money import format_minor
-from ledger.jobs import abandoned_bets
-from ledger.jobs.abandoned_bets import Closing, Hold
-from runtime.telemetry import configure_logging
+
+if TYPE_CHECKING:
+    from ledger.jobs.abandoned_bets import Hold
 
 app = typer.Typer(help="Open bets, oldest first, and the job that closes abandoned ones.", no_args_is_help=True)
 
@@ -33,6 +33,8 @@ def open_bets(
     as_json: Json = False,
 ) -> None:
     """Print the holds of open bets, oldest first."""
+    from ledger.jobs import abandoned_bets
+
     now = datetime.now(UTC)
     until = now - timedelta(seconds=older_than_s)
     holds = on_ledger(
@@ -58,6 +60,8 @@ def close_abandoned(
     back, or is lost (abandoned_action). Safe to repeat, and beside live traffic.
     """
     from gateway.host import dialects
+    from ledger.jobs import abandoned_bets
+    from runtime.telemetry import configure_logging
 
     settings = settings_or_fail()
     defaults = {name: dialect.policy for name, dialect in dialects.load().items()}
@@ -72,7 +76,8 @@ def close_abandoned(
         found = on_ledger(lambda connection: abandoned_bets.find(connection, defaults, moment, settings.residency))
         if dry_run:
             closings = [
-                Closing(one.hold, f"to {one.integration.policy.abandoned_action}", closed=False) for one in found
+                abandoned_bets.Closing(one.hold, f"to {one.integration.policy.abandoned_action}", closed=False)
+                for one in found
             ]
         else:
             closings = patiently(lambda: asyncio.run(abandoned_bets.run_once(settings, found)), "PostgreSQL")
@@ -83,7 +88,7 @@ def close_abandoned(
     show(content, as_json=as_json, text=table(columns, ([row[name] for name in columns] for row in content)))
 
 
-def _told(hold: Hold, now: datetime) -> dict[str, Any]:
+def _told(hold: "Hold", now: datetime) -> dict[str, Any]:
     return {
         "integration_id": hold.integration_id,
         "bet_id": hold.bet_id,

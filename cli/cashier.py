@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import psycopg
 import typer
@@ -10,15 +11,16 @@ from uuid_utils import uuid7
 from cli.output import FINDING, errors, fail, show
 from cli.settings import settings_or_fail
 from cli.trouble import in_words, naming, patiently
-from ledger.admin.cashier import Cashier
 from ledger.core.money import Amount, parse_amount
-from ledger.journal.writer import Retryable
-from ledger.outcome import Outcome
 from patience.session import connect_as_is
 from runtime.identifiers import ID_RULE, is_currency, is_id, name_fault, player_id_fault
 from runtime.residency import ForeignRegionError
 from runtime.settings import Settings
 from schemas.errors import ERRORS
+
+if TYPE_CHECKING:
+    from ledger.admin.cashier import Cashier
+    from ledger.outcome import Outcome
 
 
 def check_player(player_id: str) -> None:
@@ -43,21 +45,24 @@ def outcome_or_exit(
     region: str,
     actor: str,
     key: str | None,
-    command: Callable[[Cashier, str], Awaitable[Outcome]],
+    command: "Callable[[Cashier, str], Awaitable[Outcome]]",
     *,
     as_json: bool,
-) -> Outcome:
+) -> "Outcome":
     """What the ledger accepted. A refusal is shown and ends the command, and so does an outcome that is not known.
     `command` gets the cashier and the idempotency key.
     """
+    from ledger.admin.cashier import Cashier
+    from ledger.journal.writer import Retryable
+
     key, settings = key or str(uuid7()), settings_or_fail()
     _check(settings, brand, region, key)
 
-    async def submit() -> Outcome:
+    async def submit() -> "Outcome":
         async with Cashier(settings, tenant_id=brand, region=region, actor=actor) as cashier:
             return await command(cashier, key)
 
-    def attempt() -> Outcome:
+    def attempt() -> "Outcome":
         # The journal says of a database only that it is away, whether it starts or does not know the password.
         with naming("WAGERLEDGER_DATABASE_URL"), connect_as_is(settings.database_url.get_secret_value()):
             pass
@@ -94,5 +99,5 @@ def _check(settings: Settings, brand: str, region: str, key: str) -> None:
         fail(f"--region: {error}", FINDING)
 
 
-def again(outcome: Outcome) -> str:
+def again(outcome: "Outcome") -> str:
     return " (repeated: nothing new happened)" if outcome.replayed else ""

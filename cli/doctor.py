@@ -14,15 +14,14 @@ from cli.output import FINDING, show, table
 from cli.settings import settings_or_fail
 from cli.trouble import in_words, naming
 from ledger.admin.secrets import SecretsKeyError, Vault
-from ledger.journal import writing_session
 from ledger.store import proofs
 from patience import Patience, TransientError, is_transient, session
 from runtime.settings import Settings
-from schemas import registry
-from schemas.topics import Topics, differences
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
+
+    from schemas.topics import Topics
 
 TIMEOUT_S = 5
 SECOND_PATIENCE_S = 1.0
@@ -118,6 +117,8 @@ def _patiently(look: "_Look", settings: Settings, patience: Patience) -> list[Ch
 
 
 def _ledger(settings: Settings) -> Iterator[Check]:
+    from ledger.journal import writing_session
+
     variable = "WAGERLEDGER_DATABASE_URL"
     url = settings.database_url.get_secret_value()
     # As the gateway does: what it cannot have in force is found here.
@@ -321,7 +322,7 @@ def _made_anew(settings: Settings) -> Check:
     from ledger.relay_position import PositionError
     from outbox_relay.known_topics import KnownTopics
 
-    known = KnownTopics(settings.kafka_bootstrap_servers, Topics(settings.topic_prefix))
+    known = KnownTopics(settings.kafka_bootstrap_servers, _topics(settings))
     try:
         changed = known.made_anew()
     except PositionError as error:
@@ -333,7 +334,7 @@ def _made_anew(settings: Settings) -> Check:
 def _held_up(admin: "AdminClient", settings: Settings, variable: str) -> Check:
     from projector.held_partitions import HELD_AFTER_S, held_up, known_producer, ways_out
 
-    topics = Topics(settings.topic_prefix)
+    topics = _topics(settings)
     held = held_up(admin, [topics.events, topics.refusals], watch_s=HELD_AFTER_S, timeout_s=TIMEOUT_S)
     texts = []
     for (topic, partition), offset in held.items():
@@ -346,10 +347,18 @@ def _held_up(admin: "AdminClient", settings: Settings, variable: str) -> Check:
     return Check("open transactions", not held, variable, "; ".join(texts) or "none holds up the readers")
 
 
+def _topics(settings: Settings) -> "Topics":
+    from schemas.topics import Topics
+
+    return Topics(settings.topic_prefix)
+
+
 def _topic_policies(admin: "AdminClient", settings: Settings) -> Check:
+    from schemas.topics import differences
+
     found = differences(
         admin,
-        Topics(settings.topic_prefix),
+        _topics(settings),
         partitions=settings.topic_partitions,
         replication=settings.topic_replication,
     )
@@ -358,9 +367,11 @@ def _topic_policies(admin: "AdminClient", settings: Settings) -> Check:
 
 
 def _registry(settings: Settings) -> Iterator[Check]:
+    from schemas import registry
+
     variable = "WAGERLEDGER_SCHEMA_REGISTRY_URL"
     with registry.connect(settings.schema_registry_url.get_secret_value()) as client:
-        findings = registry.check(client, Topics(settings.topic_prefix))
+        findings = registry.check(client, _topics(settings))
     text = (
         f"{len(findings)} differences: see `wagerledger schemas check`"
         if findings
@@ -374,7 +385,7 @@ def _missing_topics(admin: "AdminClient", settings: Settings) -> list[str]:
 
     def ask() -> list[str]:
         there = admin.list_topics(timeout=TIMEOUT_S).topics
-        if missing := [name for name in Topics(settings.topic_prefix).all if name not in there]:
+        if missing := [name for name in _topics(settings).all if name not in there]:
             raise _MissingError(missing)
         return missing
 

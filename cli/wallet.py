@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,10 +22,12 @@ from cli.options import (
     Region,
 )
 from cli.output import FINDING, fail, show, table
-from ledger.admin.cashier import Cashier
 from ledger.core import currencies
 from ledger.core.money import format_minor
-from ledger.outcome import Outcome
+
+if TYPE_CHECKING:
+    from ledger.admin.cashier import Cashier
+    from ledger.outcome import Outcome
 
 app = typer.Typer(help="Wallets: open, look, pay in, pay out, correct.", no_args_is_help=True)
 
@@ -137,7 +139,7 @@ def adjust(
     exact = amount_or_fail(amount)
     down = direction is Direction.DOWN
 
-    def adjusted(cashier: Cashier, key: str) -> Awaitable[Outcome]:
+    def adjusted(cashier: "Cashier", key: str) -> "Awaitable[Outcome]":
         return cashier.adjust(
             player_id, currency, exact, negative=down, reason=reason, reference=reference, approver=approver, key=key
         )
@@ -227,7 +229,7 @@ def _run(
     region: str,
     actor: str,
     key: str | None,
-    command: Callable[[Cashier, str], Awaitable[Outcome]],
+    command: "Callable[[Cashier, str], Awaitable[Outcome]]",
     *,
     as_json: bool,
 ) -> None:

@@ -1,5 +1,7 @@
 """The import contracts themselves: what they allow is a list, so that whatever comes to be is closed until it is named."""
 
+import subprocess
+import sys
 import tomllib
 from typing import Any
 
@@ -68,3 +70,23 @@ def test_every_room_has_a_place() -> None:
     assert rooms == layers == set(TOOLS["importlinter"]["root_packages"])
     assert rooms | {"tests"} == set(TOOLS["mypy"]["packages"])
     assert rooms - {"spark"} == set(PACKAGES)
+
+
+HEAVY = (
+    "audit.database", "fastavro", "ledger.jobs", "ledger.journal.writer", "outbox_relay", "projector", "pyarrow",
+    "sandbox.servers", "schemas.events", "schemas.registry", "sqlalchemy", "starlette", "uvicorn",
+)  # fmt: skip
+
+
+def loaded_of_these(statement: str) -> list[str]:
+    """Which heavy modules a new interpreter has after a statement."""
+    code = f"import sys; {statement}; print(*(name for name in {HEAVY!r} if name in sys.modules))"
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.split()
+
+
+def test_a_command_starts_without_what_another_needs() -> None:
+    """Whoever asks for help, or for one wallet, does not wait for the imports of all commands."""
+    assert loaded_of_these("import cli.main") == []
+    assert "ledger.journal.writer" in loaded_of_these("import cli.main, ledger.jobs.abandoned_bets")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.order import shuffled
+from tests.support.order import LONGEST, rank, shuffled
 from tests.support.seeds import Draws, command_for, drawing, seeded_random
 
 ROOT = Path(__file__).parents[1]
@@ -129,3 +129,11 @@ def test_files_are_shuffled_whole(request: pytest.FixtureRequest):
     assert again == shuffled(items, 3)
     here = [item.name for item in items if item.path == Path(__file__)]
     assert [item.name for item in again if item.path == Path(__file__)] == here
+
+
+def test_what_takes_longest_begins_first():
+    """Each heap that takes minutes is there by its name, and comes before all that is not named."""
+    assert all((ROOT / heap).exists() for heap in LONGEST)
+    named = [f"{heap}test_any.py::test_it" if heap.endswith("/") else f"{heap}::test_it" for heap in LONGEST]
+    others = ["tests/audit/test_verify.py::test_it", "tests/test_tidy.py::test_it"]
+    assert sorted(others + named, key=rank) == named + others

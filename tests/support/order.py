@@ -19,6 +19,16 @@ def heap_of(test_id: str) -> str:
     return test_id.partition("test_")[0] if test_id.startswith("tests/crash/") else test_id.partition("::")[0]
 
 
+LONGEST = (
+    "tests/crash/",
+    "tests/patience/test_commands.py",
+    "tests/outbox_relay/test_recover.py",
+    "tests/docs/test_examples.py",
+    "tests/cli/test_cli.py",
+)
+"""The heaps that take minutes, the longest first: one that began last would keep the other workers waiting at the end."""
+
+
 class ByFile(LoadScopeScheduling):
     """Shares the heaps out among workers (`-n 2`), which have servers of their own."""
 
@@ -62,8 +72,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:  # one alone runs them as they were named
+        items.sort(key=lambda item: rank(item.nodeid))
     if config.getoption("--shuffle-files"):
         items[:] = shuffled(items, int(os.environ[seeds.VARIABLE]))
+
+
+def rank(test_id: str) -> int:
+    heap = heap_of(test_id)
+    return LONGEST.index(heap) if heap in LONGEST else len(LONGEST)
 
 
 def shuffled(items: list[pytest.Item], seed: int) -> list[pytest.Item]:

@@ -24,6 +24,7 @@ from bench.cpu import postgres_cpu_s
 from bench.load import Job, Result, load, trivial_responder
 from bench.report import Cpu, Figure, table
 from bench.served_ledger import CURRENCY, PROVIDER, REGION, TENANT, ServedLedger
+from bench.stages import stages
 from bench.yardsticks import Yardsticks
 
 OURS, TRANSACTION, FUNCTION = "wagerledger over HTTP", "pgbench: transaction", "pgbench: function"
@@ -66,7 +67,7 @@ def run(
             bench = _Bench(ledger, root, say)
             found = bench.measure(wallets, seconds, concurrency)
         if profile:
-            found["profile"] = _profile(root / "profiled", wallets, max(concurrency), say)
+            found |= _profile(root / "profiled", wallets, max(concurrency), found["figures"], say)
     if as_json:
         print(json.dumps(found))
     _show(console, found)
@@ -170,16 +171,26 @@ def job(ledger: ServedLedger, case: str, concurrency: int, seconds: float, laten
     )
 
 
-def _profile(root: Path, wallets: int, concurrency: int, say: Say) -> list[dict[str, Any]]:
-    """Where the gateway's time goes: functions by own time. A profiler slows calls down, so the shares are a hint."""
+def _profile(
+    root: Path, wallets: int, concurrency: int, figures: Sequence[dict[str, Any]], say: Say
+) -> dict[str, list[dict[str, Any]]]:
+    """Where the gateway's time goes: by stage, and functions by own time. A profiler slows calls down, so the shares
+    are a hint.
+    """
     say("profiling a gateway")
     path = root / "gateway.profile"
     with ServedLedger(root, wallets, profile=path) as ledger:
         bets = load(job(ledger, SPREAD, concurrency, PROFILE_S, root / "latencies")).answered
+        profiled_cpu_s = ledger.gateway_cpu_s()
     stats: dict[tuple[str, int, str], tuple[int, int, float, float, Any]]
     stats = pstats.Stats(str(path)).stats  # type: ignore[attr-defined]
     by_time = sorted(stats.items(), key=lambda item: -item[1][2])[:40]
-    return [
+    cpu_us = next(
+        row["gateway_cpu_us"]
+        for row in figures
+        if (row["who"], row["case"], row["concurrency"]) == (OURS, SPREAD, concurrency)
+    )
+    functions = [
         {
             "function": f"{Path(file).parent.name}/{Path(file).name}:{line} {name}" if line else name,
             "calls_per_bet": round(calls / bets, 2),
@@ -188,6 +199,7 @@ def _profile(root: Path, wallets: int, concurrency: int, say: Say) -> list[dict[
         }
         for (file, line, name), (_, calls, own, whole, _) in by_time
     ]
+    return {"stages": stages(path, profiled_cpu_s, cpu_us), "profile": functions}
 
 
 def _ratios(figures: Sequence[Figure]) -> list[dict[str, Any]]:
@@ -214,7 +226,8 @@ def environment(ledger: ServedLedger) -> dict[str, str]:
 def _show(console: Console, found: dict[str, Any]) -> None:
     console.print(", ".join(f"{name} {value}" for name, value in found["environment"].items()))
     console.print(table("Bets (CPU time per bet in microseconds)", found["figures"]))
-    console.print(table("Best against best", found["ratios"]))
+    if found["ratios"]:  # yardsticks have no cell where there are many clients only
+        console.print(table("Best against best", found["ratios"]))
     ceilings = ", ".join(f"{per_s:,}/s at {clients}" for clients, per_s in found["load_ceiling"].items())
     console.print(f"The load generator alone reaches {ceilings}.")
     console.print(
@@ -222,4 +235,5 @@ def _show(console: Console, found: dict[str, Any]) -> None:
         f"Bets in the database: {found['bets_in_database']:,}."
     )
     if "profile" in found:
+        console.print(table("Where a bet's time goes in the gateway", found["stages"]))
         console.print(table("The gateway's time", found["profile"]))

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from bench.stages import REST, STAGES
+
 pytestmark = pytest.mark.usefixtures("own_servers")
 
 
@@ -21,6 +23,7 @@ def test_every_row_is_there_and_every_bet_is_counted():
         "--seconds=1",
         "--concurrency=8",
         "--wallets=50",
+        "--profile",
         "--json",
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=os.environ)
@@ -35,3 +38,6 @@ def test_every_row_is_there_and_every_bet_is_counted():
     assert len(found["ratios"]) == 4
     assert found["environment"]["fsync"] == "on"
     assert set(found["load_ceiling"]) == {"8"}
+    shares = {row["stage"]: row["us_per_bet"] for row in found["stages"]}
+    assert shares.keys() <= {*STAGES, REST}
+    assert all(shares[stage] > 0 for stage in ("HTTP", "signature", "exchange with PostgreSQL", "rules and folds"))

@@ -6,8 +6,9 @@ is its head, version and hash; whether it is, the compare-and-set of the same tr
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 
-from ledger.core.state import OPEN, Bet, Entity, Key, Player, Session, State, Wallet
+from ledger.core.state import OPEN, Bet, Entity, Key, Player, Round, Session, State, Wallet
 from ledger.idempotency import Request
 from ledger.journal.batch import Batch
 from ledger.streams import PLAYER, StreamHead, StreamKey
@@ -38,19 +39,18 @@ class _Known:
     kept: int = 0
     """How often in a row it was where we had left it."""
 
-    def name(self, keys: Iterable[Key], state: State) -> None:
-        """Keep of these what is not over: whoever names that still, reads it."""
-        for key in keys:
-            self.named.pop(key, None)
-            entity = state.get(key)
-            if entity is not None and not (isinstance(entity, Bet) and entity.status != OPEN):
-                self.named[key] = entity
-        while len(self.named) > NAMED_OF_STREAM:
-            del self.named[next(iter(self.named))]
+    def keep(self, key: Key, entity: Entity) -> None:
+        """Have it as it is now, unless it is over: whoever names that still, reads it."""
+        self.named.pop(key, None)
+        if not (isinstance(entity, Bet) and entity.status != OPEN):
+            self.named[key] = entity
+            if len(self.named) > NAMED_OF_STREAM:
+                del self.named[next(iter(self.named))]
 
 
 _OF_PLAYER = (Wallet, Player)
 """Loaded for each stream, whatever is named: their keys begin with tenant and player."""
+_NAMED = (Session, Bet, Round)
 
 
 class KnownStreams:
@@ -105,15 +105,18 @@ class KnownStreams:
                 moved = self._streams.pop(stream, None) or _Known(batch.head(stream))
                 moved.head = batch.head(stream)
                 self._streams[stream] = of_players[stream[::2]] = moved
-        for entities in (batch.loaded.entities, batch.state.entities):
-            for key, entity in entities.items():
-                if key[0] in _OF_PLAYER and key[1:3] in of_players:
-                    of_players[key[1:3]].player[key] = entity
-                elif isinstance(entity, Session) and (known := of_players.get((entity.tenant_id, entity.player_id))):
-                    known.named[key] = entity  # one that begins is not named by its command
+        for key, entity in chain(batch.loaded.entities.items(), batch.state.entities.items()):
+            if key[0] in _OF_PLAYER and key[1:3] in of_players:
+                of_players[key[1:3]].player[key] = entity
         for request in requests:
             if request.stream.stream_type == PLAYER:
-                self._streams[request.stream].name(request.command.needs, batch.state)
+                for key in request.command.needs:
+                    if (found := batch.loaded.get(key)) is not None:
+                        self._streams[request.stream].keep(key, found)
+        # All that has changed, and not only what commands name: the end of a round ends bets that nobody named.
+        for key, entity in batch.state.entities.items():
+            if isinstance(entity, _NAMED) and (known := of_players.get((entity.tenant_id, entity.player_id))):
+                known.keep(key, entity)
         while len(self._streams) > CAPACITY:
             del self._streams[next(iter(self._streams))]
 

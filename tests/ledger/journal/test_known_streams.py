@@ -2,11 +2,13 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from unittest import mock
 
 import psycopg
 import pytest
 
 from ledger.core.commands import Command
+from ledger.core.state import Bet
 from ledger.journal import known_streams, transaction
 from ledger.journal.known_streams import KnownStreams
 from ledger.journal.pipeline import Connection
@@ -16,6 +18,7 @@ from ledger.store.statement import Statement
 from tests.support import history
 from tests.support.commands import Asks
 from tests.support.journals import accepted, ask_one, callback, players, settings_of
+from tests.support.random_game import play
 from tests.support.seeds import seeded_random
 from tests.support.wrong_hand import disarm
 
@@ -131,7 +134,23 @@ async def _is_one_history(database_url: str) -> bool:
     return history.check(database_url).count("bet.authorized") == len(played)
 
 
-PROMISES = [_follows_the_head, _sees_what_is_there, _is_one_history]
+async def _knows_what_ended(database_url: str) -> bool:
+    """Whether a win for a bet that the end of its round has ended, and no command has named, is one beside an ended bet."""
+    async with Journal(settings_of(database_url)) as journal:
+        await players(journal, ask, ["ann"])
+        await accepted(journal, ask.debit("1", "b1", "r1"), **NO_SESSION, capture="authorization")
+        await accepted(journal, ask.finish("r1"))
+        await accepted(journal, ask.settle("5", "b1"))
+    return history.check(database_url).count("bet.settled") == 1
+
+
+async def _is_one_random_life(database_url: str) -> bool:
+    """Whether all kinds of commands of several players, as they come, leave one history."""
+    await asyncio.to_thread(play, settings_of(database_url), seeded_random(), players=3, steps=40)
+    return bool(history.check(database_url).count("bet.settled"))
+
+
+PROMISES = [_knows_what_ended, _is_one_random_life, _follows_the_head, _sees_what_is_there, _is_one_history]
 
 
 @pytest.mark.parametrize("promise", PROMISES)
@@ -155,6 +174,18 @@ def _nobody_counts(monkeypatch) -> None:
     monkeypatch.setattr(transaction, "UniqueViolation", ZeroDivisionError)
 
 
+def _only_what_is_named(monkeypatch) -> None:
+    learn = KnownStreams.learn
+
+    def learning(self, batch, requests):
+        named = {key for request in requests for key in request.command.needs}
+        kept = {key: one for key, one in batch.state.entities.items() if key in named or key[0] is not Bet}
+        with mock.patch.object(batch.state, "entities", kept):
+            learn(self, batch, requests)
+
+    monkeypatch.setattr(KnownStreams, "learn", learning)
+
+
 def _always_sure(monkeypatch) -> None:
     monkeypatch.setattr(known_streams, "LIKELY", 0.0)
     monkeypatch.setattr(KnownStreams, "check", lambda *_: None)
@@ -163,6 +194,7 @@ def _always_sure(monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("fault", "promise"),
     [
+        (_only_what_is_named, _knows_what_ended),
         (_version_is_enough, _follows_the_head),
         (_absent_is_absent, _sees_what_is_there),
         (_nobody_counts, _is_one_history),

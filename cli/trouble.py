@@ -76,7 +76,9 @@ def naming(variable: str) -> Iterator[None]:
 
 
 def in_words(error: Exception) -> str | None:
-    """What a person is told of trouble with a server; None where it is something else: a bug."""
+    """What a person is told of trouble with a server; None for a bug and for a command's own end."""
+    if hasattr(error, "exit_code"):
+        return None  # said already; what knows of trouble takes long to import
     import psycopg
     from confluent_kafka import KafkaException
 

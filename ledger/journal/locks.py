@@ -12,10 +12,13 @@ from ledger.core.state import Bet, Currency
 from ledger.idempotency import Request
 from ledger.streams import StreamKey
 
-TAKE = """
-select count(pg_advisory_xact_lock(key)::text), pg_current_xact_id_if_assigned() is null
+NOTHING_WRITTEN = "1 / (pg_current_xact_id_if_assigned() is null)::integer = 1"
+"""True, or an error of the server: what is sent together with its COMMIT must not get as far as that."""
+
+TAKE = f"""
+select count(pg_advisory_xact_lock(key)::text), {NOTHING_WRITTEN}
 from unnest(%b::bigint[]) key
-"""
+"""  # noqa: S608  # our own constants
 """The keys are taken in the array's order. The second column proves that nothing was written before them."""
 
 SET_TIMEOUT = "select set_config('lock_timeout', %b, true)"

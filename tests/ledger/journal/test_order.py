@@ -125,6 +125,19 @@ async def test_the_rule_is_asserted_in_the_code(ledger_database, monkeypatch):
     assert history.check(ledger_database).count("wallet.opened") == 1
 
 
+async def test_what_is_sent_with_its_commit_keeps_the_rule(ledger_database, monkeypatch):
+    """A bet of a known player is one exchange, with the COMMIT in it: a write before the locks ends it in the server, and
+    nothing of it stays."""
+    async with Journal(settings_of(ledger_database)) as journal:
+        (session,) = await players(journal, ask, ["ann"])
+        with monkeypatch.context() as patched:
+            patched.setattr(locks, "TAKE", XID_BEFORE_LOCKS.replace("true", locks.NOTHING_WRITTEN))
+            with pytest.raises(psycopg.errors.DivisionByZero):
+                await accepted(journal, ask.bet("1", "b1", session_id=session))
+        await accepted(journal, ask.bet("1", "b2", session_id=session))
+    assert history.check(ledger_database).count("bet.authorized") == 1
+
+
 async def test_locks_are_taken_in_one_order(ledger_database):
     """Callbacks over the same players in opposite order, from two journals: nobody deadlocks."""
 

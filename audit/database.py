@@ -11,7 +11,7 @@ from audit.findings import AuditReport
 from audit.read_models import ReadBalances
 from audit.snapshot import Merged, Row, Snapshot, SnapshotPart
 from audit.stream import StreamAudit, command_name, versions_of
-from audit.workers import Tick, cores, work
+from audit.workers import Tick, adding_up, cores, work
 from ledger.core.state import Currency, Entity
 from ledger.store import streams
 from ledger.streams import StreamKey
@@ -50,13 +50,17 @@ def verify_database(
     total = snapshot.one(tables.EVENT_COUNT)
     apart = events is None and total >= LEAST_EVENTS
     result = None
+
+    def shown(done: int) -> None:
+        progress("database", done, max(total, done))
+
     if apart or parts:
         units = _units(snapshot, read_model, parts or min(cores(), MOST_PARTS))
-        found = work(verify_part, units, lambda done: progress("database", done, max(total, done)), apart=apart)
+        found = work(verify_part, units, shown, apart=apart)
         result = _joined(found)
     if result is None:
         rows = snapshot.rows(tables.EVENTS) if events is None else events
-        result = _verified(snapshot, read_model, rows, _shown(progress, total))
+        result = _verified(snapshot, read_model, rows, adding_up(shown))
     report.add(result.report)
     progress("database", report.checked["database.events"], report.checked["database.events"])
     _check_currencies(snapshot, result.currencies, report)
@@ -109,17 +113,6 @@ def _joined(found: Sequence[DatabaseResult]) -> DatabaseResult | None:
         joined.report.add(result.report)
         joined.currencies |= result.currencies
     return joined if all(result.currencies.items() <= joined.currencies.items() for result in found) else None
-
-
-def _shown(progress: Progress, total: int) -> Tick:
-    done = 0
-
-    def tick(more: int) -> None:
-        nonlocal done
-        done += more
-        progress("database", done, max(total, done))
-
-    return tick
 
 
 class _StreamsAudit:

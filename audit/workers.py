@@ -45,7 +45,7 @@ def work(
     `do` raises; CannotCheckError where a process dies.
     """
     if not apart or len(units) == 1:
-        tick = _adding_up(progress)
+        tick = adding_up(progress)
         return [do(unit, tick) for unit in units]
     context = get_context("spawn")
     done = context.Array("q", len(units) + 1, lock=False)
@@ -67,7 +67,7 @@ def _failed(future: Future[Any]) -> bool:
     return future.exception() is not None
 
 
-def _adding_up(progress: Callable[[int], None]) -> Tick:
+def adding_up(progress: Callable[[int], None]) -> Tick:
     done = 0
 
     def tick(more: int) -> None:

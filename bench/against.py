@@ -6,13 +6,15 @@ from array import array
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
 
-from bench.bets import BETS_PER_S, BETS_PER_S_AND_CLIENT, HOT, SPREAD, TABLE_WIDTH, WARM_UP_AT_MOST_S, WARM_UP_CLIENTS
-from bench.contestant import CHECKOUT, Contestant, scratch, unpacked
+from bench.bets import HOT, SPREAD, TABLE_WIDTH, WARM_UP_AT_MOST_S, WARM_UP_CLIENTS, job
+from bench.contestant import CHECKOUT, Contestant, unpacked
 from bench.load import load
 from bench.report import Cpu, Figure, table
 
@@ -29,7 +31,7 @@ def run(
 ) -> None:
     """Measure and print. The ratios are taken turn by turn, ours by the other's, and their median is shown."""
     say = Console(stderr=True, style="dim", highlight=False).print
-    with scratch() as folder, ExitStack() as stack:
+    with TemporaryDirectory(prefix="wagerledger-bench-", ignore_cleanup_errors=True) as folder, ExitStack() as stack:
         checkouts = {THIS: CHECKOUT, revision: unpacked(revision, Path(folder) / "code")}
         contestants = []
         for name, checkout in checkouts.items():
@@ -37,15 +39,7 @@ def run(
             contestants.append(stack.enter_context(Contestant(name, checkout, wallets, gateways, Path(folder))))
         latencies = Path(folder) / "latencies"
         for one in contestants:
-            load(
-                one.job(
-                    hot=False,
-                    clients=WARM_UP_CLIENTS,
-                    seconds=WARM_UP_AT_MOST_S,
-                    most=2 * wallets,
-                    latencies=str(latencies),
-                )
-            )
+            load(replace(job(one, SPREAD, WARM_UP_CLIENTS, WARM_UP_AT_MOST_S, latencies), most=2 * wallets))
         turns: Turns = defaultdict(lambda: defaultdict(list))
         for turn in range(TURNS):
             say(f"turn {turn + 1} of {TURNS}")
@@ -65,9 +59,8 @@ def run(
 
 
 def _measure(one: Contestant, case: str, clients: int, seconds: float, latencies: Path) -> Turn:
-    most = int(seconds * min(BETS_PER_S, BETS_PER_S_AND_CLIENT * clients))
     gateway_s, postgres_s = one.gateway_cpu_s(), one.postgres_cpu_s()
-    result = load(one.job(hot=case == HOT, clients=clients, seconds=seconds, most=most, latencies=str(latencies)))
+    result = load(job(one, case, clients, seconds, latencies))
     cpu = Cpu(one.gateway_cpu_s() - gateway_s, one.postgres_cpu_s() - postgres_s, result.cpu_s)
     if result.failures:
         raise RuntimeError(f"{one.name} answered {result.failures}: only ledgers that take bets can be compared")

@@ -20,11 +20,12 @@ from typing import Any
 
 from rich.console import Console
 
+from bench.contestant import Contestant
 from bench.cpu import postgres_cpu_s
 from bench.load import Job, Result, load, trivial_responder
 from bench.report import Cpu, Figure, table
 from bench.served_ledger import CURRENCY, PROVIDER, REGION, TENANT, ServedLedger
-from bench.stages import stages
+from bench.stages import Profile, stages
 from bench.yardsticks import Yardsticks
 
 OURS, TRANSACTION, FUNCTION = "wagerledger over HTTP", "pgbench: transaction", "pgbench: function"
@@ -155,7 +156,7 @@ class _Bench:
         return {str(clients): round(result.answered / result.seconds) for clients, result in results.items()}
 
 
-def job(ledger: ServedLedger, case: str, concurrency: int, seconds: float, latencies: Path) -> Job:
+def job(ledger: ServedLedger | Contestant, case: str, concurrency: int, seconds: float, latencies: Path) -> Job:
     assert ledger.issued.secret
     return Job(
         port=ledger.port,
@@ -182,8 +183,7 @@ def _profile(
     with ServedLedger(root, wallets, profile=path) as ledger:
         bets = load(job(ledger, SPREAD, concurrency, PROFILE_S, root / "latencies")).answered
         profiled_cpu_s = ledger.gateway_cpu_s()
-    stats: dict[tuple[str, int, str], tuple[int, int, float, float, Any]]
-    stats = pstats.Stats(str(path)).stats  # type: ignore[attr-defined]
+    stats: Profile = pstats.Stats(str(path)).stats  # type: ignore[attr-defined]
     by_time = sorted(stats.items(), key=lambda item: -item[1][2])[:40]
     cpu_us = next(
         row["gateway_cpu_us"]
@@ -199,7 +199,7 @@ def _profile(
         }
         for (file, line, name), (_, calls, own, whole, _) in by_time
     ]
-    return {"stages": stages(path, profiled_cpu_s, cpu_us), "profile": functions}
+    return {"stages": stages(stats, profiled_cpu_s, cpu_us), "profile": functions}
 
 
 def _ratios(figures: Sequence[Figure]) -> list[dict[str, Any]]:

@@ -4,17 +4,13 @@ import json
 import subprocess
 import sys
 import tarfile
-import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from shlex import quote
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from bench.cpu import process_cpu_s, server_cpu_s
-from bench.load import Job
-from bench.served_ledger import CURRENCY, PROVIDER, REGION, TENANT
 from patience.trouble import Trouble
 
 CHECKOUT = Path(__file__).parent.parent
@@ -52,6 +48,13 @@ def unpacked(revision: str, folder: Path) -> Path:
     return folder
 
 
+class IssuedKey(NamedTuple):
+    """The key of its provider."""
+
+    kid: str
+    secret: str
+
+
 @dataclass
 class Contestant:
     """A served ledger of the code in `checkout`, with our own interpreter and libraries. Use it in a `with` block."""
@@ -76,29 +79,16 @@ class Contestant:
         if not line:
             raise RuntimeError(f"{self.name} cannot be measured: its bench/served_ledger.py did not start")
         self._facts: dict[str, Any] = json.loads(line)
+        self.port: int = self._facts["port"]
+        self.issued = IssuedKey(self._facts["kid"], self._facts["secret"])
+        self.sessions: list[str] = self._facts["sessions"]
         return self
 
     def __exit__(self, *_: object) -> None:
         self._process.__exit__(None, None, None)  # closes its input, at whose end it stops, and waits for that
-
-    def job(self, *, hot: bool, clients: int, seconds: float, most: int, latencies: str) -> Job:
-        """Bets of this ledger's players, of one of them where it is `hot`."""
-        facts = self._facts
-        sessions: Sequence[str] = facts["sessions"]
-        return Job(
-            port=facts["port"], concurrency=clients, seconds=seconds, most=most,
-            headers={"X-Brand-Id": TENANT, "X-Region": REGION, "X-Provider-Id": PROVIDER},
-            kid=facts["kid"], secret=facts["secret"], currency=CURRENCY,
-            sessions=list(sessions[:1] if hot else sessions), latencies=latencies,
-        )  # fmt: skip
 
     def gateway_cpu_s(self) -> float:
         return sum(map(process_cpu_s, self._facts["gateways"]))
 
     def postgres_cpu_s(self) -> float:
         return server_cpu_s(self._facts["postgres"], Path(self._facts["data"]))
-
-
-def scratch() -> tempfile.TemporaryDirectory[str]:
-    """A folder for the code of another commit."""
-    return tempfile.TemporaryDirectory(prefix="wagerledger-bench-", ignore_cleanup_errors=True)

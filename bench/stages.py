@@ -1,13 +1,15 @@
 """Where a bet's time goes in the gateway, by stage: the own time of functions, gathered by their files."""
 
-import pstats
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 Function = tuple[str, int, str]
 """File, line, name. What is written in C has no file: its time is its callers'."""
+Times = tuple[int, int, float, float]
+"""Calls, those among them that are no recursion, own seconds, seconds with what it called."""
+Profile = dict[Function, tuple[int, int, float, float, dict[Function, Times]]]
+"""As `pstats.Stats` has it: the times of each function, and by whom it was called."""
 
 STAGES = {
     "HTTP": ("gateway/callback_protocol", "gateway/http_protocol", "uvicorn/", "gateway/dialect/incoming"),
@@ -26,12 +28,12 @@ STAGES = {
 REST = "event loop, sockets, rest"
 
 
-def stages(path: Path, profiled_cpu_s: float, cpu_us: float) -> list[dict[str, Any]]:
+def stages(profile: Profile, profiled_cpu_s: float, cpu_us: float) -> list[dict[str, Any]]:
     """The stages of a profile of a process that took so many CPU seconds, most expensive first: as shares of `cpu_us`,
     which is what a bet costs the gateway when nobody looks.
     """
     own_s: dict[str, float] = defaultdict(float)
-    for file, seconds in _own_times(path):
+    for file, seconds in _own_times(profile):
         own_s[_stage_of(file)] += seconds
     # By the clock on the wall it also waited there.
     own_s[REST] = max(profiled_cpu_s - sum(own_s.values()) + own_s[REST], 0.0)
@@ -40,11 +42,9 @@ def stages(path: Path, profiled_cpu_s: float, cpu_us: float) -> list[dict[str, A
     return [{"stage": stage, "us_per_bet": round(cpu_us * seconds / whole_s, 1)} for stage, seconds in by_time]
 
 
-def _own_times(path: Path) -> Iterator[tuple[str, float]]:
+def _own_times(profile: Profile) -> Iterator[tuple[str, float]]:
     """Each function's file with its own time, seconds; with the file that called it, what one written in C took."""
-    found: dict[Function, tuple[int, int, float, float, dict[Function, tuple[int, int, float, float]]]]
-    found = pstats.Stats(str(path)).stats  # type: ignore[attr-defined]
-    for (file, line, _), (_, _, own_s, _, callers) in found.items():
+    for (file, line, _), (_, _, own_s, _, callers) in profile.items():
         if line or not callers:
             yield file, own_s
         else:

@@ -13,10 +13,8 @@ from typing import Any
 
 import httptools
 import structlog
-from uvicorn import Config
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
-from uvicorn.server import ServerState
 
 from gateway.dialect import incoming
 from gateway.dialect.errors import Rejected
@@ -34,17 +32,9 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 class CallbackProtocol(BoundedHeadProtocol):
     """One connection. `exchange` says how a POST request is answered, or None where it is no callback."""
 
-    def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-        *,
-        exchange: Callable[[RequestHead], Exchange | None],
-        max_connections: int | None = None,
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop, max_connections=max_connections)
+    def __init__(self, *args: Any, exchange: Callable[[RequestHead], Exchange | None], **options: Any) -> None:
+        """All but `exchange` is the base class's."""
+        super().__init__(*args, **options)
         self._exchange = exchange
 
     # A callback comes in ------------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ about it. So its connection is driven one level deeper here; connecting, cancell
 
 import asyncio
 import re
-import select
 from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import Any
@@ -56,15 +55,6 @@ class Connection(AsyncConnection[Any]):
                 f"{result.command_tuples} rows instead of {statement.rows}: {statement.sql}"
             )
         return [self._rows(result) for result in results]
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether nothing has come since it was used last, as it does where the server has ended the session."""
-        if self.closed:
-            return False
-        poll = select.poll()
-        poll.register(self.pgconn.socket, select.POLLIN)
-        return not poll.poll(0)
 
     async def wait(self, gen: PQGen[RV], interval: float = 0, timeout: float | None = None) -> RV:  # noqa: ASYNC109  # the base class's signature
         """Run a generator of libpq's calls to its end. Who is cancelled here leaves a connection that is closed, unless

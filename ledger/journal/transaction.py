@@ -61,7 +61,7 @@ async def commit(
     """
     await _look_up(connection, directory, callbacks)
     requests = _Requests.of(callbacks, directory)
-    batch, results = _recall(connection, known, requests, variants), None
+    batch, results = _recall(known, requests, variants), None
     if batch and lock_timeout_ms is None:
         results = await _commit_at_once(connection, known, requests, batch)
     if batch is None or results is None:
@@ -124,13 +124,9 @@ _OF_STREAMS = {Bet, Session, Settlement, Round}
 # At once --------------------------------------------------------------------------------------------------------------
 
 
-def _recall(
-    connection: Connection, known: KnownStreams, requests: _Requests, variants: Mapping[str, EventVariant]
-) -> Batch | None:
-    """The batch as this process knows it; None where it does not, or where that would not be enough. What is sent with
-    its COMMIT on a connection that is lost, might have been done: so that is looked at first.
-    """
-    if not known.may_recall(len(requests.streams)) or not requests.is_plain or not connection.is_quiet:
+def _recall(known: KnownStreams, requests: _Requests, variants: Mapping[str, EventVariant]) -> Batch | None:
+    """The batch as this process knows it; None where it does not, or where that would not be enough."""
+    if not known.may_recall(len(requests.streams)) or not requests.is_plain:
         return None
     recalled = known.recall(requests.each)
     if recalled is None:

@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Any, TextIO
 
 import structlog
@@ -63,25 +64,32 @@ class _LoopTurn:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._lines: list[str] = []
+        self._turn: asyncio.AbstractEventLoop | None = None
+        """The loop whose turn is waited for."""
+        self._lock = Lock()
         atexit.register(self._write)
 
     def write(self, line: str) -> None:
         """Take a line; `flush` follows."""
-        self._lines.append(line)
+        with self._lock:
+            self._lines.append(line)
 
     def flush(self) -> None:
         """Write now, or at the end of this turn."""
         loop = asyncio._get_running_loop()  # noqa: SLF001  # documented, and without the price of an exception
         if loop is None:
             self._write()
-        elif len(self._lines) == 1:
+        elif loop is not self._turn:  # an earlier loop may have ended before its turn came
+            self._turn = loop
             loop.call_soon(self._write)
 
     def _write(self) -> None:
-        lines, self._lines = self._lines, []
-        if lines:
-            self._stream.write("".join(lines))
-            self._stream.flush()
+        with self._lock:
+            self._turn = None
+            if self._lines:
+                self._stream.write("".join(self._lines))
+                self._lines.clear()
+                self._stream.flush()
 
 
 def _to_json_line(_: Any, __: str, event: EventDict) -> str:

@@ -15,6 +15,7 @@ from uuid_utils import uuid7
 
 from ledger.entry import canonical
 from ledger.store import acts as store
+from ledger.store import integrations
 from runtime.clock import to_datetime
 
 LONGEST = 1000
@@ -80,7 +81,11 @@ def record(connection: psycopg.Connection[Any], action: AdminAction) -> None:
 
 
 def record_integration(connection: psycopg.Connection[Any], by: Actor, action: str, integration_id: str) -> None:
-    """Write down how an integration and its keys are now. Raises AdminActionError."""
+    """Write down how an integration and its keys are now, and stay the only one to change it. Raises
+    AdminActionError.
+    """
+    # Before it reads: a twin that has not committed yet would be left out, and its act would come earlier.
+    connection.execute(integrations.LOCK, [integration_id])
     row = connection.execute(store.INTEGRATION, [integration_id]).fetchone()
     assert row, f"{integration_id} was changed, so it is there"
     tenant_id, region, content = row

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import psycopg
-from psycopg.errors import ForeignKeyViolation, UniqueViolation
+from psycopg.errors import UniqueViolation
 
 from ledger.admin import actions
 from ledger.admin.actions import Actor, AdminAction
@@ -81,6 +81,7 @@ def put(
     """
     try:
         with connection.transaction():
+            place = _locked(connection, integration_id)
             # The old ones go first: two games may have exchanged their codes.
             if replace:
                 connection.execute(store.DELETE_ALL, (integration_id,))
@@ -90,28 +91,21 @@ def put(
                 chunk = games[start : start + CHUNK]
                 connection.cursor().executemany(store.INSERT, chunk)
                 progress(start + len(chunk))
-            _record(connection, by, integration_id, games, replace=replace)
+            content = {"games": [game._asdict() for game in games], "replaced": replace}
+            actions.record(connection, AdminAction(by, "games.put", integration_id, content, *place))
             row = connection.execute(store.COUNT, (integration_id,)).fetchone()
             assert row, "a count is a row"
             return int(row[0])
-    except ForeignKeyViolation as error:
-        raise _unknown(integration_id) from error
     except UniqueViolation as error:
         raise CatalogueError(f"another game has this code already: {error.diag.message_detail}") from error
 
 
-def _record(
-    connection: psycopg.Connection, by: Actor, integration_id: str, games: Sequence[Game], *, replace: bool
-) -> None:
-    row = connection.execute(integrations.PLACE, (integration_id,)).fetchone()
+def _locked(connection: psycopg.Connection, integration_id: str) -> tuple[str, str]:
+    """Wait for whoever changes the integration now. Gives its brand and region. Raises CatalogueError."""
+    row = connection.execute(integrations.LOCK, (integration_id,)).fetchone()
     if row is None:
-        raise _unknown(integration_id)
-    content = {"games": [game._asdict() for game in games], "replaced": replace}
-    actions.record(connection, AdminAction(by, "games.put", integration_id, content, *row))
-
-
-def _unknown(integration_id: str) -> CatalogueError:
-    return CatalogueError(f"integration {integration_id} is not known: `wagerledger integration list` names all")
+        raise CatalogueError(f"integration {integration_id} is not known: `wagerledger integration list` names all")
+    return row[0], row[1]
 
 
 def find(connection: psycopg.Connection, *, integration_id: str | None = None, game: str | None = None) -> list[Game]:

@@ -20,9 +20,10 @@ HAS = """
 select 1 from wagerledger.integrations where integration_id = %s
 """
 
-PLACE = """
-select tenant_id, region from wagerledger.integrations where integration_id = %s
+LOCK = """
+select tenant_id, region from wagerledger.integrations where integration_id = %s for no key update
 """
+"""Gives its place. Acts on one integration come one after the other: the later one tells what the earlier one left."""
 
 INSERT = f"""
 insert into wagerledger.integrations ({NEW})

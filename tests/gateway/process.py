@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from runtime.settings import Settings
 from tests.support.caller import Caller
+from tests.support.waiting import until
 
 RUN = "import sys; from gateway.app import run; from runtime.settings import load_settings; sys.exit(run(load_settings()))"
 
@@ -102,6 +103,16 @@ def logged(log: IO[bytes]) -> list[dict[str, Any]]:
     """The whole lines so far."""
     content = os.pread(log.fileno(), os.fstat(log.fileno()).st_size, 0)
     return [json.loads(line) for line in content.splitlines(keepends=True) if line.endswith(b"\n")]
+
+
+def line_of(process: GatewayProcess, event: str, **facts: object) -> dict[str, Any]:
+    """The one line of this event with these facts. It is waited for: lines follow the answer that they tell of."""
+
+    def found() -> list[dict[str, Any]]:
+        return [line for line in logged(process.log) if line["event"] == event and line | facts == line]
+
+    (line,) = until(found, f"a line of {event!r}")
+    return line
 
 
 def raw(caller: Caller, body: dict[str, object], key: str, **changes: str) -> bytes:

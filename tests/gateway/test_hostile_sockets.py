@@ -31,7 +31,7 @@ from gateway.dialect.reply import Reply
 from gateway.http_protocol import MAX_HEAD_BYTES, BoundedHeadProtocol
 from gateway.serving import Exchange, refuse, serve
 from runtime.settings import Settings
-from tests.gateway.process import GatewayProcess, answers, head, logged, raw, start
+from tests.gateway.process import GatewayProcess, answers, head, line_of, raw, start
 from tests.support.caller import Caller, RunningGateway, on_board
 
 CONNECTIONS = 50
@@ -177,8 +177,7 @@ def test_a_proxy_that_names_no_address_is_named_itself(process: GatewayProcess, 
     nonsense = f"unknown-{uuid.uuid4().hex}"
     first, _ = process.exchange(raw(limited, bet("s_1"), "k", X_Forwarded_For=f"203.0.113.7, {nonsense}") + LAST)
     assert json.loads(first.body)["code"] == "CALLER_NOT_ALLOWED"
-    (line,) = [line for line in logged(process.log) if line.get("x_forwarded_for") == nonsense]
-    assert (line["event"], line["proxy"]) == ("proxy named no address", "127.0.0.1")
+    assert line_of(process, "proxy named no address", x_forwarded_for=nonsense)["proxy"] == "127.0.0.1"
 
 
 # What follows a request ------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from runtime.settings import Settings
-from tests.gateway.process import GatewayProcess, logged, raw, start
+from tests.gateway.process import GatewayProcess, line_of, logged, raw, start
 from tests.support.caller import Caller, RunningGateway
 from tests.support.waiting import until, until_locked_out
 
@@ -58,9 +58,9 @@ def test_logs_name_the_callback_and_hide_its_secrets(
     body = {"session_id": session, "bet_id": bet_id, "round_id": "r", "amount": {"amount": "1", "currency": "EUR"}}
     request = raw(caller, body, f"k{bet_id}")
     assert answer_to(process, request)[0] == 200
+    line = line_of(process, "callback")
     lines = logged(process.log)
     assert process.stop() == 0
-    (line,) = [line for line in lines if line["event"] == "callback"]
     facts = {
         "provider_id": "studio",
         "operation": "authorize_bet",

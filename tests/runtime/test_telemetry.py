@@ -4,6 +4,7 @@ import asyncio
 import io
 import subprocess
 import sys
+from contextlib import closing, suppress
 
 from runtime.telemetry import _LoopTurn
 
@@ -43,6 +44,23 @@ def test_without_a_loop_a_line_is_written_at_once():
     turn = _LoopTurn(stream := Stream())
     say(turn, "a\n")
     assert stream.writes == ["a\n"]
+
+
+def test_lines_of_a_loop_that_has_ended_go_with_those_of_the_next():
+    """They are not lost, and the next one's do not wait for the end of the process."""
+    turn = _LoopTurn(stream := Stream())
+
+    async def last() -> None:
+        say(turn, "a\n")
+        raise SystemExit
+
+    async def following() -> None:
+        say(turn, "b\n")
+
+    for main in (last, following):
+        with closing(asyncio.new_event_loop()) as loop, suppress(SystemExit):
+            loop.run_until_complete(main())
+    assert stream.writes == ["a\nb\n"]
 
 
 async def test_another_thread_s_line_is_written_at_once():

@@ -34,11 +34,13 @@ select count(*) from pg_stat_activity where datname = current_database() and wai
 
 def until_locked_out(database_url: str, sessions: int = 1) -> None:
     """Wait until so many sessions of this database, or more, wait for a lock that another one holds."""
+    until(lambda: locked_out(database_url) >= sessions, f"{sessions} sessions that wait for a lock")
+
+
+def locked_out(database_url: str) -> int:
+    """How many sessions of this database wait now for a lock that another one holds."""
     with psycopg.connect(database_url, autocommit=True) as connection:
-        until(
-            lambda: (connection.execute(_SESSIONS_IN_LOCKS).fetchone() or (0,))[0] >= sessions,
-            f"{sessions} sessions that wait for a lock",
-        )
+        return int((connection.execute(_SESSIONS_IN_LOCKS).fetchone() or (0,))[0])
 
 
 def patient_connection(database_url: str) -> psycopg.Connection:

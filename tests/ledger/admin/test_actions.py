@@ -1,7 +1,9 @@
 """Every change of a setting says who did it and why, and can be done again from what was written down."""
 
 import base64
+import itertools
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import psycopg
@@ -23,6 +25,7 @@ from runtime.settings import Settings
 from tests.support.commands import BY
 from tests.support.journals import settings_of
 from tests.support.servers import fresh_database
+from tests.support.waiting import locked_out, patient_connection, until
 from tests.support.wrong_hand import disarm
 
 SECRET = "canary-4711-of-the-provider"
@@ -163,6 +166,37 @@ def test_a_setting_that_no_act_tells_is_found_by_the_audit(servers, administered
         report = verify(Settings(database_url=url), topics=False)
     assert set(report.counts) == {code}, report.text()
     assert named in report.text()
+
+
+ACTS = {
+    "configure": lambda c, vault, n: integrations.set_options(c, STUDIO, {"policy.abandoned_after_s": n}, by=BY),
+    "disable": lambda c, vault, n: integrations.set_enabled(c, STUDIO, enabled=False, by=BY),
+    "rotate": lambda c, vault, n: integrations.rotate(c, vault, STUDIO, by=BY, overlap_s=60),
+    "put games": lambda c, vault, n: games.put(c, STUDIO, [Game(STUDIO, f"g{n}", f"c{n}", "G", enabled=True)], by=BY),
+    "replace games": lambda c, vault, n: games.put(
+        c, STUDIO, [Game(STUDIO, f"h{n}", f"d{n}", "H", enabled=True)], by=BY, replace=True
+    ),
+}
+
+
+def test_acts_at_the_same_time_tell_what_came_of_both(servers, administered, vault):
+    """Whichever two: the one that is written down last tells how the settings are, and a restore would leave them so."""
+    pairs = list(itertools.product(ACTS, ACTS))
+    with (
+        fresh_database(servers.database_url, template=administered[0]) as url,
+        patient_connection(url) as first,
+        psycopg.connect(url, autocommit=True) as second,
+        ThreadPoolExecutor() as pool,
+    ):
+        for number, (one, other) in enumerate(pairs):
+            first.execute("select 1")  # so that the act is a part of a transaction that is still open
+            ACTS[one](first, vault, f"{number}1")
+            twin = pool.submit(ACTS[other], second, vault, f"{number}2")
+            until(lambda: twin.done() or locked_out(url), "a twin that is done, or waits")  # noqa: B023  # called at once
+            first.commit()
+            twin.result()
+            report = verify(Settings(database_url=url), topics=False)
+            assert report.ok, f"{one}, and {other}: {report.text()}"
 
 
 @pytest.mark.parametrize(

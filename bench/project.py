@@ -213,11 +213,11 @@ class _Play:
     def event(self, kind: type[Command], **fields: Any) -> Recorded:
         command_id = str(uuid7())
         origin = Origin(TENANT, "eu", INTEGRATION, PROVIDER, "bench", command_id, command_id.replace("-", ""))
-        decision = decide(self._state, kind(origin, command_id, self.now, **fields), Policy())
+        decision = decide(self._state, kind(origin, command_id, self.now, **fields), Policy(), self.now)
         assert isinstance(decision, Accepted), decision
         (event,) = decision.events
         self._state.put(*evolve(self._state, event))
-        one = record(event, origin, self._heads.get(stream_of(event), StreamHead()), self.now)
+        one = record(event, origin, self._heads.get(stream_of(event), StreamHead()))
         self._heads[one.stream] = one.head()
         self.result = dict(decision.result)
         return one

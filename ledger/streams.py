@@ -43,6 +43,10 @@ class StreamHead:
     hash: bytes = GENESIS
     recorded_at: int = 0
 
+    def time_after(self, now: int) -> int:
+        """When the next event is: now, but never before the last one, whatever the clock says."""
+        return max(now, self.recorded_at)
+
 
 @value()
 class Recorded:

@@ -158,7 +158,7 @@ class BetFinalized(Payload):
         return {"status": "finalized"}
 
 
-def authorize(state: State, command: AuthorizeBet, policy: Policy) -> Decision:
+def authorize(state: State, command: AuthorizeBet, policy: Policy, at: int) -> Decision:
     """A bet begins once, in a live session or where the policy needs none, of a player whom nothing bars, in a wallet
     that has the stake.
     """
@@ -188,7 +188,7 @@ def authorize(state: State, command: AuthorizeBet, policy: Policy) -> Decision:
         wallet.exponent, stake.amount_minor, stake.cash_minor, stake.bonus_minor, policy.capture, mode,
         Conversion.to_record(stake.conversion), _moved_end(session, command, policy) if session else None,
     )  # fmt: skip
-    return accept(command, player_id, _moves(wallet, stake, policy), payload)
+    return accept(command, player_id, _moves(wallet, stake, policy), payload, at)
 
 
 def _session(state: State, command: AuthorizeBet, policy: Policy) -> Session | Refusal | None:
@@ -291,7 +291,7 @@ def _moves(wallet: Wallet, stake: Stake, policy: Policy) -> tuple[Posting, ...]:
     return moves
 
 
-def finalize(state: State, command: FinalizeBet, _: Policy) -> Decision:
+def finalize(state: State, command: FinalizeBet, _: Policy, at: int) -> Decision:
     """Only a bet that has ended is made final."""
     bet = state.bet(integration_of(command), command.bet_id)
     if bet is None or bet.status == TOMBSTONED:
@@ -308,7 +308,7 @@ def finalize(state: State, command: FinalizeBet, _: Policy) -> Decision:
         currency=str(bet.currency),
         mode=str(bet.mode),
     )
-    return accept(command, bet.player_id, (), payload)
+    return accept(command, bet.player_id, (), payload, at)
 
 
 def bet_authorized(state: State, event: Event, payload: BetAuthorized) -> Touched:

@@ -1,4 +1,4 @@
-"""The rules. `decide(state, command, policy)` answers with events or with a refusal and changes nothing."""
+"""The rules. `decide(state, command, policy, at)` answers with events or with a refusal and changes nothing."""
 
 from collections.abc import Callable
 
@@ -9,9 +9,12 @@ from ledger.core.policy import Policy
 from ledger.core.state import State
 
 
-def decide(state: State, command: Command, policy: Policy) -> Decision:
-    """Judge `command` on `state`, which holds the player, the wallets and all that the command says it needs."""
-    return regions.foreign(state, command) or RULES[type(command)](state, command, policy)
+def decide(state: State, command: Command, policy: Policy, at: int) -> Decision:
+    """Judge `command` on `state`, which holds the player, the wallets and all that the command says it needs.
+
+    `at` is when it is decided, microseconds since the epoch: the time that its events will carry.
+    """
+    return regions.foreign(state, command) or RULES[type(command)](state, command, policy, at)
 
 
 RULES: dict[type[Command], Callable[..., Decision]] = {

@@ -33,10 +33,10 @@ class Refusal:
 Decision = Accepted | Refusal
 
 
-def accept(command: Command, player_id: str | None, moves: tuple[Posting, ...], payload: Payload) -> Accepted:
-    """A yes with one event: `moves` is its journal entry."""
+def accept(command: Command, player_id: str | None, moves: tuple[Posting, ...], payload: Payload, at: int) -> Accepted:
+    """A yes with one event at the time `at`: `moves` is its journal entry."""
     origin = command.origin
-    event = Event(payload, origin.tenant_id, player_id, origin.integration_id, moves, origin.region)
+    event = Event(payload, origin.tenant_id, player_id, origin.integration_id, at, moves, origin.region)
     return Accepted((event,), payload.result)
 
 

@@ -53,6 +53,8 @@ class Event:
     tenant_id: str
     player_id: str | None
     integration_id: str | None
+    at: int
+    """When it became true, microseconds since the epoch: never before the event before it in the stream."""
     postings: tuple[Posting, ...] = ()
     region: str = ""
     """Where its command came from. The fold takes a player's from the first wallet."""

@@ -33,6 +33,7 @@ def event_of(record: dict[str, Any]) -> Event:
         record["tenant_id"],
         record["player_id"],
         record["integration_id"],
+        record["occurred_at"],
         tuple([Posting(p["account"], p["amount_minor"], p["currency"]) for p in record["postings"]]),
         record["region"],
     )

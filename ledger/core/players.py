@@ -133,7 +133,7 @@ class SessionEnded(Payload):
         return ((Session, self.session_id),)
 
 
-def restrict(state: State, command: RestrictPlayer, _: Policy) -> Decision:
+def restrict(state: State, command: RestrictPlayer, _: Policy, at: int) -> Decision:
     """A person says who they are and why. What the player is already stays as it is."""
     player = state.player(command.origin.tenant_id, command.player)
     restriction = command.restriction
@@ -144,11 +144,11 @@ def restrict(state: State, command: RestrictPlayer, _: Policy) -> Decision:
     if player.restriction == restriction:
         return Accepted((), {"status": "restricted" if restriction else "freed"})
     if restriction is None:
-        return accept(command, command.player, (), PlayerFreed(command.reason, command.actor))
-    return accept(command, command.player, (), PlayerRestricted(restriction, command.reason, command.actor))
+        return accept(command, command.player, (), PlayerFreed(command.reason, command.actor), at)
+    return accept(command, command.player, (), PlayerRestricted(restriction, command.reason, command.actor), at)
 
 
-def start_session(state: State, command: StartSession, _: Policy) -> Decision:
+def start_session(state: State, command: StartSession, _: Policy, at: int) -> Decision:
     """A session needs its wallet. A restricted player may look, and not stake."""
     wallet = wallet_of(state, command, command.player, command.currency)
     if isinstance(wallet, Refusal):
@@ -165,10 +165,10 @@ def start_session(state: State, command: StartSession, _: Policy) -> Decision:
         expires_at=command.expires_at,
         jurisdiction=command.jurisdiction,
     )
-    return accept(command, command.player, (), payload)
+    return accept(command, command.player, (), payload, at)
 
 
-def end_session(state: State, command: EndSession, _: Policy) -> Decision:
+def end_session(state: State, command: EndSession, _: Policy, at: int) -> Decision:
     """Only whose session it is may end it; one that has ended stays so."""
     session = state.session(command.session_id)
     if session is None or not _may_end(session, command):
@@ -181,7 +181,7 @@ def end_session(state: State, command: EndSession, _: Policy) -> Decision:
         mode=session.mode,
         reason=command.reason,
     )
-    return accept(command, session.player_id, (), payload)
+    return accept(command, session.player_id, (), payload, at)
 
 
 def _may_end(session: Session, command: EndSession) -> bool:

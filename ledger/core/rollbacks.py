@@ -203,23 +203,23 @@ class BetReinstated(Payload):
         return {"status": "reinstated"}
 
 
-def rollback(state: State, command: Rollback, policy: Policy) -> Decision:
+def rollback(state: State, command: Rollback, policy: Policy, at: int) -> Decision:
     """What the id names is undone, once; what it does not name yet is buried under a tombstone."""
     integration_id = integration_of(command)
     bet = state.bet(integration_id, command.target_id)
     if command.target != WIN and bet and bet.status != TOMBSTONED:
-        return _rollback_bet(state, command, policy, bet)
+        return _rollback_bet(state, command, policy, bet, at)
     settlement = state.settlement(integration_id, command.target_id) if command.target != BET else None
     if settlement:
-        return _rollback_settlement(state, command, policy, settlement)
+        return _rollback_settlement(state, command, policy, settlement, at)
     if bet is None:
-        return _tombstone(state, command)
+        return _tombstone(state, command, at)
     if bet.status == TOMBSTONED:
         return Accepted((), {"status": bet.status, "rollback_id": str(bet.rollback_id)})
     return not_found(command.target_id)  # a bet has the id that a win should have: no tombstone may take its place
 
 
-def _rollback_bet(state: State, command: Rollback, policy: Policy, bet: Bet) -> Decision:
+def _rollback_bet(state: State, command: Rollback, policy: Policy, bet: Bet, at: int) -> Decision:
     if command.player not in (None, bet.player_id):
         return not_found(command.target_id)
     if bet.status == ROLLED_BACK:
@@ -239,10 +239,12 @@ def _rollback_bet(state: State, command: Rollback, policy: Policy, bet: Bet) -> 
     if command.round_id is not None and command.round_id != bet.round_id:
         return Refusal("ROUND_MISMATCH", {"round_id": command.round_id, "expected": str(bet.round_id)})
     own = [one for one in settlements if one.bet_id is not None] if policy.rollback_of_settled == REVERSE else []
-    return _undo(state, command, policy, bet, own)
+    return _undo(state, command, policy, bet, own, at)
 
 
-def _undo(state: State, command: Rollback, policy: Policy, bet: Bet, settlements: list[Settlement]) -> Decision:
+def _undo(
+    state: State, command: Rollback, policy: Policy, bet: Bet, settlements: list[Settlement], at: int
+) -> Decision:
     """The stake goes back, the `settlements` are taken back."""
     wallet = wallet_of(state, command, str(bet.player_id), str(bet.currency))
     assert isinstance(wallet, Wallet), f"bet {bet.bet_id} is {bet.status} without a wallet"
@@ -280,10 +282,10 @@ def _undo(state: State, command: Rollback, policy: Policy, bet: Bet, settlements
         mode=str(bet.mode),
         conversion=Conversion.to_record(bet.conversion),
     )
-    return accept(command, wallet.player_id, moves, payload)
+    return accept(command, wallet.player_id, moves, payload, at)
 
 
-def _rollback_settlement(state: State, command: Rollback, policy: Policy, settlement: Settlement) -> Decision:
+def _rollback_settlement(state: State, command: Rollback, policy: Policy, settlement: Settlement, at: int) -> Decision:
     if command.player not in (None, settlement.player_id):
         return not_found(command.target_id)
     if settlement.undone_by:
@@ -323,7 +325,7 @@ def _rollback_settlement(state: State, command: Rollback, policy: Policy, settle
         mode=settlement.mode,
         conversion=Conversion.to_record(settlement.conversion),
     )
-    return accept(command, wallet.player_id, _taken_back(settlement, bet, held_minor, wallet), payload)
+    return accept(command, wallet.player_id, _taken_back(settlement, bet, held_minor, wallet), payload, at)
 
 
 def _taken_back(settlement: Settlement, bet: Bet | None, held_minor: int, wallet: Wallet) -> tuple[Posting, ...]:
@@ -346,7 +348,7 @@ def _other_currency(command: Rollback, expected: str | None) -> Refusal:
     return Refusal("CURRENCY_MISMATCH", {"currency": str(command.currency), "expected": str(expected)})
 
 
-def _tombstone(state: State, command: Rollback) -> Decision:
+def _tombstone(state: State, command: Rollback, at: int) -> Decision:
     session = state.session(command.session_id) if command.session_id else None
     if session and session.integration_id != command.origin.integration_id:
         session = None
@@ -361,10 +363,10 @@ def _tombstone(state: State, command: Rollback) -> Decision:
         currency=currency,
         reason=command.reason,
     )
-    return accept(command, player_id, (), payload)
+    return accept(command, player_id, (), payload, at)
 
 
-def reinstate(state: State, command: ReinstateBet, policy: Policy) -> Decision:
+def reinstate(state: State, command: ReinstateBet, policy: Policy, at: int) -> Decision:
     """What is not in the wallet any more becomes a receivable: the bet itself is older than that."""
     bet = state.bet(integration_of(command), command.bet_id)
     if bet is None or bet.status == TOMBSTONED:
@@ -402,7 +404,7 @@ def reinstate(state: State, command: ReinstateBet, policy: Policy) -> Decision:
         mode=str(bet.mode),
         conversion=Conversion.to_record(bet.conversion),
     )
-    return accept(command, wallet.player_id, moves, payload)
+    return accept(command, wallet.player_id, moves, payload, at)
 
 
 def _staked_minor(bet: Bet) -> int:

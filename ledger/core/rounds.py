@@ -54,7 +54,7 @@ class RoundFinished(Payload):
         return (Round, event.integration_id, event.player_id, self.round_id), *ended
 
 
-def finish(state: State, command: FinishRound, _: Policy) -> Decision:
+def finish(state: State, command: FinishRound, _: Policy, at: int) -> Decision:
     """A round that nobody has bet in, or that is over, stays as it is; bets that were opened again since are ended."""
     integration_id = integration_of(command)
     bets = state.bets_of_round(integration_id, command.player, command.round_id)
@@ -74,7 +74,7 @@ def finish(state: State, command: FinishRound, _: Policy) -> Decision:
         exponent=wallet.exponent,
         bets=[_told(bet) for bet in ended],
     )
-    return accept(command, command.player, _captured(wallet, ended), payload)
+    return accept(command, command.player, _captured(wallet, ended), payload, at)
 
 
 def _captured(wallet: Wallet, bets: list[Bet]) -> tuple[Posting, ...]:

@@ -161,7 +161,7 @@ class AdjustedDown(Adjusted):
     event_type = "wallet.debit.adjustment"
 
 
-def open_wallet(state: State, command: OpenWallet, _: Policy) -> Decision:
+def open_wallet(state: State, command: OpenWallet, _: Policy, at: int) -> Decision:
     """A wallet is opened once; its decimals are those that the tenant's currency has already."""
     tenant_id, currency = command.origin.tenant_id, command.currency
     if state.wallet(tenant_id, command.player, currency):
@@ -173,10 +173,10 @@ def open_wallet(state: State, command: OpenWallet, _: Policy) -> Decision:
     fixed = [known.exponent] if known else [rate.base_exponent for rate in state.rates_from(tenant_id, currency)]
     if fixed and fixed[0] != command.exponent:
         return Refusal("EXPONENT_FIXED", {"currency": currency, "exponent": fixed[0], "asked": command.exponent})
-    return accept(command, command.player, (), WalletOpened(currency, command.exponent))
+    return accept(command, command.player, (), WalletOpened(currency, command.exponent), at)
 
 
-def deposit(state: State, command: Deposit, _: Policy) -> Decision:
+def deposit(state: State, command: Deposit, _: Policy, at: int) -> Decision:
     """Any positive amount is taken, up to the cap of a balance. No restriction of the player stops it."""
     wallet = wallet_of(state, command, command.player, command.currency)
     if isinstance(wallet, Refusal):
@@ -193,10 +193,10 @@ def deposit(state: State, command: Deposit, _: Policy) -> Decision:
         reference=command.reference,
         actor=command.actor,
     )
-    return accept(command, command.player, postings.deposit(wallet.currency, amount_minor), payload)
+    return accept(command, command.player, postings.deposit(wallet.currency, amount_minor), payload, at)
 
 
-def withdraw(state: State, command: Withdraw, _: Policy) -> Decision:
+def withdraw(state: State, command: Withdraw, _: Policy, at: int) -> Decision:
     """Cash is paid out, and nothing that is not there."""
     wallet = wallet_of(state, command, command.player, command.currency)
     if isinstance(wallet, Refusal):
@@ -213,10 +213,10 @@ def withdraw(state: State, command: Withdraw, _: Policy) -> Decision:
         reference=command.reference,
         actor=command.actor,
     )
-    return accept(command, command.player, postings.withdrawal(wallet.currency, amount_minor), payload)
+    return accept(command, command.player, postings.withdrawal(wallet.currency, amount_minor), payload, at)
 
 
-def adjust(state: State, command: Adjust, policy: Policy) -> Decision:
+def adjust(state: State, command: Adjust, policy: Policy, at: int) -> Decision:
     """A person's adjustment says who and why, and needs a second person; a provider's does not."""
     if command.origin.integration_id is None:
         if refusal := reason_missing(command.actor, command.reason):
@@ -250,7 +250,7 @@ def adjust(state: State, command: Adjust, policy: Policy) -> Decision:
         round_id=command.round_id,
         game_id=command.game_id,
     )
-    return accept(command, command.player, moves, payload)
+    return accept(command, command.player, moves, payload, at)
 
 
 def _name(person: str | None) -> str:

@@ -182,7 +182,7 @@ class Awarded(Payload):
         return ((Settlement, event.integration_id, self.win_id),)
 
 
-def settle(state: State, command: SettleBet, policy: Policy) -> Decision:
+def settle(state: State, command: SettleBet, policy: Policy, at: int) -> Decision:
     """A win is paid once, to who made the bet, at the rate that the bet has locked."""
     integration_id = integration_of(command)
     if command.win_id is not None:
@@ -192,13 +192,13 @@ def settle(state: State, command: SettleBet, policy: Policy) -> Decision:
         if state.settlement(integration_id, command.win_id):
             return duplicate(command.win_id)
     if command.bet_id is None:
-        return _settle_round(state, command, policy)
+        return _settle_round(state, command, policy, at)
     bet = state.bet(integration_id, command.bet_id)
     if bet and bet.status == TOMBSTONED:
         return late_bet(policy, command.bet_id)
     if bet is None or command.player not in (None, bet.player_id):
         return not_found(command.bet_id)
-    return _cannot_settle(bet, command, policy) or _settle_bet(state, command, bet)
+    return _cannot_settle(bet, command, policy) or _settle_bet(state, command, bet, at)
 
 
 def _cannot_settle(bet: Bet, command: SettleBet, policy: Policy) -> Refusal | None:
@@ -214,7 +214,7 @@ def _cannot_settle(bet: Bet, command: SettleBet, policy: Policy) -> Refusal | No
     return None
 
 
-def _settle_bet(state: State, command: SettleBet, bet: Bet) -> Decision:
+def _settle_bet(state: State, command: SettleBet, bet: Bet, at: int) -> Decision:
     assert bet.player_id, "only tombstones have no player"
     wallet = wallet_of(state, command, bet.player_id, str(bet.currency))
     if isinstance(wallet, Refusal):
@@ -236,10 +236,10 @@ def _settle_bet(state: State, command: SettleBet, bet: Bet) -> Decision:
     captured_minor = bet.held_minor if was_open and command.ends_bet else 0
     staked = bet.conversion.amount_minor if bet.conversion and captured_minor else 0
     moves = _moves(wallet, captured_minor, win, staked) if bet.mode != DEMO else ()
-    return accept(command, wallet.player_id, moves, payload)
+    return accept(command, wallet.player_id, moves, payload, at)
 
 
-def _settle_round(state: State, command: SettleBet, policy: Policy) -> Decision:
+def _settle_round(state: State, command: SettleBet, policy: Policy, at: int) -> Decision:
     """A win that names only its round: beside the round's bets, and beside their state."""
     assert command.player, "a win names its bet or its player"
     bet = _bet_of_round(state, command, policy)
@@ -276,7 +276,7 @@ def _settle_round(state: State, command: SettleBet, policy: Policy) -> Decision:
         mode=mode,
         conversion=Conversion.to_record(win.conversion),
     )
-    return accept(command, wallet.player_id, _moves(wallet, 0, win, 0) if mode != DEMO else (), payload)
+    return accept(command, wallet.player_id, _moves(wallet, 0, win, 0) if mode != DEMO else (), payload, at)
 
 
 def _bet_of_round(state: State, command: SettleBet, policy: Policy) -> Bet | Refusal | None:
@@ -333,7 +333,7 @@ def _moves(wallet: Wallet, captured_minor: int, win: Win, staked_asked_minor: in
     return postings.exchanged(moves, {win.conversion.currency: staked_asked_minor - win.conversion.amount_minor})
 
 
-def award(state: State, command: Award, policy: Policy) -> Decision:
+def award(state: State, command: Award, policy: Policy, at: int) -> Decision:
     """An award is paid once; its kind says which account of the tenant pays."""
     integration_id = integration_of(command)
     buried = state.bet(integration_id, command.award_id)
@@ -364,7 +364,7 @@ def award(state: State, command: Award, policy: Policy) -> Decision:
         account=account,
     )
     moves = postings.credit(wallet.currency, account, amount_minor, wallet.receivable_minor)
-    return accept(command, command.player, moves, payload)
+    return accept(command, command.player, moves, payload, at)
 
 
 def bet_settled(state: State, event: Event, payload: BetSettled) -> Touched:

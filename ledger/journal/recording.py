@@ -18,19 +18,18 @@ def record(
     event: Event,
     origin: Origin,
     head: StreamHead,
-    now: int,
     fingerprint: bytes | None = None,
     variants: Mapping[str, EventVariant] = NO_VARIANTS,
 ) -> Recorded:
-    """Give `event` the next place after `head` and encode it. `now` is microseconds since the epoch; time in a stream
-    never runs backwards.
+    """Give `event` the next place after `head` and encode it. Time in a stream never runs backwards.
 
     `fingerprint` is the command's. With it the event carries all that a repeat of the command needs, should
     the commands ever be lost. `variants` are the other forms that are written beside the log's, by event type.
     """
     payload, stream = event.payload, stream_of(event)
     schema = EVENTS[payload.event_type]
-    event_id, recorded_at = str(uuid7()), max(now, head.recorded_at)
+    event_id, recorded_at = str(uuid7()), event.at
+    assert recorded_at >= head.recorded_at, f"time of {stream} runs backwards: {head.recorded_at}, then {recorded_at}"
     currency = getattr(payload, "currency", None)
     envelope = {
         "event_type": payload.event_type,

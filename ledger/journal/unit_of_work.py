@@ -101,6 +101,9 @@ class UnitOfWork:
             raise NotLocked(stream)
         return request if stream == request.stream else replace(request, stream=stream)
 
+    def _head(self, stream: StreamKey) -> StreamHead:
+        return self.heads.get(stream) or self.batch.head(stream)
+
     def _owner(self, key: Key) -> Owner | None:
         return owner_of(self.state.get(key))
 
@@ -111,7 +114,8 @@ class UnitOfWork:
             return self._repeat(request, known)
         if isinstance(command, Rollback) and self.batch.made(command):
             raise NotLocked(request.stream)
-        return self._judge(request, decide(self.state, command, self.callback.policy))
+        at = self._head(request.stream).time_after(self.batch.now)
+        return self._judge(request, decide(self.state, command, self.callback.policy, at))
 
     def _repeat(self, request: Request, known: Remembered) -> Outcome:
         outcome = known.repeat(request)
@@ -155,13 +159,11 @@ class UnitOfWork:
     def _fold(self, request: Request, events: Sequence[Event]) -> tuple[int, int] | None:
         """Put the events into the state and at the end of their stream; the first and the last version."""
         stream = request.stream
-        head = self.heads.get(stream) or self.batch.head(stream)
+        head = self._head(stream)
         before = head.version
         for event in events:
             self.state.put(*evolve(self.state, event))
-            recorded = record(
-                event, request.command.origin, head, self.batch.now, request.fingerprint, self.batch.variants
-            )
+            recorded = record(event, request.command.origin, head, request.fingerprint, self.batch.variants)
             assert recorded.stream == stream, (
                 f"{request.command.kind} was locked for {stream} and wrote to {recorded.stream}"
             )

@@ -122,8 +122,8 @@ def _announced(ledger: Ledger, player: str) -> None:
     origin = Origin("brand-a", "eu", None, None, "test", "key", "trace")
     for name in (name for name, schema in EVENTS.items() if schema.announced):
         place = {"tenant_id": "brand-a", "player_id": player, "integration_id": None, "postings": []}
-        event = event_of(example(name) | place)
-        one = record(event, origin, ledger.heads[stream_of(event)], ledger.now)
+        event = event_of(example(name) | place | {"occurred_at": ledger.now})
+        one = record(event, origin, ledger.heads[stream_of(event)])
         ledger.heads[one.stream] = one.head()
         ledger.recorded.append(one)
 

@@ -234,7 +234,7 @@ def test_an_event_that_no_fold_can_take_parks_its_stream_alone(ledger, publisher
         "st_x", None, "no such bet", "r", None, "game-1", "win", "EUR", 2, 100, 0,
         was_open=True, ends_bet=True, in_bonus=False, freespins_left=None, mode="real", conversion=None,
     )  # fmt: skip
-    poison = record(Event(settled, "brand-a", "bert", "brand-a/eu/acme"), origin, last.head(), ledger.now)
+    poison = record(Event(settled, "brand-a", "bert", "brand-a/eu/acme", ledger.now), origin, last.head())
     before = list(ledger.recorded)
     ledger.play("dora", bets=4)
     publisher.publish([*before, poison, *ledger.recorded[len(before) :]])

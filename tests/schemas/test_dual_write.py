@@ -49,8 +49,8 @@ def test_a_form_keeps_the_amount_that_was_asked_for():
 def test_the_hash_does_not_know_the_form():
     """With or without it the event has the same bytes, but for its id, and the chain goes over those."""
     event, origin = SETTLED
-    alone = record(event, origin, StreamHead(), 1)
-    both = record(event, origin, StreamHead(), 1, variants=chosen(FORM))
+    alone = record(event, origin, StreamHead())
+    both = record(event, origin, StreamHead(), variants=chosen(FORM))
     assert (alone.second_form, alone.second_fingerprint) == (None, None)
     assert both.second_fingerprint == VARIANTS[FORM].fingerprint
     assert both.head().hash == hash_of(both.body)

@@ -44,6 +44,7 @@ ADDED_SINCE = {"operation", "command_fingerprint", "conversion", "jurisdiction",
 """The fields that 0.9.0 lacks."""
 
 INTEGRATION = "acme/eu/spin"
+NOW = 1_800_000_000_000_000
 CONVERSION = {
     "currency": "USD",
     "exponent": 2,
@@ -177,7 +178,7 @@ def history() -> list[tuple[Event, Origin]]:
         )
         integration_id, provider_id = (None, None) if operator else (INTEGRATION, "spin")
         player_id = None if isinstance(payload, BetTombstoned) else "ann"
-        event = Event(payload, "acme", player_id, integration_id, postings)
+        event = Event(payload, "acme", player_id, integration_id, NOW + number, postings)
         asked.append(
             (
                 event,
@@ -190,7 +191,7 @@ def history() -> list[tuple[Event, Origin]]:
                     f"key-{number}",
                     f"trace-{number}",
                     None,
-                    1_800_000_000_000_000,
+                    NOW,
                     "tx-ä€",
                 ),
             )
@@ -210,9 +211,7 @@ def write() -> None:
     for number, (event, origin) in islice(enumerate(history()), len(written), None):
         event_type = event.payload.event_type
         of_player = event.player_id is not None
-        recorded = record(
-            event, origin, head if of_player else StreamHead(), 1_800_000_000_000_000 + number, bytes(range(32))
-        )
+        recorded = record(event, origin, head if of_player else StreamHead(), bytes(range(32)))
         head = recorded.head() if of_player else head
         path = FOLDER / (f"{event_type}.avro" if event_type not in seen else f"{event_type}.{number}.avro")
         seen.add(event_type)

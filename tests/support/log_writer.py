@@ -103,7 +103,7 @@ class LogWriter:
         origin = Origin(
             TENANT, "eu", "integration-1", "provider-1", "bet", f"key-{len(self.events)}", "trace-1", TRACEPARENT
         )
-        event = record(Event(payload, TENANT, player, "integration-1"), origin, head, time.time_ns() // 1000)
+        event = record(Event(payload, TENANT, player, "integration-1", time.time_ns() // 1000), origin, head)
         self.heads[stream] = event.head()
         self.events.append(event)
         return event

@@ -67,12 +67,12 @@ class Ledger:
         number = f"{self.commands:032x}"
         integration_id = integration and f"{tenant_id}/eu/{integration}"
         origin = Origin(tenant_id, "eu", integration_id, integration, "test", f"key-{number}", f"trace-{number}")
-        decision = decide(self.state, kind(origin, number, self.now, **asked), policy or Policy())
+        decision = decide(self.state, kind(origin, number, self.now, **asked), policy or Policy(), self.now)
         if not isinstance(decision, Accepted):
             return {}
         for event in decision.events:
             self.state.put(*evolve(self.state, event))
-            one = record(event, origin, self._head(event), self.now)
+            one = record(event, origin, self._head(event))
             self.heads[one.stream] = one.head()
             self.recorded.append(one)
         return decision.result

@@ -20,7 +20,7 @@ def given(*what: Entity | Command, policy: Policy = Policy()) -> "Story":
     state = State()
     for one in what:
         if isinstance(one, Command):
-            decision = decide(state, one, policy)
+            decision = decide(state, one, policy, one.received_at)
             assert isinstance(decision, Accepted), f"given {one.kind} is refused: {decision}"
             fold(state, decision)
         else:
@@ -50,7 +50,7 @@ class Story:
     def when(self, command: Command) -> Self:
         """Decide; what is accepted comes true, so that stories go on."""
         before = dict(self.state.entities)
-        self.decision = decide(self.state, command, self.policy)
+        self.decision = decide(self.state, command, self.policy, command.received_at)
         assert self.state.entities == before, "decide changed the state"
         if isinstance(self.decision, Accepted):
             fold(self.state, self.decision)

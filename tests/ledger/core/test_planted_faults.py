@@ -75,8 +75,8 @@ def forgets_restrictions(original, state, tenant_id, player_id):
     return player and replace(player, restriction=None)
 
 
-def moves_demo_money(original, state, command, policy):
-    decided = original(state, command, policy)
+def moves_demo_money(original, state, command, policy, at):
+    decided = original(state, command, policy, at)
     payload: Any = decided.events[0].payload if isinstance(decided, decision.Accepted) and decided.events else None
     if payload and payload.mode == "demo":
         moves = postings.settlement(payload.currency, 0, 1, 0)
@@ -85,19 +85,20 @@ def moves_demo_money(original, state, command, policy):
 
 
 def decides_again(original, unit, request, known):
-    return unit._judge(request, decide.decide(unit.state, request.command, unit.callback.policy))
+    at = unit._head(request.stream).time_after(unit.batch.now)
+    return unit._judge(request, decide.decide(unit.state, request.command, unit.callback.policy, at))
 
 
-def skips_a_version(original, event, origin, head, now, *asked):
-    return original(event, origin, replace(head, version=head.version + (head.version == 2)), now, *asked)
+def skips_a_version(original, event, origin, head, *asked):
+    return original(event, origin, replace(head, version=head.version + (head.version == 2)), *asked)
 
 
-def forgets_the_hash(original, event, origin, head, now, *asked):
-    return original(event, origin, replace(head, hash=bytes(32)) if head.version == 3 else head, now, *asked)
+def forgets_the_hash(original, event, origin, head, *asked):
+    return original(event, origin, replace(head, hash=bytes(32)) if head.version == 3 else head, *asked)
 
 
-def runs_backwards(original, event, origin, head, now, *asked):
-    return original(event, origin, replace(head, recorded_at=0), now, *asked)
+def runs_backwards(original, event, origin, head, *asked):
+    return original(replace(event, at=event.at - 1), origin, replace(head, recorded_at=0), *asked)
 
 
 def writes_another_time(original, event, *args):

@@ -14,9 +14,9 @@ ask = Asks()
 DEPOSIT = ask.deposit("10")
 
 
-def recorded(head=StreamHead(), now=NOW, **more):
+def recorded(head=StreamHead(), **more):
     (event,) = given(wallet()).when(DEPOSIT).decision.events
-    return record(event, DEPOSIT.origin, head, now, **more)
+    return record(event, DEPOSIT.origin, head, **more)
 
 
 def said(row):
@@ -41,8 +41,15 @@ def test_each_event_carries_the_hash_of_the_one_before():
 @pytest.mark.parametrize(("now", "time"), [(NOW - 5, NOW), (NOW, NOW), (NOW + 5, NOW + 5)])
 def test_time_never_runs_backwards_in_a_stream(now, time):
     """A clock that was set back gives the time of the event before."""
-    row = recorded(StreamHead(3, bytes(32), NOW), now)
-    assert (row.recorded_at, said(row)["occurred_at"]) == (time, time)
+    assert StreamHead(3, bytes(32), NOW).time_after(now) == time
+
+
+def test_the_time_of_an_event_is_the_one_it_was_decided_at():
+    """In the row and in the bytes; one from before its predecessor is a fault of who decided it."""
+    row = recorded(StreamHead(3, bytes(32), NOW))
+    assert (row.recorded_at, said(row)["occurred_at"]) == (NOW, NOW)
+    with pytest.raises(AssertionError, match="runs backwards"):
+        recorded(StreamHead(3, bytes(32), NOW + 1))
 
 
 def test_the_envelope_says_whose_and_by_whom():

@@ -2,7 +2,7 @@
 
 One noun per file. Folding: `consumer` (the loop), `records` (what a record is), `folding` (one batch, one transaction),
 `gate` (each stream in its order, without holes), `checkpoint` (offsets in the read models' own transaction),
-`bookkeeping` (the tables of these), `database` (the connection), `metrics`.
+`bookkeeping` (the tables of these), `tables` (how a fold writes and reads), `database` (the connection), `metrics`.
 
 Read models: `projection` (what one is made of), `projections` (one file each), `models` (which of them the database
 has). Reading them: `access` (who sees which rows), `grants` (who was given what), `lookups` (rows found by an index),

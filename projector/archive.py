@@ -38,9 +38,9 @@ def fold_archive(
     while chunk := list(islice(source, batch)):
         items = [_item(entry, wire_ids, partitions) for entry in chunk]
         _refuse_foreign(items, folder.records.residency)
-        with database.transaction(folder.connection) as cursor:
+        with database.transaction(folder.connection) as tables:
             found = [item for item in items if item is not None]
-            fold(found, cursor, folder.projections, folder.records.decode)
+            fold(found, tables, folder.projections, folder.records.decode)
         done += len(chunk)
         progress("folding the archive", done, total)
 

@@ -94,4 +94,4 @@ comment on column bi.models.stopped_at is
     '`wagerledger project rebuild` makes it anew.';
 """
 
-BOOKKEEPING = Projection("projector", 4, TABLES, VIEWS, lambda events, cursor: None)
+BOOKKEEPING = Projection("projector", 4, TABLES, VIEWS, lambda events, tables: None)

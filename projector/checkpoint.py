@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from patience import TransientError
-from projector.projection import Rows, incoming, write
+from projector.projection import incoming
+from projector.tables import Tables
 
 CREATE = f"""
 insert into checkpoints (topic, partition, next_offset, generation)
@@ -88,51 +89,50 @@ class Checkpoint:
         self.next_offsets: dict[Source, int] = {}
         self._generations: dict[Source, int] = {}
 
-    def load(self, cursor: Rows, sources: Collection[Source], topic_ids: Mapping[str, str] | None = None) -> None:
+    def load(self, tables: Tables, sources: Collection[Source], topic_ids: Mapping[str, str] | None = None) -> None:
         """Take over partitions at their stored offsets; one that nobody has had starts at 0. `topic_ids` are Kafka's:
         raises CheckpointOutsideTopicError where a topic was made anew since something of it was folded.
         """
-        write(cursor, CREATE, list(sources))
+        tables.write(CREATE, list(sources))
         if topic_ids is not None:
-            write(cursor, ADOPT, [(*source, topic_ids[source.topic]) for source in sources])
-        write(cursor, LOAD, list(sources))
-        if sources:
-            for topic, partition, next_offset, generation, topic_id in cursor:
-                if topic_ids is not None and topic_id != topic_ids[topic]:
-                    raise CheckpointOutsideTopicError(
-                        f"{topic} was made anew: what the read models hold was folded from another topic "
-                        f"({topic_id}, not {topic_ids[topic]}); if this is the right one, fold it again with "
-                        "`wagerledger project --refold`"
-                    )
-                self.next_offsets[Source(topic, partition)] = next_offset
-                self._generations[Source(topic, partition)] = generation
+            tables.write(ADOPT, [(*source, topic_ids[source.topic]) for source in sources])
+        for topic, partition, next_offset, generation, topic_id in tables.read(LOAD, list(sources)):
+            if topic_ids is not None and topic_id != topic_ids[topic]:
+                raise CheckpointOutsideTopicError(
+                    f"{topic} was made anew: what the read models hold was folded from another topic "
+                    f"({topic_id}, not {topic_ids[topic]}); if this is the right one, fold it again with "
+                    "`wagerledger project --refold`"
+                )
+            self.next_offsets[Source(topic, partition)] = next_offset
+            self._generations[Source(topic, partition)] = generation
 
     def release(self, sources: Collection[Source]) -> None:
         for source in sources:
             self.next_offsets.pop(source, None)
 
-    def advance(self, cursor: Rows, advances: Mapping[Source, Advance]) -> None:
+    def advance(self, tables: Tables, advances: Mapping[Source, Advance]) -> None:
         """Move the stored offsets, inside the caller's transaction. Call `moved` once that is committed.
 
         This comes first in a transaction: its row locks let one projector at a time work on a partition.
-        Raises CheckpointMovedError when a stored offset is not the one that we started from.
+        The next read, or the commit, raises CheckpointMovedError when a stored offset is not the one that we started
+        from.
         """
         rows = [
             (*source, self.next_offsets[source], self._generations[source], *advance)
             for source, advance in sorted(advances.items())
         ]
-        if write(cursor, ADVANCE, rows) != len(rows):
-            raise CheckpointMovedError(f"the checkpoint is no longer at {dict(sorted(self.next_offsets.items()))}")
+        expected = dict(sorted(self.next_offsets.items()))
+        tables.write(ADVANCE, rows, lambda _: CheckpointMovedError(f"the checkpoint is no longer at {expected}"))
 
     def moved(self, advances: Mapping[Source, Advance]) -> None:
         self.next_offsets.update({source: advance.next_offset for source, advance in advances.items()})
 
 
-def note_caught_up(cursor: Rows, sources: Collection[Source]) -> None:
+def note_caught_up(tables: Tables, sources: Collection[Source]) -> None:
     """For readers' eyes: nothing is left to read there."""
-    write(cursor, CAUGHT_UP, sorted(sources))
+    tables.write(CAUGHT_UP, sorted(sources))
 
 
-def note_ends(cursor: Rows, ends: Mapping[Source, int]) -> None:
+def note_ends(tables: Tables, ends: Mapping[Source, int]) -> None:
     """For readers' eyes: so far the records go, also where they cannot be read yet."""
-    write(cursor, ENDS, [(*source, end) for source, end in sorted(ends.items())])
+    tables.write(ENDS, [(*source, end) for source, end in sorted(ends.items())])

@@ -137,11 +137,11 @@ class Session:
         while not stop.is_set():
             with stage("receive"):
                 messages = self._receive()
-            if messages:
-                self._fold(messages)
+            self._fold(messages)
             self._show_lag()
             if until_caught_up and self.caught_up:
                 return
+        self._finish()
 
     @property
     def caught_up(self) -> bool:
@@ -149,13 +149,17 @@ class Session:
         return bool(self.read_up_to) and len(self._caught_up()) == len(self.read_up_to)
 
     def _caught_up(self) -> list[Source]:
-        """Our partitions of which all is read. Where a transaction is open, what follows it cannot be, and waits."""
+        """Our partitions of which all is read and folded. Where a transaction is open, what follows it cannot be, and
+        waits.
+        """
+        if self.folder.underway:
+            return []
         ends = dict(self._ends())
         return [source for source, end in self.read_up_to.items() if end is not None and ends.get(source, end) <= end]
 
     def _receive(self) -> list[Message]:
         """What there is, at once; without a timer that would hold back the first record for the sake of later ones."""
-        first = self.consumer.poll(IDLE_S)
+        first = self.consumer.poll(0 if self.folder.underway else IDLE_S)
         if first is None:
             return []
         messages = [first]
@@ -192,8 +196,20 @@ class Session:
         return False
 
     def _fold(self, messages: list[Message]) -> None:
-        verdicts = self.folder.fold(messages, dict(self._ends()))
-        self._hint()
+        """Take records apart while the database works on those before; and let it work on these, if more may wait."""
+        read = self.folder.read(messages)
+        self._finish()
+        if read:
+            self._done(self.folder.begin(read, dict(self._ends())))
+            if len(read) < self.batch // 2:
+                self._finish()
+
+    def _finish(self) -> None:
+        self._done(self.folder.finish())
+
+    def _done(self, verdicts: list[Verdict]) -> None:
+        if verdicts:
+            self._hint()
         for verdict in verdicts:
             self._count(verdict)
 
@@ -205,10 +221,11 @@ class Session:
         log.error("dead_letter", reason=reason, key=key, **source._asdict(), offset=offset)
 
     def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._finish()
         sources = [Source(partition.topic, partition.partition) for partition in partitions]
         self.topic_ids = self._topic_ids()
-        with database.transaction(self.connection) as cursor:
-            self.checkpoint.load(cursor, sources, self.topic_ids)
+        with database.transaction(self.connection) as tables:
+            self.checkpoint.load(tables, sources, self.topic_ids)
         for partition, source in zip(partitions, sources, strict=True):
             partition.offset = self.checkpoint.next_offsets[source]
         self.read_up_to = dict.fromkeys(sources, None)
@@ -216,6 +233,7 @@ class Session:
         log.info("partitions_assigned", next_offsets=_shown(self.checkpoint.next_offsets))
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._finish()
         sources = [Source(partition.topic, partition.partition) for partition in partitions]
         for source in sources:
             self.read_up_to.pop(source, None)
@@ -244,6 +262,8 @@ class Session:
         metrics.PARKED_STREAMS.set(database.parked_streams(self.connection))
 
     def _show_lag(self) -> None:
+        if time.monotonic() - self.noted_at > NOTE_EVERY_S:
+            self._finish()
         caught_up, ends = self._caught_up(), dict(self._ends())
         waiting = {source: end - self.checkpoint.next_offsets[source] for source, end in ends.items()}
         metrics.LAG_ROWS.set(sum(max(0, rows) for source, rows in waiting.items() if source not in caught_up))
@@ -258,9 +278,9 @@ class Session:
         """What changes, or is worth saying, without any record."""
         if self.topic_ids and self._topic_ids() != self.topic_ids:
             raise TransientError("a topic was made anew; whether its records may be folded is asked at the start")
-        with database.transaction(self.connection) as cursor:
-            note_caught_up(cursor, caught_up)
-            note_ends(cursor, {source: end for source, end in ends.items() if source not in caught_up})
+        with database.transaction(self.connection) as tables:
+            note_caught_up(tables, caught_up)
+            note_ends(tables, {source: end for source, end in ends.items() if source not in caught_up})
         self._show_parked()
 
     def _topic_ids(self) -> dict[str, str]:

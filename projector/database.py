@@ -7,7 +7,7 @@ from psycopg import Connection
 from pydantic import SecretStr
 
 from patience import session
-from projector.projection import Rows
+from projector.tables import Tables
 from runtime import arrays
 
 LIVE = "projections"
@@ -34,11 +34,18 @@ def connect(url: SecretStr, schema: str = LIVE) -> Connection:
 
 
 @contextmanager
-def transaction(connection: Connection) -> Iterator[Rows]:
-    """A transaction under which no model is made, swapped or dropped."""
-    with connection.transaction(), connection.cursor(binary=True) as cursor:
-        cursor.execute("select pg_advisory_xact_lock_shared(%s)", [LOCK])
-        yield cursor
+def transaction(connection: Connection) -> Iterator[Tables]:
+    """A transaction under which no model is made, swapped or dropped. It is committed when the server has done all of
+    it, and each row that must be there was.
+    """
+    tables = Tables(connection)
+    with connection.transaction():
+        try:
+            with connection.pipeline():
+                tables.execute("select pg_advisory_xact_lock_shared(%s)", [LOCK])
+                yield tables
+        finally:  # also after an error: where others were here first, that is why
+            tables.check()
 
 
 def parked_streams(connection: Connection) -> int:

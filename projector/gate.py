@@ -20,7 +20,8 @@ import structlog
 from ledger.core.chain import GENESIS
 from ledger.streams import PLAYER, StreamKey
 from projector.checkpoint import CheckpointMovedError
-from projector.projection import Admitted, Rows, incoming, write
+from projector.projection import Admitted, incoming
+from projector.tables import Tables
 
 GAP, FORK, UNDECODABLE = "gap", "fork", "undecodable"
 HASH_BYTES = len(GENESIS)
@@ -59,6 +60,7 @@ KEEP = f"""
 insert into parked_events
 select * from {incoming(KEPT_COLUMNS)}
 on conflict do nothing
+returning 1
 """  # noqa: S608  # our own constants
 
 KEPT = """
@@ -140,8 +142,8 @@ class Verdict:
 class Gate:
     """Judges one batch inside its database transaction."""
 
-    def __init__(self, cursor: Rows, decode: Callable[[bytes], dict[str, Any]]) -> None:
-        self._cursor = cursor
+    def __init__(self, tables: Tables, decode: Callable[[bytes], dict[str, Any]]) -> None:
+        self._tables = tables
         self._decode = decode
         self._heads: dict[StreamKey, GateState] = {}
         self._changed: dict[StreamKey, GateState] = {}
@@ -195,7 +197,7 @@ class Gate:
     def _resume(self, stream: StreamKey, head: GateState) -> None:
         """The missing event came: apply what was kept, as far as it goes without a hole."""
         self._keep()
-        kept = self._cursor.execute(KEPT, stream).fetchall()
+        kept = self._tables.execute(KEPT, stream).fetchall()
         for version, hash_, partition, wire, claims in kept:
             record = self._decode(wire)
             if claims > 1 or (version == head.version + 1 and not head.follows(version, record["previous_hash"])):
@@ -203,7 +205,7 @@ class Gate:
             if head.parked == FORK or version != head.version + 1:
                 break
             self._admit(Arrival(stream, version, hash_, record, partition, wire), head)
-        self._cursor.execute(FORGET, [*stream, head.version])
+        self._tables.execute(FORGET, [*stream, head.version])
         if head.parked == FORK:
             return
         head.parked = GAP if kept and kept[-1][0] > head.version else None
@@ -220,20 +222,17 @@ class Gate:
         if text.count("/") == 1:  # no id of a tenant or a player has one; that of an integration has two
             tenant_id, player_id = text.split("/")
             return {StreamKey(tenant_id, PLAYER, player_id)}
-        known = {StreamKey(*row) for row in self._cursor.execute(STREAMS_NAMED, [text, PLAYER]).fetchall()}
+        known = {StreamKey(*row) for row in self._tables.execute(STREAMS_NAMED, [text, PLAYER]).fetchall()}
         return known | {stream for stream in arriving if stream.stream_id == text and stream.stream_type != PLAYER}
 
     def _load(self, streams: set[StreamKey]) -> None:
         self._heads = {stream: GateState() for stream in streams}
-        if write(self._cursor, HEADS, list(streams)):
-            for tenant_id, stream_type, stream_id, version, tail_hashes, parked in self._cursor:
-                self._heads[StreamKey(tenant_id, stream_type, stream_id)] = GateState(
-                    version, tail_hashes, parked, found=(version, parked)
-                )
+        for *stream, version, tail_hashes, parked in self._tables.read(HEADS, list(streams)):
+            self._heads[StreamKey(*stream)] = GateState(version, tail_hashes, parked, found=(version, parked))
 
     def _keep(self) -> None:
         rows = [(*one.stream, one.version, one.hash, one.partition, one.wire) for one in self._kept]
-        self._verdict.duplicates += len(rows) - write(self._cursor, KEEP, rows)
+        self._verdict.duplicates += len(rows) - len(self._tables.read(KEEP, rows))
         self._kept.clear()
 
     def _save(self) -> None:
@@ -245,6 +244,9 @@ class Gate:
                 new.append(row)
             else:
                 moved.append((*row, *head.found))
-        written = write(self._cursor, NEW_HEADS, new) + write(self._cursor, MOVED_HEADS, moved)
-        if written != len(self._changed):
-            raise StreamMovedError("another projector moved a stream of this batch meanwhile")
+        self._tables.write(NEW_HEADS, new, _moved_meanwhile)
+        self._tables.write(MOVED_HEADS, moved, _moved_meanwhile)
+
+
+def _moved_meanwhile(_: int) -> StreamMovedError:
+    return StreamMovedError("another projector moved a stream of this batch meanwhile")

@@ -1,15 +1,12 @@
-"""What a read model is made of, and how it writes."""
+"""What a read model is made of."""
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from psycopg import Cursor
-
-from runtime.arrays import array_of
-
-Rows = Cursor[tuple[Any, ...]]
+from projector.metrics import stage
+from projector.tables import Tables
 
 
 class Admitted(NamedTuple):
@@ -21,8 +18,8 @@ class Admitted(NamedTuple):
     """The event's partition of the topic; no two projectors work on one at the same time."""
 
 
-Fold = Callable[[Sequence[Admitted], Rows], None]
-FoldRefusals = Callable[[Sequence[dict[str, Any]], Rows], None]
+Fold = Callable[[Sequence[Admitted], Tables], Iterator[None] | None]
+FoldRefusals = Callable[[Sequence[dict[str, Any]], Tables], None]
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,8 @@ class Projection:
     """Statements `create or replace view bi.x as ...` and their comments."""
     apply: Fold
     """Gets each event exactly once, each stream in its order, different streams in any order. What it makes may not
-    depend on how the events are split into batches.
+    depend on how the events are split into batches. One that asks the database yields, and goes on when the others have
+    folded, by when the answer is there.
     """
     refusals: FoldRefusals | None = None
     """Gets each record of the topic of refusals exactly once, in any order; as `apply`, it may not depend on the
@@ -66,6 +64,21 @@ class Projection:
         return keys + [(table, "tenant_id", column) for table, column in LOOK_UP.findall(self.tables)]
 
 
+def apply(projections: Iterable[Projection], events: Sequence[Admitted], tables: Tables) -> None:
+    """Fold events into these models."""
+    waiting = []
+    for projection in projections:
+        with stage(projection.name):
+            rest = projection.apply(events, tables)
+            if rest:
+                next(rest, None)
+                waiting.append((projection.name, rest))
+    for name, rest in waiting:
+        with stage(name):
+            for _ in rest:
+                pass
+
+
 def view_names(ddl: str) -> list[str]:
     return VIEW.findall(ddl)
 
@@ -79,7 +92,7 @@ VIEW = re.compile(r"^create or replace view (bi\.\w+)", re.MULTILINE)
 
 
 def incoming(columns: str) -> str:
-    """The from-item of a statement for `write`: the rows as `e`, from columns such as `bet_id text, win_minor bigint`.
+    """The from-item of a statement of `Tables`: the rows as `e`, from columns such as `bet_id text, win_minor bigint`.
 
     A column of type `moment` arrives as microseconds since the epoch and is a timestamptz in `e`.
     """
@@ -91,11 +104,3 @@ def incoming(columns: str) -> str:
         return rows
     converted = ", ".join(f"projections.moment({name})" if name in moments else name for name in names)
     return f"(select {converted} from {rows}) as e ({', '.join(names)})"  # noqa: S608  # our own constants
-
-
-def write(cursor: Rows, statement: str, rows: Collection[Sequence[Any]]) -> int:
-    """Run a statement over many rows at once, one array per column. Returns how many rows of the table it touched."""
-    if not rows:
-        return 0
-    cursor.execute(statement, [array_of(column) for column in zip(*rows, strict=True)])
-    return cursor.rowcount

@@ -309,8 +309,8 @@ class _Rebuild:
 
     def _fold_to(self, target: dict[Source, int]) -> int:
         """Fold up to these offsets, and not a record further. Returns how many records there were."""
-        with database.transaction(self.connection) as cursor:
-            self.checkpoint.load(cursor, target.keys() - self.checkpoint.next_offsets.keys())
+        with database.transaction(self.connection) as tables:
+            self.checkpoint.load(tables, target.keys() - self.checkpoint.next_offsets.keys())
         ends = {source: end for source, end in target.items() if self.checkpoint.next_offsets[source] < end}
         done, total = sum(self.checkpoint.next_offsets.values()), sum(target.values())
         records = 0

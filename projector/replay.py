@@ -12,8 +12,9 @@ from projector import database, models
 from projector.dead_letters import DeadLetter, once
 from projector.folding import UNFOLDABLE, fold
 from projector.gate import Arrival
-from projector.projection import Projection, Rows
+from projector.projection import Projection
 from projector.records import Item, Records, Refused
+from projector.tables import Tables
 from runtime.settings import Settings
 from runtime.topics_reader import TopicError, reader_of
 from schemas import registry
@@ -86,9 +87,9 @@ def _look(letter: DeadLetter, connection: Connection, records: Records) -> Repla
         item = records.read(letter.source, letter.value)
     except UndecodableRecord as error:
         return ReplayResult(letter, UNREADABLE, str(error))
-    with database.transaction(connection) as cursor:
+    with database.transaction(connection) as tables:
         return (
-            ReplayResult(letter, FOLDED, "") if _is_in(item, cursor) else ReplayResult(letter, WAITING, letter.reason)
+            ReplayResult(letter, FOLDED, "") if _is_in(item, tables) else ReplayResult(letter, WAITING, letter.reason)
         )
 
 
@@ -100,18 +101,18 @@ def _replay(
     except UndecodableRecord as error:
         return ReplayResult(letter, UNREADABLE, str(error))
     try:
-        with database.transaction(connection) as cursor:
-            cursor.execute(HOLD, letter.source)
-            fold([item], cursor, projections, records.decode)
-            return ReplayResult(letter, FOLDED, "") if _is_in(item, cursor) else ReplayResult(letter, KEPT, "")
+        with database.transaction(connection) as tables:
+            tables.execute(HOLD, letter.source)
+            fold([item], tables, projections, records.decode)
+            return ReplayResult(letter, FOLDED, "") if _is_in(item, tables) else ReplayResult(letter, KEPT, "")
     except UNFOLDABLE as error:
         return ReplayResult(letter, UNFOLDED, repr(error))
 
 
-def _is_in(item: Item, cursor: Rows) -> bool:
+def _is_in(item: Item, tables: Tables) -> bool:
     if isinstance(item, Refused):
         assert item.record
-        return cursor.execute(KNOWN_REFUSAL, [item.record["command_id"]]).fetchone() is not None
+        return tables.execute(KNOWN_REFUSAL, [item.record["command_id"]]).fetchone() is not None
     assert isinstance(item, Arrival)
-    head = cursor.execute(HEAD, item.stream).fetchone()
+    head = tables.execute(HEAD, item.stream).fetchone()
     return head is not None and item.version <= head[0]

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ledger.core.state import DEMO, FREE
-from projector.projection import Admitted, Projection, Rows, incoming, write
+from projector.projection import Admitted, Projection, incoming
 from projector.projections.periods import day_of
 from projector.projections.views import REGION, TENANT, Column, fenced, view
+from projector.tables import Tables
 
 # Which players, and not how many: players of one day are in several batches, and a month's are not the sum of its days.
 # Sessions have a row per partition, which lets projectors work side by side.
@@ -103,7 +104,7 @@ on conflict (tenant_id, region, day, partition) do update set
 """  # noqa: S608  # our own constants
 
 
-def apply(events: Sequence[Admitted], cursor: Rows) -> None:
+def apply(events: Sequence[Admitted], tables: Tables) -> None:
     # A player's events are in one stream, so their first one here is their earliest.
     players: dict[tuple[str, str, int, str], int] = {}
     sessions: dict[tuple[str, str, int, int], list[Any]] = {}
@@ -118,8 +119,8 @@ def apply(events: Sequence[Admitted], cursor: Rows) -> None:
             row = sessions.setdefault(key, [*key, 0, 0, 0])
             row[5 if payload["mode"] == DEMO else 4] += 1
             row[6] = max(row[6], occurred_at)
-    write(cursor, PLAYERS, [(*player, first_at) for player, first_at in players.items()])
-    write(cursor, SESSIONS, sessions.values())
+    tables.write(PLAYERS, [(*player, first_at) for player, first_at in players.items()])
+    tables.write(SESSIONS, sessions.values())
 
 
 ACTIVE_PLAYERS = Projection("active_players", 2, TABLES, VIEWS, apply)

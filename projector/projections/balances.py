@@ -5,7 +5,7 @@ from typing import Any
 
 from ledger.core.postings import WALLET_ACCOUNTS
 from projector import lookups
-from projector.projection import Admitted, Projection, Rows, incoming, write
+from projector.projection import Admitted, Projection, incoming
 from projector.projections.views import (
     AS_OF,
     AS_OF_VERSION,
@@ -22,6 +22,7 @@ from projector.projections.views import (
     summed,
     view,
 )
+from projector.tables import Tables
 
 # Tenant accounts move with almost every event: a row per partition lets projectors work side by side; the view adds up.
 TABLES = f"""
@@ -127,14 +128,14 @@ PLACE = {"cash": 5, "bonus": 6, "held": 7, "receivable": 8}
 assert PLACE.keys() == WALLET_ACCOUNTS
 
 
-def apply(events: Sequence[Admitted], cursor: Rows) -> None:
+def apply(events: Sequence[Admitted], tables: Tables) -> None:
     wallets: Wallets = {}
     accounts: Accounts = {}
     for record, partition in events:
         if record["postings"] or record["event_type"] == "wallet.opened":
             _move(record, partition, wallets, accounts)
-    write(cursor, WALLETS, wallets.values())
-    write(cursor, TENANT_ACCOUNTS, accounts.values())
+    tables.write(WALLETS, wallets.values())
+    tables.write(TENANT_ACCOUNTS, accounts.values())
 
 
 def _move(record: dict[str, Any], partition: int, wallets: Wallets, accounts: Accounts) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from ledger.core.policy import AT_SETTLEMENT
 from ledger.core.state import OPEN, ROLLED_BACK, SETTLED, TOMBSTONED
 from projector import lookups
-from projector.projection import Admitted, Projection, Rows, incoming, write
+from projector.projection import Admitted, Projection, incoming
 from projector.projections import open_holds
 from projector.projections.views import (
     AS_OF,
@@ -25,6 +25,7 @@ from projector.projections.views import (
     fenced,
     view,
 )
+from projector.tables import Tables
 
 TABLES = f"""
 create table bets (
@@ -152,17 +153,20 @@ STATUS, WIN, HELD, SETTLEMENT, ROLLBACK, REASON, SETTLED_AT, UNDONE_AT, SETTLE_T
 AS_OF_EVENT = slice(11, None)
 
 
-def apply(events: Sequence[Admitted], cursor: Rows) -> None:
+def apply(events: Sequence[Admitted], tables: Tables) -> None:
     begun: dict[Key, Row] = {}
     steps: dict[Key, Row] = {}
     for record, _ in events:
         fold = FOLDS.get(record["event_type"])
         if fold:
             fold(record, begun, steps)
-    write(cursor, BEGUN, [begin + _complete(steps.pop(key)) for key, begin in begun.items()])
-    changed = write(cursor, CHANGED, [[*key, *step] for key, step in steps.items()])
-    assert changed == len(steps), (
-        f"{len(steps) - changed} bets of {list(steps)[:3]} … changed that never began: the log is wrong"
+    tables.write(BEGUN, [begin + _complete(steps.pop(key)) for key, begin in begun.items()])
+    tables.write(
+        CHANGED,
+        [[*key, *step] for key, step in steps.items()],
+        lambda missed: AssertionError(
+            f"{missed} bets of {list(steps)[:3]} … changed that never began: the log is wrong"
+        ),
     )
 
 

@@ -6,9 +6,10 @@ before it holds. The day of an event is that of `occurred_at`, whenever it was f
 
 from collections.abc import Sequence
 
-from projector.projection import Admitted, Projection, Rows, incoming, write
+from projector.projection import Admitted, Projection, incoming
 from projector.projections.periods import day_of
 from projector.projections.views import AS_OF, CURRENCY, EXPONENT, REGION, TENANT, Column, amount, fenced, view
+from projector.tables import Tables
 
 # A row per partition lets projectors work side by side.
 TABLES = """
@@ -82,7 +83,7 @@ PLACE = {"cash": 6, "bonus": 7, "held": 8, "receivable": 9}
 """The place of each account in a day's row."""
 
 
-def apply(events: Sequence[Admitted], cursor: Rows) -> None:
+def apply(events: Sequence[Admitted], tables: Tables) -> None:
     days: dict[tuple[str, str, str, int, int], list[int | str]] = {}
     for record, partition in events:
         if not record["postings"]:
@@ -97,7 +98,7 @@ def apply(events: Sequence[Admitted], cursor: Rows) -> None:
         for posting in record["postings"]:
             if place := PLACE.get(posting["account"]):
                 row[place] += posting["amount_minor"]
-    write(cursor, MERGE, days.values())
+    tables.write(MERGE, days.values())
 
 
 LIABILITY = Projection("liability", 2, TABLES, VIEWS, apply)

@@ -3,9 +3,11 @@ the models of bets and wins.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
-from projector.projection import Rows, incoming, write
+from projector.projection import incoming
+from projector.tables import Tables
 
 NEEDS = "bets", "wins"
 CORRECTIONS = "bet.rolled_back", "bet.reinstated", "wallet.debit.reversal"
@@ -46,21 +48,24 @@ class Won(NamedTuple):
 
 
 class Origins:
-    """The bets and wins that the corrections among some events name, read at once."""
+    """The bets and wins that the corrections among some events name: asked for at once, and waited for where needed."""
 
-    def __init__(self, cursor: Rows, corrections: Iterable[dict[str, Any]]) -> None:
+    def __init__(self, tables: Tables, corrections: Iterable[dict[str, Any]]) -> None:
         bets: set[Key] = set()
         wins: set[Key] = set()
         for record in corrections:
             integration_id, (bet_id, win_ids) = record["integration_id"], corrected(record)
             bets |= {(integration_id, bet_id)} if bet_id else set()
             wins |= {(integration_id, win_id) for win_id in win_ids}
-        self._bets: dict[Key, Began] = {}
-        self._wins: dict[Key, Won] = {}
-        if write(cursor, BETS, bets):
-            self._bets = {(integration_id, bet_id): Began(*rest) for integration_id, bet_id, *rest in cursor}
-        if write(cursor, WINS, wins):
-            self._wins = {(integration_id, win_id): Won(*rest) for integration_id, win_id, *rest in cursor}
+        self._answers = tables.ask(BETS, bets), tables.ask(WINS, wins)
+
+    @cached_property
+    def _bets(self) -> dict[Key, Began]:
+        return {(integration_id, bet_id): Began(*rest) for integration_id, bet_id, *rest in self._answers[0]()}
+
+    @cached_property
+    def _wins(self) -> dict[Key, Won]:
+        return {(integration_id, win_id): Won(*rest) for integration_id, win_id, *rest in self._answers[1]()}
 
     def bet(self, record: dict[str, Any]) -> tuple[str, Began] | None:
         """The id and beginning of the bet whose stake an event gives back, or takes again; None where it names none."""

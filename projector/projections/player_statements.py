@@ -7,11 +7,11 @@ partition of the one that falls out.
 With the current balances these rows show what every wallet, or one player's, held at any moment: `bi.balances_at`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from projector import lookups
-from projector.projection import Admitted, Projection, Rows, incoming, write
+from projector.projection import Admitted, Projection, incoming
 from projector.projections.periods import month_of
 from projector.projections.views import (
     AS_OF,
@@ -27,6 +27,7 @@ from projector.projections.views import (
     fenced,
     view,
 )
+from projector.tables import Tables
 
 MONTHS = 15
 """How many months are kept: the newest one and the 14 before it."""
@@ -167,7 +168,9 @@ from {
 """  # noqa: S608  # our own constants
 
 # A key share lock keeps the month from falling out before we have written.
-KNOWN = "select month from statement_months where month = any(%s) for key share"
+KNOWN = f"""
+select m.month from {incoming("month integer")} join statement_months m using (month) for key share of m
+"""  # noqa: S608  # our own constants
 ALL = "select month from statement_months"
 FALLEN_OUT = "delete from statement_months where month = any(%s)"
 BEGUN = "insert into statement_months select month, month %% %s from unnest(%s::integer[]) as e (month)"
@@ -179,7 +182,7 @@ Change = tuple[int, int, int, int]
 NOTHING = 0, 0, 0, 0
 
 
-def apply(events: Sequence[Admitted], cursor: Rows) -> None:
+def apply(events: Sequence[Admitted], tables: Tables) -> Iterator[None]:
     rows: list[Row] = []
     later: dict[Wallet, Change] = {}
     for record, _ in reversed(events):
@@ -189,11 +192,12 @@ def apply(events: Sequence[Admitted], cursor: Rows) -> None:
             rows.append(_row(record, change, after))
             later[wallet] = tuple(map(int.__add__, change, after))  # type: ignore[assignment]
     months = {row[-1] for row in rows}
-    kept = _kept(cursor, months)
+    known = tables.ask(KNOWN, [[month] for month in months])
+    yield
+    kept = months if len(known()) == len(months) else _begin(tables, months)
     if len(kept) < len(months):
         rows = [row for row in rows if row[-1] in kept]
-    written = write(cursor, INSERT, rows)
-    assert written == len(rows), f"{len(rows) - written} events moved wallets that were never opened"
+    tables.write(INSERT, rows, lambda missed: AssertionError(f"{missed} events moved wallets that were never opened"))
 
 
 def _change(postings: list[dict[str, Any]]) -> Change:
@@ -222,18 +226,16 @@ def _row(record: dict[str, Any], change: Change, after: Change) -> Row:
     )  # fmt: skip
 
 
-def _kept(cursor: Rows, months: set[int]) -> set[int]:
+def _begin(tables: Tables, months: set[int]) -> set[int]:
     """Those of `months` that are kept: a new month takes the place of one that falls out."""
-    if not months or cursor.execute(KNOWN, [list(months)]).rowcount == len(months):
-        return months
-    cursor.execute("lock table statement_months in exclusive mode")
-    known = {month for (month,) in cursor.execute(ALL)}
+    tables.execute("lock table statement_months in exclusive mode")
+    known = {month for (month,) in tables.execute(ALL).fetchall()}
     oldest = max(known | months) - MONTHS + 1
     fallen_out = sorted(month for month in known if month < oldest)
     for month in fallen_out:
-        cursor.execute(f"truncate player_statements_{month % MONTHS}")
-    cursor.execute(FALLEN_OUT, [fallen_out])
-    cursor.execute(BEGUN, [MONTHS, sorted(month for month in months - known if month >= oldest)])
+        tables.execute(f"truncate player_statements_{month % MONTHS}")
+    tables.execute(FALLEN_OUT, [fallen_out])
+    tables.execute(BEGUN, [MONTHS, sorted(month for month in months - known if month >= oldest)])
     return {month for month in months if month >= oldest}
 
 

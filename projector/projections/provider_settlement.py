@@ -5,11 +5,11 @@ own report and invoice count, and a closed day never changes. Where a bet was in
 amounts are those that the provider asked for, before the exchange.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ledger.core.state import DEMO, FREE
-from projector.projection import Admitted, Projection, Rows, incoming, write
+from projector.projection import Admitted, Projection, incoming
 from projector.projections.origins import CORRECTIONS, NEEDS, Origins
 from projector.projections.periods import day_of
 from projector.projections.views import (
@@ -25,6 +25,7 @@ from projector.projections.views import (
     summed,
     view,
 )
+from projector.tables import Tables
 
 SUMS = (
     "bets", "free_bets", "rolled_back_bets", "wins", "reversed_wins", "awards", "jackpots", "reversed_awards",
@@ -109,7 +110,7 @@ Change = dict[int, int]
 Days = dict[tuple[Any, ...], list[Any]]
 
 
-def apply(events: Sequence[Admitted], cursor: Rows) -> None:
+def apply(events: Sequence[Admitted], tables: Tables) -> Iterator[None]:
     days: Days = {}
     corrections = []
     for event in events:
@@ -120,11 +121,11 @@ def apply(events: Sequence[Admitted], cursor: Rows) -> None:
             corrections.append(event)
         elif change := _change(record["event_type"], payload):
             _add(event, change, days)
-    if corrections:
-        origins = Origins(cursor, (record for record, _ in corrections))
-        for event in corrections:
-            _add(event, _taken_back(event.record, origins), days)
-    write(cursor, MERGE, days.values())
+    origins = Origins(tables, (record for record, _ in corrections))
+    yield
+    for event in corrections:
+        _add(event, _taken_back(event.record, origins), days)
+    tables.write(MERGE, days.values())
 
 
 def _add(event: Admitted, change: Change, days: Days) -> None:

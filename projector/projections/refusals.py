@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from projector import lookups
-from projector.projection import Admitted, Projection, Rows, incoming, write
+from projector.projection import Admitted, Projection, incoming
 from projector.projections.views import (
     AS_OF,
     INTEGRATION,
@@ -16,6 +16,7 @@ from projector.projections.views import (
     fenced,
     view,
 )
+from projector.tables import Tables
 
 TABLES = f"""
 create table refusals (
@@ -92,12 +93,12 @@ FIELDS = (
 )  # fmt: skip
 
 
-def apply(_: Sequence[Admitted], __: Rows) -> None:
+def apply(_: Sequence[Admitted], __: Tables) -> None:
     """Fold no event: refusals come from a topic of their own."""
 
 
-def refusals(records: Sequence[dict[str, Any]], cursor: Rows) -> None:
-    write(cursor, INSERT, [[record[name] for name in FIELDS] for record in records])
+def refusals(records: Sequence[dict[str, Any]], tables: Tables) -> None:
+    tables.write(INSERT, [[record[name] for name in FIELDS] for record in records])
 
 
 REFUSALS = Projection("refusals", 3, TABLES, VIEWS, apply, refusals)

@@ -18,13 +18,13 @@ Provider and game are those of the bet or win, also for what corrects it. Amount
 over all time, `ggr_minor` of a tenant and currency is the balance of `house` and `fx` plus what open bets hold.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ledger.core.postings import ADJUSTMENT, BONUS_COST, HOUSE
 from ledger.core.state import DEMO, FREE
 from projector import lookups
-from projector.projection import Admitted, Projection, Rows, incoming, write
+from projector.projection import Admitted, Projection, incoming
 from projector.projections.origins import CORRECTIONS, NEEDS, Origins
 from projector.projections.periods import hour_of
 from projector.projections.views import (
@@ -44,6 +44,7 @@ from projector.projections.views import (
     summed,
     view,
 )
+from projector.tables import Tables
 
 SUMS = (
     "bets", "rolled_back_bets", "stake_minor", "stake_bonus_minor", "free_stake_minor", "rolled_back_stake_minor",
@@ -204,7 +205,7 @@ Change = dict[int, int]
 Record = dict[str, Any]
 
 
-def apply(events: Sequence[Admitted], cursor: Rows) -> None:
+def apply(events: Sequence[Admitted], tables: Tables) -> Iterator[None]:
     fold = Revenue()
     corrections = []
     for event in events:
@@ -214,10 +215,11 @@ def apply(events: Sequence[Admitted], cursor: Rows) -> None:
                 fold.add(event, record["occurred_at"], record["payload"].get("game_id"), change)
         elif event_type in CORRECTIONS and record["payload"]["mode"] != DEMO:
             corrections.append(event)
-    if corrections:
-        _correct(corrections, cursor, fold)
-    write(cursor, MERGE, fold.hours.values())
-    write(cursor, CORRECTED, fold.corrections)
+    origins = Origins(tables, (record for record, _ in corrections))
+    yield
+    _correct(corrections, origins, fold)
+    tables.write(MERGE, fold.hours.values())
+    tables.write(CORRECTED, fold.corrections)
 
 
 class Revenue:
@@ -311,9 +313,8 @@ OWN: dict[str, Callable[[Record], Change | None]] = {
 """The changes that belong to the hour of their own event, by event type."""
 
 
-def _correct(corrections: Sequence[Admitted], cursor: Rows, fold: Revenue) -> None:
+def _correct(corrections: Sequence[Admitted], origins: Origins, fold: Revenue) -> None:
     """Add what belongs to the hour of an earlier bet or win."""
-    origins = Origins(cursor, (record for record, _ in corrections))
     for event in corrections:
         if bet := origins.bet(event.record):
             bet_id, began = bet

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from projector import lookups
-from projector.projection import Admitted, Projection, Rows, incoming, write
+from projector.projection import Admitted, Projection, incoming
 from projector.projections import totals
 from projector.projections.totals import Played, played
 from projector.projections.views import (
@@ -24,6 +24,7 @@ from projector.projections.views import (
     fenced,
     view,
 )
+from projector.tables import Tables
 
 # A table game's round has many players, so bets of several currencies and modes. They are never added up: each has a
 # row of its own. Players are in different partitions, so "last" is by time and event id, not by arrival: a second fold
@@ -93,13 +94,13 @@ SUMS = slice(9, 9 + len(totals.Totals._fields))
 """The place of the totals in a row; after them come first_at and what is known of the last event."""
 
 
-def apply(events: Sequence[Admitted], cursor: Rows) -> None:
+def apply(events: Sequence[Admitted], tables: Tables) -> None:
     rounds: dict[Key, list[Any]] = {}
     for record, _ in events:
         for part in played(record):
             if part.round_id is not None:
                 _add(record, part, part.round_id, rounds)
-    write(cursor, MERGE, rounds.values())
+    tables.write(MERGE, rounds.values())
 
 
 def _add(record: dict[str, Any], part: Played, round_id: str, rounds: dict[Key, list[Any]]) -> None:

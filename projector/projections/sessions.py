@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from projector import lookups
-from projector.projection import Admitted, Projection, Rows, incoming, write
+from projector.projection import Admitted, Projection, incoming
 from projector.projections import totals
 from projector.projections.totals import played
 from projector.projections.views import (
@@ -24,6 +24,7 @@ from projector.projections.views import (
     fenced,
     view,
 )
+from projector.tables import Tables
 
 TABLES = f"""
 create table sessions (
@@ -110,7 +111,7 @@ SUMS = slice(4, 4 + len(totals.Totals._fields))
 """The place of the totals in a step; after them comes what is known of the last event."""
 
 
-def apply(events: Sequence[Admitted], cursor: Rows) -> None:
+def apply(events: Sequence[Admitted], tables: Tables) -> None:
     started: dict[str, Row] = {}
     steps: dict[str, Row] = {}
     for record, _ in events:
@@ -127,10 +128,13 @@ def apply(events: Sequence[Admitted], cursor: Rows) -> None:
                 step = _step(record, part.session_id, steps)
                 step[1] = payload["exponent"]
                 step[SUMS] = totals.plus(step[SUMS], part.totals)
-    write(cursor, STARTED, [start + steps.pop(session_id) for session_id, start in started.items()])
-    changed = write(cursor, CHANGED, [[session_id, *step] for session_id, step in steps.items()])
-    assert changed == len(steps), (
-        f"{len(steps) - changed} sessions of {list(steps)[:3]} … were played in that never began: the log is wrong"
+    tables.write(STARTED, [start + steps.pop(session_id) for session_id, start in started.items()])
+    tables.write(
+        CHANGED,
+        [[session_id, *step] for session_id, step in steps.items()],
+        lambda missed: AssertionError(
+            f"{missed} sessions of {list(steps)[:3]} … were played in that never began: the log is wrong"
+        ),
     )
 
 

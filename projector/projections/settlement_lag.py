@@ -7,9 +7,10 @@ and ends once more counts again. Rollbacks are not settlements.
 from collections.abc import Sequence
 
 from ledger.core.state import DEMO
-from projector.projection import Admitted, Projection, Rows, incoming, write
+from projector.projection import Admitted, Projection, incoming
 from projector.projections.periods import day_of
 from projector.projections.views import INTEGRATION, PROVIDER, REGION, SUMMED, TENANT, Column, fenced, view
+from projector.tables import Tables
 
 BOUNDS = {
     "upto_1s": "1 second", "upto_5s": "5 seconds", "upto_30s": "30 seconds", "upto_1m": "1 minute",
@@ -85,7 +86,7 @@ on conflict ({KEY}) do update set
 """  # noqa: S608  # our own constants
 
 
-def apply(events: Sequence[Admitted], cursor: Rows) -> None:
+def apply(events: Sequence[Admitted], tables: Tables) -> None:
     ended = []
     for record, partition in events:
         payload, occurred_at = record["payload"], record["occurred_at"]
@@ -98,7 +99,7 @@ def apply(events: Sequence[Admitted], cursor: Rows) -> None:
                 continue
         place = record["tenant_id"], record["region"], record["integration_id"], day_of(occurred_at), partition
         ended += [(*place, record["provider_id"], bet_id, occurred_at) for bet_id in bet_ids]
-    write(cursor, MERGE, ended)
+    tables.write(MERGE, ended)
 
 
 SETTLEMENT_LAG = Projection("settlement_lag", 2, TABLES, VIEWS, apply, needs=("bets",))

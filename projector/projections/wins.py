@@ -5,7 +5,7 @@ from typing import Any
 
 from ledger.core.postings import HOUSE
 from projector import lookups
-from projector.projection import Admitted, Projection, Rows, incoming, write
+from projector.projection import Admitted, Projection, incoming
 from projector.projections.views import (
     AS_OF,
     AS_OF_VERSION,
@@ -24,6 +24,7 @@ from projector.projections.views import (
     fenced,
     view,
 )
+from projector.tables import Tables
 
 TABLES = f"""
 create table wins (
@@ -119,7 +120,7 @@ where w.integration_id = e.integration_id and w.win_id = e.win_id
 """  # noqa: S608  # our own constants
 
 
-def apply(events: Sequence[Admitted], cursor: Rows) -> None:
+def apply(events: Sequence[Admitted], tables: Tables) -> None:
     won: list[list[Any]] = []
     reversed_: list[tuple[Any, ...]] = []
     for record, _ in events:
@@ -134,8 +135,8 @@ def apply(events: Sequence[Admitted], cursor: Rows) -> None:
                 reversed_ += [_reversal(record, win_id) for win_id in record["payload"]["undoes"]]
             case "wallet.debit.reversal":
                 reversed_.append(_reversal(record, record["payload"]["win_id"]))
-    write(cursor, WON, won)
-    write(cursor, REVERSED, reversed_)
+    tables.write(WON, won)
+    tables.write(REVERSED, reversed_)
 
 
 def _win(record: dict[str, Any]) -> list[Any]:

@@ -12,7 +12,7 @@ from psycopg import Connection
 from pydantic import SecretStr
 
 from projector import database, models
-from projector.projection import Admitted
+from projector.projection import Admitted, apply
 from projector.projections import PROJECTIONS
 from tests.support import reference
 from tests.support.lasting_connection import LastingConnection
@@ -68,9 +68,8 @@ def fold_more(connection: Connection, records: Iterable[Record], rng: random.Ran
     while events:
         size = rng.choice((1, 7, 60, 250))
         batch, events = events[:size], events[size:]
-        with database.transaction(connection) as cursor:
-            for projection in PROJECTIONS:
-                projection.apply(batch, cursor)
+        with database.transaction(connection) as tables:
+            apply(PROJECTIONS, batch, tables)
 
 
 def shuffled(records: Iterable[Record], rng: random.Random) -> Iterator[Admitted]:

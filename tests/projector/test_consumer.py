@@ -27,7 +27,7 @@ from projector.projection import Projection
 
 left = int(sys.argv[1])
 
-def die(events, cursor):
+def die(events, tables):
     global left
     left -= 1
     if not left:
@@ -117,13 +117,13 @@ def test_zombie_s_transaction_fails(settings):
         models.ensure(connection)
         zombie, owner = Checkpoint(), Checkpoint()
         first, second = Source("t", 0), Source("t", 1)
-        with database.transaction(connection) as cursor:
-            zombie.load(cursor, [first, second])
-            owner.load(cursor, [first, second])
-        with database.transaction(connection) as cursor:
-            owner.advance(cursor, {second: Advance(10)})
-        with pytest.raises(CheckpointMovedError), database.transaction(connection) as cursor:
-            zombie.advance(cursor, {first: Advance(5), second: Advance(7)})
+        with database.transaction(connection) as tables:
+            zombie.load(tables, [first, second])
+            owner.load(tables, [first, second])
+        with database.transaction(connection) as tables:
+            owner.advance(tables, {second: Advance(10)})
+        with pytest.raises(CheckpointMovedError), database.transaction(connection) as tables:
+            zombie.advance(tables, {first: Advance(5), second: Advance(7)})
         assert connection.execute("select partition, next_offset from checkpoints order by 1").fetchall() == [
             (0, 0),
             (1, 10),

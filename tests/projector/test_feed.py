@@ -234,8 +234,8 @@ def fold_alone(feed: Feed, settings: Settings) -> None:
             items = [
                 item(records, one, Source(topics.refusals if one.to_refusals else topics.events, 0)) for one in batch
             ]
-            with database.transaction(connection) as cursor:
-                folding.fold(items, cursor, PROJECTIONS, records.decode)
+            with database.transaction(connection) as tables:
+                folding.fold(items, tables, PROJECTIONS, records.decode)
 
 
 def item(records: Records, delivery: Delivery, source: Source) -> Item:
@@ -259,8 +259,8 @@ def test_a_stream_that_another_projector_moves_meanwhile_is_judged_again(known, 
     with database.connect(url) as owner, database.connect(url) as other, ThreadPoolExecutor(1) as pool:
         models.reset(owner)
         judge(owner, events[:known])
-        with database.transaction(owner) as cursor:
-            Gate(cursor, no_decoding).judge(events[known : known + 2])
+        with database.transaction(owner) as tables:
+            Gate(tables, no_decoding).judge(events[known : known + 2])
             slower = pool.submit(judge, other, [Unreadable(b"brand-a/anna") if misplaced == "garbage" else events[8]])
             until_locked_out(bi_database_of_module)
         with pytest.raises(StreamMovedError):
@@ -270,8 +270,8 @@ def test_a_stream_that_another_projector_moves_meanwhile_is_judged_again(known, 
 
 
 def judge(connection: Connection, arrivals: list[Arrival | Unreadable]) -> None:
-    with database.transaction(connection) as cursor:
-        Gate(cursor, no_decoding).judge(arrivals)
+    with database.transaction(connection) as tables:
+        Gate(tables, no_decoding).judge(arrivals)
 
 
 def no_decoding(wire: bytes) -> dict[str, Any]:

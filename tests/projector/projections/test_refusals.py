@@ -29,8 +29,8 @@ def test_refusals_are_rows_and_counts(bi_database: str) -> None:
     with contextlib.closing(database.connect(SecretStr(bi_database))) as connection:
         models.ensure(connection)
         for batch in (records[:2], records[2:]):
-            with database.transaction(connection) as cursor:
-                refusals(batch, cursor)
+            with database.transaction(connection) as tables:
+                refusals(batch, tables)
         row = connection.execute(
             "select player_id, kind, code, details, asked, kid, refused_at::text, as_of::text, trace_id from bi.refusals"
             " where command_id = %s", [records[0]["command_id"]],

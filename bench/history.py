@@ -35,7 +35,7 @@ def decided(players: range, events_per_player: int, known: tuple[Entity, ...] = 
     batch = Batch(locked, loaded, {}, {}, time.time_ns() // 1000)
 
     def stream(command: Command) -> StreamKey:
-        return stream_of(command, lambda key: owner_of(batch.state.get(key)))
+        return stream_of(command, command.needs, lambda key: owner_of(batch.state.get(key)))
 
     # Players take turns, as they do in life: the rows of a stream lie apart.
     for turn in zip(*(_callbacks(name_of(n).decode(), batch, events_per_player) for n in players), strict=True):

@@ -11,6 +11,7 @@ from ledger.core.commands import Command
 from ledger.core.decision import Refusal
 from ledger.core.policy import Policy
 from ledger.core.rollbacks import Rollback
+from ledger.core.state import Key
 from ledger.core.value import value
 from ledger.outcome import Outcome
 from ledger.streams import StreamKey
@@ -37,12 +38,14 @@ class Request:
     fingerprint: bytes
     stream: StreamKey
     """Where its events go."""
+    needs: tuple[Key, ...]
+    """Keys of what the command is decided on, as it names them itself."""
 
     @classmethod
     def of(cls, command: Command, stream: StreamKey) -> "Request":
         origin = command.origin
         key = CommandKey(origin.scope, origin.operation, origin.idempotency_key)
-        return cls(command, key, fingerprint(command), stream)
+        return cls(command, key, fingerprint(command), stream, command.needs)
 
 
 @value()

@@ -81,6 +81,7 @@ def format_minor(amount_minor: int, exponent: int) -> str:
     """Minor units as a plain decimal with exactly `exponent` places: (1150, 2) is "11.50"."""
     if exponent == 0:
         return str(amount_minor)
-    sign = "-" if amount_minor < 0 else ""
-    digits = str(abs(amount_minor)).rjust(exponent + 1, "0")
-    return f"{sign}{digits[:-exponent]}.{digits[-exponent:]}"
+    if amount_minor < 0:
+        return f"-{format_minor(-amount_minor, exponent)}"
+    digits = str(amount_minor).zfill(exponent + 1)
+    return f"{digits[:-exponent]}.{digits[-exponent:]}"

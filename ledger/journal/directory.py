@@ -26,14 +26,14 @@ def owner_of(entity: Entity | None) -> Owner | None:
     return None
 
 
-def stream_of(command: Command, owner: Callable[[Key], Owner | None]) -> StreamKey:
-    """The stream that `command` goes to, as far as `owner` knows: its player's, or its integration's where nothing
-    names a player.
+def stream_of(command: Command, needs: Iterable[Key], owner: Callable[[Key], Owner | None]) -> StreamKey:
+    """The stream that `command` with these `needs` goes to, as far as `owner` knows: its player's, or its integration's
+    where nothing names a player.
     """
-    origin = command.origin
-    if command.player_id is not None:
-        return player_stream(origin.tenant_id, command.player_id)
-    for key in command.needs:
+    origin, player_id = command.origin, command.player_id
+    if player_id is not None:
+        return player_stream(origin.tenant_id, player_id)
+    for key in needs:
         found = owner(key)
         if found and (found.integration_id == origin.integration_id or _by_operator(command, found)):
             return found.stream
@@ -57,13 +57,16 @@ class Directory:
 
     def stream_of(self, command: Command) -> StreamKey:
         """The stream that `command` goes to, as far as it is known here."""
-        return stream_of(command, self._owners.get)
+        return stream_of(command, command.needs, self._owners.get)
 
     def unknown(self, command: Command) -> tuple[Key, ...]:
         """Keys to look up before `stream_of` can be trusted."""
-        if command.player_id is not None or any(key in self._owners for key in command.needs):
+        if command.player_id is not None:
             return ()
-        return tuple(key for key in command.needs if key[0] in _OWNED)
+        needs = command.needs
+        if not self._owners.keys().isdisjoint(needs):
+            return ()
+        return tuple(key for key in needs if key[0] in _OWNED)
 
     def learn(self, entities: Iterable[Entity]) -> None:
         """Remember the players of `entities`; past the capacity, those learnt first are forgotten."""

@@ -78,7 +78,7 @@ class KnownStreams:
                 chance *= self._fresh
             heads[request.stream] = known.head
             state.entities.update(known.player)
-            for key in request.command.needs:
+            for key in request.needs:
                 if (entity := known.named.get(key)) is not None:
                     state.entities[key] = entity
         return (state, heads) if chance >= LIKELY else None
@@ -110,7 +110,7 @@ class KnownStreams:
                 of_players[key[1:3]].player[key] = entity
         for request in requests:
             if request.stream.stream_type == PLAYER:
-                for key in request.command.needs:
+                for key in request.needs:
                     if (found := batch.loaded.get(key)) is not None:
                         self._streams[request.stream].keep(key, found)
         # All that has changed, and not only what commands name: the end of a round ends bets that nobody named.

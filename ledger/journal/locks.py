@@ -29,7 +29,7 @@ def lock_keys(request: Request) -> Iterable[int]:
     """The stream, the idempotency key, and what other streams may ask for: a bet's reference, a tenant's currency."""
     yield stream_lock(request.stream)
     yield _hash("command", *request.key)
-    for entity, *names in request.command.needs:
+    for entity, *names in request.needs:
         if entity is Bet or entity is Currency:
             yield _hash(entity.__name__, *map(str, names))
 

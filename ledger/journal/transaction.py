@@ -89,7 +89,7 @@ class _Requests:
     def __post_init__(self) -> None:
         self.each = [request for of_callback in self.of_callbacks for request in of_callback]
         self.streams = {request.stream for request in self.each}
-        self.needs = {key for request in self.each for key in request.command.needs}
+        self.needs = {key for request in self.each for key in request.needs}
         """Keys of what is decided on, besides players and their wallets."""
 
     @classmethod

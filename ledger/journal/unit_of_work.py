@@ -96,7 +96,7 @@ class UnitOfWork:
         """The request on its stream. The state, not the look-up before the lock, decides which that is: an earlier
         command of this very batch may have made the bet.
         """
-        stream = stream_of(request.command, self._owner)
+        stream = stream_of(request.command, request.needs, self._owner)
         if stream not in self.batch.locked:
             raise NotLocked(stream)
         return request if stream == request.stream else replace(request, stream=stream)
@@ -125,7 +125,7 @@ class UnitOfWork:
             return outcome
         if self.callback.policy.replay_balance == CURRENT:
             stored = outcome.balances
-            currency = stored.currency if stored else _wallet_currency(self.state, request.command)
+            currency = stored.currency if stored else _wallet_currency(self.state, request)
             outcome = replace(outcome, balances=_balances(self.state, request.stream, currency), answer=None)
         return outcome if outcome.answer else self._answered(outcome)
 
@@ -137,7 +137,7 @@ class UnitOfWork:
         command, stream = request.command, request.stream
         if isinstance(decision, Accepted):
             versions = self._fold(request, decision.events)
-            currency = _moved_currency(decision) or _wallet_currency(self.state, command)
+            currency = _moved_currency(decision) or _wallet_currency(self.state, request)
             balances = _balances(self.state, stream, currency)
             outcome = self._answered(Outcome.of(command, decision, balances))
             self.commands.append(Decided.of(request, outcome, self.batch.now, versions))
@@ -146,7 +146,7 @@ class UnitOfWork:
         # A refusal takes back what the callback did so far: its balances are those without that. Those of a foreign
         # region are not its caller's to see.
         foreign = decision.code == FOREIGN
-        currency = None if foreign else _wallet_currency(self.state, command)
+        currency = None if foreign else _wallet_currency(self.state, request)
         balances = _balances(self.batch.state, stream, currency)
         outcome = self._answered(Outcome.of(command, decision, balances))
         decided = Decided.of(request, outcome, self.batch.now)
@@ -190,12 +190,13 @@ def _moved_currency(decision: Accepted) -> str | None:
     return getattr(decision.events[-1].payload, "currency", None) if decision.events else None
 
 
-def _wallet_currency(state: State, command: Command) -> str | None:
-    """The currency of the wallet that `command` is about: its bet's or its win's, else the command's own, else its
+def _wallet_currency(state: State, request: Request) -> str | None:
+    """The currency of the wallet that a command is about: its bet's or its win's, else the command's own, else its
     session's.
     """
+    command = request.command
     named = getattr(command, "wallet_currency", None)
-    entities = [state.get(key) for key in command.needs]
+    entities = [state.get(key) for key in request.needs]
     for entity in entities:
         if isinstance(entity, Bet | Settlement) and entity.currency:
             return entity.currency

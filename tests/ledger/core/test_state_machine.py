@@ -177,7 +177,7 @@ class Histories(RuleBasedStateMachine):
         return outcomes
 
     def stream_of(self, command: Command) -> StreamKey:
-        return stream_of(command, lambda key: owner_of(self.state.get(key)))
+        return stream_of(command, command.needs, lambda key: owner_of(self.state.get(key)))
 
     def key_of(self, command: Command) -> CommandKey:
         return Request.of(command, self.stream_of(command)).key

@@ -29,7 +29,9 @@ XID_OF = {
     ACT: "select xid from wagerledger.acts where act_id = %(act_id)s",
     COMMAND: """
         select xid from wagerledger.commands
-        where (scope, operation, idempotency_key) = (%(scope)s, %(operation)s, %(idempotency_key)s)
+        where wagerledger.key_of(operation, scope, idempotency_key)
+        = wagerledger.key_of(%(operation)s, %(scope)s, %(idempotency_key)s)
+            and (scope, operation, idempotency_key) = (%(scope)s, %(operation)s, %(idempotency_key)s)
     """,
     # What was refused and may be asked again has no row of its own; the last time counts.
     REFUSAL: """

@@ -7,7 +7,7 @@ from ledger.core.state import Bet, Key
 from ledger.store import settlements
 from ledger.store.column_list import ColumnList
 from ledger.store.conversions import from_text, to_text
-from ledger.store.statement import Statement, by_key
+from ledger.store.statement import Statement, by_key, hashed
 from runtime.arrays import Text
 
 COLUMNS = ColumnList("""
@@ -19,26 +19,28 @@ COLUMNS = ColumnList("""
 """The fields of an entity, in their order."""
 KEY = COLUMNS.only("integration_id", "bet_id")
 OF_ROUND = COLUMNS.only("integration_id", "player_id", "round_id")
+HASHED = "'bet'", "integration_id", "bet_id"
+HASHED_ROUND = "'round'", "integration_id", "round_id"
 CHANGING = COLUMNS.only("status", "held_minor", "win_minor", "settlement_id", "rollback_id", "final")
 CHANGED = KEY + CHANGING
 
 LOAD = f"""
 select {COLUMNS.of("b")}
 from {KEY.rows("k")}
-{by_key("bets", *KEY)}
+{by_key("bets", *KEY, hash_of=HASHED)}
 """  # noqa: S608  # our own constants
 
 LOAD_OF_ROUNDS = f"""
 select {COLUMNS.of("b")}
 from {OF_ROUND.rows("k")}
-{by_key("bets", *OF_ROUND)}
+{by_key("bets", *OF_ROUND, hash_of=HASHED_ROUND)}
 """  # noqa: S608  # our own constants
 
 LOAD_OF_WINS = f"""
 select {COLUMNS.of("b")}
 from {settlements.KEY.rows("k")}
-{by_key("settlements", *settlements.KEY)}
-{by_key("bets", *KEY, of="s")}
+{by_key("settlements", *settlements.KEY, hash_of=settlements.HASHED)}
+{by_key("bets", *KEY, of="s", hash_of=HASHED)}
 """  # noqa: S608  # our own constants
 
 INSERT = f"""
@@ -51,7 +53,8 @@ UPDATE = f"""
 update wagerledger.bets b
 set {CHANGING.assigned("n")}
 from {CHANGED.rows("n")}
-where b.integration_id = any(array[n.integration_id]) and b.bet_id = any(array[n.bet_id])
+where {hashed("'bet'", "b.integration_id", "b.bet_id")} = any(array[{hashed("'bet'", "n.integration_id", "n.bet_id")}])
+    and b.integration_id = n.integration_id and b.bet_id = n.bet_id
 """  # noqa: S608  # our own constants
 
 _PLAIN = COLUMNS.but("conversion")

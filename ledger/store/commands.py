@@ -20,18 +20,21 @@ COLUMNS = ColumnList("""
     answer bytea, kid text, asked text::json, trace_id text, decided_at timestamptz
 """)
 KEY = COLUMNS.only("scope", "operation", "idempotency_key")
+HASHED = "operation", "scope", "idempotency_key"
 REMEMBERED = COLUMNS.only(*KEY, "kind", "fingerprint", "outcome", "answer")
 
 LOAD = f"""
 select {REMEMBERED.of("c")}
 from {KEY.rows("k")}
-{by_key("commands", *KEY)}
+{by_key("commands", *KEY, hash_of=HASHED)}
 """  # noqa: S608  # our own constants
 
-ANSWER = """
-select answer, fingerprint from wagerledger.commands
-where scope = %s and operation = %s and idempotency_key = %s and answer is not null and outcome ->> 'refusal' is null
-"""
+ANSWER = f"""
+select c.answer, c.fingerprint
+from (select %s::text, %s::text, %s::text) k({KEY})
+{by_key("commands", *KEY, hash_of=HASHED)}
+where c.answer is not null and c.outcome ->> 'refusal' is null
+"""  # noqa: S608  # our own constants
 
 INSERT = f"""
 insert into wagerledger.commands ({COLUMNS})

@@ -14,7 +14,7 @@ KEY = COLUMNS.only("integration_id", "player_id", "round_id")
 LOAD = f"""
 select {COLUMNS.of("r")}
 from {KEY.rows("k")}
-{by_key("rounds", *KEY)}
+{by_key("rounds", *KEY, hash_of=("player_id", "integration_id", "round_id"))}
 """  # noqa: S608  # our own constants
 
 INSERT = f"""

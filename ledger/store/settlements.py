@@ -6,7 +6,7 @@ from typing import Any
 from ledger.core.state import Key, Settlement
 from ledger.store.column_list import ColumnList
 from ledger.store.conversions import from_text, to_text
-from ledger.store.statement import Statement, by_key
+from ledger.store.statement import Statement, by_key, hashed
 from runtime.arrays import Text
 
 COLUMNS = ColumnList("""
@@ -17,12 +17,15 @@ COLUMNS = ColumnList("""
 """The fields of an entity, in their order."""
 KEY = COLUMNS.only("integration_id", "win_id")
 OF_BET = COLUMNS.only("integration_id", "bet_id")
+HASHED = "'win'", "integration_id", "win_id"
+HASHED_BET = "'bet'", "integration_id", "bet_id"
+HASHED_ROUND = "'round'", "integration_id", "round_id"
 CHANGED = COLUMNS.only(*KEY, "undone_by")
 
 LOAD = f"""
 select {COLUMNS.of("s")}
 from {KEY.rows("k")}
-{by_key("settlements", *KEY)}
+{by_key("settlements", *KEY, hash_of=HASHED)}
 """  # noqa: S608  # our own constants
 
 # A win that names a bet has the bet's round; a bet without a round has its wins under its own id.
@@ -30,18 +33,19 @@ LOAD_BESIDE_BETS = f"""
 with b as (
     select b.integration_id, b.bet_id, b.player_id, b.round_id
     from {OF_BET.rows("k")}
-    {by_key("bets", *OF_BET)}
+    {by_key("bets", *OF_BET, hash_of=HASHED_BET)}
 )
 select {COLUMNS.of("s")}
 from b
-{by_key("settlements", "integration_id", "round_id", "player_id", of="b")}
+{by_key("settlements", "integration_id", "round_id", "player_id", of="b", hash_of=HASHED_ROUND)}
 where s.undone_by is null and (s.bet_id is null or s.bet_id = b.bet_id)
 union all
 select {COLUMNS.of("s")}
 from b
 cross join lateral (
     select * from wagerledger.settlements s
-    where s.integration_id = b.integration_id and s.bet_id = b.bet_id and s.round_id is null offset 0
+    where {hashed("'bet'", "s.integration_id", "s.bet_id")} = {hashed("'bet'", "b.integration_id", "b.bet_id")}
+        and s.integration_id = b.integration_id and s.bet_id = b.bet_id and s.round_id is null offset 0
 ) s
 where b.round_id is null and s.undone_by is null
 """  # noqa: S608  # our own constants
@@ -55,7 +59,8 @@ from {COLUMNS.rows("n")}
 UPDATE = f"""
 update wagerledger.settlements s set undone_by = n.undone_by
 from {CHANGED.rows("n")}
-where s.integration_id = any(array[n.integration_id]) and s.win_id = any(array[n.win_id])
+where {hashed("'win'", "s.integration_id", "s.win_id")} = any(array[{hashed("'win'", "n.integration_id", "n.win_id")}])
+    and s.integration_id = n.integration_id and s.win_id = n.win_id
 """  # noqa: S608  # our own constants
 
 _PLAIN = COLUMNS.but("conversion")

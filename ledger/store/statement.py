@@ -40,8 +40,20 @@ from (select count(*) from {0}) c(n), (values (%b::text::bigint)) w(wanted)
 """What raises is the cast of that text, which is then read in the error."""
 
 
-def by_key(table: str, *columns: str, of: str = "k") -> str:
-    """Joins the rows of a table, under its initial, whose columns are those of `of`: each found by its key."""
+def hashed(*parts: str) -> str:
+    """The key of 16 bytes that the database makes of three texts, and has an index on."""
+    return f"wagerledger.key_of({', '.join(parts)})"
+
+
+def by_key(table: str, *columns: str, of: str = "k", hash_of: Sequence[str] = ()) -> str:
+    """Joins the rows of a table, under its initial, whose columns are those of `of`: each found by its key, or by the
+    hashed one of the columns and texts `hash_of`. Their texts are compared in either case.
+    """
     alias = table[0]
     key = " and ".join(f"{alias}.{column} = {of}.{column}" for column in columns)
+    if hash_of:
+        here, there = (
+            hashed(*(f"{rows}.{part}" if part in columns else part for part in hash_of)) for rows in (alias, of)
+        )
+        key = f"{here} = {there} and {key}"
     return f"cross join lateral (select * from wagerledger.{table} {alias} where {key} offset 0) {alias}"  # noqa: S608  # our own constants

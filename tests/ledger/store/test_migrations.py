@@ -48,6 +48,7 @@ delete from wagerledger.players where restriction is null;
 alter table wagerledger.players drop column region;
 drop table wagerledger.brands, wagerledger.proofs;
 alter table wagerledger.sessions drop column extended_us;
+drop function wagerledger.key_of cascade;
 update public.alembic_version set version_num = '0003';
 """
 

@@ -19,6 +19,7 @@ from ledger.core.money import format_minor
 from ledger.core.postings import Posting
 from ledger.store import bets, commands, settlements
 from ledger.store.column_list import ColumnList
+from ledger.store.statement import by_key
 from ledger.streams import INTEGRATION, PLAYER, StreamKey
 from patience import session
 from runtime.arrays import POSTGRES_EPOCH_US
@@ -28,32 +29,41 @@ from schemas.events import BY_FINGERPRINT
 
 BET, ROUND = "bet", "round"
 
+_OF_BET = by_key("bets", "integration_id", "bet_id", hash_of=bets.HASHED)
+_OF_ROUND = by_key("bets", "integration_id", "round_id", hash_of=bets.HASHED_ROUND)
+_THE_WIN = by_key("settlements", "integration_id", "win_id", hash_of=settlements.HASHED)
+_WINS_OF_ROUND = by_key("settlements", "integration_id", "round_id", hash_of=settlements.HASHED_ROUND)
+_WINS_OF_BET = by_key(
+    "settlements", "integration_id", "bet_id", hash_of=settlements.HASHED_BET, only=settlements.WITHOUT_ROUND
+)
+
+_EACH = "(select integration_id, %s::text from wagerledger.integrations) k"
+_ONE = "(select %s::text, %s::text) k"
 # A win that names no bet, and a command that was only refused, leave no row in `bets`.
 INTEGRATIONS = {
-    BET: """
-select integration_id from wagerledger.bets where bet_id = %(id)s
-union select integration_id from wagerledger.settlements where win_id = %(id)s
-union select scope from wagerledger.refusals where asked ->> 'bet_id' = %(id)s
-""",
-    ROUND: """
-select integration_id from wagerledger.bets where round_id = %(id)s
-union select integration_id from wagerledger.settlements where round_id = %(id)s
-union select scope from wagerledger.refusals where asked ->> 'round_id' = %(id)s
-""",
+    BET: f"""
+select k.integration_id from {_EACH}(integration_id, bet_id) {_OF_BET}
+union select k.integration_id from {_EACH}(integration_id, win_id) {_THE_WIN}
+union select scope from wagerledger.refusals where asked ->> 'bet_id' = %s
+""",  # noqa: S608  # our own constants
+    ROUND: f"""
+select k.integration_id from {_EACH}(integration_id, round_id) {_OF_ROUND}
+union select k.integration_id from {_EACH}(integration_id, round_id) {_WINS_OF_ROUND}
+union select scope from wagerledger.refusals where asked ->> 'round_id' = %s
+""",  # noqa: S608  # our own constants
 }
 
 # What a conversion did is in the events; a win's session and game are its bet's.
 BET_COLUMNS = bets.COLUMNS.but("conversion")
-BETS = f"""
-select {BET_COLUMNS}
-from wagerledger.bets where integration_id = %s and
-"""  # noqa: S608  # our own constants
+BETS = {
+    BET: f"select {BET_COLUMNS.of('b')} from {_ONE}(integration_id, bet_id) {_OF_BET}",  # noqa: S608  # our own constants
+    ROUND: f"select {BET_COLUMNS.of('b')} from {_ONE}(integration_id, round_id) {_OF_ROUND}",  # noqa: S608  # our own constants
+}
 WIN_COLUMNS = settlements.COLUMNS.but("session_id", "game_id", "conversion")
-SETTLEMENTS = f"""
-select {WIN_COLUMNS}
-from wagerledger.settlements where integration_id = %s and
-"""  # noqa: S608  # our own constants
-THE_BET, THE_ROUND, THE_WIN = "bet_id = %s", "round_id = %s", "win_id = %s"
+_WINS = f"select {WIN_COLUMNS.of('s')} from {_ONE}"  # noqa: S608  # our own constants
+THE_WIN = f"{_WINS}(integration_id, win_id) {_THE_WIN}"
+WINS_OF_ROUND = f"{_WINS}(integration_id, round_id) {_WINS_OF_ROUND}"
+WINS_OF_BET = f"{_WINS}(integration_id, bet_id) {_WINS_OF_BET}"
 
 # The bytes hold the ids: only these rows of a stream need to be sent and decoded.
 EVENTS = """
@@ -72,8 +82,9 @@ COMMAND_COLUMNS = ORIGIN + commands.COLUMNS.only(
     "stream_type, stream_id, first_version, last_version, outcome, asked, answer, decided_at"
 )
 COMMANDS = f"""
-select {COMMAND_COLUMNS.read} from wagerledger.commands
-where (scope, operation, idempotency_key) in (select * from unnest(%s::text[], %s::text[], %s::text[]))
+select {COMMAND_COLUMNS.of("c")}
+from unnest(%s::text[], %s::text[], %s::text[]) k({commands.KEY})
+{by_key("commands", *commands.KEY, hash_of=commands.HASHED)}
 """  # noqa: S608  # our own constants
 # Those that made no event have their command as JSON.
 EVENTLESS = f"""
@@ -271,8 +282,7 @@ def explain(settings: Settings, subject: str, *, what: str = BET, integration_id
 
 
 def _integration(ledger: Snapshot, what: str, subject: str) -> str:
-    query = INTEGRATIONS[what].replace("%(id)s", "%s")
-    known = sorted(row[0] for row in ledger.all(query, [subject] * 3))
+    known = sorted(row[0] for row in ledger.all(INTEGRATIONS[what], [subject] * 3))
     if not known:
         raise LookupError(f"no integration has ever named a {what} {subject!r}")
     if len(known) > 1:
@@ -286,16 +296,15 @@ class _Search:
     def __init__(self, ledger: Snapshot, what: str, subject: str, integration_id: str) -> None:
         self._ledger = ledger
         self._what, self._subject, self.integration_id = what, subject, integration_id
-        self.bets = self._rows(BETS, BET_COLUMNS, THE_ROUND if what == ROUND else THE_BET, subject)
-        self.wins = self._wins(THE_ROUND if what == ROUND else THE_BET, subject)
-        if what == BET:
-            self.wins += [one for one in self._wins(THE_WIN, subject) if one not in self.wins]
+        self.bets = self._rows(BETS[what], BET_COLUMNS, subject)
+        self.wins = [] if what == ROUND else self._wins(WINS_OF_BET, subject) + self._wins(THE_WIN, subject)
         rounds = {subject} if what == ROUND else {row["round_id"] for row in (*self.bets, *self.wins)} - {None}
         self.round_id: str | None = next(iter(rounds), None)
-        if what == BET and self.round_id:
+        if self.round_id:
             # A win of the round as such belongs to each of its bets.
-            of_round = self._wins(THE_ROUND, self.round_id)
-            self.wins += [one for one in of_round if one["bet_id"] is None and one not in self.wins]
+            of_round = self._wins(WINS_OF_ROUND, self.round_id)
+            wanted = [one for one in of_round if what == ROUND or one["bet_id"] in (None, subject)]
+            self.wins = wanted + [one for one in self.wins if one not in wanted]
         self.events: list[Event] = []
         self.commands: list[Command] = []
 
@@ -315,12 +324,12 @@ class _Search:
             raise LookupError(f"{self.integration_id} has never named a {self._what} {self._subject!r}")
         return explanation
 
-    def _rows(self, query: str, columns: ColumnList, condition: str, value: str) -> list[dict[str, Any]]:
-        rows = self._ledger.all(query + condition, [self.integration_id, value])
+    def _rows(self, query: str, columns: ColumnList, value: str) -> list[dict[str, Any]]:
+        rows = self._ledger.all(query, [self.integration_id, value])
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
-    def _wins(self, condition: str, value: str) -> list[dict[str, Any]]:
-        return self._rows(SETTLEMENTS, WIN_COLUMNS, condition, value)
+    def _wins(self, query: str, value: str) -> list[dict[str, Any]]:
+        return self._rows(query, WIN_COLUMNS, value)
 
     def _streams(self) -> list[StreamKey]:
         """Of the players who have a part in it, and the integration's, where tombstones of nobody are."""

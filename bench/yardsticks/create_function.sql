@@ -5,7 +5,9 @@ declare
     told bytea;
     next_version bigint;
 begin
-    select answer into told from wagerledger.commands where scope = 'brand/EU/studio' and operation = 'api' and idempotency_key = bet;
+    select answer into told from wagerledger.commands
+    where wagerledger.key_of(operation, scope, idempotency_key) = wagerledger.key_of('api', 'brand/EU/studio', bet)
+        and scope = 'brand/EU/studio' and operation = 'api' and idempotency_key = bet;
     if found then
         return told;
     end if;

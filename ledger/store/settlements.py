@@ -20,6 +20,8 @@ OF_BET = COLUMNS.only("integration_id", "bet_id")
 HASHED = "'win'", "integration_id", "win_id"
 HASHED_BET = "'bet'", "integration_id", "bet_id"
 HASHED_ROUND = "'round'", "integration_id", "round_id"
+WITHOUT_ROUND = "round_id is null"
+"""Wins that are found by their bet."""
 CHANGED = COLUMNS.only(*KEY, "undone_by")
 
 LOAD = f"""
@@ -42,11 +44,7 @@ where s.undone_by is null and (s.bet_id is null or s.bet_id = b.bet_id)
 union all
 select {COLUMNS.of("s")}
 from b
-cross join lateral (
-    select * from wagerledger.settlements s
-    where {hashed("'bet'", "s.integration_id", "s.bet_id")} = {hashed("'bet'", "b.integration_id", "b.bet_id")}
-        and s.integration_id = b.integration_id and s.bet_id = b.bet_id and s.round_id is null offset 0
-) s
+{by_key("settlements", *OF_BET, of="b", hash_of=HASHED_BET, only=WITHOUT_ROUND)}
 where b.round_id is null and s.undone_by is null
 """  # noqa: S608  # our own constants
 

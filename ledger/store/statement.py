@@ -45,9 +45,10 @@ def hashed(*parts: str) -> str:
     return f"wagerledger.key_of({', '.join(parts)})"
 
 
-def by_key(table: str, *columns: str, of: str = "k", hash_of: Sequence[str] = ()) -> str:
+def by_key(table: str, *columns: str, of: str = "k", hash_of: Sequence[str] = (), only: str = "") -> str:
     """Joins the rows of a table, under its initial, whose columns are those of `of`: each found by its key, or by the
-    hashed one of the columns and texts `hash_of`. Their texts are compared in either case.
+    hashed one of the columns and texts `hash_of`. Their texts are compared in either case. `only`: the condition of an
+    index that has not all rows.
     """
     alias = table[0]
     key = " and ".join(f"{alias}.{column} = {of}.{column}" for column in columns)
@@ -56,4 +57,6 @@ def by_key(table: str, *columns: str, of: str = "k", hash_of: Sequence[str] = ()
             hashed(*(f"{rows}.{part}" if part in columns else part for part in hash_of)) for rows in (alias, of)
         )
         key = f"{here} = {there} and {key}"
+    if only:
+        key = f"{key} and {alias}.{only}"
     return f"cross join lateral (select * from wagerledger.{table} {alias} where {key} offset 0) {alias}"  # noqa: S608  # our own constants

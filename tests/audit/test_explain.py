@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import re
 from dataclasses import replace
+from itertools import count
 
+import psycopg
 import pytest
 from typer.testing import CliRunner
 
 from audit.bet_page import as_html, lines
-from audit.explain import ROUND, explain
+from audit.explain import BETS, COMMANDS, INTEGRATIONS, ROUND, THE_WIN, WINS_OF_BET, WINS_OF_ROUND, explain
 from cli.main import app
 from ledger.core.chain import hash_of
 from ledger.core.commands import Command
@@ -20,6 +23,14 @@ from tests.support.commands import Asks
 
 EVIL = "<script>alert(1)</script>"
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
+REGISTER = """
+with added as (
+    insert into wagerledger.integrations (integration_id, tenant_id, region, provider_id, dialect, policy)
+    values (%(id)s, 'acme', 'eu', %(id)s, 'canonical', '{}')
+)
+insert into wagerledger.acts (act_id, acted_at, tenant_id, region, action, subject, actor, reason, content)
+values (gen_random_uuid(), now(), 'acme', 'eu', 'integration.added', %(id)s, 'ann', 'test', '{}')
+"""
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +44,9 @@ def settings(ledger_database_of_module) -> Settings:
 async def _play(settings: Settings) -> None:
     asks, other, operator = Asks("acme", "acme/eu/spin"), Asks("acme", "acme/eu/other"), Asks("acme", None)
     policy = Policy(session=KNOWN, win_needs_bet=False)
+    with psycopg.connect(settings.database_url.get_secret_value()) as connection:
+        for integration_id in ("acme/eu/spin", "acme/eu/other"):
+            connection.execute(REGISTER, {"id": integration_id})
 
     async with Journal(settings) as journal:
 
@@ -51,6 +65,19 @@ async def _play(settings: Settings) -> None:
         await do(other.debit("1", "twice", "o1"))
         await do(asks.debit("1", "twice", "o1"))
         await do(asks.rollback("never", "r7", key="void"))
+
+
+def test_its_rows_are_found_by_their_keys(settings):
+    """Of a large ledger nothing is read whole for one bet, but what was refused and what made no event."""
+    queries = [*INTEGRATIONS.values(), *BETS.values(), THE_WIN, WINS_OF_ROUND, WINS_OF_BET, COMMANDS]
+    with psycopg.connect(settings.database_url.get_secret_value()) as connection:
+        connection.execute("set local enable_seqscan = off")
+        for query in queries:
+            numbers = count(1)
+            asked = re.sub("%s", lambda _: f"${next(numbers)}", query)  # noqa: B023  # called at once
+            plan = "\n".join(line for (line,) in connection.execute("explain (generic_plan) " + asked))
+            assert set(re.findall(r"Seq Scan on (\w+)", plan)) <= {"refusals", "integrations"}, plan
+            assert re.search(r"(Index|Recheck) Cond: .*sha256", plan), plan
 
 
 def test_a_bet_is_told_from_its_first_refusal_to_its_end(settings):

@@ -21,12 +21,14 @@ begin
     foreach name in array array['commands', 'bets', 'settlements', 'rounds'] loop
         execute format('alter table wagerledger.%I rename to %I', name, name || '_0007');
         execute format('create table wagerledger.%I (like wagerledger.%I including defaults including constraints including comments)', name, name || '_0007');
+        if name = 'bets' then
+            alter table wagerledger.bets set (fillfactor = 80); -- as its partitions had
+        end if;
         execute format('insert into wagerledger.%I select * from wagerledger.%I', name, name || '_0007');
         execute format('drop table wagerledger.%I', name || '_0007');
         execute format('grant select on wagerledger.%I to wagerledger_app, wagerledger_reader, wagerledger_sealer', name);
     end loop;
 end $$;
-alter table wagerledger.bets set (fillfactor = 80);
 
 -- The texts stay in their rows, and who looks for them compares them: of two whose keys were the same, the second would
 -- be refused here.

@@ -23,6 +23,30 @@ COMPARE_AND_SET = "((n.expected_version = version) AND (n.expected_hash = head_h
 
 HASHED = "sha256("
 """In the condition of an index on a hashed key: the texts behind it are compared besides."""
+FILLED = """
+insert into wagerledger.bets (integration_id, bet_id, tenant_id, player_id, status, round_id, stake_minor, stake_cash_minor,
+    stake_bonus_minor, held_minor, win_minor)
+select 'acme/eu/spin', 'b' || n, 'acme', 'ann', 'settled', case when n % 2 = 0 then 'r' || n % 5 end, 1, 1, 0, 0, 0
+from generate_series(1, 2000) n;
+insert into wagerledger.settlements (integration_id, win_id, settlement_id, tenant_id, player_id, currency, bet_id, round_id, kind,
+    win_minor, account, mode)
+select 'acme/eu/spin', 'w' || n, 'st_' || n, 'acme', 'ann', 'EUR', 'b' || n, case when n % 2 = 0 then 'r' || n % 5 end, 'win', 1, 'house', 'real'
+from generate_series(1, 2000) n;
+insert into wagerledger.rounds (integration_id, player_id, round_id, tenant_id)
+select 'acme/eu/spin', 'ann', 'r' || n, 'acme' from generate_series(1, 2000) n;
+insert into wagerledger.commands (scope, operation, idempotency_key, command_id, kind, tenant_id, stream_type, stream_id, outcome,
+    trace_id, decided_at)
+select 'acme/eu/spin', 'api', 'k' || n, gen_random_uuid(), 'AuthorizeBet', 'acme', 'player', 'ann', '{}', 't', now()
+from generate_series(1, 2000) n;
+insert into wagerledger.sessions (session_id, integration_id, tenant_id, player_id, currency, mode, game_id, expires_at, ended)
+select 's' || n, 'acme/eu/spin', 'acme', 'ann', 'EUR', 'real', 'dice', 1, true from generate_series(1, 2000) n;
+insert into wagerledger.wallets (tenant_id, player_id, currency, exponent, cash_minor, bonus_minor, held_minor, receivable_minor)
+select 'acme', 'p' || n, 'EUR', 2, 1, 0, 0, 0 from generate_series(1, 2000) n;
+insert into wagerledger.streams (tenant_id, stream_type, stream_id, version, head_hash, recorded_at)
+select 'acme', 'player', 'p' || n, 1, 'h', now() from generate_series(1, 2000) n;
+insert into wagerledger.players (tenant_id, player_id, region) select 'acme', 'p' || n, 'eu' from generate_series(1, 2000) n;
+"""
+"""Rows of one player, many of them in few rounds: statistics that speak for reading all."""
 
 
 def look_ups() -> dict[str, str]:
@@ -61,7 +85,10 @@ def read_too_much(connection: psycopg.Connection, sql: str) -> list[str]:
         f"{step['Relation Name']}, filtered by {step.get('Filter')}"
         for step in found
         if not step.keys() & {"Index Cond", "Recheck Cond"}
-        or (step.get("Filter") not in (None, COMPARE_AND_SET) and HASHED not in step.get("Index Cond", ""))
+        or (
+            step.get("Filter") not in (None, COMPARE_AND_SET)
+            and HASHED not in step.get("Index Cond", step.get("Recheck Cond"))
+        )
     ]
 
 
@@ -73,7 +100,7 @@ def test_each_row_is_found_by_its_key(ledger_database: str) -> None:
         for name, value in PLANS.items():
             connection.execute("select set_config(%s, %s, false)", [name, value])
         assert len(look_ups()) > 15
-        for statistics in ("", "vacuum analyze"):
+        for statistics in ("", "vacuum analyze", FILLED, "vacuum analyze"):
             connection.execute(statistics.encode())
             wrong = {name: told for name, sql in look_ups().items() if (told := read_too_much(connection, sql))}
             assert wrong == {}, statistics

@@ -53,6 +53,29 @@ update public.alembic_version set version_num = '0003';
 """
 
 
+CATALOGUE = (
+    """select c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attacl::text,
+        pg_get_expr(d.adbin, d.adrelid)
+    from pg_class c join pg_attribute a on a.attrelid = c.oid left join pg_attrdef d on (d.adrelid, d.adnum) = (c.oid, a.attnum)
+    where c.relnamespace = 'wagerledger'::regnamespace and c.relkind in ('r', 'p', 'v') and a.attnum > 0 and not attisdropped""",
+    """select relname, relkind, relowner::regrole::text, relacl::text, reloptions::text
+    from pg_class where relnamespace = 'wagerledger'::regnamespace""",
+    """select conrelid::regclass::text, pg_get_constraintdef(oid) from pg_constraint
+    where connamespace = 'wagerledger'::regnamespace and contype <> 'n'""",
+    "select indexdef from pg_indexes where schemaname = 'wagerledger'",
+    """select tgrelid::regclass::text, tgname, tgenabled::text, pg_get_triggerdef(oid)
+    from pg_trigger where not tgisinternal and tgrelid::regclass::text like 'wagerledger.%'""",
+    """select oid::regprocedure::text, proowner::regrole::text, proacl::text, pg_get_functiondef(oid)
+    from pg_proc where pronamespace = 'wagerledger'::regnamespace""",
+)
+"""What there is, who owns it, who may do what with it, and what guards it."""
+
+
+def catalogue(database_url):
+    with psycopg.connect(database_url) as connection:
+        return [sorted(map(str, connection.execute(query))) for query in CATALOGUE]
+
+
 def upgrade_to(database_url, revision):
     engine = create_engine(make_url(database_url).set(drivername="postgresql+psycopg"))
     with engine.begin() as connection:
@@ -106,13 +129,17 @@ def test_players_get_the_region_of_their_first_wallet(ledger_database):
     assert brands == sorted({(tenant_id, region) for tenant_id, _, region, _ in players})
 
 
-def test_the_spine_s_rows_survive(empty_database):
-    """Settlements get what they lacked from their bets; what is new has its defaults; and a second run changes nothing."""
+def test_the_spine_s_rows_survive(empty_database, ledger_database):
+    """Settlements get what they lacked from their bets; what is new has its defaults; a second run changes nothing; and
+    tables, rights and guards are those of a new database."""
     upgrade_to(empty_database, "0001")
     with psycopg.connect(empty_database) as connection:
         connection.execute(BEFORE)
+    for revision in ("0003", "0005", "0007"):
+        upgrade_to(empty_database, revision)
     migrate.upgrade(empty_database)
     migrate.upgrade(empty_database)
+    assert catalogue(empty_database) == catalogue(ledger_database)
     with psycopg.connect(empty_database) as connection:
         rows = connection.execute(f"select {settlements.COLUMNS} from wagerledger.settlements order by 2").fetchall()
         integration = connection.execute("select options, policy from wagerledger.integrations").fetchone()

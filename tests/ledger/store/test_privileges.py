@@ -23,7 +23,6 @@ from tests.support.journals import accepted, ask_one, players, run, settings_of
 ask = Asks()
 
 LOG = "select inhrelid::regclass::text from pg_inherits where inhparent = 'wagerledger.event_log'::regclass"
-COMMANDS = "select inhrelid::regclass::text from pg_inherits where inhparent = 'wagerledger.commands'::regclass"
 EVIDENCE = (
     "event_log", "commands", "refusals", "proofs", "acts", "sealed_leaves", "anchors", "archived", "rates",
     "log_generation", "currencies",
@@ -93,7 +92,7 @@ def refused_everywhere(database_url, statements, before="set local lock_timeout 
 def evidence(database_url):
     """What is only ever added to: tables and every one of their partitions."""
     names = [f"wagerledger.{name}" for name in EVIDENCE]
-    return [*names, *tables(database_url, LOG), *tables(database_url, COMMANDS)]
+    return [*names, *tables(database_url, LOG)]
 
 
 def changes(table):
@@ -332,7 +331,7 @@ def test_the_app_role_cannot_say_where_an_entry_stands(played):
             placed.append(
                 f"insert into wagerledger.{table} ({columns}, {position}) overriding system value values ({row}, 1)"
             )
-    placed += [f"insert into {name} default values" for name in tables(played, LOG) + tables(played, COMMANDS)]
+    placed += [f"insert into {name} default values" for name in tables(played, LOG)]
     with login(played, "wagerledger_app") as url:
         assert refused_everywhere(url, placed) == []
         assert refused_everywhere(url, allowed) == allowed

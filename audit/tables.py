@@ -1,10 +1,11 @@
 """What the audit reads of the ledger's tables: each row after the stream it belongs to, in the order of streams."""
 
+from collections.abc import Callable
 from operator import attrgetter
+from struct import error
 from typing import Any
 
 from audit.snapshot import STREAM, Row
-from ledger.core.exchange import Conversion
 from ledger.core.state import Bet, Entity, Key, Player, Round, Session, Settlement, Wallet
 from ledger.store import (
     bets,
@@ -98,7 +99,9 @@ class Table:
         self._kind = kind
         self._key = slice(3, 3 + key_fields)
         self._fields = attrgetter(*kind.__dataclass_fields__)
-        self._converted = "conversion" in kind.__dataclass_fields__
+        last = [*kind.__dataclass_fields__][-1]
+        self._last = _CONVERTED.get(last)
+        """How the last field is written and read, where the row has it in another form."""
 
     def key(self, row: Row) -> Key:
         return (self._kind, *row[self._key])
@@ -106,22 +109,29 @@ class Table:
     def holds(self, row: Row, entity: Entity) -> bool:
         """Whether `row` is `entity`, bit for bit."""
         fields = self._fields(entity)
-        if self._converted:
-            fields = (*fields[:-1], to_text(fields[-1]))
+        if self._last:
+            written, _ = self._last
+            fields = (*fields[:-1], written(fields[-1]))
         return bool(fields == row[3:])
 
     def entity(self, row: Row) -> Entity:
-        fields = [*row[3:-1], _conversion(row[-1])] if self._converted else row[3:]
+        fields = [*row[3:-1], self._read(row[-1])] if self._last else row[3:]
         made: Entity = self._kind(*fields)
         return made
 
+    def _read(self, stored: Any) -> Any:
+        """As the ledger reads it; what it could not read is shown as it stands."""
+        assert self._last, "asked by the caller"
+        try:
+            return self._last[1](stored)
+        except (TypeError, ValueError, error):
+            return stored
 
-def _conversion(text: str | None) -> Conversion | str | None:
-    """As the ledger reads it; what it could not read is shown as it stands."""
-    try:
-        return from_text(text)
-    except (TypeError, ValueError):
-        return text
+
+_CONVERTED: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "conversion": (to_text, from_text),
+    "tallies": (wallets.tallies_to, wallets.tallies_from),
+}
 
 
 def _of_players(table: str, columns: ColumnList) -> str:

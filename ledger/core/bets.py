@@ -43,6 +43,7 @@ from ledger.core.state import (
     State,
     Wallet,
 )
+from ledger.core.tallies import Tally
 from ledger.core.value import value
 
 
@@ -321,10 +322,16 @@ def bet_authorized(state: State, event: Event, payload: BetAuthorized) -> Touche
         integration_id, payload.bet_id, event.tenant_id, event.player_id, OPEN, payload.round_id, payload.session_id,
         payload.game_id, payload.currency, payload.mode, payload.hold_id,
         payload.stake_minor, payload.stake_cash_minor, payload.stake_bonus_minor, held_minor,
-        stake_kind=payload.kind, conversion=Conversion.from_record(payload.conversion),
+        stake_kind=payload.kind, placed_at=event.at, conversion=Conversion.from_record(payload.conversion),
     )  # fmt: skip
-    wallet = folds.wallet_after(state, event, payload.currency)
+    wallet = folds.wallet_after(state, event, payload.currency, staked(bet), event.at)
     return (bet, wallet) if payload.session_expires_at is None else (bet, wallet, _extended(state, payload))
+
+
+def staked(bet: Bet, times: int = 1) -> Tally | None:
+    """What the stake adds to the tallies, once or, where it is given back, -1 times; None where it moved no money."""
+    paid_minor = bet.stake_cash_minor + bet.stake_bonus_minor
+    return Tally(0, 0, times * paid_minor, times * bet.stake_cash_minor, 0) if paid_minor else None
 
 
 def _extended(state: State, payload: BetAuthorized) -> Session:

@@ -46,10 +46,10 @@ def _announced(state: State, event: Event, _: Announced) -> Touched:
 
 FOLDS: dict[type[Payload], Callable[[State, Event, Any], Touched]] = {
     wallets.WalletOpened: wallets.wallet_opened,
-    wallets.Deposited: wallets.money_moved,
-    wallets.Withdrawn: wallets.money_moved,
-    wallets.AdjustedUp: wallets.money_moved,
-    wallets.AdjustedDown: wallets.money_moved,
+    wallets.Deposited: wallets.deposited,
+    wallets.Withdrawn: wallets.withdrawn,
+    wallets.AdjustedUp: wallets.adjusted,
+    wallets.AdjustedDown: wallets.adjusted,
     players.PlayerRestricted: players.player_restricted,
     players.PlayerFreed: players.player_freed,
     players.SessionStarted: players.session_started,

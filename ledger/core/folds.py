@@ -2,17 +2,29 @@
 touched. It raises AssertionError for an event that cannot follow `state`: the log is wrong then.
 """
 
+from ledger.core.calendars import CALENDARS, UTC, Windows
 from ledger.core.events import Event
 from ledger.core.state import Bet, Entity, Player, State, Wallet
+from ledger.core.tallies import Tally
 
 Touched = tuple[Entity, ...]
 
 
-def wallet_after(state: State, event: Event, currency: str) -> Wallet:
-    """The player's wallet in `currency`, once the event's postings have moved it."""
+def wallet_after(state: State, event: Event, currency: str, moved: Tally | None = None, counted_at: int = 0) -> Wallet:
+    """The player's wallet in `currency`, once the event's postings have moved it. `moved` is what its tallies add, in
+    the windows of the time `counted_at`.
+    """
     wallet = state.wallet(event.tenant_id, player_id(event), currency)
     assert wallet, f"{event.payload.event_type} on a wallet of {event.player_id} in {currency} that was never opened"
-    return wallet.after(event.postings)
+    tallies = wallet.tallies
+    if moved is not None:
+        tallies = tallies.after(moved, event.at, counted_at, windows(event))
+    return wallet.after(event.postings, tallies)
+
+
+def windows(event: Event) -> Windows:
+    """The day, week and month in which the event happened."""
+    return CALENDARS[UTC].windows(event.at)
 
 
 def known_bet(state: State, event: Event, bet_id: str, *statuses: str) -> Bet:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal
 
-from ledger.core import folds, postings
+from ledger.core import bets, folds, postings, wins
 from ledger.core.commands import Command
 from ledger.core.decision import (
     Accepted,
@@ -38,6 +38,7 @@ from ledger.core.state import (
     State,
     Wallet,
 )
+from ledger.core.tallies import NOTHING
 from ledger.core.value import value
 
 BET: Final = "bet"
@@ -426,7 +427,9 @@ def bet_rolled_back(state: State, event: Event, payload: BetRolledBack) -> Touch
         settlement_id=settlement_id,
         rollback_id=payload.rollback_id,
     )
-    return ended, *undone, folds.wallet_after(state, event, payload.currency)
+    given_back = bets.staked(bet, -1) or NOTHING
+    moved = given_back._replace(cash_win_minor=-taken_minor) if payload.mode != DEMO else None
+    return ended, *undone, folds.wallet_after(state, event, payload.currency, moved, bet.placed_at)
 
 
 def win_reversed(state: State, event: Event, payload: WinReversed) -> Touched:
@@ -434,7 +437,8 @@ def win_reversed(state: State, event: Event, payload: WinReversed) -> Touched:
     settlement = _undone(state, event, payload.win_id, payload.rollback_id)
     win_id, win_minor = settlement.win_id, settlement.win_minor
     assert win_minor == payload.amount_minor, f"win {win_id} is {win_minor}, not {payload.amount_minor}"
-    wallet = folds.wallet_after(state, event, payload.currency)
+    moved = wins.won(settlement, -1)
+    wallet = folds.wallet_after(state, event, payload.currency, moved, settlement.counted_at)
     if payload.bet_id is None:
         return settlement, wallet
     bet = folds.known_bet(state, event, payload.bet_id, OPEN, SETTLED, ROLLED_BACK)
@@ -467,7 +471,8 @@ def bet_reinstated(state: State, event: Event, payload: BetReinstated) -> Touche
     bet = folds.known_bet(state, event, payload.bet_id, ROLLED_BACK)
     assert bet.rollback_id == payload.undoes, f"bet {bet.bet_id} was undone by {bet.rollback_id}, not {payload.undoes}"
     open_again = replace(bet, status=OPEN, held_minor=payload.held_minor, settlement_id=None, rollback_id=None)
-    return open_again, folds.wallet_after(state, event, payload.currency)
+    wallet = folds.wallet_after(state, event, payload.currency, bets.staked(bet), bet.placed_at)
+    return open_again, wallet
 
 
 def _undone(state: State, event: Event, win_id: str, rollback_id: str) -> Settlement:

@@ -7,6 +7,7 @@ from typing import cast
 
 from ledger.core.exchange import Conversion
 from ledger.core.postings import WALLET_ACCOUNTS, Posting
+from ledger.core.tallies import Tallies
 from ledger.core.value import value
 
 Key = tuple[object, ...]
@@ -44,6 +45,8 @@ class Wallet:
     bonus_minor: int = 0
     held_minor: int = 0
     receivable_minor: int = 0
+    tallies: Tallies = Tallies()
+    """What its money did in the running day, week and month."""
 
     @property
     def key(self) -> Key:
@@ -58,8 +61,8 @@ class Wallet:
         """What a bet may stake."""
         return self.cash_minor + self.bonus_minor
 
-    def after(self, postings: tuple[Posting, ...]) -> "Wallet":
-        """The wallet once `postings` have moved its accounts."""
+    def after(self, postings: tuple[Posting, ...], tallies: Tallies) -> "Wallet":
+        """The wallet once `postings` have moved its accounts, with its new `tallies`."""
         cash, bonus, held, receivable = self.cash_minor, self.bonus_minor, self.held_minor, self.receivable_minor
         for account, amount, currency in postings:
             if account not in WALLET_ACCOUNTS:
@@ -77,7 +80,9 @@ class Wallet:
             f"I3: {self.wallet_id} would become {cash, bonus, held, receivable}"
         )
         # By position: a line of every bet (see `value`).
-        return Wallet(self.tenant_id, self.player_id, self.currency, self.exponent, cash, bonus, held, receivable)
+        return Wallet(
+            self.tenant_id, self.player_id, self.currency, self.exponent, cash, bonus, held, receivable, tallies
+        )
 
 
 @value()
@@ -130,6 +135,8 @@ class Bet:
     stake_kind: str = "bet"
     final: bool = False
     """Nothing about it changes any more."""
+    placed_at: int = 0
+    """When it began, microseconds since the epoch: in the windows of that time it counts, with all that undoes it."""
     conversion: Conversion | None = None
     """Its stake as it was asked for, with the rate that it locked; None in the wallet's own currency."""
 
@@ -159,7 +166,7 @@ class Bet:
             self.integration_id, self.bet_id, self.tenant_id, self.player_id, status, self.round_id, self.session_id,
             self.game_id, self.currency, self.mode, self.hold_id, self.stake_minor, self.stake_cash_minor,
             self.stake_bonus_minor, 0, win_minor, settlement_id, rollback_id, self.stake_kind, self.final,
-            self.conversion,
+            self.placed_at, self.conversion,
         )  # fmt: skip
 
 
@@ -190,6 +197,8 @@ class Settlement:
     mode: str
     undone_by: str | None = None
     """Id of the rollback that reversed it."""
+    counted_at: int = 0
+    """In the windows of which time it counts as won, microseconds since the epoch; 0: in none."""
     conversion: Conversion | None = None
     """The win as it was asked for, at the rate of its bet."""
 

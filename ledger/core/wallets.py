@@ -19,6 +19,7 @@ from ledger.core.folds import Touched
 from ledger.core.money import MAX_BALANCE_MINOR, MAX_EXPONENT, Amount
 from ledger.core.policy import Policy
 from ledger.core.state import Currency, Key, RatesFrom, State, Wallet
+from ledger.core.tallies import Tally
 from ledger.core.value import value
 
 
@@ -272,6 +273,18 @@ def wallet_opened(state: State, event: Event, payload: WalletOpened) -> Touched:
     )
 
 
-def money_moved(state: State, event: Event, payload: Deposited | Withdrawn | AdjustedUp | AdjustedDown) -> Touched:
-    """Of these events the postings say all."""
+def deposited(state: State, event: Event, payload: Deposited) -> Touched:
+    """The money is there, and counts as deposited."""
+    moved = Tally(deposit_minor=payload.amount_minor)
+    return (folds.wallet_after(state, event, payload.currency, moved, event.at),)
+
+
+def withdrawn(state: State, event: Event, payload: Withdrawn) -> Touched:
+    """The money is gone, and counts as withdrawn."""
+    moved = Tally(withdrawal_minor=payload.amount_minor)
+    return (folds.wallet_after(state, event, payload.currency, moved, event.at),)
+
+
+def adjusted(state: State, event: Event, payload: AdjustedUp | AdjustedDown) -> Touched:
+    """The postings say all: a correction counts as nothing that the player did."""
     return (folds.wallet_after(state, event, payload.currency),)

@@ -38,6 +38,7 @@ from ledger.core.state import (
     State,
     Wallet,
 )
+from ledger.core.tallies import Tally
 from ledger.core.value import value
 
 ACCOUNTS = {
@@ -154,7 +155,10 @@ class BetSettled(Payload):
         return {"status": "credited", "settlement_id": self.settlement_id}
 
     def needs(self, event: Event) -> tuple[Key, ...]:
-        return (*super().needs(event), (Settlement, event.integration_id, self.win_id or self.settlement_id))
+        keys = (*super().needs(event), (Settlement, event.integration_id, self.win_id or self.settlement_id))
+        if self.bet_id is None and self.round_id is not None:
+            return (*keys, (BetsOfRound, event.integration_id, event.player_id, self.round_id))
+        return keys
 
 
 @value(slots=False)
@@ -369,31 +373,57 @@ def award(state: State, command: Award, policy: Policy, at: int) -> Decision:
 
 def bet_settled(state: State, event: Event, payload: BetSettled) -> Touched:
     """The settlement is an entity of its own; the bet that it names adds it up, and may be ended by it."""
+    bet = _settled_bet(state, event, payload)
     # By position: a line of every bet (see `value`).
     settlement = Settlement(
         folds.integration_id(event), payload.win_id or payload.settlement_id, payload.settlement_id, event.tenant_id,
         folds.player_id(event), payload.currency, payload.bet_id, payload.round_id, payload.session_id, payload.game_id,
-        payload.kind, payload.win_minor, HOUSE, payload.mode, None, Conversion.from_record(payload.conversion),
+        payload.kind, payload.win_minor, HOUSE, payload.mode, None, _counted_at(state, event, payload, bet),
+        Conversion.from_record(payload.conversion),
     )  # fmt: skip
-    bet = _bet_after(state, event, payload, settlement)
-    return *bet, _new(state, settlement), folds.wallet_after(state, event, payload.currency)
+    bet_after = () if bet is None else (_bet_after(bet, payload, settlement),)
+    wallet = folds.wallet_after(state, event, payload.currency, won(settlement), settlement.counted_at)
+    return *bet_after, _new(state, settlement), wallet
 
 
-def _bet_after(state: State, event: Event, payload: BetSettled, settlement: Settlement) -> Touched:
-    """The bet that the settlement names, with its win; nothing where it names none."""
+def won(settlement: Settlement, times: int = 1) -> Tally | None:
+    """What the win adds to the tallies, once or, where it is taken back, -1 times; None where it counts in none."""
+    win_minor = settlement.win_minor
+    return Tally(0, 0, 0, 0, times * win_minor) if win_minor and settlement.counted_at else None
+
+
+def _counted_at(state: State, event: Event, payload: BetSettled, bet: Bet | None) -> int:
+    """A win counts in the windows of its bet, so that no order of arrival changes a sum. One that names only its round
+    counts as that of the round's first bet in its currency; one that has no bet, when it comes.
+    """
+    if payload.mode == DEMO:
+        return 0
+    if bet:
+        return bet.placed_at
+    if payload.round_id is None:
+        return event.at
+    of_round = state.bets_of_round(folds.integration_id(event), folds.player_id(event), payload.round_id)
+    return min([one.placed_at for one in of_round if one.currency == payload.currency], default=event.at)
+
+
+def _settled_bet(state: State, event: Event, payload: BetSettled) -> Bet | None:
+    """The bet that the settlement names, as it was before."""
     if payload.bet_id is None:
-        return ()
-    win_minor = payload.win_minor
+        return None
     if payload.was_open:
-        bet = folds.known_bet(state, event, payload.bet_id, OPEN)
-        if payload.ends_bet:
-            return (bet.ended(SETTLED, win_minor=bet.win_minor + win_minor, settlement_id=settlement.settlement_id),)
-        return (replace(bet, win_minor=bet.win_minor + win_minor),)
-    bet = folds.known_bet(state, event, payload.bet_id, SETTLED, ROLLED_BACK)
-    if bet.status == ROLLED_BACK or not payload.ends_bet:
-        return (replace(bet, win_minor=bet.win_minor + win_minor),)
+        return folds.known_bet(state, event, payload.bet_id, OPEN)
+    return folds.known_bet(state, event, payload.bet_id, SETTLED, ROLLED_BACK)
+
+
+def _bet_after(bet: Bet, payload: BetSettled, settlement: Settlement) -> Bet:
+    """The bet with the win of the settlement, which may end it."""
+    win_minor = bet.win_minor + payload.win_minor
+    if not payload.ends_bet or bet.status == ROLLED_BACK:
+        return replace(bet, win_minor=win_minor)
+    if bet.status == OPEN:
+        return bet.ended(SETTLED, win_minor=win_minor, settlement_id=settlement.settlement_id)
     assert bet.settlement_id is None, f"settlement {settlement.settlement_id} ends bet {bet.bet_id} a second time"
-    return (replace(bet, win_minor=bet.win_minor + win_minor, settlement_id=settlement.settlement_id),)
+    return replace(bet, win_minor=win_minor, settlement_id=settlement.settlement_id)
 
 
 def awarded(state: State, event: Event, payload: Awarded) -> Touched:

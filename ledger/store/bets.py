@@ -14,7 +14,7 @@ COLUMNS = ColumnList("""
     integration_id text, bet_id text, tenant_id text, player_id text, status text, round_id text, session_id text,
     game_id text, currency text, mode text, hold_id text, stake_minor bigint, stake_cash_minor bigint,
     stake_bonus_minor bigint, held_minor bigint, win_minor bigint, settlement_id text, rollback_id text,
-    stake_kind text, final boolean, conversion text::json
+    stake_kind text, final boolean, placed_at bigint, conversion text::json
 """)
 """The fields of an entity, in their order."""
 KEY = COLUMNS.only("integration_id", "bet_id")

@@ -12,7 +12,7 @@ from runtime.arrays import Text
 COLUMNS = ColumnList("""
     integration_id text, win_id text, settlement_id text, tenant_id text, player_id text, currency text, bet_id text,
     round_id text, session_id text, game_id text, kind text, win_minor bigint, account text, mode text,
-    undone_by text, conversion text::json
+    undone_by text, counted_at bigint, conversion text::json
 """)
 """The fields of an entity, in their order."""
 KEY = COLUMNS.only("integration_id", "win_id")

@@ -4,6 +4,7 @@ Slow and simple on purpose, and independent of the product's own audit.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from ledger.core.evolve import event_of, evolve
 from ledger.core.postings import totals_by_currency
 from ledger.core.state import OPEN, Bet, Currency, Player, Round, Session, Settlement, State, Wallet
 from ledger.store.conversions import from_text
+from ledger.store.wallets import tallies_from
 from runtime.clock import to_us
 from schemas.events import BY_FINGERPRINT
 
@@ -27,16 +29,18 @@ select scope, operation, idempotency_key, tenant_id, stream_type, stream_id, fir
 """
 ENTITIES = {
     Currency: "select tenant_id, currency, exponent from wagerledger.currencies",
-    Wallet: """select tenant_id, player_id, currency, exponent, cash_minor, bonus_minor, held_minor, receivable_minor from wagerledger.wallets""",
+    Wallet: """select tenant_id, player_id, currency, exponent, cash_minor, bonus_minor, held_minor, receivable_minor, tallies from wagerledger.wallets""",
     Session: """select session_id, integration_id, tenant_id, player_id, currency, mode, game_id, expires_at, ended, extended_us from wagerledger.sessions""",
     Bet: """select integration_id, bet_id, tenant_id, player_id, status, round_id, session_id, game_id, currency, mode, hold_id, stake_minor,
-        stake_cash_minor, stake_bonus_minor, held_minor, win_minor, settlement_id, rollback_id, stake_kind, final, conversion::text
+        stake_cash_minor, stake_bonus_minor, held_minor, win_minor, settlement_id, rollback_id, stake_kind, final, placed_at, conversion::text
         from wagerledger.bets""",
     Settlement: """select integration_id, win_id, settlement_id, tenant_id, player_id, currency, bet_id, round_id, session_id, game_id,
-        kind, win_minor, account, mode, undone_by, conversion::text from wagerledger.settlements""",
+        kind, win_minor, account, mode, undone_by, counted_at, conversion::text from wagerledger.settlements""",
     Round: "select integration_id, player_id, round_id, tenant_id from wagerledger.rounds",
     Player: "select tenant_id, player_id, region, restriction from wagerledger.players",
 }
+LAST: dict[Any, Callable[[Any], Any]] = {Wallet: tallies_from, Bet: from_text, Settlement: from_text}
+"""How the last column is read, where the row has it in another form."""
 
 Stream = tuple[str, str, str]
 
@@ -122,7 +126,8 @@ def _check_entities(history: History, connection: psycopg.Connection) -> None:
     stored = State()
     for kind, query in ENTITIES.items():
         for row in connection.execute(query):
-            stored.put(kind(*(*row[:-1], from_text(row[-1]))) if kind in (Bet, Settlement) else kind(*row))
+            read = LAST.get(kind)
+            stored.put(kind(*row[:-1], read(row[-1])) if read else kind(*row))
     for key in stored.entities.keys() | history.state.entities.keys():
         row, folded = stored.get(key), history.state.get(key)
         assert row == folded, f"I7: the table has {row}, the fold of the log gives {folded}"

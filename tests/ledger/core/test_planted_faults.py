@@ -10,6 +10,7 @@ from ledger import idempotency
 from ledger.core import bets, decide, decision, evolve, players, postings, regions, rollbacks, wins
 from ledger.core.exchange import Conversion
 from ledger.core.state import TOMBSTONED, Bet, BetsOfRound, State, Wallet
+from ledger.core.tallies import Tallies
 from ledger.journal import recording, unit_of_work
 from ledger.journal.unit_of_work import UnitOfWork
 from tests.ledger.core.test_state_machine import Histories, run_histories
@@ -183,7 +184,7 @@ FAULTS: dict[str, tuple[Any, str]] = {
         Patch(State, "settlement", forgets_what_was_undone),
         "I4|.* was locked for",
     ),
-    "I4 a win is undone twice": (Patch(rollbacks, "replace", does_not_mark_what_is_undone), "I4"),
+    "I4 a win is undone twice": (Patch(rollbacks, "replace", does_not_mark_what_is_undone), "I4|tallies"),
     "I4 nothing is final": (mock.patch.dict(evolve.FOLDS, {bets.BetFinalized: lambda *_: ()}), "I4"),
     "I10 a stake is rounded for the player": (
         mock.patch.object(Conversion, "stake_minor", Conversion.win_minor),
@@ -208,6 +209,17 @@ FAULTS: dict[str, tuple[Any, str]] = {
     "I3 a closed bet still holds its stake": (Patch(Bet, "ended", keeps_held), "I3"),
     "I4 a closed bet stays open": (Patch(Bet, "ended", forgets_the_end), "I4|.* would become"),
     "I4 a bet begins after its tombstone": (Patch(State, "bet", forgets_tombstones), "I4|.* was locked for"),
+    "a win counts in no tally": (mock.patch.object(wins, "won", return_value=None), "tallies"),
+    "a refund gives no room back": (
+        Patch(bets, "staked", lambda original, bet, times=1: original(bet) if times > 0 else None),
+        "tallies",
+    ),
+    "a correction counts when it comes": (
+        Patch(
+            Tallies, "after", lambda original, tallies, moved, at, _, windows: original(tallies, moved, at, at, windows)
+        ),
+        "tallies",
+    ),
     "demo pays": (
         mock.patch.dict(decide.RULES, {wins.SettleBet: lambda *args: moves_demo_money(wins.settle, *args)}),
         "demo",

@@ -18,6 +18,7 @@ from uuid_utils import uuid7
 
 from ledger.core import evolve as folds
 from ledger.core.bets import AuthorizeBet
+from ledger.core.calendars import CALENDARS, UTC
 from ledger.core.commands import Command
 from ledger.core.events import Event
 from ledger.core.evolve import PAYLOADS, event_of
@@ -42,6 +43,7 @@ from ledger.core.state import (
     State,
     Wallet,
 )
+from ledger.core.wallets import Deposited, Withdrawn
 from ledger.idempotency import MISMATCH, PARTLY_KNOWN, CommandKey, Request
 from ledger.journal.batch import Batch
 from ledger.journal.directory import owner_of, stream_of
@@ -714,6 +716,42 @@ class Histories(RuleBasedStateMachine):
             accounts = {account: getattr(wallet, f"{account}_minor") for account in WALLET_ACCOUNTS}
             summed = {account: sums[wallet.player_id, wallet.currency, account] for account in WALLET_ACCOUNTS}
             assert accounts == summed, f"I3: {wallet} is not the sum of its postings, {summed}"
+            self._check_tallies(wallet)
+
+    def _check_tallies(self, wallet):
+        """What counts in the running periods is what stands of it: bets and wins in the periods of their bets."""
+        windows = CALENDARS[UTC].windows(wallet.tallies.at or NOW)
+        for tally, period in zip(wallet.tallies[1:], windows, strict=True):
+            bets = [
+                bet
+                for bet in self._of(wallet, Bet)
+                if bet.placed_at >= period.from_us and bet.status in (OPEN, SETTLED)
+            ]
+            wins = [
+                win for win in self._of(wallet, Settlement) if win.counted_at >= period.from_us and not win.undone_by
+            ]
+            moved = [
+                event for event in self.events if event.player_id == wallet.player_id and event.at >= period.from_us
+            ]
+            amounts = {
+                kind: sum(
+                    event.payload.amount_minor
+                    for event in moved
+                    if isinstance(event.payload, kind) and event.payload.currency == wallet.currency
+                )
+                for kind in (Deposited, Withdrawn)
+            }
+            expected = (
+                *amounts.values(),
+                sum(bet.stake_cash_minor + bet.stake_bonus_minor for bet in bets),
+                sum(bet.stake_cash_minor for bet in bets),
+                sum(win.win_minor for win in wins),
+            )
+            assert tally == expected, f"tallies: {wallet} should have {expected} since {period.from_us}"
+
+    def _of(self, wallet, kind):
+        whose = wallet.player_id, wallet.currency
+        return [one for one in self.entities(kind) if (one.player_id, one.currency) == whose]
 
 
 def other_than(integration_id):

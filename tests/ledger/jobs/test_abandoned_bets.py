@@ -10,10 +10,10 @@ import pytest
 
 from ledger.admin import integrations
 from ledger.admin.secrets import Vault, new_secrets_key
-from ledger.core.state import Wallet
 from ledger.jobs import abandoned_bets
 from ledger.jobs.abandoned_bets import Closing
 from ledger.journal.writer import Journal
+from ledger.outcome import Balances
 from tests.support import history
 from tests.support.commands import BY, Asks
 from tests.support.journals import accepted, ask_one, players, run, settings_of
@@ -90,7 +90,7 @@ def test_each_integration_has_its_own_patience(database, played):
         assert await close(journal, database, 10_000) == {}
 
     books = played(play)
-    assert books.state.wallet("acme", "ann", "EUR") == Wallet("acme", "ann", "EUR", 2, 9600, 0, 200)
+    assert Balances.of(books.state.wallet("acme", "ann", "EUR")) == Balances("EUR", 2, 9600, 0, 200, 0)
     closed = [record for record in books.records if record["idempotency_key"].startswith("abandoned:")]
     rolled_back, settled = closed
     assert (rolled_back["payload"]["reason"], rolled_back["idempotency_key"]) == ("abandoned", "abandoned:b-spin")
@@ -164,7 +164,7 @@ def test_a_round_that_was_paid_keeps_its_stake(database, played):
         assert await close(journal, database, 2) == {"b1": "lost"}
         assert await close(journal, database, 2) == {}
 
-    assert played(play).state.wallet("acme", "ann", "EUR") == Wallet("acme", "ann", "EUR", 2, 10300)
+    assert Balances.of(played(play).state.wallet("acme", "ann", "EUR")) == Balances("EUR", 2, 10300, 0, 0, 0)
 
 
 @pytest.mark.parametrize("integration", ["spin", "reel"])
@@ -179,7 +179,7 @@ def test_the_end_of_a_round_stays(database, played, integration):
         (closing,) = await abandoned_bets.close(journal, holds)
         assert (closing.status, closing.closed) == ("BET_ALREADY_SETTLED", False)
 
-    assert played(play).state.wallet("acme", "ann", "EUR") == Wallet("acme", "ann", "EUR", 2, 9800)
+    assert Balances.of(played(play).state.wallet("acme", "ann", "EUR")) == Balances("EUR", 2, 9800, 0, 0, 0)
 
 
 def test_a_bet_that_was_opened_again_is_its_provider_s(database, played):
@@ -192,7 +192,7 @@ def test_a_bet_that_was_opened_again_is_its_provider_s(database, played):
         await accepted(journal, at("spin").reinstate("b1"))
         assert await close(journal, database, 2) == {"b1": "closed before"}
 
-    assert played(play).state.wallet("acme", "ann", "EUR") == Wallet("acme", "ann", "EUR", 2, 9800, 0, 200)
+    assert Balances.of(played(play).state.wallet("acme", "ann", "EUR")) == Balances("EUR", 2, 9800, 0, 200, 0)
 
 
 def test_a_no_is_none_for_ever(database, played):
@@ -208,7 +208,7 @@ def test_a_no_is_none_for_ever(database, played):
         await accepted(journal, at("spin").undo_win("w1"), rollback_of_win="reverse")
         assert await close(journal, database, 2) == {"b1": "refunded"}
 
-    assert played(play).state.wallet("acme", "ann", "EUR") == Wallet("acme", "ann", "EUR", 2, 10000)
+    assert Balances.of(played(play).state.wallet("acme", "ann", "EUR")) == Balances("EUR", 2, 10000, 0, 0, 0)
 
 
 def test_holds_are_listed_oldest_first(database, played):

@@ -7,10 +7,9 @@ import psycopg
 import pytest
 
 from ledger.core.policy import REVERSE, Policy
-from ledger.core.state import Wallet
 from ledger.journal import locks
 from ledger.journal.writer import Journal
-from ledger.outcome import Callback, Proof
+from ledger.outcome import Balances, Callback, Proof
 from tests.support import history
 from tests.support.commands import Asks
 from tests.support.journals import accepted, ask_one, callback, players, run, settings_of
@@ -56,7 +55,7 @@ def test_a_thousand_duplicates_make_one_bet(journals_of):
     found = journals_of(play, 3)
     assert len(answers) == 1
     assert found.count("bet.authorized") == 1
-    assert found.state.wallet("acme", "ann", "EUR") == Wallet("acme", "ann", "EUR", 2, 9800, 0, 200)
+    assert Balances.of(found.state.wallet("acme", "ann", "EUR")) == Balances("EUR", 2, 9800, 0, 200, 0)
 
 
 def test_duplicates_with_other_content_race(journals_of):

@@ -11,6 +11,7 @@ from typing import get_args, get_type_hints
 import psycopg
 import pytest
 
+from ledger.core.tallies import Tallies
 from ledger.store import (
     acts,
     bets,
@@ -34,7 +35,7 @@ from ledger.store import (
 )
 from ledger.store.column_list import ColumnList
 from ledger.store.entities import TABLES
-from runtime.arrays import Bool, Int8, Text
+from runtime.arrays import Bool, Bytea, Int8, Text
 
 ROOT = Path(__file__).parents[3]
 
@@ -91,7 +92,7 @@ def test_each_list_is_its_entity_s(entity: type, table: ModuleType) -> None:
     assert table.COLUMNS.names == tuple(field.name for field in fields(entity))
     for name, kind in get_type_hints(entity).items():
         (array,) = table.COLUMNS.only(name).packed([])
-        wanted = {bool: Bool, int: Int8}.get(next(iter(get_args(kind) or [kind])), Text)
+        wanted = {bool: Bool, int: Int8, Tallies: Bytea}.get(next(iter(get_args(kind) or [kind])), Text)
         assert type(array) is wanted, f"{name} of {entity.__name__}"
 
 

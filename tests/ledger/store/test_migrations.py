@@ -43,12 +43,20 @@ values ('acme/eu/spin', 'api', 'key', gen_random_uuid(), 'EndSession', 'acme', '
 
 
 PLAYERS = "select tenant_id, player_id, region, restriction from wagerledger.players order by 1, 2"
+COUNTED = (
+    "select w::text from wagerledger.wallets w where tallies <> '' order by tenant_id, player_id, currency",
+    "select integration_id, bet_id, placed_at from wagerledger.bets where placed_at > 0 order by 1, 2",
+    "select integration_id, win_id, counted_at from wagerledger.settlements where counted_at > 0 order by 1, 2",
+)
 UNDO_0004 = """
 delete from wagerledger.players where restriction is null;
 alter table wagerledger.players drop column region;
 drop table wagerledger.brands, wagerledger.proofs;
 alter table wagerledger.sessions drop column extended_us;
 drop function wagerledger.key_of cascade;
+alter table wagerledger.wallets drop column tallies;
+alter table wagerledger.bets drop column placed_at;
+alter table wagerledger.settlements drop column counted_at;
 update public.alembic_version set version_num = '0003';
 """
 
@@ -114,17 +122,22 @@ def test_settings_of_before_have_acts_too(empty_database, ledger_database):
         assert fresh.execute("select count(*) from wagerledger.acts").fetchone() == (0,), "an empty ledger has no acts"
 
 
-def test_players_get_the_region_of_their_first_wallet(ledger_database):
-    """Only the bytes of the events say it; and the brands that were used are registered."""
+def test_what_only_the_events_say_is_folded_from_them(ledger_database):
+    """The region of a player's first wallet, what counts in the running periods and since when; and the brands that were
+    used are registered.
+    """
     play(Settings(database_url=ledger_database), seeded_random())
     with psycopg.connect(ledger_database) as connection:
         players = connection.execute(PLAYERS).fetchall()
+        counted = [connection.execute(query).fetchall() for query in COUNTED]
         connection.execute("set role wagerledger_owner")
         connection.execute(UNDO_0004)
     assert len(players) > 5
+    assert all(len(rows) > 5 for rows in counted)
     migrate.upgrade(ledger_database)
     with psycopg.connect(ledger_database) as connection:
         assert connection.execute(PLAYERS).fetchall() == players
+        assert [connection.execute(query).fetchall() for query in COUNTED] == counted
         brands = connection.execute("select distinct tenant_id, region from wagerledger.brands order by 1").fetchall()
     assert brands == sorted({(tenant_id, region) for tenant_id, _, region, _ in players})
 
@@ -146,8 +159,8 @@ def test_the_spine_s_rows_survive(empty_database, ledger_database):
         bet = connection.execute("select stake_kind, final, conversion from wagerledger.bets").fetchone()
     of_bet = "acme", "ann", "EUR", "b1", "r1", "s_1", "dice", "win"
     assert rows == [
-        ("acme/eu/spin", "st_1", "st_1", *of_bet, 300, "house", "real", "rb_1", None),
-        ("acme/eu/spin", "st_2", "st_2", *of_bet, 500, "house", "real", None, None),
+        ("acme/eu/spin", "st_1", "st_1", *of_bet, 300, "house", "real", "rb_1", 0, None),
+        ("acme/eu/spin", "st_2", "st_2", *of_bet, 500, "house", "real", None, 0, None),
     ]
     assert integration == ({}, {})
     assert bet == ("bet", False, None)

@@ -1,4 +1,4 @@
-"""Another commit's ledger, to be measured beside this one: its own code, its own database, in a process of its own."""
+"""A ledger to be measured beside another one: its own code, its own database, in a process of its own."""
 
 import json
 import subprocess
@@ -25,6 +25,7 @@ with tempfile.TemporaryDirectory(prefix="wagerledger-bench-", ignore_cleanup_err
             "port": ledger.port, "kid": ledger.issued.kid, "secret": ledger.issued.secret, "sessions": ledger.sessions,
             "gateways": [gateway.pid for gateway in ledger.gateways],
             "postgres": ledger.postgres.pid, "data": str(ledger.postgres.data),
+            "database_url": ledger.postgres.url,
         }), flush=True)
         sys.stdin.read()
 """
@@ -82,6 +83,7 @@ class Contestant:
         self.port: int = self._facts["port"]
         self.issued = IssuedKey(self._facts["kid"], self._facts["secret"])
         self.sessions: list[str] = self._facts["sessions"]
+        self.database_url: str = self._facts["database_url"]
         return self
 
     def __exit__(self, *_: object) -> None:

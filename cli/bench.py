@@ -28,6 +28,10 @@ def bets(
     against: Annotated[
         str | None, typer.Option(help="Measure beside this commit of the checkout that we run in, in turns, instead.")
     ] = None,
+    filled: Annotated[
+        int | None,
+        typer.Option(min=1000, max=50_000_000, help="Measure with so many bets beside none, in turns, instead."),
+    ] = None,
     profile: Annotated[bool, typer.Option(help="Also say where the gateway's time goes.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -36,12 +40,18 @@ def bets(
     """
     from bench import against as another
     from bench import bets, dialects
+    from bench import filled as large
     from sandbox.drivers import NAMES
 
     clients = [int(part) for part in concurrency.split(",")]
     if against:
         another.run(
             revision=against, seconds=seconds, concurrency=clients, wallets=wallets, gateways=gateways, as_json=as_json
+        )
+        return
+    if filled:
+        large.run(
+            filled=filled, seconds=seconds, concurrency=clients, wallets=wallets, gateways=gateways, as_json=as_json
         )
         return
     if dialect:

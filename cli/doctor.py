@@ -28,6 +28,8 @@ SECOND_PATIENCE_S = 1.0
 LOCKS_PER_CALLBACK, GATEWAYS = 4, 4
 OLD_WRITER_S = 30
 CLOCKS_APART_S = 5
+WAL_BYTES, TELLING_COMMANDS = 8_000, 100_000
+"""Most write-ahead log of a command, and of how many commands it is told: migrations and the like are in it too."""
 
 
 MAY_CHANGE_EVENTS = """
@@ -80,6 +82,13 @@ from pg_database d where datname = current_database()
 OLDEST_WRITER_S = """
 select coalesce(max(extract(epoch from now() - xact_start)), 0)::int
 from pg_stat_activity where backend_xid is not null and pid <> pg_backend_pid()
+"""
+
+
+# Since statistics were last reset, of the whole server. Nearly every command makes one event.
+WRITTEN_AHEAD = """
+select n_tup_ins, (wal_bytes / greatest(n_tup_ins, 1))::bigint
+from pg_stat_wal, pg_stat_all_tables where relid = to_regclass('wagerledger.commands')
 """
 
 
@@ -263,9 +272,26 @@ def _room(connection: psycopg.Connection, variable: str, _: Settings) -> Check:
     return Check("room", True, variable, "its disk takes writes")
 
 
+def _written_ahead(connection: psycopg.Connection, variable: str, _: Settings) -> Check:
+    row = connection.execute(WRITTEN_AHEAD).fetchone()
+    commands, wal_bytes = row or (0, 0)
+    if commands < TELLING_COMMANDS:
+        return Check("write-ahead log", True, variable, f"of {commands:,} commands only: nothing can be told")
+    found = _pg_settings(connection, "max_wal_size", "checkpoint_timeout")
+    ok = wal_bytes <= WAL_BYTES
+    text = f"{wal_bytes:,} bytes per command, of {commands:,}"
+    if not ok:
+        text += (
+            f", more than {WAL_BYTES:,}: whole pages after each checkpoint; raise max_wal_size "
+            f"({found['max_wal_size']} MB) and checkpoint_timeout ({found['checkpoint_timeout']} s), then reset the "
+            "statistics (docs/operations.md)"
+        )
+    return Check("write-ahead log", ok, variable, text)
+
+
 _LEDGER_CHECKS: tuple[Callable[[psycopg.Connection, str, Settings], Check], ...] = (
     _writable, _migrations, _privileges, _append_only, _guards, _durability, _locks, _prepared, _partitions, _horizon,
-    _clock, _collation, _room,
+    _clock, _collation, _room, _written_ahead,
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import against, contestant
+from bench import against, contestant, filled
 from patience.trouble import Trouble
 
 CODE = "bench", "cli", "gateway", "ledger", "patience", "runtime", "sandbox", "schemas"
@@ -39,6 +39,17 @@ def test_both_are_measured_by_their_own_code(monkeypatch, capsys):
     rows = json.loads(capsys.readouterr().out)
     assert [(row["case"], row["clients"]) for row in rows] == [("spread", 2), ("hot wallet", 2)]
     assert all(row["ratio of bets_per_s"] > 0 and " / " in row["bets_per_s"] for row in rows)
+
+
+@pytest.mark.usefixtures("own_servers")
+def test_large_tables_are_measured_beside_small_ones(capsys):
+    """The filled ledger has so many bets, commands and events more, each under a key of its own, and still takes bets."""
+    filled.run(filled=1000, seconds=1, concurrency=[2], wallets=20, gateways=1, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    (row,) = found["bets"]
+    assert row["ratio of bets_per_s"] > 0
+    assert [one["table"] for one in found["disk"]] == ["bets", "commands", "event_log", "all"]
+    assert all(one["rows"] > 0 and one["indexes"] > 0 for one in found["disk"])
 
 
 def test_a_commit_that_is_not_there_is_named(tmp_path):

@@ -22,6 +22,24 @@ def test_a_collation_of_our_own_servers_never_changes(ledger_database: str) -> N
     assert (check.ok, check.text) == (True, "C.UTF-8 (builtin)")
 
 
+def test_write_ahead_log_is_told_by_command(ledger_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a few nothing can be told; of many more bytes than a bet should take, what to raise is said with its value."""
+
+    def found() -> tuple[bool, str]:
+        with psycopg.connect(ledger_database) as connection:
+            check = doctor._written_ahead(connection, "WAGERLEDGER_DATABASE_URL", Settings())
+        return check.ok, check.text
+
+    assert found() == (True, "of 0 commands only: nothing can be told")
+    monkeypatch.setattr(doctor, "TELLING_COMMANDS", 0)
+    monkeypatch.setattr(doctor, "WAL_BYTES", 10**18)
+    assert found()[0]
+    monkeypatch.setattr(doctor, "WAL_BYTES", 0)
+    ok, text = found()
+    assert not ok
+    assert "raise max_wal_size (2048 MB) and checkpoint_timeout (300 s)" in text
+
+
 def test_topics_that_were_just_made_are_not_missing(
     kafka_bootstrap_servers: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,15 +3,20 @@
 import importlib
 import pkgutil
 import re
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from ledger import store
 from ledger.journal.writing_session import PLANS
+from ledger.store import commands
 from ledger.store.statement import Statement
+from sandbox.servers.postgres import binary
 
 PLAIN_JOIN = """
 select b.bet_id from unnest(%b::text[], %b::text[]) k(integration_id, bet_id)
@@ -35,8 +40,8 @@ from generate_series(1, 2000) n;
 insert into wagerledger.rounds (integration_id, player_id, round_id, tenant_id)
 select 'acme/eu/spin', 'ann', 'r' || n, 'acme' from generate_series(1, 2000) n;
 insert into wagerledger.commands (scope, operation, idempotency_key, command_id, kind, tenant_id, stream_type, stream_id, outcome,
-    trace_id, decided_at)
-select 'acme/eu/spin', 'api', 'k' || n, gen_random_uuid(), 'AuthorizeBet', 'acme', 'player', 'ann', '{}', 't', now()
+    answer, trace_id, decided_at)
+select 'acme/eu/spin', 'api', 'k' || n, gen_random_uuid(), 'AuthorizeBet', 'acme', 'player', 'ann', '{}', 'told', 't', now()
 from generate_series(1, 2000) n;
 insert into wagerledger.sessions (session_id, integration_id, tenant_id, player_id, currency, mode, game_id, expires_at, ended)
 select 's' || n, 'acme/eu/spin', 'acme', 'ann', 'EUR', 'real', 'dice', 1, true from generate_series(1, 2000) n;
@@ -92,16 +97,45 @@ def read_too_much(connection: psycopg.Connection, sql: str) -> list[str]:
     ]
 
 
+def wrong_plans(connection: psycopg.Connection) -> dict[str, list[str]]:
+    return {name: told for name, sql in look_ups().items() if (told := read_too_much(connection, sql))}
+
+
+@contextmanager
+def session(database_url: str) -> Iterator[psycopg.Connection]:
+    """One that plans as the journal's do."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for name, value in PLANS.items():
+            connection.execute("select set_config(%s, %s, false)", [name, value])
+        yield connection
+
+
 def test_each_row_is_found_by_its_key(ledger_database: str) -> None:
     """A plan is made once for each session. It must be as good where the tables were empty then, analyzed (as after a
     deployment) or not: else each batch reads all that was ever written, until the session ends or statistics come.
     """
-    with psycopg.connect(ledger_database, autocommit=True) as connection:
-        for name, value in PLANS.items():
-            connection.execute("select set_config(%s, %s, false)", [name, value])
+    with session(ledger_database) as connection:
         assert len(look_ups()) > 15
         for statistics in ("", "vacuum analyze", FILLED, "vacuum analyze"):
             connection.execute(statistics.encode())
-            wrong = {name: told for name, sql in look_ups().items() if (told := read_too_much(connection, sql))}
-            assert wrong == {}, statistics
+            assert wrong_plans(connection) == {}, statistics
         assert read_too_much(connection, PLAIN_JOIN), "a statement that leaves it to the planner must be found"
+
+
+def test_each_row_is_found_by_its_key_after_a_restore(
+    ledger_database: str, empty_database: str, tmp_path: Path
+) -> None:
+    """From a dump: its rows are found in the restored indexes, analyzed or not."""
+    with psycopg.connect(ledger_database) as connection:
+        connection.execute(FILLED.encode())
+    dump = tmp_path / "dump.sql"
+    subprocess.run([binary("pg_dump"), ledger_database, "-f", dump], check=True)
+    subprocess.run(
+        [binary("psql"), empty_database, "-qX", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-f", dump], check=True
+    )
+    with session(empty_database) as connection:
+        for statistics in ("", "vacuum analyze"):
+            connection.execute(statistics.encode())
+            assert wrong_plans(connection) == {}, statistics
+        found = connection.execute(commands.ANSWER, ("acme/eu/spin", "api", "k7")).fetchall()
+        assert found == [(b"told", None)]

@@ -2,7 +2,7 @@
 own.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -43,37 +43,20 @@ def bets(
     from bench import filled as large
     from sandbox.drivers import NAMES
 
-    clients = [int(part) for part in concurrency.split(",")]
+    shared: dict[str, Any] = {
+        "seconds": seconds, "concurrency": [int(part) for part in concurrency.split(",")], "wallets": wallets,
+        "gateways": gateways, "as_json": as_json,
+    }  # fmt: skip
     if against:
-        another.run(
-            revision=against, seconds=seconds, concurrency=clients, wallets=wallets, gateways=gateways, as_json=as_json
-        )
-        return
-    if filled:
-        large.run(
-            filled=filled, seconds=seconds, concurrency=clients, wallets=wallets, gateways=gateways, as_json=as_json
-        )
-        return
-    if dialect:
+        another.run(revision=against, **shared)
+    elif filled:
+        large.run(filled=filled, **shared)
+    elif dialect:
         if unknown := set(dialect) - {*NAMES, dialects.ALL}:
             raise typer.BadParameter(f"no dialect {min(unknown)}: there are {', '.join(NAMES)} and all")
-        dialects.run(
-            dialects=dialect,
-            seconds=seconds,
-            concurrency=clients,
-            wallets=wallets,
-            gateways=gateways,
-            as_json=as_json,
-        )
-        return
-    bets.run(
-        seconds=seconds,
-        concurrency=clients,
-        wallets=wallets,
-        gateways=gateways,
-        profile=profile,
-        as_json=as_json,
-    )
+        dialects.run(dialects=dialect, **shared)
+    else:
+        bets.run(profile=profile, **shared)
 
 
 @app.command()

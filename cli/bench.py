@@ -39,8 +39,7 @@ def bets(
     same rows; or, with --dialect, beside the canonical API.
     """
     from bench import against as another
-    from bench import bets, dialects
-    from bench import filled as large
+    from bench import bets, dialects, large_tables
     from sandbox.drivers import NAMES
 
     shared: dict[str, Any] = {
@@ -50,7 +49,7 @@ def bets(
     if against:
         another.run(revision=against, **shared)
     elif filled:
-        large.run(filled=filled, **shared)
+        large_tables.run(filled=filled, **shared)
     elif dialect:
         if unknown := set(dialect) - {*NAMES, dialects.ALL}:
             raise typer.BadParameter(f"no dialect {min(unknown)}: there are {', '.join(NAMES)} and all")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import against, contestant, filled
+from bench import against, contestant, large_tables
 from patience.trouble import Trouble
 
 CODE = "bench", "cli", "gateway", "ledger", "patience", "runtime", "sandbox", "schemas"
@@ -44,7 +44,7 @@ def test_both_are_measured_by_their_own_code(monkeypatch, capsys):
 @pytest.mark.usefixtures("own_servers")
 def test_large_tables_are_measured_beside_small_ones(capsys):
     """The filled ledger has so many bets, commands and events more, each under a key of its own, and still takes bets."""
-    filled.run(filled=1000, seconds=1, concurrency=[2], wallets=20, gateways=1, as_json=True)
+    large_tables.run(filled=1000, seconds=1, concurrency=[2], wallets=20, gateways=1, as_json=True)
     found = json.loads(capsys.readouterr().out)
     (row,) = found["bets"]
     assert row["ratio of bets_per_s"] > 0

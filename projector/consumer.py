@@ -32,7 +32,7 @@ from runtime.service import REFUSED, STOPPED
 from runtime.settings import Settings
 from runtime.telemetry import serve_metrics
 from schemas import registry
-from schemas.registry import Reader, RefusalReader, RegistryUnavailableError
+from schemas.registry import RegistryUnavailableError
 from schemas.topics import Topics
 
 IDLE_S = 0.5
@@ -116,7 +116,7 @@ class Session:
         try:
             projections = models.ensure(self.connection)
             metrics.MODELS_STOPPED.set(len(PROJECTIONS) - len(projections))
-            records = Records(topics, Reader(client), RefusalReader(client), settings.residency)
+            records = Records(topics, client, settings.residency)
             self.folder = Folder(self.connection, self.checkpoint, projections, records, self._dead_letter)
             self.consumer = _consumer(settings)
         except BaseException:

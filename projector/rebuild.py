@@ -32,7 +32,6 @@ from runtime.progress import Progress, silent
 from runtime.settings import Settings
 from runtime.topics_reader import TopicsReader
 from schemas import registry
-from schemas.registry import Reader, RefusalReader
 from schemas.topics import Topics
 
 T = TypeVar("T")
@@ -120,9 +119,7 @@ class _Rebuild:
         self.everything = name == ALL
         self.projections = chosen(name)
         self._show_progress = progress
-        self._records = Records(
-            Topics(settings.topic_prefix), Reader(client), RefusalReader(client), settings.residency
-        )
+        self._records = Records(Topics(settings.topic_prefix), client, settings.residency)
         self._mark = str(uuid7())
         self._archived = 0
         self._connect()

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from confluent_kafka import Message
+from confluent_kafka.schema_registry import SchemaRegistryClient
 
 from ledger.core.chain import hash_of
 from ledger.streams import StreamKey
@@ -11,6 +12,12 @@ from projector.gate import Arrival, Unreadable
 from runtime.residency import ForeignRegionError, Residency
 from schemas.registry import Reader, RefusalReader, UndecodableRecord
 from schemas.topics import Topics
+
+UNREAD = frozenset({
+    "schema_version", "idempotency_key", "wallet_id", "provider_occurred_at", "provider_transaction_id", "operation",
+    "command_fingerprint",
+})  # fmt: skip
+"""Fields of the envelope that no read model has: they are not decoded. One that is to be read is taken out of here."""
 
 
 class Refused(NamedTuple):
@@ -25,11 +32,11 @@ Item = Arrival | Unreadable | Refused
 class Records:
     """Reads the records of both topics."""
 
-    def __init__(self, topics: Topics, events: Reader, refusals: RefusalReader, residency: Residency) -> None:
+    def __init__(self, topics: Topics, client: SchemaRegistryClient, residency: Residency) -> None:
         self.topics = topics
         self.residency = residency
-        self._events = events
-        self._refusals = refusals
+        self._events = Reader(client, UNREAD)
+        self._refusals = RefusalReader(client)
 
     def read(self, source: Source, value: bytes | None) -> Item:
         """The event or refusal in a record's value. Raises UndecodableRecord, also where its data may not be held here;

@@ -18,7 +18,7 @@ from projector.tables import Tables
 from runtime.settings import Settings
 from runtime.topics_reader import TopicError, reader_of
 from schemas import registry
-from schemas.registry import Reader, RefusalReader, UndecodableRecord
+from schemas.registry import UndecodableRecord
 from schemas.topics import Topics
 
 FOLDED, WAITING, KEPT, UNREADABLE, UNFOLDED = "folded", "waiting", "kept back", "unreadable", "cannot be folded"
@@ -66,8 +66,7 @@ def _opened(settings: Settings) -> Iterator[tuple[Connection, Records]]:
         registry.connect(settings.schema_registry_url.get_secret_value()) as client,
         contextlib.closing(database.connect(settings.bi_database_url)) as connection,
     ):
-        readers = Reader(client), RefusalReader(client)
-        yield connection, Records(Topics(settings.topic_prefix), *readers, settings.residency)
+        yield connection, Records(Topics(settings.topic_prefix), client, settings.residency)
 
 
 def _letters(settings: Settings) -> list[DeadLetter]:

@@ -6,7 +6,7 @@ every version stay in the log.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -50,6 +50,8 @@ class EventSchema:
     """The day (ISO 8601) from which nothing more comes into the type's topic."""
     read_as: "EventSchema | None" = None
     """Of an earlier version: today's schema of the type, as which its records are read."""
+    unread: Collection[str] = ()
+    """Fields of the envelope that `decode` leaves out, because its caller reads none of them."""
 
     @cached_property
     def record_name(self) -> str:
@@ -95,6 +97,7 @@ class EventSchema:
     @cached_property
     def _decode(self) -> Callable[[bytes], dict[str, Any]]:
         writer, reader = (_without_logical_types(schema.schema) for schema in (self, self.read_as or self))
+        reader = reader | {"fields": [field for field in reader["fields"] if field["name"] not in self.unread]}
         try:
             return decoder(writer, reader)
         except TypeError:  # a schema of others, or one that differs in more than fields with defaults

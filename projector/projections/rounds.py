@@ -90,8 +90,9 @@ on conflict (integration_id, round_id, currency, mode) do update set
 
 
 Key = tuple[str, str, str, str]
-SUMS = slice(9, 9 + len(totals.Totals._fields))
-"""The place of the totals in a row; after them come first_at and what is known of the last event."""
+FIRST = 9
+"""The place in a row where the totals begin; after them come first_at and what is known of the last event."""
+KNOWN = slice(FIRST + len(totals.Totals._fields), None)
 
 
 def apply(events: Sequence[Admitted], tables: Tables) -> None:
@@ -109,15 +110,15 @@ def _add(record: dict[str, Any], part: Played, round_id: str, rounds: dict[Key, 
     key = record["integration_id"], round_id, payload["currency"], part.mode
     row = rounds.get(key)
     if row is None:
-        rounds[key] = [
+        row = rounds[key] = [
             *key, record["tenant_id"], record["region"], record["provider_id"], part.game_id, payload["exponent"],
-            *part.totals, occurred_at, *last,
+            *totals.Totals(), occurred_at, *last,
         ]  # fmt: skip
-        return
-    row[7] = min(filter(None, (row[7], part.game_id)), default=None)
-    row[SUMS] = totals.plus(row[SUMS], part.totals)
-    first, *known = row[SUMS.stop :]
-    row[SUMS.stop :] = min(first, occurred_at), *(last if last[:2] > known[:2] else known)
+    else:
+        row[7] = min(filter(None, (row[7], part.game_id)), default=None)
+        first, *known = row[KNOWN]
+        row[KNOWN] = min(first, occurred_at), *(last if last[:2] > known[:2] else known)
+    totals.add(row, FIRST, part.change)
 
 
 ROUNDS = Projection("rounds", 5, TABLES, VIEWS, apply)

@@ -107,8 +107,9 @@ where s.session_id = e.session_id
 Row = list[Any]
 
 
-SUMS = slice(4, 4 + len(totals.Totals._fields))
-"""The place of the totals in a step; after them comes what is known of the last event."""
+FIRST = 4
+"""The place in a step where the totals begin; after them comes what is known of the last event."""
+LAST_EVENT = slice(FIRST + len(totals.Totals._fields), None)
 
 
 def apply(events: Sequence[Admitted], tables: Tables) -> None:
@@ -127,7 +128,7 @@ def apply(events: Sequence[Admitted], tables: Tables) -> None:
             if part.session_id is not None:
                 step = _step(record, part.session_id, steps)
                 step[1] = payload["exponent"]
-                step[SUMS] = totals.plus(step[SUMS], part.totals)
+                totals.add(step, FIRST, part.change)
     tables.write(STARTED, [start + steps.pop(session_id) for session_id, start in started.items()])
     tables.write(
         CHANGED,
@@ -152,7 +153,7 @@ def _step(record: dict[str, Any], session_id: str, steps: dict[str, Row]) -> Row
     step = steps.get(session_id)
     if step is None:
         step = steps[session_id] = [None, None, None, None, *totals.Totals(), 0, 0, ""]
-    step[SUMS.stop :] = record["stream_version"], record["occurred_at"], record["trace_id"]
+    step[LAST_EVENT] = record["stream_version"], record["occurred_at"], record["trace_id"]
     return step
 
 

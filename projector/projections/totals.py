@@ -1,6 +1,6 @@
 """Totals of play: what the events of bets and wins add up to, in a round as in a session."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ledger.core.postings import HOUSE
@@ -28,14 +28,20 @@ class Totals(NamedTuple):
     """Stakes given back by rollbacks, less what was taken again."""
 
 
+BETS, OPEN, ROLLED_BACK, STAKE, FREE_STAKE, WIN, REVERSED_WIN, AWARD, ROLLED_BACK_STAKE = range(len(Totals._fields))
+"""The places of the totals."""
+Change = dict[int, int]
+"""What an event adds to totals, by their places."""
+
+
 class Played(NamedTuple):
-    """The totals that an event adds, with the session and round that they belong to."""
+    """What an event adds to totals, with the session and round that they belong to."""
 
     session_id: str | None
     round_id: str | None
     game_id: str | None
     mode: str
-    totals: Totals
+    change: Change
 
 
 COLUMNS = ", ".join(f"{name} {'integer' if name.endswith('bets') else 'bigint'}" for name in Totals._fields)
@@ -67,44 +73,65 @@ def added(table: str, row: str) -> str:
     return ",\n    ".join(f"{name} = {table}.{name} + {row}.{name}" for name in Totals._fields)
 
 
-def plus(one: Iterable[int], other: Iterable[int]) -> Iterable[int]:
-    return map(int.__add__, one, other)
+def add(row: list[Any], first: int, change: Change) -> None:
+    """Add a change to the totals that begin at the place `first` of a row."""
+    for place, number in change.items():
+        row[first + place] += number
 
 
-def played(record: dict[str, Any]) -> Iterable[Played]:
-    """The totals that an event adds, none where it is not of play; one for each bet where it ends a round."""
+def played(record: dict[str, Any]) -> Sequence[Played]:
+    """What an event adds to totals: nothing where it is not of play; one for each bet where it ends a round."""
     event_type, payload = record["event_type"], record["payload"]
-    if event_type == "round.finished":
-        for bet in payload["bets"]:
-            yield Played(bet["session_id"], payload["round_id"], bet["game_id"], bet["mode"], Totals(open_bets=-1))
-    elif totals := _totals(event_type, payload):
+    if change_by := CHANGES.get(event_type):
         session_id, mode = payload.get("session_id"), payload.get("mode", "real")
-        yield Played(session_id, payload["round_id"], payload["game_id"], mode, totals)
+        return (Played(session_id, payload["round_id"], payload["game_id"], mode, change_by(payload)),)
+    if event_type == "round.finished":
+        round_id = payload["round_id"]
+        return [Played(bet["session_id"], round_id, bet["game_id"], bet["mode"], {OPEN: -1}) for bet in payload["bets"]]
+    return ()
 
 
-def _totals(event_type: str, payload: dict[str, Any]) -> Totals | None:
-    match event_type:
-        case "bet.authorized":
-            stake, paid = payload["stake_minor"], payload["stake_cash_minor"] + payload["stake_bonus_minor"]
-            free = payload["kind"] == "free"
-            staked = 0 if free else stake if payload["mode"] == DEMO else paid
-            return Totals(bets=1, open_bets=1, stake_minor=staked, free_stake_minor=stake if free else 0)
-        case "bet.settled":
-            closed = payload["was_open"] and payload["ends_bet"]
-            return Totals(open_bets=-1 if closed else 0, win_minor=payload["win_minor"])
-        case "bet.rolled_back":
-            taken = payload["win_reversed_minor"]
-            return Totals(
-                open_bets=-1 if payload["was_open"] else 0, rolled_back_bets=1, win_minor=-taken,
-                reversed_win_minor=taken, rolled_back_stake_minor=payload["stake_minor"],
-            )  # fmt: skip
-        case "bet.reinstated":
-            return Totals(open_bets=1, rolled_back_bets=-1, rolled_back_stake_minor=-payload["stake_minor"])
-        case "wallet.debit.reversal":
-            taken = payload["amount_minor"]
-            if payload["account"] != HOUSE or payload["kind"] == "payout":
-                return Totals(award_minor=-taken)
-            return Totals(open_bets=1 if payload["reopens_bet"] else 0, win_minor=-taken, reversed_win_minor=taken)
-        case "wallet.credit.award":
-            return Totals(award_minor=payload["amount_minor"])
-    return None
+def _authorized(payload: dict[str, Any]) -> Change:
+    stake = payload["stake_minor"]
+    if payload["kind"] == "free":
+        return {BETS: 1, OPEN: 1, FREE_STAKE: stake}
+    paid = stake if payload["mode"] == DEMO else payload["stake_cash_minor"] + payload["stake_bonus_minor"]
+    return {BETS: 1, OPEN: 1, STAKE: paid}
+
+
+def _settled(payload: dict[str, Any]) -> Change:
+    won = payload["win_minor"]
+    return {OPEN: -1, WIN: won} if payload["was_open"] and payload["ends_bet"] else {WIN: won}
+
+
+def _rolled_back(payload: dict[str, Any]) -> Change:
+    taken = payload["win_reversed_minor"]
+    return {
+        OPEN: -1 if payload["was_open"] else 0, ROLLED_BACK: 1, WIN: -taken, REVERSED_WIN: taken,
+        ROLLED_BACK_STAKE: payload["stake_minor"],
+    }  # fmt: skip
+
+
+def _reinstated(payload: dict[str, Any]) -> Change:
+    return {OPEN: 1, ROLLED_BACK: -1, ROLLED_BACK_STAKE: -payload["stake_minor"]}
+
+
+def _reversed(payload: dict[str, Any]) -> Change:
+    taken = payload["amount_minor"]
+    if payload["account"] != HOUSE or payload["kind"] == "payout":
+        return {AWARD: -taken}
+    return {OPEN: 1 if payload["reopens_bet"] else 0, WIN: -taken, REVERSED_WIN: taken}
+
+
+def _awarded(payload: dict[str, Any]) -> Change:
+    return {AWARD: payload["amount_minor"]}
+
+
+CHANGES: dict[str, Callable[[dict[str, Any]], Change]] = {
+    "bet.authorized": _authorized,
+    "bet.settled": _settled,
+    "bet.rolled_back": _rolled_back,
+    "bet.reinstated": _reinstated,
+    "wallet.debit.reversal": _reversed,
+    "wallet.credit.award": _awarded,
+}

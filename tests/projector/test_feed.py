@@ -30,7 +30,7 @@ from projector.replay import FOLDED, UNREADABLE, inspect, replay
 from runtime.settings import Settings
 from schemas import registry
 from schemas.events import EVENTS
-from schemas.registry import Reader, RefusalReader, UndecodableRecord
+from schemas.registry import UndecodableRecord
 from schemas.topics import Topics
 from tests.projector.direct_fold import Folded, fold
 from tests.projector.feed import POISON, Delivery, Feed, publish, random_feed
@@ -228,7 +228,7 @@ def fold_alone(feed: Feed, settings: Settings) -> None:
         contextlib.closing(database.connect(settings.bi_database_url)) as connection,
     ):
         models.reset(connection)
-        records = Records(topics, Reader(client), RefusalReader(client), settings.residency)
+        records = Records(topics, client, settings.residency)
         deliveries = [*feed.delivered, *feed.late]
         for batch in (deliveries[at : at + 40] for at in range(0, len(deliveries), 40)):
             items = [

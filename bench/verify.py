@@ -37,7 +37,7 @@ from schemas.registry import WireIds
 from schemas.topics import Topics
 
 DATABASE, TOPICS, ARCHIVE = SOURCES = "database", "topics", "archive"
-GOALS_EVENTS_PER_S = {DATABASE: 40_000, TOPICS: 60_000, ARCHIVE: 100_000}
+GOALS_EVENTS_PER_S = {DATABASE: 70_000, TOPICS: 60_000, ARCHIVE: 100_000}
 PLAYERS_PER_TRANSACTION = 20
 PARTITIONS = 6
 WATCHED_EVERY_S = 0.1

@@ -1,5 +1,6 @@
 """Records of the topics, taken apart."""
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from confluent_kafka import Message
@@ -77,10 +78,13 @@ def moment_of(item: Item) -> int | None:
     return None
 
 
+_source = lru_cache(maxsize=1000)(Source)
+
+
 def place(message: Message) -> tuple[Source, int]:
     """Partition and offset, which every message from a topic has."""
     topic, partition, offset = message.topic(), message.partition(), message.offset()
     assert topic is not None
     assert partition is not None
     assert offset is not None
-    return Source(topic, partition), offset
+    return _source(topic, partition), offset

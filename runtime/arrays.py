@@ -82,7 +82,7 @@ _KINDS: dict[type, type[Array]] = {str: Text, int: Int8, bool: Bool, bytes: Byte
 
 def _fit(values: Sequence[int | None]) -> bool:
     try:
-        array("q", [value for value in values if value is not None])
+        array("q", [value for value in values if value is not None] if None in values else values)  # type: ignore[type-var]
     except OverflowError:
         return False
     return True

@@ -190,7 +190,7 @@ def apply(events: Sequence[Admitted], tables: Tables) -> Iterator[None]:
             wallet = record["tenant_id"], record["player_id"], record["payload"]["currency"]
             after = later.get(wallet, NOTHING)
             rows.append(_row(record, change, after))
-            later[wallet] = tuple(map(int.__add__, change, after))  # type: ignore[assignment]
+            later[wallet] = change[0] + after[0], change[1] + after[1], change[2] + after[2], change[3] + after[3]
     months = {row[-1] for row in rows}
     known = tables.ask(KNOWN, [[month] for month in months])
     yield

@@ -7,7 +7,7 @@ from patience import session
 from runtime.settings import Settings
 
 # Every statement is planned once and finds its rows by an index. Left to itself, the planner takes the arrays for ten
-# values and the partitions for eight look-ups each, and would scan whole tables.
+# values, and tables that were empty when it looked for small, and would scan whole ones.
 PLANS = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off",

@@ -127,6 +127,7 @@ class Session:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.folder.drop()
         self.connection.close()
         self.consumer.close()
 

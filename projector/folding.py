@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple
 
 import psycopg
@@ -143,6 +143,13 @@ class Folder:
             return [self._commit(underway)]
         except UNFOLDABLE as error:
             return self._halve(underway.read, underway.ends, error)
+
+    def drop(self) -> None:
+        """Roll back what is under way, if anything is."""
+        underway, self.underway = self.underway, None
+        if underway:
+            with suppress(Exception), underway.transaction:  # whatever the server says: nothing of it is wanted
+                raise psycopg.Rollback
 
     def _read(self, message: Message) -> PlacedItem:
         source, offset = place(message)

@@ -4,30 +4,25 @@ answered, what it moved, and what stands in the tables since.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
 
 import psycopg
 from pydantic import SecretStr
 
+from audit.event_proofs import add_copies, add_proofs
+from audit.explanation import BET, ROUND, Command, CommandEvents, Event, Explanation
 from audit.findings import CannotCheckError
 from audit.snapshot import Snapshot
 from audit.sources import Sources
-from ledger.core.chain import hash_of
-from ledger.core.money import format_minor
-from ledger.core.postings import Posting
 from ledger.store import bets, commands, settlements
 from ledger.store.column_list import ColumnList
 from ledger.store.statement import by_key
 from ledger.streams import INTEGRATION, PLAYER, StreamKey
 from patience import session
 from runtime.arrays import POSTGRES_EPOCH_US
-from runtime.clock import to_datetime
 from runtime.settings import Settings
 from schemas.events import BY_FINGERPRINT
-
-BET, ROUND = "bet", "round"
 
 _OF_BET = by_key("bets", "integration_id", "bet_id", hash_of=bets.HASHED)
 _OF_ROUND = by_key("bets", "integration_id", "round_id", hash_of=bets.HASHED_ROUND)
@@ -110,164 +105,6 @@ READ_MODELS = {
 }
 
 
-@dataclass(frozen=True)
-class Event:
-    """One row of the event log."""
-
-    stream: StreamKey
-    version: int
-    xid: int
-    position: int
-    body: bytes = field(repr=False)
-    record: Mapping[str, Any] = field(repr=False)
-    traceparent: str | None
-
-    @property
-    def postings(self) -> list[Posting]:
-        return [Posting(one["account"], one["amount_minor"], one["currency"]) for one in self.record["postings"]]
-
-    def to_dict(self) -> dict[str, Any]:
-        record = self.record
-        names = "event_type", "schema_version", "event_id", "trace_id", "wallet_id", "provider_transaction_id"
-        return {
-            **{name: record[name] for name in names},
-            "recorded_at": to_datetime(record["occurred_at"]).isoformat(),
-            "stream": "/".join(self.stream),
-            "version": self.version,
-            "hash": hash_of(self.body).hex(),
-            "previous_hash": record["previous_hash"].hex(),
-            "position": self.position,
-            "traceparent": self.traceparent,
-            "payload": record["payload"],
-            "postings": [posting._asdict() for posting in self.postings],
-        }
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command under its key, and what it came to."""
-
-    xid: int
-    scope: str
-    operation: str
-    idempotency_key: str
-    command_id: str
-    kind: str
-    fingerprint: bytes | None
-    kid: str | None
-    trace_id: str
-    stream: str
-    versions: tuple[int, int] | None
-    outcome: Mapping[str, Any]
-    command_json: Mapping[str, Any] | None
-    answer: bytes | None
-    decided_at_us: int
-    remembered: bool
-    """Its key stands for this outcome; a refusal may leave it free."""
-
-    @property
-    def refusal(self) -> str | None:
-        code = self.outcome.get("refusal")
-        return None if code is None else str(code)
-
-    @property
-    def outcome_text(self) -> str:
-        """The outcome in a few words."""
-        if self.refusal:
-            details = ", ".join(f"{name} {value}" for name, value in (self.outcome.get("details") or {}).items())
-            return f"refused: {self.refusal}" + (f" ({details})" if details else "")
-        status = self.outcome.get("result", {}).get("status", "accepted")
-        return f"{status}, nothing changed" if self.outcome.get("unchanged") else str(status)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "scope": self.scope,
-            "operation": self.operation,
-            "idempotency_key": self.idempotency_key,
-            "command_id": self.command_id,
-            "kind": self.kind,
-            "kid": self.kid,
-            "fingerprint": self.fingerprint.hex() if self.fingerprint else None,
-            "stream": self.stream,
-            "versions": self.versions,
-            "outcome": self.outcome,
-            "asked": self.command_json,
-            "answer": _answer(self.answer),
-            "key_remembered": self.remembered,
-            "trace_id": self.trace_id,
-            "decided_at": to_datetime(self.decided_at_us).isoformat(),
-        }
-
-
-@dataclass(frozen=True)
-class CommandEvents:
-    """A command with the events that it made. Commands of one callback share their database transaction and trace."""
-
-    command: Command | None
-    """None: the log has an event that no command explains."""
-    events: tuple[Event, ...]
-
-    @property
-    def order(self) -> tuple[int, int, int]:
-        first = self.events[0] if self.events else None
-        at_us = first.record["occurred_at"] if first else self.command.decided_at_us if self.command else 0
-        xid = first.xid if first else self.command.xid if self.command else 0
-        return at_us, xid, first.position if first else 0
-
-    @property
-    def at(self) -> str:
-        return to_datetime(self.order[0]).isoformat(timespec="microseconds")
-
-    @property
-    def trace_id(self) -> str:
-        return self.command.trace_id if self.command else str(self.events[0].record["trace_id"])
-
-
-@dataclass
-class Explanation:
-    """A bet or a round on one page."""
-
-    what: str
-    """What is explained: bet or round."""
-    id: str
-    integration_id: str
-    steps: list[CommandEvents] = field(default_factory=list)
-    """In the order of time."""
-    stored: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    """Rows of the ledger's tables."""
-    read_models: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    exponents: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def title(self) -> str:
-        return f"{self.what.capitalize()} {self.id} of {self.integration_id}"
-
-    def amount(self, minor: int, currency: str) -> str:
-        exponent = self.exponents.get(currency)
-        return f"{minor} minor {currency}" if exponent is None else f"{format_minor(minor, exponent)} {currency}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values; amounts in minor units."""
-        return {
-            "what": self.what,
-            "id": self.id,
-            "integration_id": self.integration_id,
-            "steps": [
-                {
-                    "at": step.at,
-                    "trace_id": step.trace_id,
-                    "command": step.command and step.command.to_dict(),
-                    "events": [event.to_dict() for event in step.events],
-                }
-                for step in self.steps
-            ],
-            "stored": self.stored,
-            "read_models": self.read_models,
-            "notes": self.notes,
-        }
-
-
 def explain(settings: Settings, subject: str, *, what: str = BET, integration_id: str | None = None) -> Explanation:
     """Everything about the bet (or win, or round) that a provider calls `subject`.
 
@@ -277,6 +114,8 @@ def explain(settings: Settings, subject: str, *, what: str = BET, integration_id
     with Sources(settings).ledger() as ledger:
         found = _Search(ledger, what, subject, integration_id or _integration(ledger, what, subject))
         explanation = found.explanation()
+        add_proofs(explanation, ledger, settings)
+    add_copies(explanation, settings)
     _add_read_models(explanation, found, settings.bi_database_url)
     return explanation
 
@@ -306,6 +145,7 @@ class _Search:
             wanted = [one for one in of_round if what == ROUND or one["bet_id"] in (None, subject)]
             self.wins = wanted + [one for one in self.wins if one not in wanted]
         self.events: list[Event] = []
+        self.damages: list[str] = []
         self.commands: list[Command] = []
 
     def explanation(self) -> Explanation:
@@ -320,6 +160,7 @@ class _Search:
                     explanation.exponents[part["currency"]] = part["exponent"]
         explanation.steps = sorted(self._steps(), key=lambda step: step.order)
         explanation.stored = {"bets": self.bets, "settlements": self.wins}
+        explanation.damages = [*self.damages, *self._gone()]
         if not (explanation.steps or self.bets or self.wins):
             raise LookupError(f"{self.integration_id} has never named a {self._what} {self._subject!r}")
         return explanation
@@ -345,9 +186,23 @@ class _Search:
             if schema is None:
                 name = f"{'/'.join(stream)} version {version}"
                 raise CannotCheckError(f"{name} has schema {fingerprint.hex()}, which this version does not have")
-            record = schema.decode(body)
+            try:
+                record = schema.decode(body)
+            except ValueError as error:
+                self.damages.append(f"Version {version} of {'/'.join(stream)} cannot be read any more: {error}.")
+                continue
             if record["integration_id"] == self.integration_id and self._concerns(record["payload"]):
-                yield Event(stream, version, xid, position, body, record, traceparent)
+                yield Event(stream, version, xid, position, fingerprint, body, record, traceparent=traceparent)
+
+    def _gone(self) -> Iterator[str]:
+        """What the tables have and no event of the log."""
+        known = {event.record["payload"].get(name) for event in self.events for name in ("hold_id", "settlement_id")}
+        for row in self.bets:
+            if row["hold_id"] and row["hold_id"] not in known:
+                yield f"No event of the log authorizes bet {row['bet_id']} ({row['hold_id']})."
+        for row in self.wins:
+            if row["settlement_id"] not in known:
+                yield f"No event of the log makes win {row['win_id']} ({row['settlement_id']})."
 
     def _concerns(self, payload: Mapping[str, Any]) -> bool:
         if self._what == ROUND:
@@ -398,11 +253,6 @@ def _command(row: Sequence[Any], *, remembered: bool) -> Command:
         decided_at_us=decided_at + POSTGRES_EPOCH_US,
         remembered=remembered,
     )
-
-
-def _answer(answer: bytes | None) -> Any:
-    """The bytes that were sent, as text."""
-    return None if answer is None else answer.decode("utf-8", "backslashreplace")
 
 
 # Read models
@@ -459,4 +309,4 @@ def _keys(columns: Sequence[str], found: _Search) -> set[tuple[str, ...]]:
 
 
 def _plain(value: Any) -> Any:
-    return value if value is None or isinstance(value, str | int | bool) else str(value)
+    return value if value is None or isinstance(value, str | int | bool | dict | list) else str(value)

@@ -84,6 +84,11 @@ class Snapshot:
         self._id = part.snapshot_id if part else self.one("select pg_export_snapshot()")
         self._bounds = {">=": part and part.low, "<": part and part.high}
 
+    @property
+    def connection(self) -> Connection[Any]:
+        """For readers that know of nothing but a connection. Their errors are psycopg's."""
+        return self._connection
+
     def rows(self, query: str, params: Sequence[object] = ()) -> Generator[Row]:
         """The rows of `query`, while the server makes the next ones. `{c}` in it is the collation of a sort key,
         `{part}` the condition on `STREAM` that keeps it to the snapshot's part.

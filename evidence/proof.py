@@ -9,7 +9,7 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from psycopg import Connection
@@ -79,6 +79,40 @@ def prove_extension(connection: Connection[Any], size: int, later: int | None) -
         )
     path = merkle.consistency_path(size, last.tree_size, _Subtrees(connection, first, last.tree_size))
     return {"signed_head": json.loads(last.line), "path": [hash_.hex() for hash_ in path]}
+
+
+class SealedEntries(NamedTuple):
+    """The leaves that were sealed together with a database transaction, proven by a tree head over them."""
+
+    first_leaf: int
+    hashes: Sequence[bytes]
+    head: SignedHead
+
+    def leaf_of(self, entry: Entry) -> int | None:
+        """The entry's leaf; None: it is not what was sealed."""
+        hash_ = merkle.leaf_hash(entry.leaf)
+        return self.first_leaf + self.hashes.index(hash_) if hash_ in self.hashes else None
+
+
+def sealed_entries(connection: Connection[Any], xid: int, trusted: Keys | None) -> SealedEntries | None:
+    """What was sealed with the database transaction `xid`; None: it was not sealed yet. Without `trusted` keys nobody
+    vouches for the head. Raises ProofError where the stored leaves are not those that were signed.
+    """
+    row = connection.execute(CHUNK_OF_XID, [xid], binary=True).fetchone()
+    after = row and connection.execute(anchors.FIRST_FROM, [Chunk(*row).end], binary=True).fetchone()
+    if not (row and after):
+        return None
+    chunk, anchor = Chunk(*row), Anchor(*after)
+    signed = SignedHead.parse(anchor.line)
+    start = anchors.last_up_to(connection, chunk.first_leaf) or Anchor(0, 0, b"", "")
+    root = _Subtrees(connection, start, anchor.tree_size)(0, anchor.tree_size)
+    if root.hex() != signed.head.root or anchor.tree_size != signed.head.tree_size:
+        raise ProofError(
+            f"the leaves that are stored are not those of the head of {anchor.tree_size} entries: {CHANGED}"
+        )
+    if trusted is not None and not signed.valid(trusted):
+        raise ProofError(f"the head of {anchor.tree_size} entries has no valid signature of a trusted key: {CHANGED}")
+    return SealedEntries(chunk.first_leaf, merkle.hashes(chunk.hashes), signed)
 
 
 def content(entry: Entry) -> dict[str, Any]:

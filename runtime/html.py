@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from html import escape
 
 STYLE = """
+:root { color-scheme: light dark; }
 body { font: 14px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 90rem; padding: 0 1rem; color: #1c2127; }
 h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .4rem; }
 table { border-collapse: collapse; width: 100%; margin: .5rem 0; }
@@ -27,15 +28,15 @@ class Markup(str):
     __slots__ = ()
 
 
-def page(title: str, *parts: str) -> str:
-    """A whole HTML document with a title."""
+def page(title: str, *parts: str, style: str = "") -> str:
+    """A whole HTML document with a title; `style` is added to that of all pages."""
     made = datetime.now(UTC).isoformat(timespec="seconds")
     body = "\n".join(part if isinstance(part, Markup) else f"<p>{escape(part)}</p>" for part in parts)
     return (
         f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">\n'
         f'<meta name="viewport" content="width=device-width">\n<title>{escape(title)}</title>\n'
-        f"<style>{STYLE}</style>\n<h1>{escape(title)}</h1>\n{body}\n"
+        f"<style>{STYLE}{style}</style>\n<h1>{escape(title)}</h1>\n{body}\n"
         f'<p class="note">Made {made} by Wagerledger. Times are UTC.</p>\n</html>\n'
     )
 

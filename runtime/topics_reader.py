@@ -15,7 +15,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from patience import IMPATIENT, Patience
-from patience.kafka import EARLIEST, LATEST, QUIET, At, Brokers, offsets, timed_out
+from patience.kafka import EARLIEST, LATEST, QUIET, At, Brokers, answers, offsets, timed_out
 from runtime.settings import Settings
 
 COMMITTED, UNCOMMITTED = "read_committed", "read_uncommitted"
@@ -120,6 +120,16 @@ class TopicsReader:
         partitions = self._partitions(list(topics))
         begins, ends = (self._offsets(partitions, which) for which in (EARLIEST, LATEST))
         return {at: Span(begin, ends[at]) for at, begin in begins.items()}
+
+    def since(self, topic: str, time_ms: int) -> dict[At, int]:
+        """Per partition the offset of the first record of that time or later; those without one are not named. Raises
+        MissingTopicError; KafkaException.
+        """
+        wanted = {TopicPartition(*at): OffsetSpec.for_timestamp(time_ms) for at in self._partitions([topic])}
+        found = self._brokers.ask(
+            lambda admin: answers(admin.list_offsets(wanted, request_timeout=TIMEOUT_S), TIMEOUT_S)
+        )
+        return {(at.topic, at.partition): int(result.offset) for at, result in found.items() if result.offset >= 0}
 
     def filled(self, topics: Iterable[str]) -> set[str]:
         """Those of `topics` that hold a committed record: aborted ones are none. Raises as `ends` does."""

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.options import Json
-from cli.output import FINDING, console, fail, show, write_or_fail
+from cli.output import FINDING, console, errors, fail, show, write_or_fail
 from cli.settings import settings_or_fail
 from cli.trouble import patiently
 
@@ -19,16 +19,20 @@ def explain(
         str | None, typer.Option("--integration", help="Whose id it is, where several integrations use it.")
     ] = None,
     *,
+    details: Annotated[
+        bool, typer.Option("--details", help="Also print every command, event and row, with keys and hashes.")
+    ] = False,
     html: Annotated[Path | None, typer.Option("--html", help="Also write a page for the browser, in one file.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Print everything known of a bet or a round in the order of time: each callback's commands, accepted and refused,
-    with key, signer, fingerprint, outcome and answer; each event with its place, hashes and postings; the rows that
-    the ledger and the read models have of it; trace ids.
+    """Tell a bet or a round: in one sentence who staked what and what came of it, whether it is proven, and each step
+    in the order of time. What was changed since is said first, with the copy that is true. --details, --html and --json
+    have everything on record: commands, accepted and refused, with key, signer, fingerprint, outcome and answer; events
+    with place, hashes and postings; the rows that the ledger and the read models have of it; trace ids.
     """
-    from audit import bet_page
-    from audit.explain import BET, ROUND
+    from audit import bet_page, bet_text
     from audit.explain import explain as find
+    from audit.explanation import BET, ROUND
 
     subject = bet or round_id
     if subject is None or (bet and round_id):
@@ -41,10 +45,11 @@ def explain(
         fail(str(error.args[0]), FINDING)
     if html:
         write_or_fail(html, bet_page.as_html(found))
+        errors.print(f"written: {html}", markup=False, highlight=False, soft_wrap=True)
     if as_json:
         show(found.to_dict(), as_json=True)
     else:
-        for line in bet_page.lines(found):
+        for line in bet_text.lines(found, details=details):
             typer.echo(_wrapped(_printable(line)))
 
 

@@ -130,6 +130,7 @@ class Table:
 
 _CONVERTED: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "conversion": (to_text, from_text),
+    "limits": (players.limits_to, players.limits_from),
     "tallies": (wallets.tallies_to, wallets.tallies_from),
 }
 

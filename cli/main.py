@@ -12,6 +12,7 @@ from cli import (
     doctor,
     games,
     integration,
+    limits,
     migrate,
     player,
     processes,
@@ -61,6 +62,7 @@ doctor.add_to(app)
 app.add_typer(brand.app, name="brand")
 app.add_typer(wallet.app, name="wallet")
 app.add_typer(player.app, name="player")
+app.add_typer(limits.app, name="limits")
 app.add_typer(bets.app, name="bets")
 app.add_typer(rates.app, name="rates")
 app.add_typer(integration.app, name="integration")

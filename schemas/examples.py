@@ -138,6 +138,11 @@ _STORY = (
           of_provider=False),
     _Fact(60 * 24 * 31, "player.freed", "resume_p_demo_1",
           {"reason": "the pause is over", "actor": "clerk-3"}, {}, of_provider=False),
+    _Fact(60 * 24 * 31 + 5, "rg.limit.set", "limit_p_demo_1",
+          MONEY | {"limit_id": "loss/week/player", "kind": "loss", "period": "week", "set_by": "player",
+                   "limit_minor": 10_000, "pending_minor": 25_000, "effective_at": _us(60 * 24 * 32 + 5),
+                   "confirm_by": None, "calendar": "Europe/Malta@1", "status": "pending",
+                   "reason": "the player asked for more", "actor": "clerk-3"}, {}, of_provider=False),
 )
 # fmt: on
 

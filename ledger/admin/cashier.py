@@ -1,14 +1,15 @@
-"""The operator's own commands: wallets, payments, corrections, restrictions. The same journal, the same rules, no
-integration.
+"""The operator's own commands: wallets, payments, corrections, restrictions, limits. The same journal, the same rules,
+no integration.
 """
 
 import time
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from uuid_utils import uuid7
 
 from ledger.core.commands import Command, Origin
+from ledger.core.limits import ConfirmLimit, SetLimit
 from ledger.core.money import Amount
 from ledger.core.players import RestrictPlayer
 from ledger.core.wallets import Adjust, Deposit, OpenWallet, Withdraw
@@ -85,6 +86,19 @@ class Cashier:
     ) -> Outcome:
         """Lock or exclude a player, or free them with None: debits stop, what is won or refunded still comes."""
         return await self._submit(RestrictPlayer(*self._base(key), player_id, restriction, reason, self._actor))
+
+    async def set_limit(
+        self, player_id: str, currency: str, amount: Amount | None, *, key: str | None = None, **terms: Any
+    ) -> Outcome:
+        """Set a player's limit, or remove it with None. `terms` are the fields of `SetLimit` besides."""
+        fields = {"player": player_id, "currency": currency, "amount": amount, "actor": self._actor} | terms
+        return await self._submit(SetLimit(*self._base(key), **fields))
+
+    async def confirm_limit(
+        self, player_id: str, currency: str, limit_id: str, reason: str, *, key: str | None = None
+    ) -> Outcome:
+        """Confirm a raise of a player's limit, once its wait is over."""
+        return await self._submit(ConfirmLimit(*self._base(key), player_id, currency, limit_id, reason, self._actor))
 
     def _base(self, key: str | None) -> tuple[Origin, str, int]:
         """Without a `key` each call is a new command."""

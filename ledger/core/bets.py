@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from ledger.core import folds, postings
+from ledger.core import folds, limits, postings
 from ledger.core.commands import Command
 from ledger.core.decision import (
     Accepted,
@@ -37,6 +37,7 @@ from ledger.core.state import (
     Bet,
     BetsOfRound,
     Key,
+    Player,
     Rate,
     Round,
     Session,
@@ -61,6 +62,7 @@ class AuthorizeBet(Command):
     """A debit: a stake, a tip, a buy-in. It begins a bet, which a rollback names by `bet_id`."""
 
     kind = "AuthorizeBet"
+    obeys_limits = True
     session_id: str | None
     bet_id: str
     round_id: str | None
@@ -174,7 +176,8 @@ def authorize(state: State, command: AuthorizeBet, policy: Policy, at: int) -> D
     wallet = wallet_of(state, command, player_id, command.wallet_currency or command.currency)
     if isinstance(wallet, Refusal):
         return wallet
-    if refusal := _barred(state, command, policy, player_id):
+    player = state.player(command.origin.tenant_id, player_id)
+    if refusal := _barred(state, command, policy, player_id, player):
         return refusal
     mode = session.mode if session else REAL
     stake = _stake(state, command, policy, wallet)
@@ -182,6 +185,8 @@ def authorize(state: State, command: AuthorizeBet, policy: Policy, at: int) -> D
         stake = _paid(stake, wallet)
     if isinstance(stake, Refusal):
         return stake
+    if player and player.limits and mode != DEMO and (over := _over_limit(state, command, policy, player, stake, at)):
+        return over
     # By position: a line of every bet (see `value`).
     payload = BetAuthorized(
         command.bet_id, command.named("h"), command.round_id, session.session_id if session else None,
@@ -224,9 +229,10 @@ def _moved_end(session: Session, command: AuthorizeBet, policy: Policy) -> int |
     return end if end > session.expires_at else None
 
 
-def _barred(state: State, command: AuthorizeBet, policy: Policy, player_id: str) -> Refusal | None:
+def _barred(
+    state: State, command: AuthorizeBet, policy: Policy, player_id: str, player: Player | None
+) -> Refusal | None:
     """What stops stakes, and nothing else."""
-    player = state.player(command.origin.tenant_id, player_id)
     if player and player.restriction:
         return Refusal("PLAYER_RESTRICTED", {"player_id": player_id, "restriction": player.restriction})
     # Only a command that names its player has its round loaded.
@@ -282,6 +288,25 @@ def _paid(stake: Stake, wallet: Wallet) -> Stake | Refusal:
         return balance_too_large(wallet)
     cash_minor = min(stake.amount_minor, wallet.cash_minor)
     return stake._replace(cash_minor=cash_minor, bonus_minor=stake.amount_minor - cash_minor)
+
+
+def _over_limit(
+    state: State, command: AuthorizeBet, policy: Policy, player: Player, stake: Stake, at: int
+) -> Refusal | None:
+    """What the player's limits say to the stake; a free one is no money, but has the size of its face value."""
+    wallet = wallet_of(state, command, player.player_id, command.wallet_currency or command.currency)
+    assert isinstance(wallet, Wallet), "asked by the caller"
+    amounts_minor = {
+        limits.STAKE: stake.cash_minor + stake.bonus_minor,
+        limits.LOSS: stake.cash_minor,
+        limits.SINGLE_STAKE: stake.amount_minor,
+    }
+    of_round = (
+        state.bets_of_round(integration_of(command), player.player_id, command.round_id) if command.round_id else []
+    )
+    standing = [bet for bet in of_round if bet.status in (OPEN, SETTLED) and bet.currency == wallet.currency]
+    in_round = sum(bet.stake_minor for bet in standing)
+    return limits.exceeded(state, limits.Asked(player, wallet, amounts_minor, in_round), policy, at)
 
 
 def _moves(wallet: Wallet, stake: Stake, policy: Policy) -> tuple[Posting, ...]:

@@ -48,6 +48,8 @@ class Command:
     received_at: int
 
     kind: ClassVar[str]
+    obeys_limits: ClassVar[bool] = False
+    """Whether a limit of its player may stop it."""
 
     @property
     def player_id(self) -> str | None:

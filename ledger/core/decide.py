@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ledger.core import bets, players, regions, rollbacks, rounds, wallets, wins
+from ledger.core import bets, limits, players, regions, rollbacks, rounds, wallets, wins
 from ledger.core.commands import Command
 from ledger.core.decision import Decision
 from ledger.core.policy import Policy
@@ -23,6 +23,8 @@ RULES: dict[type[Command], Callable[..., Decision]] = {
     wallets.Withdraw: wallets.withdraw,
     wallets.Adjust: wallets.adjust,
     players.RestrictPlayer: players.restrict,
+    limits.SetLimit: limits.set_limit,
+    limits.ConfirmLimit: limits.confirm_limit,
     players.StartSession: players.start_session,
     players.EndSession: players.end_session,
     bets.AuthorizeBet: bets.authorize,

@@ -7,7 +7,7 @@ Gateway, auditor and tests run this one function: the stored rows are nothing bu
 from collections.abc import Callable
 from typing import Any
 
-from ledger.core import bets, folds, players, rollbacks, rounds, wallets, wins
+from ledger.core import bets, folds, limits, players, rollbacks, rounds, wallets, wins
 from ledger.core.events import Announced, Event, Payload
 from ledger.core.folds import Touched
 from ledger.core.postings import WALLET_ACCOUNTS, Posting
@@ -52,6 +52,7 @@ FOLDS: dict[type[Payload], Callable[[State, Event, Any], Touched]] = {
     wallets.AdjustedDown: wallets.adjusted,
     players.PlayerRestricted: players.player_restricted,
     players.PlayerFreed: players.player_freed,
+    limits.LimitSet: limits.limit_set,
     players.SessionStarted: players.session_started,
     players.SessionEnded: players.session_ended,
     bets.BetAuthorized: bets.bet_authorized,

@@ -18,13 +18,14 @@ def wallet_after(state: State, event: Event, currency: str, moved: Tally | None 
     assert wallet, f"{event.payload.event_type} on a wallet of {event.player_id} in {currency} that was never opened"
     tallies = wallet.tallies
     if moved is not None:
-        tallies = tallies.after(moved, event.at, counted_at, windows(event))
+        tallies = tallies.after(moved, event.at, counted_at, windows(state, event))
     return wallet.after(event.postings, tallies)
 
 
-def windows(event: Event) -> Windows:
-    """The day, week and month in which the event happened."""
-    return CALENDARS[UTC].windows(event.at)
+def windows(state: State, event: Event) -> Windows:
+    """The day, week and month in which the event happened, by the player's calendar."""
+    player = state.player(event.tenant_id, player_id(event))
+    return CALENDARS[player.calendar if player else UTC].windows(event.at)
 
 
 def known_bet(state: State, event: Event, bet_id: str, *statuses: str) -> Bet:

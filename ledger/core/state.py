@@ -3,8 +3,9 @@ nothing to throw away.
 """
 
 from collections.abc import Iterator
-from typing import cast
+from typing import NamedTuple, cast
 
+from ledger.core.calendars import UTC
 from ledger.core.exchange import Conversion
 from ledger.core.postings import WALLET_ACCOUNTS, Posting
 from ledger.core.tallies import Tallies
@@ -51,6 +52,11 @@ class Wallet:
     @property
     def key(self) -> Key:
         return (Wallet, self.tenant_id, self.player_id, self.currency)
+
+    @property
+    def place(self) -> Key:
+        """Where it is found besides its key: with all wallets of its player."""
+        return (self.tenant_id, self.player_id)
 
     @property
     def wallet_id(self) -> str:
@@ -228,6 +234,30 @@ class Round:
         return (Round, self.integration_id, self.player_id, self.round_id)
 
 
+class Limit(NamedTuple):
+    """A limit of a player, and the change of it that waits. Amounts are minor units; None is no limit."""
+
+    limit_id: str
+    """Its kind, its period and who set it, such as `loss/week/player`."""
+    currency: str
+    exponent: int
+    amount_minor: int | None
+    pending_minor: int | None = None
+    """What it will be."""
+    effective_at: int = 0
+    """Since when, microseconds since the epoch; 0: nothing waits."""
+    confirm_by: int = 0
+    """Until when that has to be confirmed, microseconds since the epoch; 0: it just comes."""
+
+    @property
+    def kind(self) -> str:
+        return self.limit_id.split("/")[0]
+
+    @property
+    def period(self) -> str:
+        return self.limit_id.split("/")[1]
+
+
 @value()
 class Player:
     """Who has a wallet. The first one fixes the player's region for ever: no other region's data names the player."""
@@ -237,6 +267,10 @@ class Player:
     region: str
     restriction: str | None = None
     """The player's restriction: locked or self_excluded."""
+    calendar: str = UTC
+    """By which days, weeks and months the player's limits count."""
+    limits: tuple[Limit, ...] = ()
+    """In the order of their ids."""
 
     @property
     def key(self) -> Key:
@@ -344,7 +378,7 @@ class State:
         while layer is not None:
             keys.update(layer._at(place))  # noqa: SLF001, its own class
             layer = layer.base
-        for key in sorted(keys, key=lambda key: (key[0] is Settlement, key[2])):
+        for key in sorted(keys, key=lambda key: (key[0] is Settlement, *key[2:])):
             entity = self.get(key)
             assert entity, f"{key} is indexed and not there"
             yield entity
@@ -365,6 +399,10 @@ class State:
         place = bet.place or (bet.integration_id, bet.bet_id)
         live = [one for one in self.at(place) if isinstance(one, Settlement) and one.undone_by is None]
         return [one for one in live if one.bet_id in (None, bet.bet_id)]
+
+    def wallets_of(self, tenant_id: str, player_id: str) -> list[Wallet]:
+        """All wallets of a player."""
+        return [wallet for wallet in self.at((tenant_id, player_id)) if isinstance(wallet, Wallet)]
 
     def rates_from(self, tenant_id: str, base: str) -> list[Rate]:
         """The newest rates from a currency, one per wallet currency."""
@@ -396,7 +434,7 @@ class State:
 
 
 def _place(places: dict[Key, list[Key]], entity: Entity) -> None:
-    if isinstance(entity, Bet | Settlement | Rate) and (place := entity.place):
+    if isinstance(entity, Bet | Settlement | Rate | Wallet) and (place := entity.place):
         places.setdefault(place, []).append(entity.key)
 
 

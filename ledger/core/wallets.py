@@ -1,6 +1,6 @@
 """Wallets, and money that moves outside of play."""
 
-from ledger.core import folds, postings
+from ledger.core import folds, limits, postings
 from ledger.core.commands import PlayerCommand
 from ledger.core.decision import (
     Decision,
@@ -43,6 +43,7 @@ class Deposit(PlayerCommand):
     """
 
     kind = "Deposit"
+    obeys_limits = True
     amount: Amount
     reference: str
     actor: str
@@ -177,8 +178,8 @@ def open_wallet(state: State, command: OpenWallet, _: Policy, at: int) -> Decisi
     return accept(command, command.player, (), WalletOpened(currency, command.exponent), at)
 
 
-def deposit(state: State, command: Deposit, _: Policy, at: int) -> Decision:
-    """Any positive amount is taken, up to the cap of a balance. No restriction of the player stops it."""
+def deposit(state: State, command: Deposit, policy: Policy, at: int) -> Decision:
+    """Any positive amount is taken, up to the cap of a balance and the player's limits. No restriction stops it."""
     wallet = wallet_of(state, command, command.player, command.currency)
     if isinstance(wallet, Refusal):
         return wallet
@@ -187,6 +188,11 @@ def deposit(state: State, command: Deposit, _: Policy, at: int) -> Decision:
         return amount_minor
     if wallet.cash_minor + amount_minor > MAX_BALANCE_MINOR:
         return balance_too_large(wallet)
+    player = state.player(wallet.tenant_id, wallet.player_id)
+    if player and player.limits:
+        amounts_minor = {limits.DEPOSIT: amount_minor, limits.NET_DEPOSIT: amount_minor}
+        if over := limits.exceeded(state, limits.Asked(player, wallet, amounts_minor), policy, at):
+            return over
     payload = Deposited(
         currency=wallet.currency,
         exponent=wallet.exponent,

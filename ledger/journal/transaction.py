@@ -12,8 +12,9 @@ import structlog
 from psycopg import OperationalError
 from psycopg.errors import InvalidTextRepresentation, UniqueViolation
 
+from ledger.core import limits
 from ledger.core.rollbacks import Rollback
-from ledger.core.state import Bet, Round, Session, Settlement, State
+from ledger.core.state import Bet, Key, Round, Session, Settlement, State
 from ledger.idempotency import Request
 from ledger.journal import locks
 from ledger.journal.batch import Batch
@@ -101,6 +102,15 @@ class _Requests:
         """Each callback, to be decided on what `batch` has come to."""
         return (UnitOfWork(batch, *one) for one in zip(self.callbacks, self.of_callbacks, strict=True))
 
+    def further(self, state: State) -> set[Key]:
+        """Keys of what is decided on because of what was loaded: of the limits of players."""
+        return {
+            key
+            for request in self.each
+            if request.stream.stream_type == PLAYER
+            for key in limits.needs(state, request.command, request.stream.tenant_id, request.stream.stream_id)
+        }
+
     @property
     def take(self) -> Statement:
         """Takes all locks: of the commands and of the proofs."""
@@ -132,6 +142,8 @@ def _recall(known: KnownStreams, requests: _Requests, variants: Mapping[str, Eve
     if recalled is None:
         return None
     state, heads = recalled
+    if requests.further(state):
+        return None
     return Batch(
         locked=requests.streams, loaded=state, loaded_heads=heads, remembered={}, now=time.time_ns() // 1000,
         variants=variants,
@@ -210,6 +222,11 @@ async def _load(connection: Connection, requests: _Requests, variants: Mapping[s
     state = State()
     for (table, _), rows in zip(tables, loaded, strict=True):
         state.put(*map(table.entity, rows))
+    if further := requests.further(state) - requests.needs:
+        tables = entities.load(further)
+        found = await connection.run([statement for _, statement in tables])
+        for (table, _), rows in zip(tables, found, strict=True):
+            state.put(*map(table.entity, rows))
     return Batch(
         locked=requests.streams,
         loaded=state,

@@ -114,6 +114,8 @@ class UnitOfWork:
             return self._repeat(request, known)
         if isinstance(command, Rollback) and self.batch.made(command):
             raise NotLocked(request.stream)
+        if command.obeys_limits and self.batch.limited(request.stream):
+            raise NotLocked(request.stream)
         at = self._head(request.stream).time_after(self.batch.now)
         return self._judge(request, decide(self.state, command, self.callback.policy, at))
 

@@ -1,16 +1,21 @@
-"""Table `players`: who has a wallet, in which region, and who is restricted."""
+"""Table `players`: who has a wallet, in which region, who is restricted, and which limits protect whom."""
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ledger.core.state import Player
+from ledger.core.state import Limit, Player
 from ledger.store.column_list import ColumnList
 from ledger.store.statement import Statement, by_key
+from runtime.arrays import Array, Text
 
-COLUMNS = ColumnList("tenant_id text, player_id text, region text, restriction text")
+COLUMNS = ColumnList("""
+    tenant_id text, player_id text, region text, restriction text, calendar text, limits text::json
+""")
 """The fields of an entity, in their order."""
 KEY = COLUMNS.only("tenant_id", "player_id")
-CHANGED = COLUMNS.only(*KEY, "restriction")
+CHANGING = COLUMNS.only("restriction", "calendar", "limits")
+CHANGED = KEY + CHANGING
 
 LOAD = f"""
 select {COLUMNS.of("p")}
@@ -20,11 +25,13 @@ from {KEY.rows("k")}
 
 INSERT = f"""
 insert into wagerledger.players ({COLUMNS})
-select * from {COLUMNS.arrays}
+select {COLUMNS.stored}
+from {COLUMNS.rows("n")}
 """  # noqa: S608  # our own constants
 
 UPDATE = f"""
-update wagerledger.players p set restriction = n.restriction
+update wagerledger.players p
+set restriction = n.restriction, calendar = n.calendar, limits = n.limits::json
 from {CHANGED.rows("n")}
 where p.tenant_id = any(array[n.tenant_id]) and p.player_id = any(array[n.player_id])
 """  # noqa: S608  # our own constants
@@ -45,12 +52,28 @@ def load(players: Iterable[tuple[str, str]]) -> Statement:
 
 
 def entity(row: Sequence[Any]) -> Player:
-    return Player(*row)
+    fields = [*row[:-1], limits_from(row[-1])]
+    return Player(*fields)
+
+
+def limits_from(text: str | None) -> tuple[Limit, ...]:
+    """The limits as the row has them."""
+    return tuple(Limit(*one) for one in json.loads(text)) if text else ()
+
+
+def limits_to(limits: Sequence[Limit]) -> str | None:
+    """For the row: each limit as the list of its fields; None where there are none."""
+    return json.dumps(limits, separators=(",", ":")) if limits else None
 
 
 def insert(players: Sequence[Player]) -> Statement:
-    return Statement(INSERT, COLUMNS.packed(map(COLUMNS.row, players)), len(players))
+    return Statement(INSERT, _packed(COLUMNS, players), len(players))
 
 
 def update(players: Sequence[Player]) -> Statement:
-    return Statement(UPDATE, CHANGED.packed(map(CHANGED.row, players)), len(players))
+    return Statement(UPDATE, _packed(CHANGED, players), len(players))
+
+
+def _packed(columns: ColumnList, players: Sequence[Player]) -> list[Array]:
+    plain = columns.but("limits")
+    return [*plain.packed(map(plain.row, players)), Text(limits_to(player.limits) for player in players)]

@@ -8,6 +8,7 @@ from uuid_utils import uuid7
 from ledger.admin.actions import Actor
 from ledger.core.bets import AuthorizeBet, FinalizeBet
 from ledger.core.commands import Origin
+from ledger.core.limits import ConfirmLimit, SetLimit
 from ledger.core.money import Amount, parse_amount
 from ledger.core.players import EndSession, RestrictPlayer, StartSession
 from ledger.core.rollbacks import ReinstateBet, Rollback
@@ -69,6 +70,17 @@ class Asks:
 
     def restrict(self, restriction: str | None = LOCKED, player="ann", *, key=None) -> RestrictPlayer:
         return RestrictPlayer(*self._base(key), player, restriction, "limits", "clerk")
+
+    def limit(
+        self, kind: str, period: str, text: str | None, *, player="ann", currency="EUR", key=None, **more
+    ) -> SetLimit:
+        """Set, raise or, with None, remove a limit: the player's own, unless said otherwise."""
+        money = None if text is None else amount(text)
+        fields = {"set_by": "player", "reason": "asked", "actor": "clerk"} | more
+        return SetLimit(*self._base(key), player, currency, kind, period, money, **fields)
+
+    def confirm(self, limit_id: str, *, player="ann", currency="EUR", key=None) -> ConfirmLimit:
+        return ConfirmLimit(*self._base(key), player, currency, limit_id, "asked", "clerk")
 
     def start_session(
         self, player="ann", currency="EUR", *, mode=REAL, expires_at=None, for_integration=None, key=None

@@ -16,6 +16,7 @@ from ledger.core.bets import BetAuthorized, BetFinalized
 from ledger.core.chain import GENESIS, hash_of
 from ledger.core.commands import Origin
 from ledger.core.events import Event
+from ledger.core.limits import LimitSet
 from ledger.core.players import PlayerFreed, PlayerRestricted, SessionEnded, SessionStarted
 from ledger.core.postings import (
     capture,
@@ -169,12 +170,38 @@ def history() -> list[tuple[Event, Origin]]:
             ),
             (),
         ),
+        (
+            LimitSet(
+                "loss/week/player",
+                "loss",
+                "week",
+                "player",
+                "EUR",
+                2,
+                10_000,
+                25_000,
+                1_900_000_000_000_000,
+                1_900_000_600_000_000,
+                "Europe/Malta@1",
+                "pending",
+                "the player asked",
+                "clerk",
+            ),
+            (),
+        ),
     ]
     asked = []
     for number, (payload, postings) in enumerate(facts):
         operator = isinstance(
             payload,
-            WalletOpened | Deposited | Withdrawn | AdjustedUp | AdjustedDown | PlayerRestricted | PlayerFreed,
+            WalletOpened
+            | Deposited
+            | Withdrawn
+            | AdjustedUp
+            | AdjustedDown
+            | PlayerRestricted
+            | PlayerFreed
+            | LimitSet,
         )
         integration_id, provider_id = (None, None) if operator else (INTEGRATION, "spin")
         player_id = None if isinstance(payload, BetTombstoned) else "ann"

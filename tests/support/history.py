@@ -15,6 +15,7 @@ from ledger.core.evolve import event_of, evolve
 from ledger.core.postings import totals_by_currency
 from ledger.core.state import OPEN, Bet, Currency, Player, Round, Session, Settlement, State, Wallet
 from ledger.store.conversions import from_text
+from ledger.store.players import limits_from
 from ledger.store.wallets import tallies_from
 from runtime.clock import to_us
 from schemas.events import BY_FINGERPRINT
@@ -37,9 +38,14 @@ ENTITIES = {
     Settlement: """select integration_id, win_id, settlement_id, tenant_id, player_id, currency, bet_id, round_id, session_id, game_id,
         kind, win_minor, account, mode, undone_by, counted_at, conversion::text from wagerledger.settlements""",
     Round: "select integration_id, player_id, round_id, tenant_id from wagerledger.rounds",
-    Player: "select tenant_id, player_id, region, restriction from wagerledger.players",
+    Player: "select tenant_id, player_id, region, restriction, calendar, limits::text from wagerledger.players",
 }
-LAST: dict[Any, Callable[[Any], Any]] = {Wallet: tallies_from, Bet: from_text, Settlement: from_text}
+LAST: dict[Any, Callable[[Any], Any]] = {
+    Wallet: tallies_from,
+    Bet: from_text,
+    Settlement: from_text,
+    Player: limits_from,
+}
 """How the last column is read, where the row has it in another form."""
 
 Stream = tuple[str, str, str]

@@ -7,7 +7,8 @@ from unittest import mock
 import pytest
 
 from ledger import idempotency
-from ledger.core import bets, decide, decision, evolve, players, postings, regions, rollbacks, wins
+from ledger.core import bets, decide, decision, evolve, folds, limits, players, postings, regions, rollbacks, wins
+from ledger.core.calendars import CALENDARS
 from ledger.core.exchange import Conversion
 from ledger.core.state import TOMBSTONED, Bet, BetsOfRound, State, Wallet
 from ledger.core.tallies import Tallies
@@ -219,6 +220,34 @@ FAULTS: dict[str, tuple[Any, str]] = {
             Tallies, "after", lambda original, tallies, moved, at, _, windows: original(tallies, moved, at, at, windows)
         ),
         "tallies",
+    ),
+    "a day of the rule is not that of the fold": (
+        Patch(folds, "windows", lambda _, __, event: CALENDARS["America/Sao_Paulo@1"].windows(event.at)),
+        "tallies|limit",
+    ),
+    "a loss limit counts gross stakes": (
+        mock.patch.dict(limits._USED, {"loss": lambda tally: tally.cash_stake_minor}),
+        "limit",
+    ),
+    "a limit knows no currency": (
+        Patch(limits, "_converted", lambda *_: limits._as_it_is),
+        "limit",
+    ),
+    "a raise is in force at once": (
+        Patch(
+            limits, "in_force", lambda _, limit, at: limit.pending_minor if limit.effective_at else limit.amount_minor
+        ),
+        "limit",
+    ),
+    "deposits skip their limit": (
+        Patch(
+            limits,
+            "exceeded",
+            lambda original, state, asked, *more: (
+                None if "deposit" in asked.amounts_minor else original(state, asked, *more)
+            ),
+        ),
+        "limit",
     ),
     "demo pays": (
         mock.patch.dict(decide.RULES, {wins.SettleBet: lambda *args: moves_demo_money(wins.settle, *args)}),

@@ -17,11 +17,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from uuid_utils import uuid7
 
 from ledger.core import evolve as folds
-from ledger.core.bets import AuthorizeBet
+from ledger.core import limits
+from ledger.core.bets import AuthorizeBet, BetAuthorized
 from ledger.core.calendars import CALENDARS, UTC
 from ledger.core.commands import Command
 from ledger.core.events import Event
 from ledger.core.evolve import PAYLOADS, event_of
+from ledger.core.limits import LimitSet
+from ledger.core.money import format_minor
 from ledger.core.policy import IGNORED, Policy
 from ledger.core.postings import WALLET_ACCOUNTS, totals_by_currency
 from ledger.core.state import (
@@ -43,6 +46,7 @@ from ledger.core.state import (
     State,
     Wallet,
 )
+from ledger.core.tallies import Tally
 from ledger.core.wallets import Deposited, Withdrawn
 from ledger.idempotency import MISMATCH, PARTLY_KNOWN, CommandKey, Request
 from ledger.journal.batch import Batch
@@ -69,6 +73,7 @@ PROVIDERS = {
 RATES = [
     Rate("acme", "USD", "EUR", 2, 3, 2, "bank", NOW),
     Rate("acme", "USD", "JPY", 1001, 7, 2, "bank", NOW),
+    Rate("acme", "JPY", "EUR", 7, 11, 0, "bank", NOW),
 ]
 
 players = st.sampled_from(("ann", "bob", "cid"))
@@ -109,6 +114,7 @@ SEEN: Counter = Counter()
 INTERESTING = {
     *(*PAYLOADS, "REPEATED", MISMATCH, "INSUFFICIENT_FUNDS", "DUPLICATE", "BET_TOMBSTONED", "PLAYER_RESTRICTED"),
     *("WIN_NOT_REVERSIBLE", "BET_FINAL", "acknowledged", "a converted stake", "a converted win", "a debt"),
+    *("LIMIT_REACHED", "LIMIT_RATE_MISSING", "a limit of two currencies", "a raise that waits"),
     *("REGION_MISMATCH", "SESSION_EXPIRED", "a session kept alive", "a session at its last end"),
 }
 
@@ -145,6 +151,8 @@ class Histories(RuleBasedStateMachine):
         """Of each session the first end and the present one."""
         self.over: set[str] = set()
         self.restricted: set[str] = set()
+        self.limits: dict[tuple[str, str], tuple[LimitSet, list[tuple[int, int | None]]]] = {}
+        """By player and id: the last event, and from when on it is how much."""
         self.regions: dict[str, str] = {}
         self.sound = True
         """False while a callback is decided: a failure there leaves log and state apart, and is the one to report."""
@@ -174,6 +182,7 @@ class Histories(RuleBasedStateMachine):
             self._watch_session(event, commands, policy)
         self.state.absorb(batch.state)
         self.heads.update(batch.heads)
+        self._check_limits(commands, outcomes)
         self.asked += commands
         self.sound = True
         return outcomes
@@ -209,7 +218,7 @@ class Histories(RuleBasedStateMachine):
             for entity in self.state.entities.values():
                 if isinstance(entity, Wallet | Player) and entity.player_id == stream.stream_id:
                     state.put(entity)
-            for key in command.needs:
+            for key in (*command.needs, *limits.needs(state, command, stream.tenant_id, stream.stream_id)):
                 state.put(*self.found(key))
         return state
 
@@ -365,6 +374,18 @@ class Histories(RuleBasedStateMachine):
     @rule(player=players, currency=currencies, text=amounts)
     def deposit(self, player, currency, text):
         self.submit(self.ask().deposit(text, player, currency[0]))
+
+    @rule(
+        player=payers,
+        currency=currencies,
+        kind=st.sampled_from(("deposit", "net_deposit", "stake", "loss")),
+        period=st.sampled_from(("day", "week")),
+        text=st.one_of(st.none(), amounts),
+        wait_s=st.sampled_from((0, 900, 86_400)),
+    )
+    def limit(self, player, currency, kind, period, text, wait_s):
+        """Lower at once, raise after a wait."""
+        self.submit(self.ask().limit(kind, period, text, player=player, currency=currency[0], raise_after_s=wait_s))
 
     @rule(player=players, currency=currencies, text=amounts)
     def withdraw(self, player, currency, text):
@@ -722,32 +743,78 @@ class Histories(RuleBasedStateMachine):
         """What counts in the running periods is what stands of it: bets and wins in the periods of their bets."""
         windows = CALENDARS[UTC].windows(wallet.tallies.at or NOW)
         for tally, period in zip(wallet.tallies[1:], windows, strict=True):
-            bets = [
-                bet
-                for bet in self._of(wallet, Bet)
-                if bet.placed_at >= period.from_us and bet.status in (OPEN, SETTLED)
-            ]
-            wins = [
-                win for win in self._of(wallet, Settlement) if win.counted_at >= period.from_us and not win.undone_by
-            ]
-            moved = [
-                event for event in self.events if event.player_id == wallet.player_id and event.at >= period.from_us
-            ]
-            amounts = {
-                kind: sum(
-                    event.payload.amount_minor
-                    for event in moved
-                    if isinstance(event.payload, kind) and event.payload.currency == wallet.currency
-                )
-                for kind in (Deposited, Withdrawn)
-            }
-            expected = (
-                *amounts.values(),
-                sum(bet.stake_cash_minor + bet.stake_bonus_minor for bet in bets),
-                sum(bet.stake_cash_minor for bet in bets),
-                sum(win.win_minor for win in wins),
-            )
+            expected = self._summed(wallet, period.from_us)
             assert tally == expected, f"tallies: {wallet} should have {expected} since {period.from_us}"
+
+    def _summed(self, wallet, since):
+        bets = [bet for bet in self._of(wallet, Bet) if bet.placed_at >= since and bet.status in (OPEN, SETTLED)]
+        wins = [win for win in self._of(wallet, Settlement) if win.counted_at >= since and not win.undone_by]
+        moved = [event for event in self.events if event.player_id == wallet.player_id and event.at >= since]
+        deposits, withdrawals = (
+            sum(
+                event.payload.amount_minor
+                for event in moved
+                if isinstance(event.payload, kind) and event.payload.currency == wallet.currency
+            )
+            for kind in (Deposited, Withdrawn)
+        )
+        cash = sum(bet.stake_cash_minor for bet in bets)
+        stakes = cash + sum(bet.stake_bonus_minor for bet in bets)
+        return Tally(deposits, withdrawals, stakes, cash, sum(win.win_minor for win in wins))
+
+    def _check_limits(self, commands, outcomes):
+        """No limit in force is ever exceeded by what it stops; and a no to it tells what has counted."""
+        for event in self.new:
+            payload = event.payload
+            if isinstance(payload, LimitSet):
+                SEEN["a raise that waits"] += payload.status == "pending"
+                raised = [(payload.effective_at, payload.pending_minor)] if payload.effective_at else []
+                self.limits[event.player_id, payload.limit_id] = payload, [(event.at, payload.limit_minor), *raised]
+            if isinstance(payload, BetAuthorized) and payload.mode != DEMO:
+                asked = {
+                    "stake": payload.stake_cash_minor + payload.stake_bonus_minor,
+                    "loss": payload.stake_cash_minor,
+                }
+            else:
+                asked = dict.fromkeys(("deposit", "net_deposit"), isinstance(payload, Deposited))
+            for key in [key for key in self.limits if key[0] == event.player_id and asked.get(key[1].split("/")[0])]:
+                limit_minor, used_minor = self._limit(*key, event.at)
+                assert limit_minor is None or used_minor <= limit_minor, (
+                    f"limit: {key} of {limit_minor} at {used_minor}"
+                )
+        if outcomes[-1].refusal_code == "LIMIT_REACHED" and not outcomes[-1].replayed and len(commands) == 1:
+            details, stream = outcomes[-1].details, self.stream_of(commands[0])
+            at = max(self.now, self.heads[stream].recorded_at)
+            payload, _ = self.limits[stream.stream_id, details["limit_id"]]
+            known = [
+                format_minor(amount, payload.exponent)
+                for amount in self._limit(stream.stream_id, details["limit_id"], at)
+            ]
+            assert known == [details["limit"], details["used"]], f"limit: {known} is told as {details}"
+
+    def _limit(self, player, limit_id, at):
+        """What it is at that time, and what counts."""
+        payload, schedule = self.limits[player, limit_id]
+        limit_minor = [amount for since, amount in schedule if since <= at][-1]
+        since, used = getattr(CALENDARS[UTC].windows(at), payload.period).from_us, 0
+        for wallet in self.entities(Wallet):
+            if wallet.player_id != player:
+                continue
+            sums = self._summed(wallet, since)
+            amount = {
+                "deposit": sums.deposit_minor,
+                "net_deposit": sums.deposit_minor - sums.withdrawal_minor,
+                "stake": sums.stake_minor,
+                "loss": sums.cash_stake_minor - sums.cash_win_minor,
+            }[payload.kind]
+            if wallet.currency != payload.currency and amount:
+                rate = self.state.rate("acme", wallet.currency, payload.currency)
+                SEEN["a limit of two currencies"] += 1
+                assert rate, f"limit: {limit_id} of {player} counts {wallet.currency}, and there is no rate"
+                worth = Fraction(rate.numerator, rate.denominator) / 10**wallet.exponent * 10**payload.exponent
+                amount = ceil(amount * worth)
+            used += amount
+        return limit_minor, used
 
     def _of(self, wallet, kind):
         whose = wallet.player_id, wallet.currency

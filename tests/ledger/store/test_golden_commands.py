@@ -8,6 +8,7 @@ import pytest
 from ledger.core.bets import AuthorizeBet, FinalizeBet
 from ledger.core.commands import Command, Origin
 from ledger.core.decide import RULES
+from ledger.core.limits import ConfirmLimit, SetLimit
 from ledger.core.money import Amount
 from ledger.core.players import EndSession, RestrictPlayer, StartSession
 from ledger.core.rollbacks import ReinstateBet, Rollback
@@ -34,6 +35,14 @@ COMMANDS: dict[str, Command] = {
     ),
     "RestrictPlayer": RestrictPlayer(**ASKED, player="ann", restriction="locked", reason="limits", actor="clerk"),
     "RestrictPlayer frees": RestrictPlayer(**ASKED, player="ann", restriction=None, reason="limits", actor="clerk"),
+    "SetLimit": SetLimit(
+        **ANN, limit_kind="loss", period="week", amount=FIVE, set_by="player", reason="asked", actor="clerk",
+        raise_after_s=259_200, after_period_end=True, confirm_within_s=604_800, calendar="Europe/Berlin@1",
+    ),
+    "SetLimit removes": SetLimit(
+        **ANN, limit_kind="stake", period="day", amount=None, set_by="operator", reason="asked", actor="clerk"
+    ),
+    "SetLimit confirms": ConfirmLimit(**ANN, limit_id="loss/week/player", reason="asked", actor="clerk"),
     "StartSession": StartSession(
         **ANN, game_id="dice", locale="de-DE", mode="real", expires_at=1_700_003_600_000_000,
         for_integration="acme/eu/reel", jurisdiction="MT",

@@ -55,6 +55,7 @@ drop table wagerledger.brands, wagerledger.proofs;
 alter table wagerledger.sessions drop column extended_us;
 drop function wagerledger.key_of cascade;
 alter table wagerledger.wallets drop column tallies;
+alter table wagerledger.players drop column calendar, drop column limits;
 alter table wagerledger.bets drop column placed_at;
 alter table wagerledger.settlements drop column counted_at;
 update public.alembic_version set version_num = '0003';

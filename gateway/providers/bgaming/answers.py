@@ -17,6 +17,8 @@ REFUSALS = {
     "SESSION_ENDED": (412, 101, "Player is invalid: the session has ended"),
     "SESSION_EXPIRED": (412, 101, "Player is invalid: the session has expired"),
     "PLAYER_RESTRICTED": (412, 110, "Player is disabled"),
+    "LIMIT_REACHED": (412, 105, "A limit of the player is reached"),
+    "LIMIT_RATE_MISSING": (412, 154, "Currency is not allowed for the player"),
     "JURISDICTION_NOT_ALLOWED": (412, 153, "Game is not available in the player's country"),
     "CURRENCY_NOT_SUPPORTED": (412, 154, "Currency is not allowed for the player"),
     "CURRENCY_MISMATCH": (412, 154, "Currency is not allowed for the player"),

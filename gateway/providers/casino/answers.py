@@ -18,6 +18,8 @@ REFUSALS = {
     "INTEGRATION_DISABLED": (403, "FORBIDDEN", "The provider is disabled"),
     "JURISDICTION_NOT_ALLOWED": (403, "FORBIDDEN", "The game is not available in the player's country"),
     "PLAYER_RESTRICTED": (403, "USER_BLOCKED", "The user may not bet"),
+    "LIMIT_REACHED": (403, "USER_BLOCKED", "A limit of the user is reached"),
+    "LIMIT_RATE_MISSING": (403, "USER_BLOCKED", "A limit of the user is reached"),
     "INSUFFICIENT_FUNDS": (400, "INSUFFICIENT_FUNDS", "Insufficient funds"),
     "AMOUNT_NOT_POSITIVE": (400, "INVALID_AMOUNT", "Amount must be positive"),
     "AMOUNT_SCALE": (400, "INVALID_AMOUNT", "Amount is no whole number of the wallet's smallest units"),

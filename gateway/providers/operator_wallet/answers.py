@@ -47,6 +47,8 @@ ERRORS: dict[str, tuple[str, str]] = {
     "RATE_NOT_LOCKED": CURRENCY,
     "INSUFFICIENT_FUNDS": ("OP_31", "Insufficient funds"),
     "PLAYER_RESTRICTED": ("OP_33", "Player is blocked"),
+    "LIMIT_REACHED": ("OP_33", "A limit of the player is reached"),
+    "LIMIT_RATE_MISSING": CURRENCY,
     "WALLET_NOT_FOUND": ("OP_34", "Player not found"),
     "REGION_MISMATCH": ("OP_34", "Player not found"),
     "GAME_NOT_FOUND": ("OP_35", "Game is disabled"),

@@ -35,6 +35,8 @@ REFUSALS = {
     "SESSION_ENDED": (400, "session-expired", "the session is over"),
     "SESSION_EXPIRED": (400, "session-expired", "the session is over"),
     "PLAYER_RESTRICTED": (400, "player-blocked", "the player may not bet"),
+    "LIMIT_REACHED": (400, "player-blocked", "a limit of the player is reached"),
+    "LIMIT_RATE_MISSING": (400, "player-blocked", "a limit of the player is reached"),
     "JURISDICTION_NOT_ALLOWED": (400, "game-not-available", "the game is not available there"),
     "GAME_NOT_FOUND": (400, "game-not-available", "the game is not available"),
     "GAME_DISABLED": (400, "game-not-available", "the game is not available"),

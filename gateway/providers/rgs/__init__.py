@@ -169,6 +169,8 @@ WORDS: dict[str, tuple[int, str]] = {
     "INTEGRATION_DISABLED": (403, "not allowed"),
     "INSUFFICIENT_FUNDS": (402, "insufficient funds"),
     "PLAYER_RESTRICTED": (403, "player blocked"),
+    "LIMIT_REACHED": (403, "limit reached"),
+    "LIMIT_RATE_MISSING": (403, "limit reached"),
     "WALLET_NOT_FOUND": (404, "player not found"),
     "REGION_MISMATCH": (404, "player not found"),
     "BET_NOT_FOUND": (404, "transaction not found"),

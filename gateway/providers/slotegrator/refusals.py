@@ -14,6 +14,8 @@ DESCRIPTIONS = {
     "WALLET_NOT_FOUND": "Player has no wallet in this currency",
     "REGION_MISMATCH": "Player has no wallet in this currency",
     "PLAYER_RESTRICTED": "Player is blocked",
+    "LIMIT_REACHED": "A limit of the player is reached",
+    "LIMIT_RATE_MISSING": "A limit of the player cannot be compared",
     "SESSION_NOT_FOUND": "Session is not known",
     "SESSION_ENDED": "Session has ended",
     "SESSION_EXPIRED": "Session has expired",

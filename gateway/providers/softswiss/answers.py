@@ -29,6 +29,8 @@ FINAL = {
     "SESSION_ENDED": ("101", "the player's session has ended"),
     "SESSION_EXPIRED": ("101", "the player's session has expired"),
     "PLAYER_RESTRICTED": ("110", "player is disabled"),
+    "LIMIT_REACHED": ("105", "a limit of the player is reached"),
+    "LIMIT_RATE_MISSING": ("154", "currency is not allowed for the player"),
     "JURISDICTION_NOT_ALLOWED": ("153", "game is not available in the player's country"),
     "CURRENCY_NOT_SUPPORTED": ("154", "currency is not allowed for the player"),
     "CURRENCY_MISMATCH": ("154", "currency is not allowed for the player"),

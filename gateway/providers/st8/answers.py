@@ -17,6 +17,8 @@ STATUSES = {
     "INTEGRATION_DISABLED": "site_disabled",
     "INSUFFICIENT_FUNDS": "not_enough_money",
     "PLAYER_RESTRICTED": "player_locked",
+    "LIMIT_REACHED": "spending_limit",
+    "LIMIT_RATE_MISSING": "spending_limit",
     "WALLET_NOT_FOUND": "player_not_found",
     "REGION_MISMATCH": "player_not_found",
     "SESSION_NOT_FOUND": "session_expired",

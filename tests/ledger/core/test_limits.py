@@ -1,9 +1,13 @@
 """Limits that protect a player: how they are set, what they stop, and what always passes."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
+from unittest import mock
 
 import pytest
 
+from ledger.core import limits, wins
 from ledger.core.limits import MAX_LIMITS, LimitSet
 from ledger.core.policy import REVERSE
 from ledger.core.state import DEMO, FREE, SELF_EXCLUDED, Rate
@@ -230,3 +234,47 @@ def test_the_player_s_calendar_says_when_a_day_begins():
     )
     story.when(bet("5", "c", late - HOUR)).then_refused("LIMIT_REACHED")
     accepts(story, bet("5", "d", late))
+
+
+FAULTS: dict[str, tuple[Any, Callable[[], None]]] = {
+    "a loss counts gross stakes": (
+        mock.patch.dict(limits._USED, {limits.LOSS: lambda tally: tally.cash_stake_minor}),
+        test_r6_r7_a_loss_is_what_is_staked_less_what_is_won,
+    ),
+    "what is won is not recorded": (
+        mock.patch.object(wins, "won", return_value=None),
+        test_r6_r7_a_loss_is_what_is_staked_less_what_is_won,
+    ),
+    "a limit knows no currency": (
+        mock.patch.object(limits, "_converted", return_value=limits._as_it_is),
+        test_r12_r13_another_currency_counts_by_conversion,
+    ),
+    "a raise is in force at once": (
+        mock.patch.object(limits, "in_force", lambda limit, _: limit.pending_minor or limit.amount_minor),
+        test_r16_a_raise_waits,
+    ),
+    "a raise never comes": (
+        mock.patch.object(limits, "in_force", lambda limit, _: limit.amount_minor),
+        test_r16_a_raise_waits,
+    ),
+    "a raise needs no confirmation": (
+        mock.patch.object(
+            limits,
+            "in_force",
+            lambda limit, at: limit.pending_minor if at >= limit.effective_at > 0 else limit.amount_minor,
+        ),
+        test_r16_a_raise_waits,
+    ),
+    "equal is too much": (
+        mock.patch.object(limits, "in_force", lambda limit, _: limit.amount_minor and limit.amount_minor - 1),
+        test_r1_r2_r3_a_limit_is_reached_and_not_passed,
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found_by_its_example(fault):
+    """Seen in other ledgers, most of them."""
+    patch, example = FAULTS[fault]
+    with patch, pytest.raises(AssertionError):
+        example()

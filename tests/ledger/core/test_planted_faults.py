@@ -225,20 +225,6 @@ FAULTS: dict[str, tuple[Any, str]] = {
         Patch(folds, "windows", lambda _, __, event: CALENDARS["America/Sao_Paulo@1"].windows(event.at)),
         "tallies|limit",
     ),
-    "a loss limit counts gross stakes": (
-        mock.patch.dict(limits._USED, {"loss": lambda tally: tally.cash_stake_minor}),
-        "limit",
-    ),
-    "a limit knows no currency": (
-        Patch(limits, "_converted", lambda *_: limits._as_it_is),
-        "limit",
-    ),
-    "a raise is in force at once": (
-        Patch(
-            limits, "in_force", lambda _, limit, at: limit.pending_minor if limit.effective_at else limit.amount_minor
-        ),
-        "limit",
-    ),
     "deposits skip their limit": (
         Patch(
             limits,

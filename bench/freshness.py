@@ -31,7 +31,7 @@ from sandbox.servers.stack import Stack
 from schemas import registry, topics
 from schemas.topics import Topics
 
-GOAL_P99_MS = 1000
+GOAL_P99_MS = 200
 PLAYERS = 2_000
 ONE_IN = 20
 """One in this many events is looked for in the read models."""

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from audit.explanation import BET, ROUND, Command, CommandEvents, Event, EventCopy, EventProof, Explanation
+from audit.finding_codes import RUNBOOK
 from ledger.core.money import format_minor
 from ledger.streams import PLAYER
 from runtime.clock import to_datetime
 from schemas.errors import ERRORS
 
-NEXT = "Next: `wagerledger audit verify --anchors`."
+NEXT = f"Next: `wagerledger audit verify --anchors`; what to do is in {RUNBOOK}."
 WALLET_ACCOUNTS = "cash", "bonus", "held", "receivable"
 
 UNITS = (("day", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000))

@@ -178,7 +178,7 @@ class _StreamsAudit:
             self._report.find("command_unexplained", StreamKey(*row[:3]), first, text)
         for table, rows in self._tables:
             for row in rows.before(stream):
-                text = f"table {table.name} has {table.entity(row)}, and the log has no event of this stream"
+                text = f"table {table.name} has {described(table.entity(row))}, and the log has no event of this stream"
                 self._report.find("state_unexplained", StreamKey(*row[:3]) if row[0] else None, None, text)
         self._read_balances.report_before(stream)
 
@@ -203,7 +203,9 @@ class _StreamsAudit:
             for row in rows.of(stream):
                 expected = folded.pop(table.key(row), None)
                 if expected is None:
-                    text = f"table {table.name} has {table.entity(row)}, which no event of the stream explains"
+                    text = (
+                        f"table {table.name} has {described(table.entity(row))}, which no event of the stream explains"
+                    )
                     self._report.find("state_unexplained", stream, None, text)
                 elif not table.holds(row, expected):
                     text = _difference(table.name, table.entity(row), expected)
@@ -212,7 +214,7 @@ class _StreamsAudit:
             if isinstance(entity, Currency):
                 self._fix_currency(stream, entity)
             else:
-                text = f"the events lead to {entity}, which is not stored"
+                text = f"the events lead to {described(entity)}, which is not stored"
                 self._report.find("state_missing", stream, audit.version, text)
 
     def _skip(self, stream: StreamKey) -> None:
@@ -268,8 +270,19 @@ def _check_event_ids(snapshot: Snapshot, report: AuditReport) -> None:
 
 def _difference(table: str, entity: Entity, expected: Entity) -> str:
     """The fields in which two entities of one key differ."""
-    names = [name for name in type(entity).__dataclass_fields__ if getattr(entity, name) != getattr(expected, name)]
+    told = ((name, getattr(entity, name), getattr(expected, name)) for name in type(entity).__dataclass_fields__)
     differing = ", ".join(
-        f"{name} is {getattr(entity, name)!r} and should be {getattr(expected, name)!r}" for name in names
+        f"{name} is {_quoted(said)} and should be {_quoted(wanted)}" for name, said, wanted in told if said != wanted
     )
     return f"table {table}, {'/'.join(map(str, entity.key[1:]))}: {differing}"
+
+
+def _quoted(value: object) -> str:
+    return "nothing" if value is None else f"'{value}'" if isinstance(value, str) else str(value)
+
+
+def described(entity: Entity) -> str:
+    """An entity as people read it: its key, and what it has."""
+    fields = ((name, getattr(entity, name)) for name in type(entity).__dataclass_fields__)
+    told = ", ".join(f"{name} {value}" for name, value in fields if value is not None)
+    return f"{type(entity).__name__.lower()} {'/'.join(map(str, entity.key[1:]))} ({told})"

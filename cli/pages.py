@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from audit import finding_codes
 from cli import reference as cli_reference
 from gateway.host import dialects_page
 from projector import reference as projector_reference
@@ -20,6 +21,7 @@ EVENTS = "docs/events"
 def pages() -> dict[str, str]:
     """The texts that the code makes now, by their paths below the checkout."""
     return {
+        finding_codes.RUNBOOK: finding_codes.runbook_page(),
         "docs/reference/cli.md": cli_reference.reference_page(),
         "docs/reference/errors.md": errors.reference_page(),
         "docs/reference/read-models.md": projector_reference.reference_page(),

@@ -7,7 +7,6 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from audit.findings import CODES, AuditReport
 from cli.audit.archive import Folder, Unsigned, archive_errors, open_or_fail
 from cli.options import Json
 from cli.output import FINDING, fail, show
@@ -118,8 +117,8 @@ def _check(settings: Settings, *, as_json: bool, not_checked: Mapping[str, bool]
     with archive_errors(), stages() as progress:
         report = patiently(lambda: check(settings, **what, progress=progress))
     left_out = [part for part, skipped in not_checked.items() if skipped]
-    text = "\n".join([_text(report), *([f"Not checked: {', '.join(left_out)}."] if left_out else [])])
-    show(_content(report) | {"not_checked": left_out}, as_json=as_json, text=text)
+    text = "\n".join([report.text(), *([f"Not checked: {', '.join(left_out)}."] if left_out else [])])
+    show(report.to_dict() | {"not_checked": left_out}, as_json=as_json, text=text)
     raise typer.Exit(0 if report.ok else FINDING)
 
 
@@ -160,29 +159,3 @@ def replay(
     except ValueError as error:
         fail(str(error), FINDING)
     show(found.to_dict(), as_json=as_json, text=found.text())
-
-
-def _content(report: AuditReport) -> dict[str, object]:
-    return {
-        "ok": report.ok,
-        "findings": [finding._asdict() for finding in report.findings],
-        "counts": dict(report.counts),
-        "checked": report.checked,
-        "notes": report.notes,
-        "accounts": [
-            dict(zip(("tenant_id", "currency", "account", "balance_minor"), (*key, value), strict=True))
-            for key, value in sorted(report.accounts.items())
-        ],
-        "elapsed_s": round(report.elapsed_s, 3),
-    }
-
-
-def _text(report: AuditReport) -> str:
-    lines = [f"{what}: {count}" for what, count in report.checked.items()]
-    lines += [
-        f"{finding.code} {finding.stream or ''} {finding.version or ''}: {finding.text}" for finding in report.findings
-    ]
-    lines += report.notes
-    lines += [f"{count} x {code}: {CODES[code]}" for code, count in report.counts.items()]
-    lines.append(f"Everything agrees ({report.elapsed_s:.1f} s)." if report.ok else "The books do not agree.")
-    return "\n".join(lines)

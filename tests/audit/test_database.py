@@ -1,6 +1,7 @@
 """The audit of the database: a true history is clean, and whatever is changed behind the ledger's back is named."""
 
 import asyncio
+import re
 from dataclasses import replace
 from unittest import mock
 
@@ -9,7 +10,8 @@ import pytest
 
 import audit.database
 from audit.database import verify_database
-from audit.findings import CODES, AuditReport, CannotCheckError
+from audit.finding_codes import codes, counters
+from audit.findings import AuditReport, CannotCheckError
 from audit.sources import Sources
 from audit.verify import verify
 from ledger.core import regions
@@ -18,6 +20,7 @@ from runtime.progress import silent
 from runtime.settings import Settings
 from tests.support.commands import Asks
 from tests.support.journals import accepted
+from tests.support.pages import ROOT
 from tests.support.random_game import play
 from tests.support.seeds import seeded_random
 from tests.support.servers import fresh_database
@@ -377,5 +380,25 @@ def test_a_database_that_does_not_answer_is_no_verdict():
 
 
 def test_every_code_is_explained():
-    """A code without a meaning helps nobody."""
-    assert all(CODES.values())
+    """A code without its meaning, cause, true copy and next command helps nobody; all that the audit finds and counts is among them."""
+    named = "".join(path.read_text() for path in (ROOT / "audit").rglob("*.py"))
+    found = set(re.findall(r"""find\(\s*"([a-z_]+)""", named))
+    assert len(found) > 25
+    assert found <= set(codes())
+    assert all(one.meaning and one.cause and one.truth and one.next for one in codes().values())
+    counted = set(re.findall(r"""checked(?:\.get\(|\[)"([a-z_.]+)""", named))
+    assert len(counted) > 10
+    assert counted <= set(counters())
+
+
+def test_people_are_told_whose_it_is_and_what_to_do(tampered):
+    """Each kind of finding once, with its streams, the copy that is true and the next command; programs get codes and counts."""
+    report = tampered("update wagerledger.wallets set cash_minor = cash_minor + 500 where player_id = 'p0'")
+    text = report.text()
+    assert re.search(r"^state_differs, \d times?: A stored row", text, re.MULTILINE), text
+    assert "  - player p0 of acme, version " in text
+    assert "Next: wagerledger audit replay --wallet acme/p0/CURRENCY" in text
+    assert "True copy: The events" in text
+    assert "database.events: " in text
+    assert text.endswith("What to do: docs/how-to/verify-found-something.md")
+    assert not re.search(r"\w+\(\w+='", text), "objects of Python are no words"

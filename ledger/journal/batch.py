@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from ledger.core.rollbacks import Rollback
-from ledger.core.state import Bet, Player, State
+from ledger.core.state import Bet, Key, State
 from ledger.idempotency import CommandKey, Remembered
 from ledger.outcome import Proof
 from ledger.store.commands import Decided
@@ -28,6 +28,8 @@ class Batch:
     """Other forms of event types that are written too, by the type in the log."""
     proven: dict[bytes, Proof] = field(default_factory=dict)
     """Which call a proof belongs to, by its digest."""
+    read: Collection[Key] | None = None
+    """The keys that were asked for, whether something was there or not; None: all that there are."""
     state: State = field(init=False)
     heads: dict[StreamKey, StreamHead] = field(default_factory=dict)
     events: list[Recorded] = field(default_factory=list)
@@ -46,10 +48,6 @@ class Batch:
         """Whether the bet that is undone came to be in an earlier callback of this batch."""
         key = Bet, command.origin.integration_id, command.target_id
         return key in self.state.entities and key not in self.loaded.entities
-
-    def limited(self, stream: StreamKey) -> bool:
-        """Whether an earlier callback of this batch changed the player of `stream`, such as their limits."""
-        return (Player, stream.tenant_id, stream.stream_id) in self.state.entities
 
     def remember(self, proof: Proof) -> None:
         """Let `proof` prove its own call from now on, and no other one."""

@@ -146,7 +146,7 @@ def _recall(known: KnownStreams, requests: _Requests, variants: Mapping[str, Eve
         return None
     return Batch(
         locked=requests.streams, loaded=state, loaded_heads=heads, remembered={}, now=time.time_ns() // 1000,
-        variants=variants,
+        variants=variants, read=requests.needs,
     )  # fmt: skip
 
 
@@ -222,7 +222,8 @@ async def _load(connection: Connection, requests: _Requests, variants: Mapping[s
     state = State()
     for (table, _), rows in zip(tables, loaded, strict=True):
         state.put(*map(table.entity, rows))
-    if further := requests.further(state) - requests.needs:
+    further = requests.further(state) - requests.needs
+    if further:
         tables = entities.load(further)
         found = await connection.run([statement for _, statement in tables])
         for (table, _), rows in zip(tables, found, strict=True):
@@ -235,6 +236,7 @@ async def _load(connection: Connection, requests: _Requests, variants: Mapping[s
         now=time.time_ns() // 1000,
         variants=variants,
         proven={proof.digest: proof for proof in known_proofs},
+        read=requests.needs | further,
     )
 
 

@@ -5,6 +5,7 @@ clock is the batch's `now`.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from ledger.core import limits
 from ledger.core.commands import Command
 from ledger.core.decide import decide
 from ledger.core.decision import Accepted, Decision, Refusal
@@ -114,10 +115,18 @@ class UnitOfWork:
             return self._repeat(request, known)
         if isinstance(command, Rollback) and self.batch.made(command):
             raise NotLocked(request.stream)
-        if command.obeys_limits and self.batch.limited(request.stream):
+        if command.obeys_limits and self._lacks_for_limits(request):
             raise NotLocked(request.stream)
         at = self._head(request.stream).time_after(self.batch.now)
         return self._judge(request, decide(self.state, command, self.callback.policy, at))
+
+    def _lacks_for_limits(self, request: Request) -> bool:
+        """Whether what the player's limits are judged on was not read: an earlier command of this batch has set one,
+        opened another wallet, or has only just said whose the command is.
+        """
+        read, (tenant_id, _, player_id) = self.batch.read, request.stream
+        needed = limits.needs(self.state, request.command, tenant_id, player_id)
+        return read is not None and not all(key in read for key in needed)
 
     def _repeat(self, request: Request, known: Remembered) -> Outcome:
         outcome = known.repeat(request)

@@ -89,3 +89,18 @@ def test_wallets_and_rounds_that_a_limit_counts_are_read(journals, ledger_databa
         assert (await ask_one(one, ask.debit("0.20", "b6", "r2"), **loose)).refusal_code is None
 
     journals(play)
+
+
+def test_a_bet_behind_its_session_is_limited_too(journals):
+    """Whose it is comes to light in its batch; then it waits for the next one, where its round is read."""
+
+    async def play(one, _):
+        await players(one, ask, ["ann"])
+        await accepted(one, ask.limit("single_stake", "round", "2"))
+        await accepted(one, ask.debit("1.50", "b1", "r1"), session="ignored")
+        started = ask.start_session()
+        bet = ask.bet("1.50", "b2", "r1", session_id=started.named("s"))
+        first, second = await asyncio.gather(one.submit(callback(started)), one.submit(callback(bet)))
+        assert (first[0].refusal_code, second[0].refusal_code) == (None, "LIMIT_REACHED")
+
+    journals(play)

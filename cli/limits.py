@@ -13,7 +13,7 @@ from cli.options import AmountText, Brand, CashierActor, CashierReason, Currency
 from cli.output import FINDING, fail, show
 from ledger.core import calendars, limits
 from ledger.core.money import Amount, format_minor
-from ledger.core.state import Limit, Player
+from ledger.core.state import Limit, Player, State
 from runtime.clock import to_datetime
 
 app = typer.Typer(help="Limits of players: set, lower, raise, confirm, remove, look.", no_args_is_help=True)
@@ -122,17 +122,23 @@ def confirm(
 
 @app.command("list")
 def list_limits(player_id: PlayerId, brand: Brand, *, as_json: Json = False) -> None:
-    """Print a player's limits: what counts now, and what waits."""
-    from ledger.store import players
+    """Print a player's limits: how much they are, what counts already, and what waits."""
+    from ledger.store import players, wallets
+    from ledger.store.rates import LIST_NEWEST
+    from ledger.store.rates import entity as rate
 
-    def look(connection: Connection[Any]) -> list[Player]:
-        return [players.entity(row) for row in connection.execute(players.LOAD, ([brand], [player_id]))]
+    def look(connection: Connection[Any]) -> State:
+        state, whose = State(), ([brand], [player_id])
+        state.put(*map(players.entity, connection.execute(players.LOAD, whose)))
+        state.put(*map(wallets.entity, connection.execute(wallets.LOAD, whose)))
+        state.put(*map(rate, connection.execute(LIST_NEWEST, (brand,))))
+        return state
 
-    known = on_ledger(look)
-    if not known:
+    state = on_ledger(look)
+    player = state.player(brand, player_id)
+    if player is None:
         fail(f"{brand} has no player {player_id}", FINDING)
-    (player,) = known
-    found = [_limit(limit) for limit in player.limits]
+    found = [_limit(state, player, limit) for limit in player.limits]
     lines = [f"{player_id}: {len(found)} limits, by {player.calendar}"]
     lines += ["  " + ", ".join(f"{name} {value}" for name, value in one.items() if value is not None) for one in found]
     content = {"player_id": player_id, "calendar": player.calendar, "limits": found}
@@ -180,7 +186,7 @@ def _change(
     )
 
 
-def _limit(limit: Limit) -> dict[str, Any]:
+def _limit(state: State, player: Player, limit: Limit) -> dict[str, Any]:
     def told(amount_minor: int | None) -> str | None:
         return None if amount_minor is None else f"{format_minor(amount_minor, limit.exponent)} {limit.currency}"
 
@@ -192,6 +198,7 @@ def _limit(limit: Limit) -> dict[str, Any]:
     return {
         "limit_id": limit.limit_id,
         "amount": told(limits.in_force(limit, now)) or "none",
+        "used": told(limits.counted_minor(state, limit, player, now)),
         "pending": (told(limit.pending_minor) or "none") if waits else None,
         "effective_at": when(limit.effective_at) if waits else None,
         "confirm_by": when(limit.confirm_by) if waits else None,

@@ -208,7 +208,9 @@ def exceeded(state: State, asked: Asked, policy: Policy, at: int) -> Refusal | N
         if limit_minor is None or not more_minor:
             continue
         used_minor = wanted_minor = 0
-        for wallet, before_minor in _counted(state, asked, limit, at):
+        of_round = [(asked.wallet, asked.in_round)]
+        counted = of_round if limit.kind == SINGLE_STAKE else _counted(state, limit, asked.player, at)
+        for wallet, before_minor in counted:
             here_minor = more_minor if wallet.currency == asked.wallet.currency else 0
             converted = _converted(state, limit, wallet, policy, at)
             if converted is None and (before_minor or here_minor):
@@ -236,15 +238,27 @@ def needs(state: State, command: Command, tenant_id: str, player_id: str) -> Ite
         yield (BetsOfRound, command.origin.integration_id, player_id, round_id)
 
 
-def _counted(state: State, asked: Asked, limit: Limit, at: int) -> Iterable[tuple[Wallet, int]]:
-    """What counts already, of each wallet in its own minor units."""
-    wallet = asked.wallet
+def counted_minor(state: State, limit: Limit, player: Player, at: int) -> int | None:
+    """What counts of the player's limit at `at`, in its minor units; None where a rate is missing, and of a single
+    stake, whose round nobody has named.
+    """
     if limit.kind == SINGLE_STAKE:
-        return [(wallet, asked.in_round)]
-    windows, used = CALENDARS[asked.player.calendar].windows(at), _USED[limit.kind]
+        return None
+    total_minor = 0
+    for wallet, before_minor in _counted(state, limit, player, at):
+        converted = _converted(state, limit, wallet, Policy(), at)
+        if converted is None and before_minor:
+            return None
+        total_minor += converted(before_minor) if converted else 0
+    return total_minor
+
+
+def _counted(state: State, limit: Limit, player: Player, at: int) -> Iterable[tuple[Wallet, int]]:
+    """What counts already in the running period, of each wallet in its own minor units."""
+    windows, used = CALENDARS[player.calendar].windows(at), _USED[limit.kind]
     return [
         (one, used(getattr(one.tallies.in_windows(windows), limit.period)))
-        for one in state.wallets_of(wallet.tenant_id, wallet.player_id)
+        for one in state.wallets_of(player.tenant_id, player.player_id)
     ]
 
 

@@ -35,6 +35,7 @@ def test_limits_by_hand(cli: Commands, ledger_database: str) -> None:
     refused = cli("wallet", "deposit", PLAYER, "EUR", "20.01", *WALLET, code=FINDING)
     assert "LIMIT_REACHED" in refused
     cli("wallet", "deposit", PLAYER, "EUR", "20.00", *WALLET)
+    assert listed(cli)[0]["used"] == "20.00 EUR"
     at_once = "--raise-after-s", "0"
     assert "is set" in change(cli, "set", *of_a_day, "30.00", "EUR", *at_once, "--set-by", "player")
     assert "LIMIT_NOT_FOUND" in change(cli, "confirm", PLAYER, "deposit/day/player", "EUR", code=FINDING)

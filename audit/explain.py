@@ -17,7 +17,7 @@ from audit.snapshot import Snapshot
 from audit.sources import Sources
 from ledger.store import bets, commands, settlements
 from ledger.store.column_list import ColumnList
-from ledger.store.statement import by_key
+from ledger.store.statement import by_key, hashed
 from ledger.streams import INTEGRATION, PLAYER, StreamKey
 from patience import session
 from runtime.arrays import POSTGRES_EPOCH_US
@@ -32,6 +32,16 @@ _WINS_OF_BET = by_key(
     "settlements", "integration_id", "bet_id", hash_of=settlements.HASHED_BET, only=settlements.WITHOUT_ROUND
 )
 
+
+def _asked(table: str, what: str) -> str:
+    """Joins the rows of a table that name a bet or a round of `k`, under the table's initial."""
+    alias, name = table[0], f"{what}_id"
+    here = hashed(f"'{what}'", f"{alias}.scope", f"{alias}.asked ->> '{name}'")
+    key = here + " = " + hashed(f"'{what}'", "k.integration_id", f"k.{name}")
+    same = f"{alias}.scope = k.integration_id and {alias}.asked ->> '{name}' = k.{name}"
+    return f"cross join lateral (select * from wagerledger.{table} {alias} where {key} and {same} offset 0) {alias}"  # noqa: S608  # our own constants
+
+
 _EACH = "(select integration_id, %s::text from wagerledger.integrations) k"
 _ONE = "(select %s::text, %s::text) k"
 # A win that names no bet, and a command that was only refused, leave no row in `bets`.
@@ -39,12 +49,12 @@ INTEGRATIONS = {
     BET: f"""
 select k.integration_id from {_EACH}(integration_id, bet_id) {_OF_BET}
 union select k.integration_id from {_EACH}(integration_id, win_id) {_THE_WIN}
-union select scope from wagerledger.refusals where asked ->> 'bet_id' = %s
+union select k.integration_id from {_EACH}(integration_id, bet_id) {_asked("refusals", "bet")}
 """,  # noqa: S608  # our own constants
     ROUND: f"""
 select k.integration_id from {_EACH}(integration_id, round_id) {_OF_ROUND}
 union select k.integration_id from {_EACH}(integration_id, round_id) {_WINS_OF_ROUND}
-union select scope from wagerledger.refusals where asked ->> 'round_id' = %s
+union select k.integration_id from {_EACH}(integration_id, round_id) {_asked("refusals", "round")}
 """,  # noqa: S608  # our own constants
 }
 
@@ -82,16 +92,19 @@ from unnest(%s::text[], %s::text[], %s::text[]) k({commands.KEY})
 {by_key("commands", *commands.KEY, hash_of=commands.HASHED)}
 """  # noqa: S608  # our own constants
 # Those that made no event have their command as JSON.
-EVENTLESS = f"""
-select {COMMAND_COLUMNS.read} from wagerledger.commands
-where scope = %s and asked is not null and (asked ->> 'bet_id' = %s or asked ->> 'round_id' = %s)
+EVENTLESS = {
+    what: f"select {COMMAND_COLUMNS.of('c')} from {_ONE}(integration_id, {what}_id) {_asked('commands', what)}"  # noqa: S608  # our own constants
+    for what in (BET, ROUND)
+}
+REFUSALS = {
+    what: f"""
+select {ORIGIN.of("r")}, r.stream_type, r.stream_id, null::bigint, null::bigint, r.details::text, r.asked::text,
+    r.answer, r.refused_at
+from {_ONE}(integration_id, {what}_id) {_asked("refusals", what)}
+order by r.refusal_id
 """  # noqa: S608  # our own constants
-REFUSALS = f"""
-select {ORIGIN.read}, stream_type, stream_id, null::bigint, null::bigint, details::text, asked::text, answer, refused_at
-from wagerledger.refusals
-where scope = %s and (asked ->> 'bet_id' = %s or asked ->> 'round_id' = %s)
-order by refusal_id
-"""  # noqa: S608  # our own constants
+    for what in (BET, ROUND)
+}
 
 # Each with the columns by which the page's bets, rounds, sessions and events are found in it.
 READ_MODELS = {
@@ -218,13 +231,11 @@ class _Search:
             for one in self.events
         }
         columns = [list(column) for column in zip(*sorted(keys), strict=True)] or [[], [], []]
-        bet_id = self._subject if self._what == BET else None
-        round_id = self._subject if self._what == ROUND else None
-        subject = self.integration_id, bet_id, round_id
+        subject = self.integration_id, self._subject
         found = [_command(row, remembered=True) for row in self._ledger.all(COMMANDS, columns)]
-        found += [_command(row, remembered=True) for row in self._ledger.all(EVENTLESS, subject)]
+        found += [_command(row, remembered=True) for row in self._ledger.all(EVENTLESS[self._what], subject)]
         known = {command.command_id for command in found}
-        refused = [_command(row, remembered=False) for row in self._ledger.all(REFUSALS, subject)]
+        refused = [_command(row, remembered=False) for row in self._ledger.all(REFUSALS[self._what], subject)]
         return found + [command for command in refused if command.command_id not in known]
 
     def _steps(self) -> Iterator[CommandEvents]:

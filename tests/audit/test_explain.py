@@ -17,7 +17,17 @@ from audit.bet_picture import arrows
 from audit.bet_story import headline, problems, proven
 from audit.bet_text import lines
 from audit.event_proofs import FOLLOWING
-from audit.explain import BETS, COMMANDS, INTEGRATIONS, THE_WIN, WINS_OF_BET, WINS_OF_ROUND, explain
+from audit.explain import (
+    BETS,
+    COMMANDS,
+    EVENTLESS,
+    INTEGRATIONS,
+    REFUSALS,
+    THE_WIN,
+    WINS_OF_BET,
+    WINS_OF_ROUND,
+    explain,
+)
 from audit.explanation import BET, ROUND, Event, EventCopy
 from cli.main import app
 from ledger.core.chain import hash_of
@@ -94,15 +104,16 @@ def _changed(url: str, event: Event) -> Iterator[None]:
 
 
 def test_its_rows_are_found_by_their_keys(settings):
-    """Of a large ledger nothing is read whole for one bet, but what was refused and what made no event."""
+    """Of a large ledger nothing is read whole for one bet."""
     queries = [*INTEGRATIONS.values(), *BETS.values(), THE_WIN, WINS_OF_ROUND, WINS_OF_BET, COMMANDS]
+    queries += [*EVENTLESS.values(), *REFUSALS.values()]
     with psycopg.connect(settings.database_url.get_secret_value()) as connection:
         connection.execute("set local enable_seqscan = off")
         for query in queries:
             numbers = count(1)
             asked = re.sub("%s", lambda _: f"${next(numbers)}", query)  # noqa: B023  # called at once
             plan = "\n".join(line for (line,) in connection.execute("explain (generic_plan) " + asked))
-            assert set(re.findall(r"Seq Scan on (\w+)", plan)) <= {"refusals", "integrations"}, plan
+            assert set(re.findall(r"Seq Scan on (\w+)", plan)) <= {"integrations"}, plan
             assert re.search(r"(Index|Recheck) Cond: .*sha256", plan), plan
         plan = "\n".join(line for (line,) in connection.execute("explain " + FOLLOWING, [["a"], ["b"], ["c"], [1]]))
         assert "Seq Scan" not in plan, plan

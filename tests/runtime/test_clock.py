@@ -35,5 +35,5 @@ async def test_an_event_of_a_far_year_blinds_no_reader(ledger_database: str) -> 
     with psycopg.connect(ledger_database) as connection:
         events = history.latest(connection, "acme", "ann", 10)
     assert str(events[0]["provider_occurred_at"]).startswith("9999-12-31")
-    assert explain(settings, "b1").steps
+    assert explain(settings, "b1", integration_id="acme/eu/spin").steps
     assert replay(settings, "acme/ann/EUR")

@@ -7,6 +7,7 @@ is its head, version and hash; whether it is, the compare-and-set of the same tr
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import NamedTuple
 
 from ledger.core.state import OPEN, Bet, Entity, Key, Player, Round, Session, State, Wallet
 from ledger.idempotency import Request
@@ -27,6 +28,16 @@ STEADY = 4
 """A stream that so often in a row was where we had left it is taken to stay ours, whatever the others do."""
 MEMORY = 1 / 64
 """The weight of one observation."""
+MOSTLY = 2
+"""So many streams must be known for each one that has to be read: with fewer, taking the locks first costs no more."""
+
+
+class Recalled(NamedTuple):
+    """What is known of a batch's streams, and which of them have to be read."""
+
+    state: State
+    heads: dict[StreamKey, StreamHead]
+    unread: set[StreamKey]
 
 
 @dataclass(slots=True)
@@ -65,15 +76,17 @@ class KnownStreams:
         """Whether it is worth looking for so many streams."""
         return streams <= SMALL or self._fresh**streams >= LIKELY
 
-    def recall(self, requests: Iterable[Request]) -> tuple[State, dict[StreamKey, StreamHead]] | None:
-        """What is known of all that `requests` are decided on, and the heads of their streams; None where a stream is
-        not known, or one of them is too likely to have moved.
+    def recall(self, requests: Iterable[Request]) -> Recalled | None:
+        """What is known of all that `requests` are decided on, and the heads of their streams; None where too little
+        is, or one of them is too likely to have moved.
         """
-        state, heads, chance = State(), {}, 1.0
+        recalled, chance = Recalled(State(), {}, set()), 1.0
+        state, heads, unread = recalled
         for request in requests:
             known = self._streams.get(request.stream)
             if known is None:
-                return None
+                unread.add(request.stream)
+                continue
             if request.stream not in heads and known.kept < STEADY:
                 chance *= self._fresh
             heads[request.stream] = known.head
@@ -81,7 +94,7 @@ class KnownStreams:
             for key in request.needs:
                 if (entity := known.named.get(key)) is not None:
                     state.entities[key] = entity
-        return (state, heads) if chance >= LIKELY else None
+        return recalled if chance >= LIKELY and len(unread) * MOSTLY <= len(heads) else None
 
     def check(self, batch: Batch) -> None:
         """Compare with the heads that `batch` read under its locks; what had moved is forgotten."""

@@ -7,6 +7,7 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from psycopg import OperationalError
@@ -19,14 +20,14 @@ from ledger.idempotency import Request
 from ledger.journal import locks
 from ledger.journal.batch import Batch
 from ledger.journal.directory import Directory
-from ledger.journal.known_streams import KnownStreams
+from ledger.journal.known_streams import KnownStreams, Recalled
 from ledger.journal.pipeline import Connection
 from ledger.journal.recording import NO_VARIANTS
 from ledger.journal.unit_of_work import NotLocked, UnitOfWork, requests_of
 from ledger.outcome import Callback, Outcome, Proof
 from ledger.store import commands, entities, event_log, players, proofs, refusals, streams, wallets
 from ledger.store.statement import Statement
-from ledger.streams import PLAYER
+from ledger.streams import PLAYER, StreamKey, player_stream
 from patience.postgresql import UnknownOutcomeError
 from runtime import arrays
 from schemas.dual_write import EventVariant
@@ -62,8 +63,10 @@ async def commit(
     """
     await _look_up(connection, directory, callbacks)
     requests = _Requests.of(callbacks, directory)
-    batch, results = _recall(known, requests, variants), None
-    if batch and lock_timeout_ms is None:
+    batch, results = None, None
+    if lock_timeout_ms is None:
+        batch = await _recall(connection, known, requests, variants)
+    if batch:
         results = await _commit_at_once(connection, known, requests, batch)
     if batch is None or results is None:
         if lock_timeout_ms is not None:
@@ -134,20 +137,37 @@ _OF_STREAMS = {Bet, Session, Settlement, Round}
 # At once --------------------------------------------------------------------------------------------------------------
 
 
-def _recall(known: KnownStreams, requests: _Requests, variants: Mapping[str, EventVariant]) -> Batch | None:
-    """The batch as this process knows it; None where it does not, or where that would not be enough."""
+async def _recall(
+    connection: Connection, known: KnownStreams, requests: _Requests, variants: Mapping[str, EventVariant]
+) -> Batch | None:
+    """The batch as this process knows it, with what it does not know read; None where that would not be enough."""
     if not known.may_recall(len(requests.streams)) or not requests.is_plain:
         return None
     recalled = known.recall(requests.each)
-    if recalled is None:
+    if recalled is None or (recalled.unread and not await _read_rest(connection, requests, recalled)):
         return None
-    state, heads = recalled
-    if requests.further(state):
+    if requests.further(recalled.state):
         return None
     return Batch(
-        locked=requests.streams, loaded=state, loaded_heads=heads, remembered={}, now=time.time_ns() // 1000,
-        variants=variants, read=requests.needs,
+        locked=requests.streams, loaded=recalled.state, loaded_heads=recalled.heads, remembered={},
+        now=time.time_ns() // 1000, variants=variants, read=requests.needs,
     )  # fmt: skip
+
+
+async def _read_rest(connection: Connection, requests: _Requests, recalled: Recalled) -> bool:
+    """Read what is not known, before the locks: the heads first, so that whatever moves meanwhile has moved them, too.
+    False where something belongs to a stream that is not locked, whose head would prove nothing.
+    """
+    needs = {key for request in requests.each if request.stream in recalled.unread for key in request.needs}
+    tables = _tables(recalled.unread, needs)
+    heads, *loaded = await connection.run([streams.load(recalled.unread), *(statement for _, statement in tables)])
+    recalled.heads.update(map(streams.head, heads))
+    for (table, _), rows in zip(tables, loaded, strict=True):
+        for entity in map(table.entity, rows):
+            if player_stream(entity.tenant_id, entity.player_id) not in requests.streams:
+                return False
+            recalled.state.put(entity)
+    return True
 
 
 async def _commit_at_once(
@@ -203,12 +223,7 @@ async def _load(connection: Connection, requests: _Requests, variants: Mapping[s
     """Take the locks of all commands and proofs, and read what they are decided on, as it is once the locks are
     held.
     """
-    players_of = [
-        (tenant_id, stream_id) for tenant_id, stream_type, stream_id in requests.streams if stream_type == PLAYER
-    ]
-    tables = entities.load(requests.needs)
-    if players_of:
-        tables += (wallets, wallets.load(players_of)), (players, players.load(players_of))
+    tables = _tables(requests.streams, requests.needs)
     statements = [
         requests.take,
         streams.load(requests.streams),
@@ -238,6 +253,15 @@ async def _load(connection: Connection, requests: _Requests, variants: Mapping[s
         proven={proof.digest: proof for proof in known_proofs},
         read=requests.needs | further,
     )
+
+
+def _tables(locked: Iterable[StreamKey], needs: Iterable[Key]) -> list[tuple[Any, Statement]]:
+    """Queries of what `needs` names, and of the streams' players with all their wallets; each with its table."""
+    tables = entities.load(needs)
+    players_of = [(tenant_id, stream_id) for tenant_id, stream_type, stream_id in locked if stream_type == PLAYER]
+    if players_of:
+        tables += (wallets, wallets.load(players_of)), (players, players.load(players_of))
+    return tables
 
 
 async def _write(connection: Connection, known: KnownStreams, batch: Batch) -> None:

@@ -66,6 +66,47 @@ async def test_a_known_players_bet_is_one_exchange(ledger_database, exchanges):
     assert history.check(ledger_database).count("bet.authorized") == 3
 
 
+async def test_what_little_is_not_known_is_read_first(ledger_database, exchanges):
+    """A batch most of whose players the journal knows goes at once, after one reading of the others, and knows them then."""
+    names = [f"player{n}" for n in range(7)]
+    async with Journal(settings_of(ledger_database)) as other, Journal(settings_of(ledger_database)) as journal:
+        sessions = await players(other, ask, names)
+        known, strange = sessions[:4], sessions[4:]
+        for n, session in enumerate(known):
+            await accepted(journal, ask.bet("1", f"a{n}", session_id=session))
+
+        async def of_all(number: int, *of: str) -> int:
+            exchanges.clear()
+            bets = [accepted(journal, ask.bet("1", f"c{number}-{n}", session_id=one)) for n, one in enumerate(of)]
+            await asyncio.gather(*bets)
+            return len(exchanges)
+
+        assert await of_all(1, *known, strange[0]) == 3  # whose session, the stranger, all at once
+        assert await of_all(2, *known, strange[0]) == 1
+        assert await of_all(3, known[0], *strange[1:]) == 3  # whose sessions, what is there, what is new
+    assert history.check(ledger_database).count("bet.authorized") == 4 + 5 + 5 + 3
+
+
+async def test_what_moves_between_the_reading_and_the_locks_is_seen(ledger_database, monkeypatch):
+    """A wallet that another journal empties in between pays nothing."""
+    async with Journal(settings_of(ledger_database)) as other, Journal(settings_of(ledger_database)) as journal:
+        ann, bob, eve = await players(other, ask, ["ann", "bob", "eve"], "10")
+        for n, session in enumerate((ann, bob)):
+            await accepted(journal, ask.bet("1", f"a{n}", session_id=session))
+        read_rest = transaction._read_rest
+
+        async def slowly(*of: object) -> bool:
+            done = await read_rest(*of)
+            await accepted(other, ask.bet("10", "all", session_id=eve))
+            return done
+
+        monkeypatch.setattr(transaction, "_read_rest", slowly)
+        bets = [ask.bet("1", f"b{n}", session_id=session) for n, session in enumerate((ann, bob, eve))]
+        decided = await asyncio.gather(*(ask_one(journal, bet) for bet in bets))
+        assert [one.refusal_code for one in decided] == [None, None, "INSUFFICIENT_FUNDS"]
+    assert history.check(ledger_database).count("bet.authorized") == 5
+
+
 async def test_a_refusal_is_decided_on_what_was_read(ledger_database, exchanges):
     """No event of a refusal moves a stream, and so nothing would prove that what it was decided on is still so."""
     async with Journal(settings_of(ledger_database)) as journal, Journal(settings_of(ledger_database)) as cashier:

@@ -180,6 +180,8 @@ def test_nobody_changes_what_is_recorded(played, who):
             "alter function wagerledger.refuse_change() rename to forgotten",
             "create or replace function wagerledger.refuse_change() returns trigger language plpgsql as 'begin return null; end'",
             "create or replace function wagerledger.require_act() returns trigger language plpgsql as 'begin return null; end'",
+            "create or replace function wagerledger.key_of(kind text, owner text, id text) returns uuid language sql immutable return null::uuid",
+            "create function wagerledger.another() returns integer language sql return 1",
             "drop trigger with_act on wagerledger.integrations",
             "alter table wagerledger.integration_keys disable trigger all",
             "truncate wagerledger.games",

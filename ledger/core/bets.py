@@ -301,11 +301,11 @@ def _over_limit(
         limits.LOSS: stake.cash_minor,
         limits.SINGLE_STAKE: stake.amount_minor,
     }
-    of_round = (
-        state.bets_of_round(integration_of(command), player.player_id, command.round_id) if command.round_id else []
-    )
-    standing = [bet for bet in of_round if bet.status in (OPEN, SETTLED) and bet.currency == wallet.currency]
-    in_round = sum(bet.stake_minor for bet in standing)
+    in_round = 0
+    if command.round_id and limits.has_single_stake(player):
+        of_round = state.bets_of_round(integration_of(command), player.player_id, command.round_id)
+        standing = [bet for bet in of_round if bet.status in (OPEN, SETTLED) and bet.currency == wallet.currency]
+        in_round = sum(bet.stake_minor for bet in standing)
     return limits.exceeded(state, limits.Asked(player, wallet, amounts_minor, in_round), policy, at)
 
 

@@ -224,6 +224,11 @@ def exceeded(state: State, asked: Asked, policy: Policy, at: int) -> Refusal | N
     return min(found)[2] if found else None
 
 
+def has_single_stake(player: Player) -> bool:
+    """Whether a limit of the player counts what a round has staked."""
+    return any(limit.kind == SINGLE_STAKE for limit in player.limits)
+
+
 def needs(state: State, command: Command, tenant_id: str, player_id: str) -> Iterator[Key]:
     """Keys of what a command that obeys limits is judged on because of those that its player has, besides its own."""
     player = state.player(tenant_id, player_id) if command.obeys_limits else None
@@ -234,7 +239,7 @@ def needs(state: State, command: Command, tenant_id: str, player_id: str) -> Ite
             if wallet.currency != limit.currency:
                 yield (Rate, tenant_id, wallet.currency, limit.currency)
     round_id = getattr(command, "round_id", None)
-    if round_id and any(limit.kind == SINGLE_STAKE for limit in player.limits):
+    if round_id and has_single_stake(player):
         yield (BetsOfRound, command.origin.integration_id, player_id, round_id)
 
 

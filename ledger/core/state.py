@@ -2,7 +2,7 @@
 nothing to throw away.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, cast
 
 from ledger.core.calendars import UTC
@@ -344,7 +344,7 @@ class State:
     def __init__(self, base: "State | None" = None) -> None:
         self.base = base
         self.entities: dict[Key, Entity] = {}
-        self._places: dict[Key, list[Key]] | None = None
+        self._places: dict[Key, set[Key]] | None = None
         """Keys of what is at each `place`; None until somebody asks, which plain bets never do."""
 
     def get(self, key: Key) -> Entity | None:
@@ -383,12 +383,12 @@ class State:
             assert entity, f"{key} is indexed and not there"
             yield entity
 
-    def _at(self, place: Key) -> list[Key]:
+    def _at(self, place: Key) -> Iterable[Key]:
         if self._places is None:
             self._places = {}
             for entity in self.entities.values():
                 _place(self._places, entity)
-        return self._places.get(place, [])
+        return self._places.get(place, ())
 
     def bets_of_round(self, integration_id: str, player_id: str, round_id: str) -> list[Bet]:
         """The player's bets of the round, tombstones too, in the order of their ids."""
@@ -433,9 +433,9 @@ class State:
         return cast(Rate | None, self.get((Rate, tenant_id, base, quote)))
 
 
-def _place(places: dict[Key, list[Key]], entity: Entity) -> None:
+def _place(places: dict[Key, set[Key]], entity: Entity) -> None:
     if isinstance(entity, Bet | Settlement | Rate | Wallet) and (place := entity.place):
-        places.setdefault(place, []).append(entity.key)
+        places.setdefault(place, set()).add(entity.key)
 
 
 def wallet_id(tenant_id: str, player_id: str, currency: str) -> str:

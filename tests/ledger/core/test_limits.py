@@ -10,7 +10,7 @@ import pytest
 from ledger.core import limits, wins
 from ledger.core.limits import MAX_LIMITS, LimitSet
 from ledger.core.policy import REVERSE
-from ledger.core.state import DEMO, FREE, SELF_EXCLUDED, Rate
+from ledger.core.state import DEMO, FREE, SELF_EXCLUDED, Rate, State
 from tests.ledger.core.scene import SESSIONLESS, ask, operator, session, wallet
 from tests.ledger.core.test_calendars import utc
 from tests.support.commands import HOUR
@@ -159,6 +159,12 @@ def test_r20_a_single_stake_is_that_of_a_round():
     story.when(here.debit("0.90", "b2", "r")).then_refused("LIMIT_REACHED", used="1.20", asked="0.90")
     accepts(story, here.debit("0.90", "b3", "r2"), here.rollback("b1", "r"), here.debit("0.90", "b4", "r"))
     story.when(here.debit("2.01", "b5", "r3", stake_kind=FREE)).then_refused("LIMIT_REACHED", asked="2.01")
+
+
+def test_only_a_single_stake_looks_at_its_round():
+    """A round may have many bets, and no other limit pays for them."""
+    with mock.patch.object(State, "bets_of_round", side_effect=AssertionError("the round was looked at")):
+        accepts(protected("stake", "day", "5", cashier.limit("loss", "week", "5")), bet("5", "a"))
 
 
 def test_r21_what_is_no_stake_and_no_deposit_always_passes():

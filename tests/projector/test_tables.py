@@ -7,7 +7,11 @@ import pytest
 from pydantic import SecretStr
 
 from projector import database
+from projector.checkpoint import Checkpoint
+from projector.folding import Folder, Underway
+from projector.gate import Verdict
 from projector.projection import incoming
+from projector.records import Records
 
 NUMBERS = f"select number from {incoming('number bigint')}"
 MISSED = f"update known k set number = e.number from {incoming('number bigint')} where k.number = e.number"
@@ -48,3 +52,16 @@ def test_a_row_that_was_missed_is_told_rather_than_what_came_of_it(connection):
     with pytest.raises(psycopg.errors.UniqueViolation), database.transaction(connection) as tables:  # noqa: PT012, what comes of several
         tables.write(MISSED, [[1]], lambda _: MissedError())
         tables.write(CLASH, [[1]])
+
+
+def test_what_is_under_way_is_rolled_back_when_it_is_dropped(connection):
+    """Nothing of it stays, also where the server has refused a part of it, and the connection is good for the next."""
+    folder = Folder(connection, Checkpoint(), [], Records.__new__(Records), lambda *_: None)
+    for numbers in ([[2]], [[1]]):
+        with contextlib.ExitStack() as transaction:
+            tables = transaction.enter_context(database.transaction(connection))
+            tables.write(CLASH, numbers)
+            folder.underway = Underway([], {}, {}, Verdict(), transaction.pop_all(), 0.0)
+        folder.drop()
+        assert folder.underway is None
+        assert connection.execute("select number from known").fetchall() == [(1,)]

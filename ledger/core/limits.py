@@ -3,7 +3,7 @@
 A limit stops debits and deposits. What is won, given back or withdrawn always passes.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -229,18 +229,23 @@ def has_single_stake(player: Player) -> bool:
     return any(limit.kind == SINGLE_STAKE for limit in player.limits)
 
 
-def needs(state: State, command: Command, tenant_id: str, player_id: str) -> Iterator[Key]:
+def needs(state: State, command: Command, tenant_id: str, player_id: str) -> Sequence[Key]:
     """Keys of what a command that obeys limits is judged on because of those that its player has, besides its own."""
-    player = state.player(tenant_id, player_id) if command.obeys_limits else None
+    if not command.obeys_limits:
+        return ()
+    player = state.player(tenant_id, player_id)
     if player is None or not player.limits:
-        return
-    for wallet in state.wallets_of(tenant_id, player_id):
-        for limit in player.limits:
-            if wallet.currency != limit.currency:
-                yield (Rate, tenant_id, wallet.currency, limit.currency)
+        return ()
+    keys: list[Key] = [
+        (Rate, tenant_id, wallet.currency, limit.currency)
+        for wallet in state.wallets_of(tenant_id, player_id)
+        for limit in player.limits
+        if wallet.currency != limit.currency
+    ]
     round_id = getattr(command, "round_id", None)
     if round_id and has_single_stake(player):
-        yield (BetsOfRound, command.origin.integration_id, player_id, round_id)
+        keys.append((BetsOfRound, command.origin.integration_id, player_id, round_id))
+    return keys
 
 
 def counted_minor(state: State, limit: Limit, player: Player, at: int) -> int | None:

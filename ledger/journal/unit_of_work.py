@@ -126,7 +126,7 @@ class UnitOfWork:
         """
         read, (tenant_id, _, player_id) = self.batch.read, request.stream
         needed = limits.needs(self.state, request.command, tenant_id, player_id)
-        return read is not None and not all(key in read for key in needed)
+        return bool(needed) and read is not None and not all(key in read for key in needed)
 
     def _repeat(self, request: Request, known: Remembered) -> Outcome:
         outcome = known.repeat(request)

@@ -4,17 +4,21 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 OK, FINDING, COULD_NOT = 0, 1, 2
 """Done or in order; refused or something was found; could not be tried."""
 
 WIDTH_IN_PIPES = 160
+
+errors_as_json = ContextVar("errors_as_json", default=False)
+"""Whether the command that runs was given --json."""
 
 console = Console(width=None if sys.stdout.isatty() else WIDTH_IN_PIPES)
 errors = Console(stderr=True)
@@ -29,18 +33,21 @@ def show(content: Any, *, as_json: bool, text: str | Table | None = None) -> Non
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> Table:
-    grid = Table(*headings, title=title, title_justify="left")
+    """Cells that are too long for the terminal go on in the next line: an id that is cut is none."""
+    columns = (Column(heading, overflow="fold") for heading in headings)
+    grid = Table(*columns, title=title, title_justify="left")
     for row in rows:
         grid.add_row(*("" if value is None else str(value) for value in row))
     return grid
 
 
 def write_or_fail(path: Path, text: str) -> None:
-    """A file that was asked for besides."""
+    """A file that was asked for besides; that it is written is said on standard error."""
     try:
         path.write_text(text, "utf-8")
     except OSError as error:
         fail(f"{path} cannot be written: {error.strerror}")
+    errors.print(f"written: {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -59,6 +66,9 @@ def logging_to_stderr() -> Iterator[None]:
 
 
 def fail(message: str, code: int = COULD_NOT) -> NoReturn:
-    """End with a message on standard error."""
+    """End with a message on standard error; as JSON where the command was asked for JSON."""
+    if errors_as_json.get():
+        print(json.dumps({"error": message, "exit_code": code}), file=sys.stderr)
+        raise typer.Exit(code)
     errors.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(code)

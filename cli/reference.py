@@ -7,13 +7,15 @@ from typing import Any
 from typer.core import TyperArgument, TyperGroup
 from typer.main import get_command
 
+from cli.help import examples
 from cli.main import app
 
 HEAD = """# The `wagerledger` command
 
 Settings come from the environment ([settings.md](settings.md)). Exit codes of all commands: **0** done or in order,
 **1** refused by a rule or something was found, **2** could not be tried (a bad setting, an unreachable server). Errors
-go to standard error and name the variable to mend. `--json` prints one JSON value on standard output.
+go to standard error and name the variable to mend. `--json` prints one JSON value on standard output, and errors as
+`{"error": ..., "exit_code": ...}` on standard error.
 
 Made from the command itself by `python -m cli.reference`.
 """
@@ -60,6 +62,9 @@ def _parameters(name: str, command: Any) -> Iterator[str]:
         for shown, required, default, meaning in rows:
             yield f"| `{shown}` | {'yes' if required else ''} | {default} | {meaning} |"
         yield ""
+    for rest in examples()[name.removeprefix("wagerledger ")]:
+        yield f"    {name} {rest}".rstrip()
+    yield ""
 
 
 def _row(parameter: Any) -> tuple[str, bool, str, str]:

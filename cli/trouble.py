@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import typer
 from typer.core import TyperGroup
 
-from cli.output import COULD_NOT, fail, logging_to_stderr
+from cli.help import complete, plain
+from cli.output import COULD_NOT, errors_as_json, fail, logging_to_stderr
 from cli.settings import settings_or_fail
 
 T = TypeVar("T")
@@ -36,7 +37,16 @@ class PatientGroup(TyperGroup):
     script knows that nothing was found out: never a traceback, whatever the command.
     """
 
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        complete(self)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        plain(self)  # here, because typer adds options of its own last
+        super().format_help(ctx, formatter)
+
     def invoke(self, ctx: Any) -> Any:
+        wanted = errors_as_json.set("--json" in ctx.args)
         try:
             with logging_to_stderr():
                 return super().invoke(ctx)
@@ -45,6 +55,8 @@ class PatientGroup(TyperGroup):
             if text is None:
                 raise
             fail(text)
+        finally:
+            errors_as_json.reset(wanted)
 
 
 class VerdictGroup(TyperGroup):

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.options import Json
-from cli.output import FINDING, console, errors, fail, show, write_or_fail
+from cli.output import FINDING, console, fail, show, write_or_fail
 from cli.settings import settings_or_fail
 from cli.trouble import patiently
 
@@ -45,7 +45,6 @@ def explain(
         fail(str(error.args[0]), FINDING)
     if html:
         write_or_fail(html, bet_page.as_html(found))
-        errors.print(f"written: {html}", markup=False, highlight=False, soft_wrap=True)
     if as_json:
         show(found.to_dict(), as_json=True)
     else:

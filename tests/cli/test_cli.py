@@ -289,7 +289,7 @@ def test_a_payment_of_unknown_outcome_tells_its_key(deployed: Cli) -> None:
     done = gone("wallet", "deposit", "p_1", "EUR", "5", *WALLET, "--json", code=COULD_NOT)
     assert done.stdout == ""
     assert "Connection refused" in done.stderr
-    key = done.stderr.split("--key ")[1].split()[0]
+    key = json.loads(done.stderr)["error"].split("--key ")[1].split()[0]
     payment = "wallet", "deposit", "p_1", "EUR", "5", *WALLET, "--key", key
     deployed("wallet", "open", "p_1", "EUR", *WALLET)
     assert not deployed.json(*payment)["replayed"]

@@ -79,7 +79,9 @@ def as_html(explanation: Explanation) -> str:
 def _proof(explanation: Explanation) -> Iterator[Markup]:
     found = list(problems(explanation))
     if not found:
-        yield html.verdict(proven(explanation), ok=True)
+        sealed = any(proof.leaf is not None for proof in explanation.proofs.values())
+        text = proven(explanation)
+        yield html.verdict(text, ok=True) if sealed else html.notes([text])  # green is what is proven
     for problem in found:
         texts = "".join(f"<p>{escape(text)}</p>" for text in (*problem.texts, NEXT))
         yield Markup(f'<div class="alarm" role="alert"><strong>{escape(problem.title)}</strong>{texts}</div>')

@@ -210,10 +210,12 @@ def test_a_changed_event_is_said_first(settings):
     """Before it was sealed the next event tells, afterwards the leaf too, also where the chain was computed again; the copy that is true is named with what differs."""
     url = settings.database_url.get_secret_value()
     assert proven(explain(settings, "b1")) == "Not sealed yet: the next tree head covers it; chain whole."
+    assert 'class="ok"' not in as_html(explain(settings, "b1"))
     seal(url)
     found = explain(settings, "b1")
     assert re.fullmatch(r"Proven: sealed as leaves [\d, ]+ and \d+, chain whole.", proven(found))
     assert not list(problems(found))
+    assert 'class="ok"' in as_html(found)
     bet, win = found.steps[1].events[0], found.steps[2].events[0]
     with _changed(url, win):
         wrong = explain(settings, "b1", integration_id="acme/eu/spin")

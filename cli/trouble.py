@@ -1,5 +1,7 @@
 """What becomes of a command whose servers are away: it tries again, says so, and ends with 2 if that did not help."""
 
+import os
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -50,6 +52,12 @@ class PatientGroup(TyperGroup):
         try:
             with logging_to_stderr():
                 return super().invoke(ctx)
+        except (BrokenPipeError, SystemExit) as error:
+            if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+                raise
+            # Whoever reads has read enough, as `head` does; rich would end with 1, which says that something was found.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
+            raise typer.Exit(COULD_NOT) from error
         except Exception as error:  # what is not trouble with a server goes on
             text = in_words(error)
             if text is None:
@@ -68,8 +76,8 @@ class VerdictGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except Exception as error:
-            foreseen = isinstance(error, typer.Abort) or hasattr(error, "exit_code") or in_words(error) is not None
-            if foreseen:  # its end, a wrong command line, or trouble with a server
+            foreseen = isinstance(error, typer.Abort | BrokenPipeError) or hasattr(error, "exit_code")
+            if foreseen or in_words(error) is not None:  # its end, a wrong command line, or trouble with a server
                 raise
             traceback.print_exc()
             raise typer.Exit(COULD_NOT) from error

@@ -1,5 +1,7 @@
 """What is left of trouble when patience is at its end."""
 
+import subprocess
+import sys
 import tomllib
 
 import psycopg
@@ -71,3 +73,15 @@ def test_whoever_lacks_an_extra_is_told_its_name():
         "psutil is not installed: pip install 'wagerledger[sandbox]'"
     )
     assert in_words(ModuleNotFoundError("of_ours", name="of_ours")) is None
+
+
+@pytest.mark.parametrize("arguments", [("integration", "dialects"), ("audit", "--help")])
+def test_whoever_reads_no_further_is_told_nothing_more(arguments: tuple[str, ...]):
+    """As `head` does: no traceback, and no exit code that says that something was found."""
+    command = [sys.executable, "-m", "cli", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout
+        assert child.stderr
+        child.stdout.close()
+        assert child.stderr.read() == ""
+    assert child.returncode == 2

@@ -63,7 +63,7 @@ from fastavro.read import LOGICAL_READERS
 
 # Times in microseconds since the epoch, as they are: a datetime ends with the year 9999, and so would this loop.
 LOGICAL_READERS["long-timestamp-micros"] = lambda time_us, *_: time_us
-read = AvroDeserializer(SchemaRegistryClient({{"url": "http://127.0.0.1:8081"}}))
+read = AvroDeserializer(SchemaRegistryClient({{"url": "http://127.0.0.1:8081", "timeout": 10}}))
 start = {{"group.id": "bi", "auto.offset.reset": "earliest", "isolation.level": "read_committed"}}
 consumer = Consumer({{"bootstrap.servers": "127.0.0.1:9092", **start}})
 consumer.subscribe(["{topic}"])

@@ -38,7 +38,9 @@ class Yardsticks:
         with psycopg.connect(self._url) as connection:
             connection.execute("select set_config('yardstick.wallets', %s, false)", [str(wallets)])
             connection.execute(_sql("players.sql"))
+            connection.execute("set role wagerledger_owner")  # nobody else may add a function to the ledger's
             connection.execute(_sql("create_function.sql"))
+            connection.execute("reset role")
         with psycopg.connect(self._url, autocommit=True) as connection:
             connection.execute("vacuum analyze")
 

@@ -121,7 +121,7 @@ def _schema_ids(description: dict[str, Any]) -> dict[str, set[bytes]]:
 def _decode_with_confluents_own(description: dict[str, Any]) -> set[str]:
     """The event types that a reader which knows nothing of us decodes, from all topics."""
     types = set()
-    with SchemaRegistryClient({"url": description["schema_registry_url"]}) as client:
+    with SchemaRegistryClient({"url": description["schema_registry_url"], "timeout": 10}) as client:
         decode = AvroDeserializer(client)
         for topic in [Topics().events, *Topics().of_types]:
             for message in read_all(description["kafka_bootstrap_servers"], topic):

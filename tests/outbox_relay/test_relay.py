@@ -61,7 +61,8 @@ def test_confluents_own_deserializer_reads_both_faces(settings: Settings, log: L
     with running(settings):
         kafka.wait_for(log)
     expected = sorted(event.event_id for event in written)
-    with SchemaRegistryClient({"url": settings.schema_registry_url.get_secret_value()}) as client:
+    url = settings.schema_registry_url.get_secret_value()
+    with SchemaRegistryClient({"url": url, "timeout": 10}) as client:  # without, one lost answer is waited for for ever
         deserialize = AvroDeserializer(client)
         for face in ([kafka.topics.events], kafka.topics.of_types):
             read = [message for topic in face for message in kafka.messages(topic)]

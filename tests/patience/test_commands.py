@@ -216,6 +216,12 @@ def one_shots(house: House, emptied: str) -> dict[str, OneShot]:
         "player exclude": one("player exclude p_1 --reason test --actor clerk", more=WHOSE),
         "player free": one("player free p_1 --reason test --actor clerk", more=WHOSE),
         "player show": one("player show p_1 --brand acme"),
+        "limits set": one("limits set p_1 loss month 1000 EUR --actor clerk --reason test", more=WHOSE),
+        "limits remove": one("limits remove p_1 stake day EUR --actor clerk --reason test", more=WHOSE),
+        "limits confirm": one(
+            "limits confirm p_1 loss/week/player EUR --actor clerk --reason test", code=1, more=WHOSE
+        ),
+        "limits list": one("limits list p_1 --brand acme"),
         "bets open": one("bets open"),
         "bets close-abandoned": one("bets close-abandoned"),
         "rates set": one("rates set USD EUR 0.9 --source tests --brand acme", more=ACT),

@@ -779,7 +779,7 @@ class Histories(RuleBasedStateMachine):
                 asked = dict.fromkeys(("deposit", "net_deposit"), isinstance(payload, Deposited))
             for key in [key for key in self.limits if key[0] == event.player_id and asked.get(key[1].split("/")[0])]:
                 limit_minor, used_minor = self._limit(*key, event.at)
-                assert limit_minor is None or used_minor <= limit_minor, (
+                assert limit_minor is None or (used_minor is not None and used_minor <= limit_minor), (
                     f"limit: {key} of {limit_minor} at {used_minor}"
                 )
         if outcomes[-1].refusal_code == "LIMIT_REACHED" and not outcomes[-1].replayed and len(commands) == 1:

@@ -733,6 +733,7 @@ class Histories(RuleBasedStateMachine):
             state.put(*folds.evolve(state, event))
         assert heads == self.heads, "I7: the heads are not the log's"
         assert state.entities == self.state.entities, "I7: the fold of the log is not the state"
+        self.bets_are_where_their_events_led()  # first: tallies are summed of bets
         for wallet in self.entities(Wallet):
             accounts = {account: getattr(wallet, f"{account}_minor") for account in WALLET_ACCOUNTS}
             summed = {account: sums[wallet.player_id, wallet.currency, account] for account in WALLET_ACCOUNTS}
@@ -779,22 +780,25 @@ class Histories(RuleBasedStateMachine):
                 asked = dict.fromkeys(("deposit", "net_deposit"), isinstance(payload, Deposited))
             for key in [key for key in self.limits if key[0] == event.player_id and asked.get(key[1].split("/")[0])]:
                 limit_minor, used_minor = self._limit(*key, event.at)
-                assert limit_minor is None or (used_minor is not None and used_minor <= limit_minor), (
+                assert limit_minor is None or used_minor <= limit_minor, (
                     f"limit: {key} of {limit_minor} at {used_minor}"
                 )
         if outcomes[-1].refusal_code == "LIMIT_REACHED" and not outcomes[-1].replayed and len(commands) == 1:
             details, stream = outcomes[-1].details, self.stream_of(commands[0])
             at = max(self.now, self.heads[stream].recorded_at)
             payload, _ = self.limits[stream.stream_id, details["limit_id"]]
-            limit_minor, used_minor = self._limit(stream.stream_id, details["limit_id"], at)
-            if used_minor is not None:  # else nobody knows what the other currency is worth
-                known = [format_minor(amount, payload.exponent) for amount in (limit_minor, used_minor)]
-                assert known == [details["limit"], details["used"]], f"limit: {known} is told as {details}"
+            known = [
+                format_minor(amount, payload.exponent)
+                for amount in self._limit(stream.stream_id, details["limit_id"], at)
+            ]
+            assert known == [details["limit"], details["used"]], f"limit: {known} is told as {details}"
 
     def _limit(self, player, limit_id, at):
-        """What it is at that time, and what counts."""
+        """What it is at that time, and what counts; of one that is gone nothing does."""
         payload, schedule = self.limits[player, limit_id]
         limit_minor = [amount for since, amount in schedule if since <= at][-1]
+        if limit_minor is None:
+            return None, 0
         since, used = getattr(CALENDARS[UTC].windows(at), payload.period).from_us, 0
         for wallet in self.entities(Wallet):
             if wallet.player_id != player:
@@ -809,8 +813,7 @@ class Histories(RuleBasedStateMachine):
             if wallet.currency != payload.currency and amount:
                 rate = self.state.rate("acme", wallet.currency, payload.currency)
                 SEEN["a limit of two currencies"] += 1
-                if rate is None:
-                    return limit_minor, None
+                assert rate, f"limit: {limit_id} of {player} counts {wallet.currency}, and there is no rate"
                 worth = Fraction(rate.numerator, rate.denominator) / 10**wallet.exponent * 10**payload.exponent
                 amount = ceil(amount * worth)
             used += amount

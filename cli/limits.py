@@ -1,8 +1,8 @@
 """`wagerledger limits`: what protects a player from playing or paying in too much."""
 
 import time
-from collections.abc import Iterable
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from psycopg import Connection
@@ -12,9 +12,13 @@ from cli.database import on_ledger
 from cli.options import AmountText, Brand, CashierActor, CashierReason, CurrencyCode, Json, Key, PlayerId, Region
 from cli.output import FINDING, fail, show
 from ledger.core import calendars, limits
-from ledger.core.money import Amount, format_minor
+from ledger.core.money import format_minor
 from ledger.core.state import Limit, Player, State
 from runtime.clock import to_datetime
+
+if TYPE_CHECKING:
+    from ledger.admin.cashier import Cashier
+    from ledger.outcome import Outcome
 
 app = typer.Typer(help="Limits of players: set, lower, raise, confirm, remove, look.", no_args_is_help=True)
 
@@ -27,7 +31,10 @@ SetByOption = Annotated[
 ]
 RaiseAfter = Annotated[
     int | None,
-    typer.Option(help="How long more than before waits, seconds. Default: 86400 for the player's own, else 0.", min=0),
+    typer.Option(
+        help=f"How long more than before waits, seconds. Default: {limits.RAISE_AFTER_S} for the player's own, else 0.",
+        min=0,
+    ),
 ]
 AfterPeriodEnd = Annotated[bool, typer.Option(help="More also waits until the running period has ended.")]
 
@@ -66,8 +73,12 @@ def set_limit(
     if calendar is not None:
         _check("calendar", calendar, calendars.CALENDARS)
     limit = _named(kind, period, set_by, raise_after_s)
-    asked = player_id, currency, amount_or_fail(amount), limit | terms
-    _change(*asked, brand=brand, region=region, actor=actor, key=key, as_json=as_json)
+    exact, fields = amount_or_fail(amount), limit | terms
+    _submit(
+        player_id, currency,
+        lambda cashier, key: cashier.set_limit(player_id, currency, exact, key=key, **fields),
+        brand=brand, region=region, actor=actor, key=key, as_json=as_json,
+    )  # fmt: skip
 
 
 @app.command()
@@ -88,9 +99,12 @@ def remove(
     as_json: Json = False,
 ) -> None:
     """Take a limit away, after the wait of a raise."""
-    terms = _named(kind, period, set_by, raise_after_s) | {"after_period_end": after_period_end, "reason": reason}
-    asked = player_id, currency, None, terms
-    _change(*asked, brand=brand, region=region, actor=actor, key=key, as_json=as_json)
+    fields = _named(kind, period, set_by, raise_after_s) | {"after_period_end": after_period_end, "reason": reason}
+    _submit(
+        player_id, currency,
+        lambda cashier, key: cashier.set_limit(player_id, currency, None, key=key, **fields),
+        brand=brand, region=region, actor=actor, key=key, as_json=as_json,
+    )  # fmt: skip
 
 
 @app.command()
@@ -107,17 +121,11 @@ def confirm(
     as_json: Json = False,
 ) -> None:
     """Confirm a raise whose wait is over, for the player."""
-    check_player(player_id)
-    check_currency(currency)
-    outcome = outcome_or_exit(
-        brand, region, actor, key,
-        lambda cashier, key: cashier.confirm_limit(player_id, currency, limit_id, reason, key=key), as_json=as_json,
+    _submit(
+        player_id, currency,
+        lambda cashier, key: cashier.confirm_limit(player_id, currency, limit_id, reason, key=key),
+        brand=brand, region=region, actor=actor, key=key, as_json=as_json,
     )  # fmt: skip
-    show(
-        {"player_id": player_id, **outcome.result, "replayed": outcome.replayed},
-        as_json=as_json,
-        text=f"{limit_id} of {player_id} is confirmed{again(outcome)}",
-    )
 
 
 @app.command("list")
@@ -150,7 +158,7 @@ def _named(kind: str, period: str, set_by: str, raise_after_s: int | None) -> di
     _check("kind", kind, limits.KINDS)
     _check("period", period, (limits.ROUND,) if kind == limits.SINGLE_STAKE else limits.PERIODS)
     _check("set-by", set_by, limits.SET_BY)
-    wait_s = raise_after_s if raise_after_s is not None else 86_400 if set_by == "player" else 0
+    wait_s = raise_after_s if raise_after_s is not None else limits.RAISE_AFTER_S if set_by == "player" else 0
     return {"limit_kind": kind, "period": period, "set_by": set_by, "raise_after_s": wait_s}
 
 
@@ -159,11 +167,10 @@ def _check(name: str, given: str, known: Iterable[str]) -> None:
         fail(f"{name} {given!r} is none of: {', '.join(known)}")
 
 
-def _change(
+def _submit(
     player_id: str,
     currency: str,
-    amount: Amount | None,
-    terms: dict[str, Any],
+    command: "Callable[[Cashier, str], Awaitable[Outcome]]",
     *,
     brand: str,
     region: str,
@@ -173,10 +180,7 @@ def _change(
 ) -> None:
     check_player(player_id)
     check_currency(currency)
-    outcome = outcome_or_exit(
-        brand, region, actor, key,
-        lambda cashier, key: cashier.set_limit(player_id, currency, amount, key=key, **terms), as_json=as_json,
-    )  # fmt: skip
+    outcome = outcome_or_exit(brand, region, actor, key, command, as_json=as_json)
     effective = outcome.result.get("effective_at")
     since = f" from {to_datetime(int(effective)).isoformat()} on" if effective else ""
     show(

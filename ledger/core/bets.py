@@ -185,7 +185,12 @@ def authorize(state: State, command: AuthorizeBet, policy: Policy, at: int) -> D
         stake = _paid(stake, wallet)
     if isinstance(stake, Refusal):
         return stake
-    if player and player.limits and mode != DEMO and (over := _over_limit(state, command, policy, player, stake, at)):
+    if (
+        player
+        and player.limits
+        and mode != DEMO
+        and (over := _over_limit(state, command, policy, player, wallet, stake, at))
+    ):
         return over
     # By position: a line of every bet (see `value`).
     payload = BetAuthorized(
@@ -291,11 +296,9 @@ def _paid(stake: Stake, wallet: Wallet) -> Stake | Refusal:
 
 
 def _over_limit(
-    state: State, command: AuthorizeBet, policy: Policy, player: Player, stake: Stake, at: int
+    state: State, command: AuthorizeBet, policy: Policy, player: Player, wallet: Wallet, stake: Stake, at: int
 ) -> Refusal | None:
     """What the player's limits say to the stake; a free one is no money, but has the size of its face value."""
-    wallet = wallet_of(state, command, player.player_id, command.wallet_currency or command.currency)
-    assert isinstance(wallet, Wallet), "asked by the caller"
     amounts_minor = {
         limits.STAKE: stake.cash_minor + stake.bonus_minor,
         limits.LOSS: stake.cash_minor,

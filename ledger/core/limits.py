@@ -32,6 +32,8 @@ SET_BY: Final = ("player", "operator", "regulator")
 
 MAX_LIMITS = 24
 """How many limits one player may have."""
+RAISE_AFTER_S = 86_400
+"""How long a raise waits, where nobody says otherwise."""
 RATE_MAX_AGE_S = 86_400
 """How old a rate may be by which another currency counts, where the integration's policy says nothing."""
 
@@ -61,7 +63,7 @@ class SetLimit(PlayerCommand):
     """player, operator or regulator: each has limits of their own, and the lowest of all counts."""
     reason: str
     actor: str
-    raise_after_s: int = 86_400
+    raise_after_s: int = RAISE_AFTER_S
     """How long a raise waits, seconds."""
     after_period_end: bool = False
     """Whether a raise also waits until the running period has ended."""

@@ -21,7 +21,7 @@ from ledger.journal import locks
 from ledger.journal.batch import Batch
 from ledger.journal.directory import Directory
 from ledger.journal.known_streams import KnownStreams, Recalled
-from ledger.journal.pipeline import Connection
+from ledger.journal.pipeline import Connection, Row
 from ledger.journal.recording import NO_VARIANTS
 from ledger.journal.unit_of_work import NotLocked, UnitOfWork, requests_of
 from ledger.outcome import Callback, Outcome, Proof
@@ -162,11 +162,10 @@ async def _read_rest(connection: Connection, requests: _Requests, recalled: Reca
     tables = _tables(recalled.unread, needs)
     heads, *loaded = await connection.run([streams.load(recalled.unread), *(statement for _, statement in tables)])
     recalled.heads.update(map(streams.head, heads))
-    for (table, _), rows in zip(tables, loaded, strict=True):
-        for entity in map(table.entity, rows):
-            if player_stream(entity.tenant_id, entity.player_id) not in requests.streams:
-                return False
-            recalled.state.put(entity)
+    for entity in _entities(tables, loaded):
+        if player_stream(entity.tenant_id, entity.player_id) not in requests.streams:
+            return False
+        recalled.state.put(entity)
     return True
 
 
@@ -215,8 +214,7 @@ async def _look_up(connection: Connection, directory: Directory, callbacks: Iter
         return
     tables = entities.load(unknown)
     found = await connection.run([statement for _, statement in tables])
-    for (table, _), rows in zip(tables, found, strict=True):
-        directory.learn(map(table.entity, rows))
+    directory.learn(_entities(tables, found))
 
 
 async def _load(connection: Connection, requests: _Requests, variants: Mapping[str, EventVariant]) -> Batch:
@@ -235,14 +233,11 @@ async def _load(connection: Connection, requests: _Requests, variants: Mapping[s
     assert nothing_written, _LOCKS_FIRST
     known_proofs = map(Proof._make, loaded.pop()) if requests.proven else ()
     state = State()
-    for (table, _), rows in zip(tables, loaded, strict=True):
-        state.put(*map(table.entity, rows))
+    state.put(*_entities(tables, loaded))
     further = requests.further(state) - requests.needs
     if further:
         tables = entities.load(further)
-        found = await connection.run([statement for _, statement in tables])
-        for (table, _), rows in zip(tables, found, strict=True):
-            state.put(*map(table.entity, rows))
+        state.put(*_entities(tables, await connection.run([statement for _, statement in tables])))
     return Batch(
         locked=requests.streams,
         loaded=state,
@@ -262,6 +257,12 @@ def _tables(locked: Iterable[StreamKey], needs: Iterable[Key]) -> list[tuple[Any
     if players_of:
         tables += (wallets, wallets.load(players_of)), (players, players.load(players_of))
     return tables
+
+
+def _entities(tables: Iterable[tuple[Any, Statement]], found: Iterable[Sequence[Row]]) -> Iterator[Any]:
+    """What the queries of `_tables` have found."""
+    for (table, _), rows in zip(tables, found, strict=True):
+        yield from map(table.entity, rows)
 
 
 async def _write(connection: Connection, known: KnownStreams, batch: Batch) -> None:

@@ -16,6 +16,7 @@ COLUMNS = ColumnList("""
 KEY = COLUMNS.only("tenant_id", "player_id")
 CHANGING = COLUMNS.only("restriction", "calendar", "limits")
 CHANGED = KEY + CHANGING
+_PLAIN, _CHANGED_PLAIN = COLUMNS.but("limits"), CHANGED.but("limits")
 
 LOAD = f"""
 select {COLUMNS.of("p")}
@@ -67,13 +68,12 @@ def limits_to(limits: Sequence[Limit]) -> str | None:
 
 
 def insert(players: Sequence[Player]) -> Statement:
-    return Statement(INSERT, _packed(COLUMNS, players), len(players))
+    return Statement(INSERT, _packed(_PLAIN, players), len(players))
 
 
 def update(players: Sequence[Player]) -> Statement:
-    return Statement(UPDATE, _packed(CHANGED, players), len(players))
+    return Statement(UPDATE, _packed(_CHANGED_PLAIN, players), len(players))
 
 
-def _packed(columns: ColumnList, players: Sequence[Player]) -> list[Array]:
-    plain = columns.but("limits")
+def _packed(plain: ColumnList, players: Sequence[Player]) -> list[Array]:
     return [*plain.packed(map(plain.row, players)), Text(limits_to(player.limits) for player in players)]

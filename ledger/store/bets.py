@@ -7,7 +7,7 @@ from ledger.core.state import Bet, Key
 from ledger.store import settlements
 from ledger.store.column_list import ColumnList
 from ledger.store.conversions import from_text, to_text
-from ledger.store.statement import Statement, by_key, hashed
+from ledger.store.statement import Statement, by_key, is_found
 from runtime.arrays import Text
 
 COLUMNS = ColumnList("""
@@ -53,8 +53,7 @@ UPDATE = f"""
 update wagerledger.bets b
 set {CHANGING.assigned("n")}
 from {CHANGED.rows("n")}
-where {hashed("'bet'", "b.integration_id", "b.bet_id")} = any(array[{hashed("'bet'", "n.integration_id", "n.bet_id")}])
-    and b.integration_id = n.integration_id and b.bet_id = n.bet_id
+where {is_found("b", "n", *KEY, hash_of=HASHED)}
 """  # noqa: S608  # our own constants
 
 _PLAIN = COLUMNS.but("conversion")

@@ -6,7 +6,7 @@ from typing import Any
 from ledger.core.state import Key, Settlement
 from ledger.store.column_list import ColumnList
 from ledger.store.conversions import from_text, to_text
-from ledger.store.statement import Statement, by_key, hashed
+from ledger.store.statement import Statement, by_key, is_found
 from runtime.arrays import Text
 
 COLUMNS = ColumnList("""
@@ -57,8 +57,7 @@ from {COLUMNS.rows("n")}
 UPDATE = f"""
 update wagerledger.settlements s set undone_by = n.undone_by
 from {CHANGED.rows("n")}
-where {hashed("'win'", "s.integration_id", "s.win_id")} = any(array[{hashed("'win'", "n.integration_id", "n.win_id")}])
-    and s.integration_id = n.integration_id and s.win_id = n.win_id
+where {is_found("s", "n", *KEY, hash_of=HASHED)}
 """  # noqa: S608  # our own constants
 
 _PLAIN = COLUMNS.but("conversion")

@@ -5,7 +5,7 @@ any(array[…])` where it changes. Told by a plain join it would read a whole in
 where it was asked while the tables were analyzed and empty.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 
@@ -51,12 +51,25 @@ def by_key(table: str, *columns: str, of: str = "k", hash_of: Sequence[str] = ()
     index that has not all rows.
     """
     alias = table[0]
-    key = " and ".join(f"{alias}.{column} = {of}.{column}" for column in columns)
+    key = _same(alias, of, columns)
     if hash_of:
-        here, there = (
-            hashed(*(f"{rows}.{part}" if part in columns else part for part in hash_of)) for rows in (alias, of)
-        )
-        key = f"{here} = {there} and {key}"
+        key = f"{_hash(alias, columns, hash_of)} = {_hash(of, columns, hash_of)} and {key}"
     if only:
         key = f"{key} and {alias}.{only}"
     return f"cross join lateral (select * from wagerledger.{table} {alias} where {key} offset 0) {alias}"  # noqa: S608  # our own constants
+
+
+def is_found(alias: str, of: str, *columns: str, hash_of: Sequence[str]) -> str:
+    """The condition under which an update changes a row of `alias`: its hashed key is that of `of`, and so are its
+    texts in `columns`. As an array of one the key is looked up, whatever the planner thinks of the number of rows.
+    """
+    wanted = _hash(of, columns, hash_of)
+    return f"{_hash(alias, columns, hash_of)} = any(array[{wanted}]) and {_same(alias, of, columns)}"
+
+
+def _same(alias: str, of: str, columns: Iterable[str]) -> str:
+    return " and ".join(f"{alias}.{column} = {of}.{column}" for column in columns)
+
+
+def _hash(alias: str, columns: Collection[str], hash_of: Iterable[str]) -> str:
+    return hashed(*(f"{alias}.{part}" if part in columns else part for part in hash_of))

@@ -146,8 +146,6 @@ async def _recall(
     recalled = known.recall(requests.each)
     if recalled is None or (recalled.unread and not await _read_rest(connection, requests, recalled)):
         return None
-    if requests.further(recalled.state):
-        return None
     return Batch(
         locked=requests.streams, loaded=recalled.state, loaded_heads=recalled.heads, remembered={},
         now=time.time_ns() // 1000, variants=variants, read=requests.needs,
@@ -179,7 +177,7 @@ async def _commit_at_once(
     """
     try:
         results = tuple([unit.decide() for unit in requests.units(batch)])
-    except NotLocked:  # what would say whose it is, is not known
+    except NotLocked:  # what would say whose it is, or what a limit counts, is not known
         return None
     if batch.refusals or not batch.heads.keys() >= requests.streams:
         return None

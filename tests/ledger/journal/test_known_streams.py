@@ -107,6 +107,27 @@ async def test_what_moves_between_the_reading_and_the_locks_is_seen(ledger_datab
     assert history.check(ledger_database).count("bet.authorized") == 5
 
 
+async def test_what_belongs_to_a_stream_that_is_not_locked_is_read_under_locks(ledger_database, monkeypatch):
+    """A bet of a player who is not in the batch may change meanwhile, and no head of the batch would show it."""
+    read_rest, enough = transaction._read_rest, []
+
+    async def noting(*of: object) -> bool:
+        enough.append(await read_rest(*of))
+        return enough[-1]
+
+    monkeypatch.setattr(transaction, "_read_rest", noting)
+    async with Journal(settings_of(ledger_database)) as other, Journal(settings_of(ledger_database)) as journal:
+        ann, bob, _, zoe = await players(other, ask, ["ann", "bob", "eve", "zoe"])
+        await accepted(other, ask.bet("1", "taken", session_id=zoe))
+        for n, session in enumerate((ann, bob)):
+            await accepted(journal, ask.bet("1", f"a{n}", session_id=session))
+        bets = [ask.bet("1", f"b{n}", session_id=session) for n, session in enumerate((ann, bob))]
+        bets.append(ask.debit("1", "taken", player="eve"))
+        decided = await asyncio.gather(*(ask_one(journal, bet, session="ignored") for bet in bets))
+    assert [one.refusal_code for one in decided] == [None, None, "DUPLICATE"]
+    assert enough == [False]
+
+
 async def test_a_refusal_is_decided_on_what_was_read(ledger_database, exchanges):
     """No event of a refusal moves a stream, and so nothing would prove that what it was decided on is still so."""
     async with Journal(settings_of(ledger_database)) as journal, Journal(settings_of(ledger_database)) as cashier:
